@@ -1,0 +1,83 @@
+/* Conceptual Message Wrapper (RFC 9999), CBOR shapes: record, tag, collection. The JSON shapes
+ * are in wire/cmw_json.h.
+ *
+ * Decoding gives a tree in an arena; strings and values borrow from the input. Strict: every
+ * rejection of section "reject list" of docs/spec-map.md, rows CMW-1 .. CMW-13. */
+#ifndef ATLS_WIRE_CMW_H
+#define ATLS_WIRE_CMW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/writer.h"
+
+enum atls_cmw_kind { ATLS_CMW_RECORD = 1, ATLS_CMW_TAG = 2, ATLS_CMW_COLLECTION = 3 };
+
+/* Indicator bits (RFC 9999 section 3.1). */
+enum atls_cmw_ind {
+    ATLS_CMW_REFERENCE_VALUES = 1,
+    ATLS_CMW_ENDORSEMENTS = 2,
+    ATLS_CMW_EVIDENCE = 4,
+    ATLS_CMW_ATTESTATION_RESULTS = 8,
+    ATLS_CMW_APPRAISAL_POLICY = 16,
+    ATLS_CMW_IND_ALL = 31,
+};
+
+/* The type of a record: a CoAP content-format, or a Content-Type text. */
+struct atls_cmw_type {
+    bool is_text;
+    uint16_t content_format; /* when not text */
+    struct atls_bytes text;  /* when text: as received, grammar checked */
+};
+
+struct atls_cmw_label {
+    bool is_text;
+    int64_t number;
+    struct atls_bytes text;
+};
+
+struct atls_cmw {
+    enum atls_cmw_kind kind;
+    struct atls_cmw_type type; /* record, tag */
+    struct atls_bytes value;   /* record, tag; never empty */
+    uint32_t ind;              /* record; 0 when left out */
+    struct atls_bytes collection_type; /* __cmwc_t; .ptr NULL when absent */
+    struct atls_cmw_entry *entries;    /* collection */
+    size_t count;
+};
+
+struct atls_cmw_entry {
+    struct atls_cmw_label label;
+    struct atls_cmw value;
+};
+
+/* Decodes any CBOR shape by its first byte (RFC 9999 section 4.3); shortest heads only. The tree
+ * lives in arena and borrows from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_cmw_decode(struct atls_bytes in, struct atls_arena *arena,
+                                               struct atls_cmw *out, struct atls_err *err);
+
+/* Writes a tree in CBOR; entries are written in bytewise order of their encoded labels whatever
+ * their order in memory; content-format tags when kind is ATLS_CMW_TAG. Errors: ATLS_E_USAGE for a
+ * tree that the decoder would refuse, else as the writer. */
+ATLS_MUST_CHECK enum atls_code atls_cmw_encode(const struct atls_cmw *cmw, struct atls_writer *w,
+                                               struct atls_err *err);
+
+/* Entry of a collection by text label, or NULL. */
+const struct atls_cmw *atls_cmw_find(const struct atls_cmw *collection, const char *label);
+
+/* True when type names media_type: compares type/subtype and parameter names without case, parameter
+ * values exactly, unquoting; a content-format matches its registered media type (table of
+ * spec: 263 application/eat+cwt, 287 application/pkix-cert ...). media_type may carry parameters,
+ * which must then be present with that value; parameters of type that media_type lacks are ignored. */
+bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type);
+
+/* Grammar of RFC 9110 section 8.3 for a Content-Type. */
+bool atls_content_type_valid(struct atls_bytes text);
+
+/* A record with a text type, for building. */
+struct atls_cmw atls_cmw_record(const char *media_type, struct atls_bytes value, uint32_t ind);
+/* A record with a content-format. */
+struct atls_cmw atls_cmw_record_cf(uint16_t content_format, struct atls_bytes value, uint32_t ind);
+
+#endif
