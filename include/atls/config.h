@@ -1,0 +1,94 @@
+/* Configuration of attested connections: build it once, share it between connections and threads.
+ *
+ *     struct atls_config_options options;
+ *     atls_config_options_init(&options);
+ *     options.require_peer = true;
+ *     options.verifier = verifier;
+ *     options.policy = policy;
+ *     options.identity = ATLS_IDENTITY_PKIX;
+ *     options.anchors = anchors_pem;
+ *     atls_config_new(&options, &config, &err);
+ *
+ * Everything that is missing for what is asked is an error here, never a warning later. */
+#ifndef ATLS_CONFIG_H
+#define ATLS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atls/attester.h>
+#include <atls/bytes.h>
+#include <atls/clock.h>
+#include <atls/log.h>
+#include <atls/policy.h>
+#include <atls/verifier.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the certificate of the peer's AIK is judged (docs/identity.md). There is no default: who asks
+ * for a peer's attestation says which. */
+enum atls_identity {
+    ATLS_IDENTITY_NONE = 0,
+    ATLS_IDENTITY_PKIX = 1,     /* chain and name validated against anchors */
+    ATLS_IDENTITY_SAME_KEY = 2, /* AIK equals the TLS leaf key, whose chain TLS validated */
+    ATLS_IDENTITY_ATTESTED = 3, /* self-signed: trusted through evidence alone; must be asked for */
+};
+
+/* What follows a re-attestation that fails or is late. */
+enum atls_on_failure { ATLS_ON_FAILURE_CLOSE = 0, ATLS_ON_FAILURE_GATE = 1 };
+
+struct atls_config_options {
+    size_t size; /* of this struct, set by init */
+
+    /* Our own attestation: with an attester we answer requests; require_self says that a connection on
+     * which the peer does not ask for it is refused. */
+    struct atls_attester *attester; /* referenced, or NULL */
+    bool require_self;
+
+    /* The peer's attestation. require_peer needs verifier, policy and identity. */
+    bool require_peer;
+    struct atls_verifier *verifier; /* referenced */
+    struct atls_policy *policy;     /* referenced */
+    enum atls_identity identity;
+    struct atls_bytes anchors;      /* PEM for pkix, copied; or empty */
+    bool system_anchors;            /* pkix: what the system trusts, too */
+    /* Evidence technologies accepted, NULL-terminated; NULL: every secure one that the build knows. */
+    const char *const *evidence_types;
+
+    const char *const *inner_protocols; /* ALPN names spoken behind the gate, NULL-terminated, or NULL */
+    bool raw; /* framing ends when the gate opens; needs both sides; no re-attestation */
+
+    /* Deadlines and limits; 0 in none of them means unlimited. */
+    uint32_t gate_timeout_ms;        /* handshake end to open gate; default 30000 */
+    uint32_t answer_timeout_ms;      /* re-attestation request to accepted answer; default 30000 */
+    uint32_t reattest_interval_s;    /* ask again this often; 0: only on demand */
+    uint32_t peer_requests_per_minute; /* more from the peer is a flood; default 12 */
+    uint32_t peer_requests_outstanding; /* default 4 */
+    uint32_t frames_before_gate;     /* default 64 */
+    uint32_t bytes_before_gate;      /* default 1 MiB */
+    enum atls_on_failure on_failure;
+
+    struct atls_clock clock;
+    struct atls_log log;
+};
+
+ATLS_API void atls_config_options_init(struct atls_config_options *options);
+
+struct atls_config; /* immutable once built, reference counted, share freely */
+
+/* Errors: ATLS_E_CONFIG, naming the option: nothing to do (neither attester nor require_peer),
+ * require_peer without verifier, policy or identity, pkix without anchors, require_self without
+ * attester, raw with reattest_interval_s, a zero limit; ATLS_E_DECODE for anchors; ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_config_new(const struct atls_config_options *options,
+                                                        struct atls_config **out,
+                                                        struct atls_err *err);
+ATLS_API struct atls_config *atls_config_ref(struct atls_config *c);
+ATLS_API void atls_config_unref(struct atls_config *c); /* NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* Attested TLS over an unmodified OpenSSL (library libatls-openssl): what most programs need.
+ *
+ *     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+ *     atls_openssl_prepare(ctx, &err);                      TLS 1.3, no tickets, ALPN atls/1
+ *     SSL *ssl = ...;  SSL_set_fd(ssl, fd);
+ *     atls_openssl_connect(ssl, config, "host.example", &conn, &err);   handshake, attestation, gate
+ *     atls_openssl_write(conn, "hello", 5, &n, &err);
+ *
+ * One thread at a time per connection. */
+#ifndef ATLS_OPENSSL_H
+#define ATLS_OPENSSL_H
+
+#include <stddef.h>
+
+#include <openssl/ssl.h>
+
+#include <atls/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Makes a context fit for attested connections, client or server: TLS 1.3 only, no session tickets, no
+ * session cache, no early data, ALPN "atls/1" offered (client) or selected (server; clients that do
+ * not offer it are refused with no_application_protocol). Certificates and their verification stay
+ * the program's. Errors: ATLS_E_TLS. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struct atls_err *err);
+
+/* Fills struct atls_tls from a finished handshake; out borrows from ssl and *spki_storage, which the
+ * caller clears. For programs that drive atls/session.h themselves. Errors: ATLS_E_TLS. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out,
+                                                         struct atls_buf *spki_storage,
+                                                         struct atls_err *err);
+
+/* One attested connection over an SSL, which stays the caller's and must outlive it. */
+struct atls_openssl;
+
+/* Blocking: runs the TLS handshake if it is not finished, then attestation, until the gate opens. On
+ * failure the peer has been told and *out is untouched. The socket must be blocking; deadlines of the
+ * configuration are kept by waiting on it with poll(2). Errors: those of atls/session.h, ATLS_E_TLS. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_connect(SSL *ssl, struct atls_config *config,
+                                                             const char *peer_name,
+                                                             struct atls_openssl **out,
+                                                             struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_accept(SSL *ssl, struct atls_config *config,
+                                                            struct atls_openssl **out,
+                                                            struct atls_err *err);
+
+/* Non-blocking: a connection to be driven by atls_openssl_step. role as for the session. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_new(SSL *ssl, struct atls_config *config,
+                                                         const char *peer_name,
+                                                         struct atls_openssl **out,
+                                                         struct atls_err *err);
+enum atls_want {
+    ATLS_WANT_NOTHING = 0, /* the gate is open (or data is ready to be read) */
+    ATLS_WANT_READ = 1,    /* wait until the socket is readable */
+    ATLS_WANT_WRITE = 2,   /* wait until the socket is writable */
+    ATLS_WANT_JOB = 3,     /* atls_openssl_job: run it here or on another thread, then complete */
+};
+/* Does what can be done now: handshake, flush, read, deadlines. Call it when the socket is ready, when
+ * a job was completed and when the deadline (atls_openssl_deadline_ms) passed. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_step(struct atls_openssl *c,
+                                                          enum atls_want *out_want,
+                                                          struct atls_err *err);
+ATLS_API struct atls_job *atls_openssl_job(struct atls_openssl *c);
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_complete(struct atls_openssl *c,
+                                                              struct atls_job *job,
+                                                              struct atls_err *err);
+ATLS_API int64_t atls_openssl_deadline_ms(const struct atls_openssl *c);
+
+/* Application data. Blocking connections wait (re-attestation is served meanwhile) until at least one
+ * byte moved; *out_len 0 on reading is the orderly end. Non-blocking ones return ATLS_OK with *out_len
+ * 0 and *out_want set. out_want may be NULL when blocking. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len,
+                                                          size_t *out_len, enum atls_want *out_want,
+                                                          struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf,
+                                                           size_t len, size_t *out_len,
+                                                           enum atls_want *out_want,
+                                                           struct atls_err *err);
+/* True after the peer's orderly CLOSE with everything read. */
+ATLS_API bool atls_openssl_ended(const struct atls_openssl *c);
+/* The session, for atls_session_peer, atls_session_reattest, atls_session_error. */
+ATLS_API struct atls_session *atls_openssl_session(struct atls_openssl *c);
+/* CLOSE, then TLS close_notify, best effort; then frees. NULL is fine. */
+ATLS_API void atls_openssl_close(struct atls_openssl *c);
+/* Frees without telling the peer. */
+ATLS_API void atls_openssl_free(struct atls_openssl *c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

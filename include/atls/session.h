@@ -1,0 +1,150 @@
+/* One attested connection, post-handshake flavour, without I/O: TLS plaintext in, TLS plaintext out
+ * (docs/carrier.md). For OpenSSL programs atls/openssl.h wraps all this.
+ *
+ *     for (;;) {
+ *         switch (atls_session_next(session)) {
+ *         case ATLS_NEXT_OUTPUT: write atls_session_output() to TLS, atls_session_output_done(); break;
+ *         case ATLS_NEXT_JOB:    job = atls_session_job(session); atls_job_run(job);   (any thread)
+ *                                atls_session_complete(session, job, &err); break;
+ *         case ATLS_NEXT_INPUT:  read from TLS, atls_session_input(); break;
+ *         case ATLS_NEXT_OPEN:   application data both ways: atls_session_read, atls_session_write
+ *         case ATLS_NEXT_CLOSED: atls_session_error() says why
+ *         }
+ *     }
+ *
+ * One thread at a time per session; jobs excepted, which may run on any thread while the session goes
+ * on. A failed call has put CLOSE into the output where the peer can be told: send it, then end TLS. */
+#ifndef ATLS_SESSION_H
+#define ATLS_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atls/config.h>
+#include <atls/ea.h>
+#include <atls/result.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zero is "unknown", and unknown counts as yes. */
+enum atls_answer { ATLS_ANSWER_UNKNOWN = 0, ATLS_ANSWER_NO = 1, ATLS_ANSWER_YES = 2 };
+
+/* What a session needs to know of its TLS connection; bring-your-own TLS library fills it in after
+ * the handshake. Everything is copied but arg, which the exporter needs for the session's life. */
+struct atls_tls {
+    void *arg;
+    atls_exporter *exporter;
+    enum atls_role role;
+    uint16_t version;           /* 0x0304; anything else is refused (tls-version) */
+    enum atls_hash hash;        /* of the cipher suite */
+    enum atls_answer resumed;   /* must be NO (tls-resumed) */
+    enum atls_answer early_data; /* must be NO (tls-early-data) */
+    struct atls_bytes peer_spki; /* DER, of the peer's TLS leaf; empty when it has none */
+};
+
+/* Name of the carrier in ALPN. */
+#define ATLS_ALPN "atls/1"
+
+enum atls_next {
+    ATLS_NEXT_INPUT = 0,
+    ATLS_NEXT_OUTPUT = 1,
+    ATLS_NEXT_JOB = 2,
+    ATLS_NEXT_OPEN = 3,
+    ATLS_NEXT_CLOSED = 4,
+};
+
+struct atls_session;
+struct atls_job;
+
+/* peer_name: DNS name or IP address that the peer's AIK certificate must carry with ATLS_IDENTITY_PKIX;
+ * a client must give it, on a server NULL accepts any name below the anchors. The first flight (HELLO,
+ * REQUEST) is in the output at once. Errors: ATLS_E_TLS with reason tls-version, tls-resumed,
+ * tls-early-data; ATLS_E_CONFIG (name missing); those of the exporter. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_new(struct atls_config *config,
+                                                         const struct atls_tls *tls,
+                                                         const char *peer_name,
+                                                         struct atls_session **out,
+                                                         struct atls_err *err);
+/* Jobs still running keep what they need; complete is then not called for them: atls_job_free. */
+ATLS_API void atls_session_free(struct atls_session *s);
+
+ATLS_API enum atls_next atls_session_next(const struct atls_session *s);
+/* True once both sides have what they asked for, and until the session closes or rights are
+ * withdrawn. */
+ATLS_API bool atls_session_is_open(const struct atls_session *s);
+
+/* Gives plaintext that TLS delivered; *out_consumed <= bytes.len, less when application data waits to
+ * be read first. Errors close the session. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input(struct atls_session *s,
+                                                           struct atls_bytes bytes,
+                                                           size_t *out_consumed,
+                                                           struct atls_err *err);
+/* TLS ended: orderly only after CLOSE (or in raw mode). Errors: ATLS_E_CLOSED on truncation. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input_end(struct atls_session *s,
+                                                               struct atls_err *err);
+
+/* Plaintext to write to TLS; borrows until the next call on s. */
+ATLS_API struct atls_bytes atls_session_output(const struct atls_session *s);
+ATLS_API void atls_session_output_done(struct atls_session *s, size_t len);
+
+/* The next slow piece of work (making evidence, appraising), or NULL. It is the caller's to run,
+ * on any thread, and to complete or free. Several may be out at once. */
+ATLS_API struct atls_job *atls_session_job(struct atls_session *s);
+ATLS_API void atls_job_run(struct atls_job *job);
+/* Takes the job back (and frees it). A failed appraisal closes the session and returns its error. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_complete(struct atls_session *s,
+                                                              struct atls_job *job,
+                                                              struct atls_err *err);
+ATLS_API void atls_job_free(struct atls_job *job);
+
+/* Application data received, in order; borrows until atls_session_read_done. */
+ATLS_API struct atls_bytes atls_session_read(const struct atls_session *s);
+ATLS_API void atls_session_read_done(struct atls_session *s, size_t len);
+/* Application data to send: *out_accepted <= bytes.len; 0 means that output must drain first. Errors:
+ * ATLS_E_USAGE, reason gate-closed, while the gate is closed (the session goes on). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_write(struct atls_session *s,
+                                                           struct atls_bytes bytes,
+                                                           size_t *out_accepted,
+                                                           struct atls_err *err);
+
+/* Milliseconds of the monotonic clock at which atls_session_tick must be called at the latest;
+ * INT64_MAX: no deadline. */
+ATLS_API int64_t atls_session_deadline_ms(const struct atls_session *s);
+/* Looks at the clock: passes deadlines (errors close the session), starts interval re-attestation. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_tick(struct atls_session *s,
+                                                          struct atls_err *err);
+
+/* Asks the peer to attest again now (policy or store changed, an operator's wish). Data keeps flowing
+ * until the answer or answer_timeout_ms. Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not
+ * require the peer). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_reattest(struct atls_session *s,
+                                                              struct atls_err *err);
+/* Orderly end: CLOSE goes into the output. */
+ATLS_API void atls_session_close(struct atls_session *s);
+
+/* Why the session closed; code ATLS_OK after an orderly end. Borrows. */
+ATLS_API const struct atls_err *atls_session_error(const struct atls_session *s);
+
+/* What is known of the peer; everything borrows from the session. */
+struct atls_peer {
+    bool attested;               /* accepted by our policy, now */
+    struct atls_result *result;  /* latest appraisal, NULL before the first; also when refused */
+    const char *evidence_type;   /* "tpm"; "" */
+    const char *binding;         /* "connection" */
+    bool insecure;               /* development evidence */
+    int64_t attested_at_s;       /* wall clock of the latest acceptance */
+    uint32_t attestations;       /* how many were accepted on this connection */
+    struct atls_bytes spki;      /* of the peer's AIK */
+    struct atls_bytes certificate; /* end-entity certificate, DER */
+    const char *inner_protocol;  /* negotiated inner ALPN, "" when none */
+    bool self_attested;          /* the peer accepted our attestation */
+};
+ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,76 @@
+/* The Verifier: appraises evidence and says what it found (RFC 9334 section 4.1).
+ *
+ *     const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
+ *     atls_verifier_open("local:/var/lib/atls/endorsements.db", backends, NULL, &verifier, &err);
+ *
+ * Reference counted; may be used from any thread. */
+#ifndef ATLS_VERIFIER_H
+#define ATLS_VERIFIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atls/bytes.h>
+#include <atls/clock.h>
+#include <atls/log.h>
+#include <atls/result.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct atls_verifier;
+
+/* Call atls_verifier_options_init first. */
+struct atls_verifier_options {
+    size_t size; /* of this struct, set by init */
+    bool allow_insecure_technology; /* let "soft" evidence be appraised; the policy must name it too */
+    bool allow_sha1_pcr_bank;
+    bool allow_unsafe_clock;
+    bool require_ak_eku;
+    struct atls_clock clock; /* zeros: the system's */
+    struct atls_log log;
+};
+ATLS_API void atls_verifier_options_init(struct atls_verifier_options *options);
+
+/* Everything that an appraisal needs, together: there is no call without binder and AIK. */
+struct atls_appraisal {
+    struct atls_bytes evidence; /* one CMW, CBOR */
+    struct atls_bytes binder;   /* 32 or 48 bytes that the evidence must answer; absent is an error */
+    struct atls_bytes aik_spki; /* DER key of the authenticator's end-entity certificate */
+    int64_t time_s;             /* 0: the clock's now */
+};
+
+struct atls_verifier_ops {
+    const char *scheme; /* "local" */
+    enum atls_code (*open)(const char *rest, const struct atls_verifier_options *options,
+                           void **out_self, struct atls_err *err);
+    void (*close)(void *self);
+    /* New reference in *out on ATLS_OK. */
+    enum atls_code (*appraise)(void *self, const struct atls_appraisal *appraisal,
+                               struct atls_result **out, struct atls_err *err);
+};
+
+/* Errors: ATLS_E_CONFIG (unknown scheme, store missing or without any trust anchor or key),
+ * ATLS_E_IO, ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_verifier_open(const char *uri, const struct atls_verifier_ops *const *backends,
+                   const struct atls_verifier_options *options, struct atls_verifier **out,
+                   struct atls_err *err);
+ATLS_API struct atls_verifier *atls_verifier_ref(struct atls_verifier *v);
+ATLS_API void atls_verifier_unref(struct atls_verifier *v);
+
+/* Appraises. ATLS_OK means that the evidence is genuine, answers this binder and names this AIK; the
+ * result then says how its claims compare with reference values. Any failed check is an error with
+ * its reason (ATLS_E_EVIDENCE, ATLS_E_DECODE, ATLS_E_UNSUPPORTED) and no result. Others: ATLS_E_USAGE
+ * (binder or AIK absent), ATLS_E_IO, ATLS_E_CONFIG, ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_verifier_appraise(struct atls_verifier *v,
+                                                               const struct atls_appraisal *appraisal,
+                                                               struct atls_result **out,
+                                                               struct atls_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,41 @@
+/* What appraisal asks of a store; imports and listing are atls/store.h. */
+#ifndef ATLS_STORE_STORE_H
+#define ATLS_STORE_STORE_H
+
+#include <atls/store.h>
+
+#include "crypto/crypto.h"
+#include "evidence/evidence.h"
+#include "wire/measurement.h"
+
+/* Fills the functions that evidence verification asks; borrows s. Look-ups are cached in memory and
+ * the cache is dropped when the file changes (PRAGMA data_version), so that a hot look-up runs no SQL
+ * but that pragma. */
+void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out);
+
+/* Reference values of one class: decoded once, cached, immutable while referenced. */
+struct atls_reference_set;
+struct atls_reference {
+    const char *manifest;                /* id of the CoRIM it came from, NUL terminated, escaped */
+    struct atls_environment environment; /* class, perhaps instance */
+    const struct atls_measurement *measurements;
+    size_t count;
+};
+/* All reference triples whose class-id is class_id (encoded item) and whose validity covers time_s.
+ * *out is the caller's to unref; an empty set is ATLS_OK with count 0. */
+ATLS_MUST_CHECK enum atls_code atls_store_references(struct atls_store *s, struct atls_bytes class_id,
+                                                     int64_t time_s, struct atls_reference_set **out,
+                                                     struct atls_err *err);
+const struct atls_reference *atls_reference_set_items(const struct atls_reference_set *set,
+                                                      size_t *out_count);
+void atls_reference_set_unref(struct atls_reference_set *set);
+
+/* Anchors of a purpose as a parsed set (new reference), or *out NULL when there are none. */
+ATLS_MUST_CHECK enum atls_code atls_store_anchors(struct atls_store *s,
+                                                  enum atls_anchor_purpose purpose,
+                                                  struct atls_anchors **out, struct atls_err *err);
+/* True when the store holds at least one AK anchor or attestation key. */
+ATLS_MUST_CHECK enum atls_code atls_store_has_trust(struct atls_store *s, bool *out,
+                                                    struct atls_err *err);
+
+#endif
