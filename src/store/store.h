@@ -10,8 +10,16 @@
 
 /* Fills the functions that evidence verification asks; borrows s. Look-ups are cached in memory and
  * the cache is dropped when the file changes (PRAGMA data_version), so that a hot look-up runs no SQL
- * but that pragma. */
+ * but that pragma. Keys count while their manifest is valid by the system's clock. */
 void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out);
+
+/* One appraisal's view: as atls_store_source, with validity judged at time_s. */
+struct atls_store_view {
+    struct atls_store *store;
+    int64_t time_s;
+};
+/* Borrows view, which must stay where it is as long as out is used. */
+void atls_store_view_source(struct atls_store_view *view, struct atls_endorsement_source *out);
 
 /* Reference values of one class: decoded once, cached, immutable while referenced. */
 struct atls_reference_set;
