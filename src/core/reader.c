@@ -107,8 +107,9 @@ bool atls_get_bytes(struct atls_reader *r, size_t len, struct atls_bytes *out)
 {
     if (len > atls_reader_left(r))
         return false;
-    /* An empty input may have no address to add to. */
-    *out = atls_bytes_of(len == 0 ? NULL : r->in.ptr + r->pos, len);
+    /* An empty input may have no address to add to. Elsewhere the address stays, so that a field of
+     * no bytes differs from a field that is absent. */
+    *out = atls_bytes_of(r->in.ptr == NULL ? NULL : r->in.ptr + r->pos, len);
     r->pos += len;
     return true;
 }

@@ -175,29 +175,62 @@ static int compare_keys_qsort(const void *a, const void *b)
     return compare_keys(*(const struct atls_bytes *)a, *(const struct atls_bytes *)b);
 }
 
-/* Looks for equal keys in a map that is not in order: sorts them, so that hostile maps cost
- * n log n. The map was walked before, so count is bounded by what really arrived. */
-static const char *find_duplicate(struct atls_reader r, size_t start, size_t count)
+/* Puts key into its place among count sorted keys. False when it is there already. */
+static bool insert_key(struct atls_bytes *keys, size_t count, struct atls_bytes key)
 {
-    struct atls_bytes on_stack[KEYS_ON_STACK];
-    struct atls_bytes *keys = on_stack;
+    for (; count > 0; count--) {
+        int order = compare_keys(keys[count - 1], key);
+
+        if (order == 0)
+            return false;
+        if (order < 0)
+            break;
+        keys[count] = keys[count - 1];
+    }
+    keys[count] = key;
+    return true;
+}
+
+static const char *find_duplicate_few(struct atls_reader r, size_t count)
+{
+    struct atls_bytes keys[KEYS_ON_STACK];
+    struct atls_bytes key;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!atls_cbor_get_item(&r, &key) || !atls_cbor_skip(&r))
+            return RULE_TRUNCATED;
+        if (!insert_key(keys, i, key))
+            return RULE_DUPLICATE;
+    }
+    return NULL;
+}
+
+/* Sorting keeps the cost at n log n whatever keys were chosen. */
+static const char *find_duplicate_many(struct atls_reader r, size_t count)
+{
+    struct atls_bytes *keys = calloc(count, sizeof *keys);
     const char *rule = NULL;
 
-    if (count > KEYS_ON_STACK && (keys = calloc(count, sizeof *keys)) == NULL)
+    if (keys == NULL)
         return RULE_MEMORY;
-    r.pos = start;
     for (size_t i = 0; i < count && rule == NULL; i++)
         if (!atls_cbor_get_item(&r, &keys[i]) || !atls_cbor_skip(&r))
             rule = RULE_TRUNCATED;
-    if (rule == NULL) {
+    if (rule == NULL)
         qsort(keys, count, sizeof *keys, compare_keys_qsort);
-        for (size_t i = 1; i < count && rule == NULL; i++)
-            if (compare_keys(keys[i - 1], keys[i]) == 0)
-                rule = RULE_DUPLICATE;
-    }
-    if (keys != on_stack)
-        free(keys);
+    for (size_t i = 1; i < count && rule == NULL; i++)
+        if (compare_keys(keys[i - 1], keys[i]) == 0)
+            rule = RULE_DUPLICATE;
+    free(keys);
     return rule;
+}
+
+/* Looks for equal keys in a map that is out of order. It was walked before, so count is bounded by
+ * what really arrived. */
+static const char *find_duplicate(struct atls_reader r, size_t start, size_t count)
+{
+    r.pos = start;
+    return count <= KEYS_ON_STACK ? find_duplicate_few(r, count) : find_duplicate_many(r, count);
 }
 
 /* A key has been read: in bytewise order (RFC 8949 section 4.2.1) it is new without a search. */

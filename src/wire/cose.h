@@ -26,7 +26,8 @@ enum atls_cose_tagging { ATLS_COSE_TAG_REQUIRED, ATLS_COSE_TAG_OPTIONAL, ATLS_CO
 
 /* Decodes a COSE_Sign1 that fills in exactly. Protected header: definite lengths, unique labels,
  * alg present, crit (2) refused unless every label in it is one that we understand (1, 2, 3, 4, 33).
- * A label in both headers is refused. Borrows from in. Errors: ATLS_E_DECODE. */
+ * A label in both headers is refused. Borrows from in. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED
+ * (crit), ATLS_E_LIMIT (more than 32 labels in a header, or as atls_cbor_check). */
 ATLS_MUST_CHECK enum atls_code atls_cose_sign1_decode(struct atls_bytes in,
                                                       enum atls_cose_tagging tagging,
                                                       struct atls_cose_sign1 *out,
@@ -58,11 +59,12 @@ struct atls_cose_key {
 };
 
 /* Decodes a COSE_Key map that fills in exactly; private parts (-4, RSA -3 and below) are refused,
- * unknown labels ignored. Whether the point is on its curve is the crypto layer's to say. */
+ * unknown labels ignored. Whether the point is on its curve is the crypto layer's to say. Borrows
+ * from in. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (key type or curve), ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_cose_key_decode(struct atls_bytes in, struct atls_cose_key *out,
                                                     struct atls_err *err);
 
-/* Writes kty, crv, x, y (or kty, n, e) in deterministic order. */
+/* Writes kty, crv, x, y (or kty, n, e) in deterministic order (RFC 8949 section 4.2.1). */
 void atls_cose_put_key(struct atls_writer *w, const struct atls_cose_key *key);
 
 /* SubjectPublicKeyInfo DER <-> COSE_Key: pure encoding, P-256, P-384, P-521, Ed25519, RSA;
@@ -72,7 +74,8 @@ ATLS_MUST_CHECK enum atls_code atls_cose_key_from_spki(struct atls_bytes spki,
                                                        struct atls_cose_key *key,
                                                        struct atls_err *err);
 /* DER SubjectPublicKeyInfo of an uncompressed key; RSA with NULL parameters. Errors:
- * ATLS_E_UNSUPPORTED for a compressed point. */
+ * ATLS_E_UNSUPPORTED for a compressed point or another key type, ATLS_E_USAGE for members that the
+ * decoder would refuse; nothing is written then. */
 ATLS_MUST_CHECK enum atls_code atls_cose_put_spki(struct atls_writer *w,
                                                   const struct atls_cose_key *key,
                                                   struct atls_err *err);
