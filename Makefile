@@ -1,0 +1,44 @@
+# A thin front for cmake; CMakePresets.json holds the variants. As root on a fresh Debian machine
+# `make demo` and `make test` install what is missing first.
+JOBS ?= $(shell nproc)
+BUILD = build/$(1)
+
+.PHONY: all demo test bench check format fuzz coverage attack install clean deps deps-test
+
+all: deps
+	@scripts/build release
+
+demo: deps
+	@scripts/build release
+	@build/release/apps/atls/atls demo
+
+test: deps-test
+	@scripts/test
+
+bench: deps
+	@scripts/build release
+	@scripts/bench
+
+check: deps-test
+	@scripts/check
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+fuzz: deps-test
+	@scripts/fuzz
+
+coverage: deps-test
+	@scripts/coverage
+
+install: all
+	@cmake --install build/release
+
+deps:
+	@scripts/deps build
+
+deps-test:
+	@scripts/deps build test
+
+clean:
+	@rm -rf build
