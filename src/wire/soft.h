@@ -23,10 +23,10 @@
 #include "wire/kat.h"
 
 #define ATLS_SOFT_CHALLENGE_LEN 64
-#define ATLS_SOFT_UEID_LEN 33
+#define ATLS_SOFT_UEID_LEN      33
 /* A development tool measures a handful of things; the bound keeps the token on the stack. */
 #define ATLS_SOFT_MEASUREMENTS_MAX 32
-#define ATLS_SOFT_NAME_MAX 128
+#define ATLS_SOFT_NAME_MAX         128
 
 enum atls_soft_claim {
     ATLS_SOFT_CLAIM_CHALLENGE = 10,
