@@ -10,7 +10,7 @@
 function(atls_library name)
     cmake_parse_arguments(L "" "DESCRIPTION" "MODULES;PUBLIC;REQUIRES;REQUIRES_PRIVATE" ${ARGN})
     foreach(module IN LISTS L_MODULES)
-        if(NOT TARGET atls_${module})
+        if(NOT TARGET atls_${module} OR (NOT name STREQUAL atls AND NOT TARGET atls))
             message(STATUS "lib${name}: module ${module} is missing")
             return()
         endif()
@@ -57,8 +57,10 @@ atls_library(atls-verifier MODULES store policy_jq verifier_local inspect enrol 
     REQUIRES_PRIVATE jansson sqlite3)
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/atls" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+if(TARGET atls)
 install(EXPORT atls-targets NAMESPACE atls:: FILE atls-targets.cmake
     DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/atls")
+endif()
 include(CMakePackageConfigHelpers)
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/atls-config.cmake.in"
     "${PROJECT_BINARY_DIR}/atls-config.cmake"
