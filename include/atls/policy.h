@@ -24,6 +24,8 @@ extern "C" {
 /* Zero-initialised it accepts nobody. */
 struct atls_decision {
     bool accept;
+    bool names_insecure; /* set by a backend: its output names the technology of an insecure result
+                          */
     size_t reason_count;
     char reasons[ATLS_DECISION_REASONS_MAX][160]; /* escaped, cut, NUL terminated */
 };
@@ -36,8 +38,8 @@ struct atls_policy_ops {
     enum atls_code (*decide)(void *self, struct atls_result *result, struct atls_decision *out,
                              struct atls_err *err);
 };
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_new(const struct atls_policy_ops *ops, void *self,
-                                                        struct atls_policy **out,
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_new(const struct atls_policy_ops *ops,
+                                                        void *self, struct atls_policy **out,
                                                         struct atls_err *err);
 /* Every submodule affirming, nothing insecure. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_default(struct atls_policy **out,
@@ -45,9 +47,10 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_default(struct atls_policy *
 ATLS_API struct atls_policy *atls_policy_ref(struct atls_policy *p);
 ATLS_API void atls_policy_unref(struct atls_policy *p);
 
-/* Decides. ATLS_OK: look at out->accept. An error is a refusal as well: *out stays zero. An insecure
- * result is refused unless the backend's decision named its technology. Errors: ATLS_E_REFUSED with
- * reason policy-output (the program failed or its output has another form), ATLS_E_NOMEM. */
+/* Decides. ATLS_OK: look at out->accept. An error is a refusal as well: *out stays zero. An
+ * insecure result is refused unless the backend's decision named its technology. Errors:
+ * ATLS_E_REFUSED with reason policy-output (the program failed or its output has another form),
+ * ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_decide(struct atls_policy *p,
                                                            struct atls_result *result,
                                                            struct atls_decision *out,
@@ -60,7 +63,8 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_decide(struct atls_policy *p
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_load(const char *path, struct atls_policy **out,
                                                          struct atls_err *err);
 /* The same from text. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_compile(const char *name, struct atls_bytes text,
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_policy_compile(const char *name,
+                                                            struct atls_bytes text,
                                                             struct atls_policy **out,
                                                             struct atls_err *err);
 

@@ -1,7 +1,7 @@
 /* Attestation results: what a Verifier says of a peer (EAR, draft-ietf-rats-ear-04).
  *
- * A result is immutable once built, reference counted, shared freely. It says what was found; whether
- * that is good enough is the policy's to decide (atls/policy.h). */
+ * A result is immutable once built, reference counted, shared freely. It says what was found;
+ * whether that is good enough is the policy's to decide (atls/policy.h). */
 #ifndef ATLS_RESULT_H
 #define ATLS_RESULT_H
 
@@ -36,7 +36,7 @@ enum atls_trust_claim {
     ATLS_TRUST_RUNTIME_OPAQUE = 5,
     ATLS_TRUST_STORAGE_OPAQUE = 6,
     ATLS_TRUST_SOURCED_DATA = 7,
-    ATLS_TRUST_CLAIMS = 8,
+    ATLS_TRUST_CLAIMS = 8, /* how many there are */
 };
 ATLS_API const char *atls_trust_claim_name(enum atls_trust_claim claim); /* "instance-identity" */
 
@@ -65,8 +65,12 @@ ATLS_API struct atls_bytes atls_result_instance(const struct atls_result *r);
 /* One sentence for people: why the status is not affirming, naming measurement, found and expected
  * ("PCR 4 (sha256) is 3d45.., no reference value of "rack-7" matches"); "" when it is affirming. */
 ATLS_API const char *atls_result_explanation(const struct atls_result *r);
-/* The claims set of the EAR as JSON text (profile tag:ietf.org,2026:rats/ear#04); NUL terminated, made
- * at the first call, borrows from r. NULL when memory runs out. */
+/* Why the status is not affirming, for programs: ATLS_REASON_MEASUREMENT,
+ * ATLS_REASON_NO_REFERENCE_VALUES, ATLS_REASON_INSECURE_TECHNOLOGY; ATLS_REASON_NONE when nothing
+ * is wrong. */
+ATLS_API enum atls_reason atls_result_reason(const struct atls_result *r);
+/* The claims set of the EAR as JSON text (profile tag:ietf.org,2026:rats/ear#04); NUL terminated,
+ * made at the first call, borrows from r. NULL when memory runs out. */
 ATLS_API const char *atls_result_json(struct atls_result *r);
 
 #ifdef __cplusplus

@@ -1,0 +1,345 @@
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "testlib.h"
+
+#include "core/reader.h"
+#include "verifier/result.h"
+
+static const uint8_t binder[48] = {1, 2, 3};
+static const char *const checks[] = {"signature", "nonce", NULL};
+
+/* Claims of a TPM with one PCR, built by hand. */
+static void make_claims(struct atls_claims *claims)
+{
+    struct atls_measurement *m;
+    struct atls_digest *d;
+
+    memset(claims, 0, sizeof *claims);
+    claims->arena = atls_arena_init(4096);
+    claims->technology = "tpm";
+    claims->submod = "TPM";
+    claims->key_trust = ATLS_KEY_TRUST_ENROLLED;
+    assert_true(atls_arena_copy(&claims->arena, atls_bytes_of("spki", 4), &claims->key_spki));
+    assert_true(atls_arena_copy(&claims->arena, atls_bytes_of("\x01\x02", 2), &claims->instance));
+    assert_non_null(m = atls_arena_alloc(&claims->arena, 3, sizeof *m));
+    assert_non_null(d = atls_arena_alloc(&claims->arena, 2, sizeof *d));
+    d[0] = (struct atls_digest){ATLS_HASH_SHA256, 1, atls_bytes_of("\xaa\xbb", 2)};
+    d[1] = (struct atls_digest){ATLS_HASH_NONE, 12, atls_bytes_of("\xcc", 1)};
+    m[0].mkey.kind = ATLS_MKEY_UINT;
+    m[0].mkey.number = 7;
+    m[0].mval = (struct atls_mval){.present = ATLS_MVAL_DIGESTS, .digests = d, .digest_count = 2};
+    m[1].mkey = (struct atls_mkey){ATLS_MKEY_TEXT, 0, atls_bytes_of("app", 3)};
+    m[1].mval = (struct atls_mval){
+        .present = ATLS_MVAL_VERSION | ATLS_MVAL_SVN | ATLS_MVAL_NAME | ATLS_MVAL_RAW,
+        .version = atls_bytes_of("1.0", 3),
+        .svn = 4,
+        .name = atls_bytes_of("n", 1),
+        .raw = atls_bytes_of("\x10", 1),
+    };
+    m[2].mkey = (struct atls_mkey){ATLS_MKEY_UUID, 0, atls_bytes_of("\x0f", 1)};
+    claims->measurements = m;
+    claims->measurement_count = 3;
+    claims->environment.vendor = atls_bytes_of("ACME", 4);
+    claims->environment.model = atls_bytes_of("R2", 2);
+    claims->details[0] = (struct atls_detail){"reset-count", ATLS_DETAIL_UINT, 5, {NULL, 0}};
+    claims->details[1] = (struct atls_detail){"safe", ATLS_DETAIL_BOOL, 1, {NULL, 0}};
+    claims->details[2] = (struct atls_detail){"log", ATLS_DETAIL_BYTES, 0, {NULL, 0}};
+    claims->details[3] = (struct atls_detail){"who", ATLS_DETAIL_TEXT, 0, atls_bytes_of("a\"", 2)};
+    claims->detail_count = 4;
+}
+
+static struct atls_outcome good_outcome(void)
+{
+    struct atls_outcome o;
+
+    memset(&o, 0, sizeof o);
+    o.status = ATLS_TIER_AFFIRMING;
+    o.policy_id = "policy:test";
+    o.checks = checks;
+    o.trust[ATLS_TRUST_EXECUTABLES] = 2;
+    o.trust[ATLS_TRUST_HARDWARE] = 2;
+    return o;
+}
+
+static struct atls_result *make(const struct atls_outcome *o, size_t binder_len)
+{
+    struct atls_claims claims;
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    make_claims(&claims);
+    test_assert_code(
+        atls_result_new(&claims, o, atls_bytes_of(binder, binder_len), 1700000000, &r, &err),
+        ATLS_OK, &err);
+    assert_null(claims.arena.blocks);
+    return r;
+}
+
+static void tiers_of_values(void **state)
+{
+    /* draft-ietf-rats-ar4si section 2.3.2: the edges of every range. */
+    static const struct {
+        int value;
+        enum atls_tier want;
+        const char *name;
+    } rows[] = {
+        {0, ATLS_TIER_NONE, "none"},
+        {1, ATLS_TIER_NONE, "none"},
+        {-1, ATLS_TIER_NONE, "none"},
+        {2, ATLS_TIER_AFFIRMING, "affirming"},
+        {31, ATLS_TIER_AFFIRMING, "affirming"},
+        {-2, ATLS_TIER_AFFIRMING, "affirming"},
+        {-32, ATLS_TIER_AFFIRMING, "affirming"},
+        {32, ATLS_TIER_WARNING, "warning"},
+        {95, ATLS_TIER_WARNING, "warning"},
+        {-33, ATLS_TIER_WARNING, "warning"},
+        {-96, ATLS_TIER_WARNING, "warning"},
+        {96, ATLS_TIER_CONTRAINDICATED, "contraindicated"},
+        {127, ATLS_TIER_CONTRAINDICATED, "contraindicated"},
+        {-97, ATLS_TIER_CONTRAINDICATED, "contraindicated"},
+        {-128, ATLS_TIER_CONTRAINDICATED, "contraindicated"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(atls_tier_of(rows[i].value), rows[i].want);
+        assert_string_equal(atls_tier_name(atls_tier_of(rows[i].value)), rows[i].name);
+    }
+    assert_string_equal(atls_tier_name((enum atls_tier)33), "none");
+    assert_string_equal(atls_trust_claim_name(ATLS_TRUST_SOURCED_DATA), "sourced-data");
+    assert_string_equal(atls_trust_claim_name(ATLS_TRUST_CLAIMS), "unknown");
+}
+
+static void status_is_never_better_than_the_vector(void **state)
+{
+    static const struct {
+        const char *name;
+        enum atls_tier given;
+        int8_t hardware;
+        enum atls_tier want;
+    } rows[] = {
+        {"affirming throughout", ATLS_TIER_AFFIRMING, 2, ATLS_TIER_AFFIRMING},
+        {"a claim that says nothing does not count", ATLS_TIER_AFFIRMING, 0, ATLS_TIER_AFFIRMING},
+        {"a warning claim warns", ATLS_TIER_AFFIRMING, 32, ATLS_TIER_WARNING},
+        {"a private warning warns", ATLS_TIER_AFFIRMING, -33, ATLS_TIER_WARNING},
+        {"a bad claim contraindicates", ATLS_TIER_AFFIRMING, 96, ATLS_TIER_CONTRAINDICATED},
+        {"a given status may be worse", ATLS_TIER_CONTRAINDICATED, 2, ATLS_TIER_CONTRAINDICATED},
+        {"no statement stays none", ATLS_TIER_NONE, 2, ATLS_TIER_NONE},
+        {"no statement does not hide a bad claim", ATLS_TIER_NONE, 97, ATLS_TIER_CONTRAINDICATED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_outcome o = good_outcome();
+        struct atls_result *r;
+
+        print_message("%s\n", rows[i].name);
+        o.status = rows[i].given;
+        o.trust[ATLS_TRUST_HARDWARE] = rows[i].hardware;
+        r = make(&o, 32);
+        assert_int_equal(atls_result_status(r), rows[i].want);
+        assert_int_equal(atls_result_submod_status(r, 0), rows[i].want);
+        assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_HARDWARE), rows[i].hardware);
+        atls_result_unref(r);
+    }
+}
+
+static void getters_answer_from_the_claims(void **state)
+{
+    struct atls_outcome o = good_outcome();
+    struct atls_result *r = make(&o, 48);
+
+    (void)state;
+    assert_int_equal(atls_result_submods(r), 1);
+    assert_string_equal(atls_result_submod_name(r, 0), "TPM");
+    assert_string_equal(atls_result_submod_name(r, 1), "");
+    assert_int_equal(atls_result_submod_status(r, 1), ATLS_TIER_NONE);
+    assert_int_equal(atls_result_submod_trust(r, 1, ATLS_TRUST_HARDWARE), 0);
+    assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_CLAIMS), 0);
+    assert_string_equal(atls_result_evidence_type(r), "tpm");
+    assert_false(atls_result_insecure(r));
+    assert_int_equal(atls_result_issued_at(r), 1700000000);
+    test_assert_bytes(atls_result_key(r), atls_bytes_of("spki", 4));
+    test_assert_bytes(atls_result_instance(r), atls_bytes_of("\x01\x02", 2));
+    test_assert_bytes(atls_result_nonce(r), atls_bytes_of(binder, 48));
+    assert_string_equal(atls_result_explanation(r), "");
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_NONE);
+    assert_ptr_equal(atls_result_ref(r), r);
+    atls_result_unref(r);
+    atls_result_unref(r);
+    atls_result_unref(NULL);
+}
+
+static void problems_are_explained(void **state)
+{
+    struct atls_outcome o = good_outcome();
+    struct atls_result *r;
+    char longest[400];
+
+    (void)state;
+    o.trust[ATLS_TRUST_EXECUTABLES] = 33;
+    atls_outcome_problem(&o, ATLS_REASON_MEASUREMENT, "PCR %d is wrong", 7);
+    r = make(&o, 32);
+    assert_string_equal(atls_result_explanation(r), "PCR 7 is wrong");
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_MEASUREMENT);
+    atls_result_unref(r);
+
+    atls_outcome_problem(&o, ATLS_REASON_NO_REFERENCE_VALUES, "PCR 8 is unknown");
+    r = make(&o, 32);
+    assert_string_equal(atls_result_explanation(r), "PCR 7 is wrong; PCR 8 is unknown");
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_MEASUREMENT);
+    atls_result_unref(r);
+
+    /* More problems than are kept, each longer than is kept: counted, and nothing is cut in half.
+     */
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    for (int i = 0; i < 20; i++)
+        atls_outcome_problem(&o, ATLS_REASON_MEASUREMENT, "%s", longest);
+    assert_int_equal(o.problem_count, 22);
+    r = make(&o, 32);
+    assert_non_null(strstr(atls_result_explanation(r), "; and 18 more"));
+    assert_true(strlen(atls_result_explanation(r)) < ATLS_EXPLANATION_LEN);
+    atls_result_unref(r);
+}
+
+static void incomplete_results_are_refused(void **state)
+{
+    enum { SHORT_BINDER, LONG_BINDER, NO_BINDER, NO_SUBMOD, NO_TECHNOLOGY, NO_KEY, NO_POLICY };
+    static const struct {
+        const char *name;
+        int fault;
+        enum atls_reason want;
+    } rows[] = {
+        {"binder of 31 bytes", SHORT_BINDER, ATLS_REASON_BINDER_MISSING},
+        {"binder of 33 bytes", LONG_BINDER, ATLS_REASON_BINDER_MISSING},
+        {"no binder", NO_BINDER, ATLS_REASON_BINDER_MISSING},
+        {"no submodule", NO_SUBMOD, ATLS_REASON_NONE},
+        {"no technology", NO_TECHNOLOGY, ATLS_REASON_NONE},
+        {"no attested key", NO_KEY, ATLS_REASON_NONE},
+        {"no policy id", NO_POLICY, ATLS_REASON_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_outcome o = good_outcome();
+        struct atls_bytes b = atls_bytes_of(binder, 32);
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_claims claims;
+
+        print_message("%s\n", rows[i].name);
+        make_claims(&claims);
+        b.len = rows[i].fault == SHORT_BINDER ? 31 : rows[i].fault == LONG_BINDER ? 33 : b.len;
+        if (rows[i].fault == NO_BINDER)
+            b = atls_bytes_of(NULL, 0);
+        if (rows[i].fault == NO_SUBMOD)
+            claims.submod = NULL;
+        if (rows[i].fault == NO_TECHNOLOGY)
+            claims.technology = NULL;
+        if (rows[i].fault == NO_KEY)
+            claims.key_spki.len = 0;
+        if (rows[i].fault == NO_POLICY)
+            o.policy_id = NULL;
+        test_assert_code(atls_result_new(&claims, &o, b, 0, &r, &err), ATLS_E_USAGE, &err);
+        assert_int_equal(err.reason, rows[i].want);
+        assert_null(r);
+        assert_non_null(claims.arena.blocks); /* still the caller's */
+        atls_claims_clear(&claims);
+    }
+}
+
+static void json_is_the_claims_set(void **state)
+{
+    static const char want[] =
+        "{\"eat_profile\":\"tag:ietf.org,2026:rats/ear#04\",\"iat\":1700000000,"
+        "\"eat_nonce\":\"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
+        "\"ear_verifier_id\":{\"developer\":\"libatls\",\"build\":\"libatls ";
+    static const char rest[] =
+        "\"},\"ear_status\":\"warning\",\"submods\":{\"TPM\":{\"ear_status\":\"warning\","
+        "\"ear_trustworthiness_vector\":{\"instance-identity\":0,\"configuration\":0,"
+        "\"executables\":33,\"file-system\":0,\"hardware\":2,\"runtime-opaque\":0,"
+        "\"storage-opaque\":0,\"sourced-data\":0},\"ear_appraisal_policy_ids\":[\"policy:test\"],"
+        "\"ear_attester_claims\":{\"technology\":\"tpm\",\"instance\":\"0102\",\"vendor\":\"ACME\","
+        "\"model\":\"R2\",\"measurements\":[{\"key\":7,\"digests\":{\"sha256\":\"aabb\","
+        "\"12\":\"cc\"}},{\"key\":\"app\",\"version\":\"1.0\",\"svn\":4,\"name\":\"n\","
+        "\"raw-value\":\"10\"},{\"key\":\"0f\"}],\"details\":{\"reset-count\":5,\"safe\":true,"
+        "\"log\":\"\",\"who\":\"a\\\"\"}},\"ear_verifier_claims\":{\"key-trust\":\"enrolled\","
+        "\"insecure\":false,\"checks\":[\"signature\",\"nonce\"],\"manifests\":[\"rack-7\"],"
+        "\"reason\":\"measurement\",\"problems\":[\"PCR 7 is wrong\"]},"
+        "\"ear_veraison_key_attestation\":{\"akpub\":\"c3BraQ\"}}}}";
+    struct atls_outcome o = good_outcome();
+    struct atls_result *r;
+    const char *text;
+
+    (void)state;
+    o.trust[ATLS_TRUST_EXECUTABLES] = 33;
+    o.manifest_count = 1;
+    snprintf(o.manifests[0], sizeof o.manifests[0], "rack-7");
+    atls_outcome_problem(&o, ATLS_REASON_MEASUREMENT, "PCR 7 is wrong");
+    r = make(&o, 32);
+    text = atls_result_json(r);
+    assert_non_null(text);
+    assert_memory_equal(text, want, sizeof want - 1);
+    assert_non_null(strstr(text, rest));
+    assert_ptr_equal(atls_result_json(r), text); /* made once */
+    atls_result_unref(r);
+}
+
+static void *ask(void *arg)
+{
+    return (void *)(uintptr_t)atls_result_json(arg);
+}
+
+static void json_may_be_asked_by_many_threads(void **state)
+{
+    struct atls_outcome o = good_outcome();
+    struct atls_result *r = make(&o, 32);
+    pthread_t threads[8];
+    void *texts[8];
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, r), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(pthread_join(threads[i], &texts[i]), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_ptr_equal(texts[i], texts[0]);
+    atls_result_unref(r);
+}
+
+static void json_over_its_limit_is_none(void **state)
+{
+    struct atls_outcome o = good_outcome();
+    struct atls_claims claims;
+    struct atls_result *r = NULL;
+    uint8_t *big = calloc(1, ATLS_RESULT_JSON_MAX);
+
+    (void)state;
+    assert_non_null(big);
+    make_claims(&claims);
+    claims.details[2].bytes = atls_bytes_of(big, ATLS_RESULT_JSON_MAX);
+    assert_int_equal(atls_result_new(&claims, &o, atls_bytes_of(binder, 32), 0, &r, NULL), ATLS_OK);
+    assert_null(atls_result_json(r));
+    atls_result_unref(r);
+    free(big);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiers_of_values),
+        cmocka_unit_test(status_is_never_better_than_the_vector),
+        cmocka_unit_test(getters_answer_from_the_claims),
+        cmocka_unit_test(problems_are_explained),
+        cmocka_unit_test(incomplete_results_are_refused),
+        cmocka_unit_test(json_is_the_claims_set),
+        cmocka_unit_test(json_may_be_asked_by_many_threads),
+        cmocka_unit_test(json_over_its_limit_is_none),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
