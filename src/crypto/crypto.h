@@ -33,8 +33,8 @@ ATLS_MUST_CHECK enum atls_code atls_hkdf_expand_label(enum atls_hash hash, struc
                                                       const char *prefix, const char *label,
                                                       struct atls_bytes context, uint8_t *out,
                                                       size_t out_len, struct atls_err *err);
-/* TLS-Exporter (RFC 8446 section 7.5) from an exporter secret: for tests and for TLS stacks that hand
- * out the secret only. */
+/* TLS-Exporter (RFC 8446 section 7.5) from an exporter secret: for tests and for TLS stacks that
+ * hand out the secret only. */
 ATLS_MUST_CHECK enum atls_code atls_tls13_exporter(enum atls_hash hash, struct atls_bytes secret,
                                                    const char *prefix, const char *label,
                                                    struct atls_bytes context, uint8_t *out,
@@ -47,12 +47,13 @@ struct atls_signature_algorithm {
     enum atls_signature scheme; /* TLS SignatureScheme number */
     const char *name;           /* "ecdsa_secp256r1_sha256" */
     enum atls_key_type key_type;
-    enum atls_hash hash;   /* NONE for Ed25519 */
+    enum atls_hash hash;     /* NONE for Ed25519 */
     bool certificate_verify; /* allowed in a TLS 1.3 CertificateVerify */
-    int cose_alg;          /* 0 when COSE has none */
-    const char *jose_alg;  /* NULL when JOSE has none */
+    int cose_alg;            /* 0 when COSE has none */
+    const char *jose_alg;    /* NULL when JOSE has none */
 };
-const struct atls_signature_algorithm *atls_signature_find(enum atls_signature scheme); /* or NULL */
+const struct atls_signature_algorithm *
+atls_signature_find(enum atls_signature scheme); /* or NULL */
 const struct atls_signature_algorithm *atls_signature_by_cose(int64_t alg, enum atls_key_type type);
 const struct atls_signature_algorithm *atls_signature_by_jose(struct atls_bytes alg);
 
@@ -82,11 +83,9 @@ ATLS_MUST_CHECK enum atls_code atls_key_verify(const struct atls_key *key,
                                                const struct atls_bytes *parts, size_t count,
                                                struct atls_bytes signature, struct atls_err *err);
 /* As atls_key_verify where ECDSA signatures are r || s of fixed width (COSE, JOSE). */
-ATLS_MUST_CHECK enum atls_code atls_key_verify_raw(const struct atls_key *key,
-                                                   enum atls_signature scheme,
-                                                   struct atls_bytes tbs,
-                                                   struct atls_bytes signature,
-                                                   struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_key_verify_raw(const struct atls_key *key, enum atls_signature scheme, struct atls_bytes tbs,
+                    struct atls_bytes signature, struct atls_err *err);
 /* r and s as unsigned big-endian integers (leading zeros optional, at most the field) -> DER. */
 ATLS_MUST_CHECK enum atls_code atls_ecdsa_der_from_rs(struct atls_bytes r, struct atls_bytes s,
                                                       struct atls_buf *out, struct atls_err *err);
@@ -112,11 +111,9 @@ ATLS_MUST_CHECK enum atls_code atls_private_key_sign(const struct atls_private_k
                                                      struct atls_bytes tbs, struct atls_buf *out,
                                                      struct atls_err *err);
 /* ECDSA as r || s. */
-ATLS_MUST_CHECK enum atls_code atls_private_key_sign_raw(const struct atls_private_key *key,
-                                                         enum atls_signature scheme,
-                                                         struct atls_bytes tbs,
-                                                         struct atls_buf *out,
-                                                         struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_private_key_sign_raw(const struct atls_private_key *key, enum atls_signature scheme,
+                          struct atls_bytes tbs, struct atls_buf *out, struct atls_err *err);
 
 /* ---- certificates ---- */
 
@@ -132,9 +129,8 @@ ATLS_MUST_CHECK enum atls_code atls_certificate_trim(struct atls_bytes padded,
 struct atls_anchors;
 ATLS_MUST_CHECK enum atls_code atls_anchors_new(struct atls_anchors **out, struct atls_err *err);
 /* Adds one DER certificate, or every certificate of PEM text. */
-ATLS_MUST_CHECK enum atls_code atls_anchors_add_der(struct atls_anchors *a,
-                                                    struct atls_bytes certificate,
-                                                    struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_anchors_add_der(struct atls_anchors *a, struct atls_bytes certificate, struct atls_err *err);
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_pem(struct atls_anchors *a, struct atls_bytes pem,
                                                     size_t *out_count, struct atls_err *err);
 /* Adds a DER or PEM certificate revocation list; once one is present for an issuer, chains are
@@ -142,7 +138,8 @@ ATLS_MUST_CHECK enum atls_code atls_anchors_add_pem(struct atls_anchors *a, stru
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_crl(struct atls_anchors *a, struct atls_bytes crl,
                                                     struct atls_err *err);
 /* Adds the anchors that the system trusts (OpenSSL's default paths). */
-ATLS_MUST_CHECK enum atls_code atls_anchors_add_system(struct atls_anchors *a, struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code atls_anchors_add_system(struct atls_anchors *a,
+                                                       struct atls_err *err);
 struct atls_anchors *atls_anchors_ref(struct atls_anchors *a);
 void atls_anchors_unref(struct atls_anchors *a);
 size_t atls_anchors_count(const struct atls_anchors *a);
@@ -150,29 +147,31 @@ size_t atls_anchors_count(const struct atls_anchors *a);
 enum atls_chain_purpose {
     ATLS_CHAIN_TLS_SERVER = 1, /* EKU serverAuth when an EKU is there; name required */
     ATLS_CHAIN_TLS_CLIENT = 2,
-    ATLS_CHAIN_TPM_AK = 3, /* keyUsage digitalSignature, no keyEncipherment or keyAgreement; TCG SAN */
-    ATLS_CHAIN_TPM_EK = 4, /* keyEncipherment or keyAgreement; EKU 2.23.133.8.1 when an EKU is there */
+    ATLS_CHAIN_TPM_AK =
+        3, /* keyUsage digitalSignature, no keyEncipherment or keyAgreement; TCG SAN */
+    ATLS_CHAIN_TPM_EK =
+        4, /* keyEncipherment or keyAgreement; EKU 2.23.133.8.1 when an EKU is there */
 };
 
 struct atls_chain_check {
     enum atls_chain_purpose purpose;
-    int64_t time_s;       /* seconds since 1970 at which the chain must be valid */
-    const char *name;     /* DNS name or IP address the leaf must carry; NULL: any (client, TPM) */
-    const struct atls_anchors *anchors;
+    int64_t time_s;   /* seconds since 1970 at which the chain must be valid */
+    const char *name; /* DNS name or IP address the leaf must carry; NULL: any (client, TPM) */
+    struct atls_anchors *anchors; /* borrowed; a cache takes its own reference */
 };
 
 struct atls_chain_result {
-    struct atls_key *key;     /* of the leaf; the caller's to unref */
-    int64_t not_after_s;      /* earliest notAfter on the path: how long a cached result may live */
-    struct atls_buf anchor;   /* DER of the anchor that ended the path; the caller's to clear */
+    struct atls_key *key;   /* of the leaf; the caller's to unref */
+    int64_t not_after_s;    /* earliest notAfter on the path: how long a cached result may live */
+    struct atls_buf anchor; /* DER of the anchor that ended the path; the caller's to clear */
 };
 
 /* Builds and validates a path from chain[0] to an anchor (RFC 5280; RFC 6125 names), other chain
- * elements and count <= ATLS_CHAIN_MAX being candidates only. Partial chains: an intermediate may be
- * an anchor. The TCG critical SAN (directoryName) is treated as handled for TPM purposes. Errors:
- * ATLS_E_CERTIFICATE with reason chain-issuer, chain-signature, untrusted-root, certificate-expired,
- * certificate-not-yet-valid, certificate-revoked, certificate-name, key-usage and alert 42..48;
- * ATLS_E_DECODE for a certificate that does not parse. */
+ * elements and count <= ATLS_CHAIN_MAX being candidates only. Partial chains: an intermediate may
+ * be an anchor. The TCG critical SAN (directoryName) is treated as handled for TPM purposes.
+ * Errors: ATLS_E_CERTIFICATE with reason chain-issuer, chain-signature, untrusted-root,
+ * certificate-expired, certificate-not-yet-valid, certificate-revoked, certificate-name, key-usage
+ * and alert 42..48; ATLS_E_DECODE for a certificate that does not parse. */
 ATLS_MUST_CHECK enum atls_code atls_chain_verify(const struct atls_bytes *chain, size_t count,
                                                  const struct atls_chain_check *check,
                                                  struct atls_chain_result *out,
@@ -186,8 +185,9 @@ struct atls_chain_cache;
 ATLS_MUST_CHECK enum atls_code atls_chain_cache_new(size_t entries, struct atls_chain_cache **out,
                                                     struct atls_err *err);
 void atls_chain_cache_free(struct atls_chain_cache *c);
-/* As atls_chain_verify through the cache (NULL: no cache). A hit needs the same chain bytes, purpose,
- * name and anchors object, and check->time_s within [time of the first success, not_after]. */
+/* As atls_chain_verify through the cache (NULL: no cache). A hit needs the same chain bytes,
+ * purpose, name and anchors object, and check->time_s within [time of the first success,
+ * not_after]. */
 ATLS_MUST_CHECK enum atls_code atls_chain_cache_verify(struct atls_chain_cache *c,
                                                        const struct atls_bytes *chain, size_t count,
                                                        const struct atls_chain_check *check,
@@ -204,8 +204,8 @@ typedef enum atls_code atls_sign_function(void *arg, enum atls_signature scheme,
                                           struct atls_bytes tbs, struct atls_buf *out,
                                           struct atls_err *err);
 struct atls_certificate_spec {
-    const char *common_name;       /* subject and, self-signed, issuer */
-    const char *const *dns_names;  /* NULL-terminated; IP addresses are recognised */
+    const char *common_name;      /* subject and, self-signed, issuer */
+    const char *const *dns_names; /* NULL-terminated; IP addresses are recognised */
     int64_t not_before_s, not_after_s;
     enum atls_signature scheme;
     struct atls_bytes spki;
@@ -218,9 +218,9 @@ struct atls_certificate_spec {
 ATLS_MUST_CHECK enum atls_code atls_certificate_make(const struct atls_certificate_spec *spec,
                                                      struct atls_buf *out, struct atls_err *err);
 /* PKCS#10 request with the names of spec in a subjectAltName. */
-ATLS_MUST_CHECK enum atls_code atls_certificate_request_make(const struct atls_certificate_spec *spec,
-                                                             struct atls_buf *out,
-                                                             struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_certificate_request_make(const struct atls_certificate_spec *spec, struct atls_buf *out,
+                              struct atls_err *err);
 /* atls_sign_function over a struct atls_private_key *. */
 enum atls_code atls_private_key_sign_function(void *arg, enum atls_signature scheme,
                                               struct atls_bytes tbs, struct atls_buf *out,
