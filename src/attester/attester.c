@@ -1,0 +1,260 @@
+#include <atls/attester.h>
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atls/limits.h>
+
+#include "attester/file.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/reader.h"
+#include "core/writer.h"
+#include "crypto/crypto.h"
+
+/* A chain of ATLS_CHAIN_MAX certificates in PEM; the largest certificates in use are 10 kB. */
+#define CHAIN_FILE_MAX (256 * 1024)
+/* "99991231235959Z": a self-signed certificate says nothing about time (RFC 5280 section 4.1.2.5).
+ */
+#define NO_EXPIRY_S INT64_C(253402300799)
+/* A peer whose clock is behind must not find the fresh certificate not yet valid. */
+#define CLOCK_SKEW_S (24 * 3600)
+
+/* struct atls_attester_options as first published. */
+#define OPTIONS_SIZE_FIRST (offsetof(struct atls_attester_options, log) + sizeof(struct atls_log))
+
+struct atls_attester {
+    atomic_size_t references;
+    const struct atls_attester_ops *ops;
+    void *self;
+    struct atls_buf
+        certificates[ATLS_CHAIN_MAX + 1];    /* one more, to see that a file has too many */
+    struct atls_bytes chain[ATLS_CHAIN_MAX]; /* views of certificates */
+    size_t chain_count;
+};
+
+void atls_attester_options_init(struct atls_attester_options *options)
+{
+    *options = (struct atls_attester_options){.size = sizeof *options};
+}
+
+/* A caller built against an older header has fewer members: what it lacks keeps its default. */
+static enum atls_code take_options(const struct atls_attester_options *options,
+                                   struct atls_attester_options *out, struct atls_err *err)
+{
+    atls_attester_options_init(out);
+    if (options == NULL)
+        return ATLS_OK;
+    if (options->size < OPTIONS_SIZE_FIRST || options->size > sizeof *out)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "attester options: size is %zu, want %zu to %zu; call "
+                         "atls_attester_options_init first",
+                         options->size, OPTIONS_SIZE_FIRST, sizeof *out);
+    memcpy(out, options, options->size);
+    return ATLS_OK;
+}
+
+/* The backend whose scheme uri starts with; *out_rest is what follows the colon. */
+static enum atls_code find_backend(const char *uri, const struct atls_attester_ops *const *backends,
+                                   const struct atls_attester_ops **out_ops, const char **out_rest,
+                                   struct atls_err *err)
+{
+    const char *colon = strchr(uri, ':');
+
+    if (colon == NULL)
+        return atls_fail(err, ATLS_E_CONFIG, "attester: \"%s\" is no URI, want SCHEME:...", uri);
+    for (; *backends != NULL; backends++) {
+        size_t len = strlen((*backends)->scheme);
+
+        if (len == (size_t)(colon - uri) && memcmp((*backends)->scheme, uri, len) == 0) {
+            *out_ops = *backends;
+            *out_rest = colon + 1;
+            return ATLS_OK;
+        }
+    }
+    return atls_fail(err, ATLS_E_CONFIG, "attester: no backend for scheme \"%.*s\"",
+                     (int)(colon - uri), uri);
+}
+
+static enum atls_code sign_certificate(void *arg, enum atls_signature scheme, struct atls_bytes tbs,
+                                       struct atls_buf *out, struct atls_err *err)
+{
+    return atls_attester_sign(arg, scheme, tbs, out, err);
+}
+
+static enum atls_code make_certificate(struct atls_attester *a,
+                                       const struct atls_attester_options *options,
+                                       struct atls_err *err)
+{
+    const struct atls_certificate_spec spec = {
+        .common_name = options->common_name != NULL ? options->common_name : "atls attester",
+        .dns_names = options->dns_names,
+        .not_before_s = atls_clock_wall_s(NULL) - CLOCK_SKEW_S,
+        .not_after_s = NO_EXPIRY_S,
+        .scheme = a->ops->aik_scheme(a->self),
+        .spki = a->ops->aik_spki(a->self),
+        .sign = sign_certificate,
+        .sign_arg = a,
+    };
+    enum atls_code code = atls_certificate_make(&spec, &a->certificates[0], err);
+
+    if (code == ATLS_OK)
+        a->chain_count = 1;
+    return code;
+}
+
+static enum atls_code load_certificate(struct atls_attester *a, const char *path,
+                                       struct atls_err *err)
+{
+    struct atls_buf pem = ATLS_BUF_INIT;
+    struct atls_bytes spki;
+    size_t count = 0;
+    enum atls_code code = atls_file_read("attester certificate", path, CHAIN_FILE_MAX, &pem, err);
+
+    if (code != ATLS_OK)
+        return code;
+    code = atls_certificates_from_pem(atls_buf_bytes(&pem), a->certificates, ATLS_CHAIN_MAX + 1,
+                                      &count, err);
+    atls_buf_clear(&pem);
+    if (code != ATLS_OK)
+        return atls_err_prefix(err, code, path);
+    if (count == 0 || count > ATLS_CHAIN_MAX)
+        return atls_fail(err, ATLS_E_CONFIG, "attester certificate: %s holds %s, want 1 to %d",
+                         path, count == 0 ? "none" : "too many", ATLS_CHAIN_MAX);
+    code = atls_certificate_spki(atls_buf_bytes(&a->certificates[0]), &spki, err);
+    if (code != ATLS_OK)
+        return atls_err_prefix(err, code, path);
+    if (!atls_bytes_equal(spki, a->ops->aik_spki(a->self)))
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "attester certificate: the first certificate of %s is of another key than "
+                         "the attestation identity key",
+                         path);
+    a->chain_count = count;
+    return ATLS_OK;
+}
+
+static enum atls_code open_backend(struct atls_attester *a, const char *rest,
+                                   const struct atls_attester_options *options,
+                                   struct atls_err *err)
+{
+    enum atls_code code = a->ops->open(rest, options, &a->self, err);
+
+    if (code != ATLS_OK)
+        return code;
+    code = options->certificate != NULL ? load_certificate(a, options->certificate, err)
+                                        : make_certificate(a, options, err);
+    for (size_t i = 0; i < a->chain_count; i++)
+        a->chain[i] = atls_buf_bytes(&a->certificates[i]);
+    return code;
+}
+
+enum atls_code atls_attester_open(const char *uri, const struct atls_attester_ops *const *backends,
+                                  const struct atls_attester_options *options,
+                                  struct atls_attester **out, struct atls_err *err)
+{
+    struct atls_attester_options known;
+    const struct atls_attester_ops *ops;
+    struct atls_attester *a;
+    const char *rest;
+    enum atls_code code;
+
+    if ((code = take_options(options, &known, err)) != ATLS_OK)
+        return code;
+    if ((code = find_backend(uri, backends, &ops, &rest, err)) != ATLS_OK)
+        return code;
+    if (ops->insecure && !known.insecure)
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "attester: \"%s\" is insecure, anyone can make its evidence; it must be "
+                         "allowed by name",
+                         ops->scheme);
+    if ((a = calloc(1, sizeof *a)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "attester: out of memory");
+    atomic_init(&a->references, 1);
+    a->ops = ops;
+    if ((code = open_backend(a, rest, &known, err)) != ATLS_OK) {
+        atls_attester_unref(a);
+        return code;
+    }
+    *out = a;
+    return ATLS_OK;
+}
+
+struct atls_attester *atls_attester_ref(struct atls_attester *a)
+{
+    atomic_fetch_add_explicit(&a->references, 1, memory_order_relaxed);
+    return a;
+}
+
+void atls_attester_unref(struct atls_attester *a)
+{
+    if (a == NULL || atomic_fetch_sub_explicit(&a->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (a->self != NULL)
+        a->ops->close(a->self);
+    for (size_t i = 0; i < ATLS_CHAIN_MAX + 1; i++)
+        atls_buf_clear(&a->certificates[i]);
+    free(a);
+}
+
+const char *atls_attester_scheme(const struct atls_attester *a)
+{
+    return a->ops->scheme;
+}
+
+const char *atls_attester_evidence_type(const struct atls_attester *a)
+{
+    return a->ops->evidence_type;
+}
+
+bool atls_attester_insecure(const struct atls_attester *a)
+{
+    return a->ops->insecure;
+}
+
+const struct atls_bytes *atls_attester_chain(const struct atls_attester *a, size_t *out_count)
+{
+    *out_count = a->chain_count;
+    return a->chain;
+}
+
+struct atls_bytes atls_attester_aik_spki(const struct atls_attester *a)
+{
+    return a->ops->aik_spki(a->self);
+}
+
+enum atls_signature atls_attester_aik_scheme(const struct atls_attester *a)
+{
+    return a->ops->aik_scheme(a->self);
+}
+
+enum atls_code atls_attester_sign(struct atls_attester *a, enum atls_signature scheme,
+                                  struct atls_bytes tbs, struct atls_buf *out, struct atls_err *err)
+{
+    if (scheme != a->ops->aik_scheme(a->self))
+        return atls_fail(err, ATLS_E_USAGE,
+                         "attester: asked to sign with scheme 0x%04x, its key does 0x%04x",
+                         (unsigned int)scheme, (unsigned int)a->ops->aik_scheme(a->self));
+    return a->ops->aik_sign(a->self, scheme, tbs, out, err);
+}
+
+enum atls_code atls_attester_evidence(struct atls_attester *a, struct atls_bytes binder,
+                                      struct atls_buf *out_cmw, struct atls_err *err)
+{
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if (binder.len != 32 && binder.len != 48)
+        return atls_fail(err, ATLS_E_USAGE, "attester: binder of %zu bytes, want 32 or 48",
+                         binder.len);
+    if ((code = a->ops->evidence(a->self, binder, &cmw, err)) != ATLS_OK)
+        return code;
+    if (cmw.len > ATLS_CMW_DATA_MAX) {
+        code = atls_fail(err, ATLS_E_LIMIT, "attester: \"%s\" evidence is %zu bytes, at most %d",
+                         a->ops->scheme, cmw.len, ATLS_CMW_DATA_MAX);
+        atls_buf_clear(&cmw);
+        return code;
+    }
+    *out_cmw = cmw;
+    return ATLS_OK;
+}

@@ -1,0 +1,15 @@
+/* Reading a whole file within a limit. */
+#ifndef ATLS_ATTESTER_FILE_H
+#define ATLS_ATTESTER_FILE_H
+
+#include <stddef.h>
+
+#include <atls/bytes.h>
+
+/* Reads until the end of the file, whatever size it reports (kernel logs report 0). what names the
+ * file's part in messages ("event log"). out is the caller's to clear; memory outgrown is wiped, so
+ * that it may hold a key. Errors: ATLS_E_IO, ATLS_E_LIMIT (more than limit bytes), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_file_read(const char *what, const char *path, size_t limit,
+                                              struct atls_buf *out, struct atls_err *err);
+
+#endif
