@@ -1,9 +1,8 @@
 #include "wire/cose.h"
 
-#include <atls/limits.h>
-
 #include "core/err.h"
 #include "wire/cbor.h"
+#include "wire/tlv.h"
 
 #define TAG_SIGN1 18
 /* Labels in one header: keeps the search for a label in both headers short. */
@@ -430,48 +429,7 @@ void atls_cose_put_key(struct atls_writer *w, const struct atls_cose_key *key)
         atls_cbor_put_bytes(w, key->y);
 }
 
-enum { DER_INTEGER = 0x02, DER_BIT_STRING = 0x03, DER_SEQUENCE = 0x30 };
 #define POINT_UNCOMPRESSED 0x04
-
-/* One DER element of a known tag: definite, shortest length below 64 KiB. */
-static bool get_der(struct atls_reader *r, uint8_t tag, struct atls_bytes *out)
-{
-    struct atls_reader ahead = *r;
-    uint8_t first, len8;
-    uint16_t len = 0;
-
-    if (!atls_get_u8(&ahead, &first) || first != tag || !atls_get_u8(&ahead, &len8))
-        return false;
-    if (len8 < 0x80) {
-        len = len8;
-    } else if (len8 == 0x81) {
-        if (!atls_get_u8(&ahead, &len8) || len8 < 0x80)
-            return false;
-        len = len8;
-    } else if (len8 != 0x82 || !atls_get_u16(&ahead, &len) || len < 0x100) {
-        return false;
-    }
-    if (!atls_get_bytes(&ahead, len, out))
-        return false;
-    *r = ahead;
-    return true;
-}
-
-/* INTEGER above zero, in the fewest bytes; handed out without the sign byte. */
-static bool get_der_positive(struct atls_reader *r, struct atls_bytes *out)
-{
-    struct atls_bytes v;
-
-    if (!get_der(r, DER_INTEGER, &v) || v.len == 0 || v.ptr[0] >= 0x80)
-        return false;
-    if (v.ptr[0] == 0) {
-        if (v.len == 1 || v.ptr[1] < 0x80)
-            return false;
-        v = atls_bytes_of(v.ptr + 1, v.len - 1);
-    }
-    *out = v;
-    return true;
-}
 
 static enum atls_code spki_rsa(struct atls_bytes bits, struct atls_cose_key *key,
                                struct atls_err *err)
@@ -479,12 +437,13 @@ static enum atls_code spki_rsa(struct atls_bytes bits, struct atls_cose_key *key
     struct atls_reader r = atls_reader_init(bits);
     struct atls_bytes sequence;
 
-    if (!get_der(&r, DER_SEQUENCE, &sequence) || !atls_reader_done(&r))
+    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &sequence) || !atls_reader_done(&r))
         return malformed(err, "RSAPublicKey", "not one SEQUENCE");
     r = atls_reader_init(sequence);
-    if (!get_der_positive(&r, &key->n) || key->n.len > RSA_MODULUS_MAX)
+    if (!atls_tlv_get_positive(&r, &key->n) || key->n.len > RSA_MODULUS_MAX)
         return malformed(err, "RSAPublicKey modulus", "not a positive INTEGER, or too large");
-    if (!get_der_positive(&r, &key->e) || key->e.len > RSA_EXPONENT_MAX || !atls_reader_done(&r))
+    if (!atls_tlv_get_positive(&r, &key->e) || key->e.len > RSA_EXPONENT_MAX ||
+        !atls_reader_done(&r))
         return malformed(err, "RSAPublicKey exponent", "not a positive INTEGER, or not the last");
     return ATLS_OK;
 }
@@ -533,11 +492,11 @@ enum atls_code atls_cose_key_from_spki(struct atls_bytes spki, struct atls_cose_
     const struct key_kind *kind = NULL;
     enum atls_code code;
 
-    if (!get_der(&r, DER_SEQUENCE, &sequence) || !atls_reader_done(&r))
+    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &sequence) || !atls_reader_done(&r))
         return malformed(err, "SubjectPublicKeyInfo", "not one SEQUENCE");
     r = atls_reader_init(sequence);
-    if (!get_der(&r, DER_SEQUENCE, &algorithm) || !get_der(&r, DER_BIT_STRING, &bits) ||
-        !atls_reader_done(&r))
+    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &algorithm) ||
+        !atls_tlv_get(&r, ATLS_TLV_BIT_STRING, &bits) || !atls_reader_done(&r))
         return malformed(err, "SubjectPublicKeyInfo", "not algorithm and BIT STRING");
     if (bits.len == 0 || bits.ptr[0] != 0)
         return malformed(err, "SubjectPublicKeyInfo", "BIT STRING is not of whole bytes");
@@ -553,46 +512,14 @@ enum atls_code atls_cose_key_from_spki(struct atls_bytes spki, struct atls_cose_
     return code;
 }
 
-static void put_der_head(struct atls_writer *w, uint8_t tag, size_t len)
-{
-    atls_put_u8(w, tag);
-    if (len >= 0x100) {
-        atls_put_u8(w, 0x82);
-        atls_put_u16(w, (uint16_t)len);
-        return;
-    }
-    if (len >= 0x80)
-        atls_put_u8(w, 0x81);
-    atls_put_u8(w, (uint8_t)len);
-}
-
-/* Size of an element around len bytes. */
-static size_t der_size(size_t len)
-{
-    return len + (len >= 0x100 ? 4u : len >= 0x80 ? 3u : 2u);
-}
-
-/* Content length of a positive INTEGER: a set top bit needs a zero before it. */
-static size_t der_positive_len(struct atls_bytes number)
-{
-    return number.len + (number.ptr[0] >= 0x80 ? 1u : 0u);
-}
-
-static void put_der_positive(struct atls_writer *w, struct atls_bytes number)
-{
-    put_der_head(w, DER_INTEGER, der_positive_len(number));
-    if (number.ptr[0] >= 0x80)
-        atls_put_u8(w, 0);
-    atls_put_bytes(w, number);
-}
-
 /* Everything before the key bits; bits counts the bytes of the key alone. */
 static void put_spki_head(struct atls_writer *w, const struct key_kind *kind, size_t bits)
 {
-    put_der_head(w, DER_SEQUENCE, der_size(kind->algorithm.len) + der_size(bits + 1));
-    put_der_head(w, DER_SEQUENCE, kind->algorithm.len);
+    atls_tlv_put_head(w, ATLS_TLV_SEQUENCE,
+                      atls_tlv_size(kind->algorithm.len) + atls_tlv_size(bits + 1));
+    atls_tlv_put_head(w, ATLS_TLV_SEQUENCE, kind->algorithm.len);
     atls_put_bytes(w, kind->algorithm);
-    put_der_head(w, DER_BIT_STRING, bits + 1);
+    atls_tlv_put_head(w, ATLS_TLV_BIT_STRING, bits + 1);
     atls_put_u8(w, 0);
 }
 
@@ -603,11 +530,11 @@ static enum atls_code put_spki_rsa(struct atls_writer *w, const struct key_kind 
 
     if (!is_rsa_number(key->n, RSA_MODULUS_MAX) || !is_rsa_number(key->e, RSA_EXPONENT_MAX))
         return atls_fail(err, ATLS_E_USAGE, "COSE_Key: n or e is not a number of its form");
-    body = der_size(der_positive_len(key->n)) + der_size(der_positive_len(key->e));
-    put_spki_head(w, kind, der_size(body));
-    put_der_head(w, DER_SEQUENCE, body);
-    put_der_positive(w, key->n);
-    put_der_positive(w, key->e);
+    body = atls_tlv_positive_size(key->n) + atls_tlv_positive_size(key->e);
+    put_spki_head(w, kind, atls_tlv_size(body));
+    atls_tlv_put_head(w, ATLS_TLV_SEQUENCE, body);
+    atls_tlv_put_positive(w, key->n);
+    atls_tlv_put_positive(w, key->e);
     return ATLS_OK;
 }
 

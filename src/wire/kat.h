@@ -32,9 +32,11 @@ struct atls_kat {
 };
 
 /* Exactly tag 601, a map of exactly the keys 8 and 10, cnf with exactly the COSE_Key method.
- * Borrows from in. Errors: ATLS_E_DECODE. */
+ * Borrows from in. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (key type), ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_kat_decode(struct atls_bytes in, struct atls_kat *out,
                                                struct atls_err *err);
+/* Writes the claims set with its tag, cnf before eat_nonce (RFC 8949 section 4.2.1). Errors:
+ * ATLS_E_USAGE for a nonce or key that the decoder would refuse, else as the writer. */
 ATLS_MUST_CHECK enum atls_code atls_kat_encode(struct atls_bytes nonce,
                                                const struct atls_cose_key *key,
                                                struct atls_writer *w, struct atls_err *err);
@@ -50,7 +52,7 @@ struct atls_bundle {
 ATLS_MUST_CHECK enum atls_code atls_bundle_open(const struct atls_cmw *cmw, struct atls_bundle *out,
                                                 struct atls_err *err);
 
-/* Builds the CMW of a bundle; endorsements may be NULL. */
+/* Writes the CMW of a bundle; endorsements may be NULL. Errors: as atls_cmw_encode. */
 ATLS_MUST_CHECK enum atls_code atls_bundle_encode(const struct atls_cmw *kat,
                                                   const struct atls_cmw *pat,
                                                   const struct atls_cmw *endorsements,

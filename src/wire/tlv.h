@@ -1,0 +1,37 @@
+/* The little DER (X.690) that wrappers need: one element of a known tag. Certificates are the
+ * crypto layer's. */
+#ifndef ATLS_WIRE_TLV_H
+#define ATLS_WIRE_TLV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/reader.h"
+#include "core/writer.h"
+
+enum {
+    ATLS_TLV_INTEGER = 0x02,
+    ATLS_TLV_BIT_STRING = 0x03,
+    ATLS_TLV_OCTET_STRING = 0x04,
+    ATLS_TLV_UTF8_STRING = 0x0c,
+    ATLS_TLV_SEQUENCE = 0x30,
+};
+
+/* The content of the next element, whose tag must be tag: definite length of the shortest form,
+ * below 2^24. Borrows from the input. */
+ATLS_MUST_CHECK bool atls_tlv_get(struct atls_reader *r, uint8_t tag, struct atls_bytes *out);
+
+/* A positive INTEGER (X.690 section 8.3), without the zero byte that may stand for its sign. */
+ATLS_MUST_CHECK bool atls_tlv_get_positive(struct atls_reader *r, struct atls_bytes *out);
+
+/* Tag and length of an element with len < 2^24 bytes of content; longer fails the writer. */
+void atls_tlv_put_head(struct atls_writer *w, uint8_t tag, size_t len);
+/* An INTEGER from an unsigned big-endian number that does not start with a zero byte. */
+void atls_tlv_put_positive(struct atls_writer *w, struct atls_bytes number);
+
+/* Size of an element with len bytes of content. */
+size_t atls_tlv_size(size_t len);
+/* Size of the INTEGER that atls_tlv_put_positive writes. */
+size_t atls_tlv_positive_size(struct atls_bytes number);
+
+#endif
