@@ -11,9 +11,9 @@
 #define ATLS_EAR_PROFILE "tag:ietf.org,2026:rats/ear#04"
 
 /* Problems and manifests that a result names one by one; the rest is counted. */
-#define ATLS_PROBLEMS_MAX    8
-#define ATLS_PROBLEM_LEN     192
-#define ATLS_MANIFESTS_MAX   4
+#define ATLS_PROBLEMS_MAX    4
+#define ATLS_PROBLEM_LEN     160
+#define ATLS_MANIFESTS_MAX   2
 #define ATLS_MANIFEST_ID_LEN 128
 #define ATLS_EXPLANATION_LEN 512
 /* A result as JSON: measurements and details of one submodule (evidence is at most 64 KiB). */

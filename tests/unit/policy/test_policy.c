@@ -10,7 +10,7 @@ static struct atls_result *make_result(enum atls_tier status, bool insecure, con
 {
     static const uint8_t binder[32];
     struct atls_outcome o;
-    struct atls_claims claims;
+    static struct atls_claims claims;
     struct atls_result *r = NULL;
 
     memset(&o, 0, sizeof o);
@@ -75,7 +75,7 @@ static void default_wants_every_submodule_affirming(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct atls_result *r = make_result(rows[i].status, rows[i].insecure, "PCR 7 differs");
         struct atls_policy *p = NULL;
-        struct atls_decision d;
+        static struct atls_decision d;
 
         print_message("%s\n", rows[i].name);
         assert_int_equal(atls_policy_default(&p, NULL), ATLS_OK);
@@ -107,7 +107,7 @@ static void insecure_technology_must_be_named(void **state)
             make_result(ATLS_TIER_CONTRAINDICATED, rows[i].insecure, "anyone can make it");
         struct answer a = {.decision = {.accept = true, .names_insecure = rows[i].names}};
         struct atls_policy *p = NULL;
-        struct atls_decision d;
+        static struct atls_decision d;
 
         print_message("%s\n", rows[i].name);
         assert_int_equal(atls_policy_new(&answer_ops, &a, &p, NULL), ATLS_OK);
@@ -127,7 +127,7 @@ static void refusals_have_a_reason(void **state)
     struct atls_result *good = make_result(ATLS_TIER_AFFIRMING, false, NULL);
     struct answer a = {.decision = {.accept = false}};
     struct atls_policy *p = NULL;
-    struct atls_decision d;
+    static struct atls_decision d;
 
     (void)state;
     assert_int_equal(atls_policy_new(&answer_ops, &a, &p, NULL), ATLS_OK);
@@ -145,7 +145,7 @@ static void an_error_accepts_nobody(void **state)
     struct atls_result *r = make_result(ATLS_TIER_AFFIRMING, false, NULL);
     struct answer a = {.decision = {.accept = true}, .code = ATLS_E_REFUSED};
     struct atls_policy *p = NULL;
-    struct atls_decision d, zero;
+    static struct atls_decision d, zero;
 
     (void)state;
     memset(&zero, 0, sizeof zero);
@@ -167,7 +167,7 @@ static void full_list_of_reasons_takes_no_more(void **state)
     struct atls_result *r = make_result(ATLS_TIER_CONTRAINDICATED, true, "x");
     struct answer a = {.decision = {.accept = true, .reason_count = ATLS_DECISION_REASONS_MAX}};
     struct atls_policy *p = NULL;
-    struct atls_decision d;
+    static struct atls_decision d;
 
     (void)state;
     assert_int_equal(atls_policy_new(&answer_ops, &a, &p, NULL), ATLS_OK);

@@ -66,7 +66,7 @@ static struct atls_outcome good_outcome(void)
 
 static struct atls_result *make(const struct atls_outcome *o, size_t binder_len)
 {
-    struct atls_claims claims;
+    static struct atls_claims claims;
     struct atls_result *r = NULL;
     struct atls_err err = ATLS_ERR_INIT;
 
@@ -229,7 +229,7 @@ static void incomplete_results_are_refused(void **state)
         struct atls_bytes b = atls_bytes_of(binder, 32);
         struct atls_result *r = NULL;
         struct atls_err err = ATLS_ERR_INIT;
-        struct atls_claims claims;
+        static struct atls_claims claims;
 
         print_message("%s\n", rows[i].name);
         make_claims(&claims);
@@ -314,7 +314,7 @@ static void json_may_be_asked_by_many_threads(void **state)
 static void json_over_its_limit_is_none(void **state)
 {
     struct atls_outcome o = good_outcome();
-    struct atls_claims claims;
+    static struct atls_claims claims;
     struct atls_result *r = NULL;
     uint8_t *big = calloc(1, ATLS_RESULT_JSON_MAX);
 

@@ -40,7 +40,7 @@ static enum atls_code fake_appraise(void *self, const struct atls_appraisal *a,
     static const uint8_t other[48] = {0xff};
     const struct fake *f = self;
     struct atls_outcome o;
-    struct atls_claims claims;
+    static struct atls_claims claims;
     struct atls_bytes b = a->binder;
 
     seen_time = a->time_s;
