@@ -1,0 +1,168 @@
+/* Reference manifests: CoRIM and CoMID (draft-ietf-rats-corim), unsigned and in a COSE_Sign1.
+ *
+ *     atls_corim_envelope_decode(in, &envelope, err);    what is signed, by whose name, until when
+ *     (verify envelope.sign1 when envelope.is_signed)
+ *     atls_corim_decode(envelope.manifest, &corim, err);
+ *
+ * Reference and attest-key triples are decoded, every other kind is carried as encoded. Pure codec:
+ * profiles, signatures and time are the store's. Definite lengths only. Views borrow from the
+ * input, arrays live in the arena of struct atls_corim; immutable once decoded, share freely. */
+#ifndef ATLS_WIRE_CORIM_H
+#define ATLS_WIRE_CORIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atls/bytes.h>
+
+#include "core/arena.h"
+#include "core/writer.h"
+#include "wire/cose.h"
+#include "wire/measurement.h"
+
+#define ATLS_CORIM_CONTENT_TYPE "application/rim+cbor"
+#define ATLS_CORIM_TPM_PROFILE  "tag:github.com/parallaxsecond,2023-03-03:tpm"
+
+enum atls_corim_tag_number {
+    ATLS_TAG_CORIM = 501,
+    ATLS_TAG_COSWID = 505,
+    ATLS_TAG_COMID = 506,
+    ATLS_TAG_COTS = 507,
+    ATLS_TAG_COTL = 508,
+};
+
+/* COSE header labels of a signed CoRIM. */
+enum atls_corim_label {
+    ATLS_CORIM_LABEL_META = 8,
+    ATLS_CORIM_LABEL_CWT_CLAIMS = 15,
+    ATLS_CORIM_LABEL_PAYLOAD_HASH = 258, /* to 260: hash envelope */
+    ATLS_CORIM_LABEL_PAYLOAD_LOCATION = 260,
+};
+
+enum atls_comid_triple {
+    ATLS_TRIPLE_REFERENCE = 0,
+    ATLS_TRIPLE_ENDORSED = 1,
+    ATLS_TRIPLE_IDENTITY = 2,
+    ATLS_TRIPLE_ATTEST_KEY = 3,
+    ATLS_TRIPLE_DEPENDENCY = 4,
+    ATLS_TRIPLE_MEMBERSHIP = 5,
+    ATLS_TRIPLE_COSWID = 6,
+    ATLS_TRIPLE_CONDITIONAL_SERIES = 8,
+    ATLS_TRIPLE_CONDITIONAL = 10,
+};
+
+/* Seconds since 1970. Without not-after there is no limit. */
+struct atls_corim_validity {
+    bool has_not_before, has_not_after;
+    int64_t not_before_s, not_after_s;
+};
+
+/* Either text or 16 bytes of UUID; the other .ptr is NULL. */
+struct atls_corim_id {
+    struct atls_bytes text;
+    struct atls_bytes uuid;
+};
+
+struct atls_corim_entity {
+    struct atls_bytes name;
+    struct atls_bytes reg_id; /* URI; .ptr NULL when absent */
+    uint64_t roles;           /* bit n: role n, for n < 64 */
+};
+
+struct atls_corim_reference {
+    struct atls_bytes environment_item; /* as encoded */
+    struct atls_bytes measurements_item;
+    struct atls_environment environment;
+    struct atls_measurement *measurements;
+    size_t count;
+};
+
+struct atls_corim_attest_key {
+    struct atls_bytes environment_item;
+    struct atls_environment environment;
+    struct atls_corim_key *keys;
+    size_t count;
+    bool conditional; /* a third member narrows it: mkey or authorized-by */
+};
+
+/* Triples of another kind: the encoded list. */
+struct atls_corim_other {
+    int64_t kind;
+    struct atls_bytes list;
+    size_t count;
+};
+
+struct atls_comid {
+    struct atls_corim_id id;
+    bool has_version;
+    uint64_t version;
+    bool replaces; /* a linked tag says that this one replaces another */
+    struct atls_corim_entity *entities;
+    size_t entity_count;
+    struct atls_corim_reference *references;
+    size_t reference_count;
+    struct atls_corim_attest_key *attest_keys;
+    size_t attest_key_count;
+    struct atls_corim_other *others;
+    size_t other_count;
+    size_t unknown_members;
+};
+
+struct atls_corim_tag {
+    uint64_t number;           /* 505..508 */
+    struct atls_bytes content; /* what the byte string holds */
+    struct atls_comid *comid;  /* 506; else NULL */
+};
+
+struct atls_corim {
+    struct atls_arena arena;
+    struct atls_corim_id id;
+    struct atls_bytes profile;     /* as encoded; .ptr NULL when absent */
+    struct atls_bytes profile_uri; /* .ptr NULL when absent or an OID */
+    struct atls_corim_validity validity;
+    struct atls_corim_entity *entities;
+    size_t entity_count;
+    struct atls_corim_tag *tags;
+    size_t tag_count;
+    size_t dependent_rims;  /* number of them */
+    size_t unknown_members; /* of the top map: a profile may define some */
+};
+
+struct atls_corim_envelope {
+    bool is_signed;
+    struct atls_bytes manifest; /* tag 501 and what it holds */
+    /* When signed: */
+    struct atls_cose_sign1 sign1;
+    struct atls_bytes signer;     /* name, not empty; nobody's until the signature is verified */
+    struct atls_bytes signer_uri; /* .ptr NULL when absent */
+    struct atls_corim_validity validity; /* of the signature */
+};
+
+/* Tells the forms apart (unsigned; COSE_Sign1; either inside tags 500 and 502 of old tools, which
+ * are dropped) and decodes the headers of a signed one: content type, signer and window from
+ * corim-meta or CWT claims, which must agree when both are there. Does not look into the manifest.
+ * *out borrows from in. Errors: ATLS_E_DECODE (malformed), ATLS_E_UNSUPPORTED (hash envelope,
+ * detached payload, untagged payload of old tools), ATLS_E_LIMIT (more than ATLS_CORIM_MAX bytes).
+ */
+ATLS_MUST_CHECK enum atls_code atls_corim_envelope_decode(struct atls_bytes in,
+                                                          struct atls_corim_envelope *out,
+                                                          struct atls_err *err);
+
+/* Decodes an unsigned CoRIM (tag 501) that fills in exactly. *out is the caller's to clear. Errors:
+ * ATLS_E_DECODE (malformed) saying where, ATLS_E_UNSUPPORTED (see wire/measurement.h; an unknown
+ * kind of tag), ATLS_E_LIMIT, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_corim_decode(struct atls_bytes in, struct atls_corim *out,
+                                                 struct atls_err *err);
+void atls_corim_clear(struct atls_corim *corim);
+
+/* Decodes one CoMID map (untagged) into arena. Errors as above. */
+ATLS_MUST_CHECK enum atls_code atls_comid_decode(struct atls_bytes in, struct atls_arena *arena,
+                                                 struct atls_comid *out, struct atls_err *err);
+
+/* Writes the protected header of a signed CoRIM: alg, content type, corim-meta and CWT claims of
+ * one signer name and window. */
+void atls_corim_put_protected(struct atls_writer *w, int64_t alg, struct atls_bytes signer,
+                              const struct atls_corim_validity *validity);
+
+#endif
