@@ -1,0 +1,34 @@
+/* Conceptual Message Wrapper (RFC 9999), JSON shapes: record and collection. Trees are those of
+ * wire/cmw.h: types and labels are text, there are no tags. */
+#ifndef ATLS_WIRE_CMW_JSON_H
+#define ATLS_WIRE_CMW_JSON_H
+
+#include <jansson.h>
+
+#include "core/arena.h"
+#include "core/json_writer.h"
+#include "wire/cmw.h"
+
+/* Decodes one JSON text that starts with "[" or "{"; white space may follow it. Duplicate members,
+ * NUL, control characters and bytes that are not UTF-8 are refused, values are strict base64url. The
+ * tree lives in arena and does not borrow from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT,
+ * ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode(struct atls_bytes in, struct atls_arena *arena,
+                                                    struct atls_cmw *out, struct atls_err *err);
+
+/* As atls_cmw_json_decode, for the claim "cmw" of a JWT: value was loaded with
+ * JSON_REJECT_DUPLICATES, and is not kept. */
+ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode_value(const json_t *value,
+                                                          struct atls_arena *arena,
+                                                          struct atls_cmw *out,
+                                                          struct atls_err *err);
+
+/* Writes a tree as the member key (NULL: an element, or the whole text). A content-format is written
+ * as its registered media type; __cmwc_t goes first, members in the order of
+ * atls_cmw_next. Errors: ATLS_E_USAGE, and
+ * nothing written, for a tree that no decoder would give or that JSON cannot hold (tags, numbers for
+ * labels, content-formats without a media type); else as atls_json_finish, which reports it. */
+ATLS_MUST_CHECK enum atls_code atls_cmw_json_put(struct atls_json *j, const char *key,
+                                                 const struct atls_cmw *cmw, struct atls_err *err);
+
+#endif
