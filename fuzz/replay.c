@@ -39,7 +39,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         DIR *dir = opendir(argv[i]);
         struct dirent *entry;
-        char path[4096];
+        char path[1024];
 
         if (dir == NULL) {
             fprintf(stderr, "%s: no corpus\n", argv[i]);
