@@ -42,7 +42,7 @@ struct atls_tls {
     enum atls_hash hash;        /* of the cipher suite */
     enum atls_answer resumed;   /* must be NO (tls-resumed) */
     enum atls_answer early_data; /* must be NO (tls-early-data) */
-    struct atls_bytes peer_spki; /* DER, of the peer's TLS leaf; empty when it has none */
+    struct atls_bytes peer_spki; /* DER, of the peer's TLS leaf; empty unless TLS validated its chain */
 };
 
 /* Name of the carrier in ALPN. */
@@ -60,9 +60,11 @@ struct atls_session;
 struct atls_job;
 
 /* peer_name: DNS name or IP address that the peer's AIK certificate must carry with ATLS_IDENTITY_PKIX;
- * a client must give it, on a server NULL accepts any name below the anchors. The first flight (HELLO,
- * REQUEST) is in the output at once. Errors: ATLS_E_TLS with reason tls-version, tls-resumed,
- * tls-early-data; ATLS_E_CONFIG (name missing); those of the exporter. */
+ * a client must give it, on a server NULL accepts any name below the anchors. A client's first flight
+ * (HELLO, REQUEST) is in the output at once, a server's after the client's HELLO came. Errors:
+ * ATLS_E_TLS with reason tls-version, tls-resumed, tls-early-data, identity-mismatch (same-key, and
+ * peer_spki is empty); ATLS_E_CONFIG (name missing); ATLS_E_USAGE; ATLS_E_NOMEM; those of the
+ * exporter. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_new(struct atls_config *config,
                                                          const struct atls_tls *tls,
                                                          const char *peer_name,
@@ -77,7 +79,9 @@ ATLS_API enum atls_next atls_session_next(const struct atls_session *s);
 ATLS_API bool atls_session_is_open(const struct atls_session *s);
 
 /* Gives plaintext that TLS delivered; *out_consumed <= bytes.len, less when application data waits to
- * be read first. Errors close the session. */
+ * be read first: give the rest again after that. Application data is not copied: what
+ * atls_session_read shows borrows from bytes, which must stay in place until it was read. Errors close
+ * the session. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input(struct atls_session *s,
                                                            struct atls_bytes bytes,
                                                            size_t *out_consumed,
@@ -86,15 +90,25 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input(struct atls_session *
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input_end(struct atls_session *s,
                                                                struct atls_err *err);
 
+/* For callers that read from TLS piece by piece: how many bytes the session takes next without touching
+ * application data; 0 when application data is next (atls_session_data_left) or waits to be read. */
+ATLS_API size_t atls_session_input_wanted(const struct atls_session *s);
+
 /* Plaintext to write to TLS; borrows until the next call on s. */
 ATLS_API struct atls_bytes atls_session_output(const struct atls_session *s);
 ATLS_API void atls_session_output_done(struct atls_session *s, size_t len);
+/* Gives back the memory that drained output keeps for the next frame (16 KiB); call it when the
+ * connection falls idle. */
+ATLS_API void atls_session_trim(struct atls_session *s);
 
 /* The next slow piece of work (making evidence, appraising), or NULL. It is the caller's to run,
  * on any thread, and to complete or free. Several may be out at once. */
 ATLS_API struct atls_job *atls_session_job(struct atls_session *s);
 ATLS_API void atls_job_run(struct atls_job *job);
-/* Takes the job back (and frees it). A failed appraisal closes the session and returns its error. */
+/* Takes the job back (and frees it, whatever comes). A failed appraisal closes the session and returns
+ * its error; with ATLS_ON_FAILURE_GATE, once the gate has been open, it closes the gate and returns
+ * ATLS_OK: atls_session_is_open says so. Evidence that could not be made is told to the peer (DECLINE)
+ * and logged; if the peer then refuses, atls_session_error names that cause. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_complete(struct atls_session *s,
                                                               struct atls_job *job,
                                                               struct atls_err *err);
@@ -103,6 +117,11 @@ ATLS_API void atls_job_free(struct atls_job *job);
 /* Application data received, in order; borrows until atls_session_read_done. */
 ATLS_API struct atls_bytes atls_session_read(const struct atls_session *s);
 ATLS_API void atls_session_read_done(struct atls_session *s, size_t len);
+/* Without any copy: so many bytes of application data come next in the TLS stream (SIZE_MAX in raw
+ * mode), which the caller may read from TLS straight into a place of its own and report as taken,
+ * instead of giving them to atls_session_input. 0 when something else is next. */
+ATLS_API size_t atls_session_data_left(const struct atls_session *s);
+ATLS_API void atls_session_data_taken(struct atls_session *s, size_t len);
 /* Application data to send: *out_accepted <= bytes.len; 0 means that output must drain first. Errors:
  * ATLS_E_USAGE, reason gate-closed, while the gate is closed (the session goes on). */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_write(struct atls_session *s,
@@ -118,14 +137,15 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_tick(struct atls_session *s
                                                           struct atls_err *err);
 
 /* Asks the peer to attest again now (policy or store changed, an operator's wish). Data keeps flowing
- * until the answer or answer_timeout_ms. Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not
- * require the peer). */
+ * until the answer or answer_timeout_ms. While an answer is awaited, one more request follows it.
+ * Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not require the peer), ATLS_E_CLOSED. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_reattest(struct atls_session *s,
                                                               struct atls_err *err);
 /* Orderly end: CLOSE goes into the output. */
 ATLS_API void atls_session_close(struct atls_session *s);
 
-/* Why the session closed; code ATLS_OK after an orderly end. Borrows. */
+/* Why the session closed; code ATLS_OK after an orderly end. What the peer said of us has reason
+ * peer-refused. Borrows. */
 ATLS_API const struct atls_err *atls_session_error(const struct atls_session *s);
 
 /* What is known of the peer; everything borrows from the session. */

@@ -1,0 +1,259 @@
+#include "flavour/post/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "evidence/evidence.h"
+
+/* struct atls_config_options as first published. */
+#define OPTIONS_SIZE_FIRST (offsetof(struct atls_config_options, log) + sizeof(struct atls_log))
+/* All lists of names together must leave HELLO far below its limit of 65535 bytes of parameters. */
+#define NAMES_MAX 8192
+/* Each outstanding request of a peer may hold an authenticator in the output. */
+#define REQUESTS_OUTSTANDING_MAX 64
+/* Chains and keys of peers that come back; about 2 kB each. */
+#define CHAIN_CACHE_ENTRIES 256
+
+void atls_config_options_init(struct atls_config_options *options)
+{
+    *options = (struct atls_config_options){
+        .size = sizeof *options,
+        .gate_timeout_ms = 30000,
+        .answer_timeout_ms = 30000,
+        .peer_requests_per_minute = 12,
+        .peer_requests_outstanding = 4,
+        .frames_before_gate = 64,
+        .bytes_before_gate = 1 << 20,
+        .on_failure = ATLS_ON_FAILURE_CLOSE,
+        .log = {.level = ATLS_LOG_WARNING},
+    };
+}
+
+/* A caller built against an older header has fewer members: what it lacks keeps its default. */
+static enum atls_code take_options(const struct atls_config_options *options,
+                                   struct atls_config_options *out, struct atls_err *err)
+{
+    atls_config_options_init(out);
+    if (options->size < OPTIONS_SIZE_FIRST || options->size > sizeof *out)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "config options: size is %zu, want %zu to %zu; call "
+                         "atls_config_options_init first",
+                         options->size, OPTIONS_SIZE_FIRST, sizeof *out);
+    memcpy(out, options, options->size);
+    out->size = sizeof *out;
+    return ATLS_OK;
+}
+
+static enum atls_code missing(struct atls_err *err, const char *what)
+{
+    return atls_fail(err, ATLS_E_CONFIG, "config: %s", what);
+}
+
+static enum atls_code check_roles(const struct atls_config_options *o, struct atls_err *err)
+{
+    if (o->attester == NULL && !o->require_peer)
+        return missing(err, "nothing to do: want an attester, require_peer, or both");
+    if (o->require_self && o->attester == NULL)
+        return missing(err, "require_self wants an attester");
+    if (o->raw && o->reattest_interval_s != 0)
+        return missing(err, "raw excludes reattest_interval_s: framing ends when the gate opens");
+    if (o->reattest_interval_s != 0 && !o->require_peer)
+        return missing(err, "reattest_interval_s wants require_peer");
+    if (o->on_failure != ATLS_ON_FAILURE_CLOSE && o->on_failure != ATLS_ON_FAILURE_GATE)
+        return missing(err, "on_failure is no value of enum atls_on_failure");
+    return ATLS_OK;
+}
+
+static enum atls_code check_peer(const struct atls_config_options *o, struct atls_err *err)
+{
+    bool anchors = o->anchors.len != 0 || o->system_anchors;
+
+    if (!o->require_peer)
+        return ATLS_OK;
+    if (o->verifier == NULL)
+        return missing(err, "require_peer wants a verifier");
+    if (o->policy == NULL)
+        return missing(err, "require_peer wants a policy");
+    switch (o->identity) {
+    case ATLS_IDENTITY_PKIX:
+        return anchors ? ATLS_OK : missing(err, "identity pkix wants anchors or system_anchors");
+    case ATLS_IDENTITY_SAME_KEY:
+    case ATLS_IDENTITY_ATTESTED:
+        return anchors ? missing(err, "anchors are for identity pkix only") : ATLS_OK;
+    case ATLS_IDENTITY_NONE:
+        break;
+    }
+    return missing(err, "require_peer wants an identity: pkix, same-key or attested");
+}
+
+static enum atls_code check_limits(const struct atls_config_options *o, struct atls_err *err)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+    } limits[] = {
+        {"gate_timeout_ms", o->gate_timeout_ms},
+        {"answer_timeout_ms", o->answer_timeout_ms},
+        {"peer_requests_per_minute", o->peer_requests_per_minute},
+        {"peer_requests_outstanding", o->peer_requests_outstanding},
+        {"frames_before_gate", o->frames_before_gate},
+        {"bytes_before_gate", o->bytes_before_gate},
+    };
+
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        if (limits[i].value == 0)
+            return atls_fail(err, ATLS_E_CONFIG, "config: %s is 0, want a limit", limits[i].name);
+    if (o->peer_requests_outstanding > REQUESTS_OUTSTANDING_MAX)
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "config: peer_requests_outstanding is %u, want at most %d",
+                         o->peer_requests_outstanding, REQUESTS_OUTSTANDING_MAX);
+    return ATLS_OK;
+}
+
+/* Encodes names (NULL-terminated) as a Name list. */
+static enum atls_code take_names(const char *what, const char *const *names, struct atls_buf *out,
+                                 struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(NAMES_MAX);
+
+    for (; names != NULL && *names != NULL; names++)
+        atls_name_put(&w, *names);
+    if (w.failed == ATLS_E_LIMIT) {
+        atls_writer_clear(&w);
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "config: %s: want names of 1 to 255 bytes, %d bytes at most together",
+                         what, NAMES_MAX);
+    }
+    return atls_writer_finish(&w, out, err);
+}
+
+/* Every secure technology that the build knows. */
+static enum atls_code take_secure_technologies(struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(NAMES_MAX);
+
+    for (const struct atls_technology *const *t = atls_technologies; *t != NULL; t++)
+        if (!(*t)->insecure)
+            atls_name_put(&w, (*t)->name);
+    return atls_writer_finish(&w, out, err);
+}
+
+static enum atls_code take_all_names(struct atls_config *c, struct atls_err *err)
+{
+    static const char *const profiles[] = {ATLS_PROFILE_KAT_BUNDLE, NULL};
+    const struct atls_config_options *o = &c->options;
+    const char *const offered[] = {
+        o->attester == NULL ? NULL : atls_attester_evidence_type(o->attester), NULL};
+    struct atls_buf *accepted = &c->names[ATLS_NAMES_EVIDENCE_ACCEPTED];
+    enum atls_code code;
+
+    if ((code = take_names("evidence type of the attester", offered,
+                           &c->names[ATLS_NAMES_EVIDENCE_OFFERED], err)) != ATLS_OK ||
+        (code = take_names("bundle profiles", profiles, &c->names[ATLS_NAMES_BUNDLE_PROFILES],
+                           err)) != ATLS_OK ||
+        (code = take_names("inner_protocols", o->inner_protocols,
+                           &c->names[ATLS_NAMES_INNER_PROTOCOLS], err)) != ATLS_OK ||
+        !o->require_peer)
+        return code;
+    code = o->evidence_types == NULL
+               ? take_secure_technologies(accepted, err)
+               : take_names("evidence_types", o->evidence_types, accepted, err);
+    if (code == ATLS_OK && accepted->len == 0)
+        return missing(err, "evidence_types is empty: no peer could be accepted");
+    return code;
+}
+
+static enum atls_code take_anchors(struct atls_config *c, struct atls_err *err)
+{
+    const struct atls_config_options *o = &c->options;
+    size_t count = 0;
+    enum atls_code code;
+
+    if (!o->require_peer)
+        return ATLS_OK;
+    if ((code = atls_chain_cache_new(CHAIN_CACHE_ENTRIES, &c->cache, err)) != ATLS_OK ||
+        o->identity != ATLS_IDENTITY_PKIX)
+        return code;
+    if ((code = atls_anchors_new(&c->anchors, err)) != ATLS_OK)
+        return code;
+    if (o->anchors.len != 0 &&
+        (code = atls_anchors_add_pem(c->anchors, o->anchors, &count, err)) != ATLS_OK)
+        return code;
+    if (o->system_anchors && (code = atls_anchors_add_system(c->anchors, err)) != ATLS_OK)
+        return code;
+    if (o->anchors.len != 0 && count == 0)
+        return atls_fail(err, ATLS_E_DECODE, "config: anchors hold no PEM certificate");
+    return ATLS_OK;
+}
+
+/* Content of what only lives during atls_config_new was taken; the rest gets references. */
+static void settle(struct atls_config *c)
+{
+    struct atls_config_options *o = &c->options;
+
+    o->evidence_types = NULL;
+    o->inner_protocols = NULL;
+    o->anchors = atls_bytes_of(NULL, 0);
+    if (o->attester != NULL)
+        atls_attester_ref(o->attester);
+    if (o->verifier != NULL)
+        atls_verifier_ref(o->verifier);
+    if (o->policy != NULL)
+        atls_policy_ref(o->policy);
+}
+
+static void free_config(struct atls_config *c)
+{
+    for (size_t i = 0; i < ATLS_NAMES_COUNT; i++)
+        atls_buf_clear(&c->names[i]);
+    atls_anchors_unref(c->anchors);
+    atls_chain_cache_free(c->cache);
+    free(c);
+}
+
+enum atls_code atls_config_new(const struct atls_config_options *options, struct atls_config **out,
+                               struct atls_err *err)
+{
+    struct atls_config_options taken;
+    struct atls_config *c;
+    enum atls_code code;
+
+    if ((code = take_options(options, &taken, err)) != ATLS_OK ||
+        (code = check_roles(&taken, err)) != ATLS_OK ||
+        (code = check_peer(&taken, err)) != ATLS_OK ||
+        (code = check_limits(&taken, err)) != ATLS_OK)
+        return code;
+    if ((c = calloc(1, sizeof *c)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "config: out of memory");
+    atomic_init(&c->references, 1);
+    c->options = taken;
+    if ((code = take_all_names(c, err)) != ATLS_OK || (code = take_anchors(c, err)) != ATLS_OK) {
+        free_config(c);
+        return code;
+    }
+    settle(c);
+    if (c->options.attester != NULL && atls_attester_insecure(c->options.attester))
+        atls_log(&c->options.log, ATLS_LOG_WARNING, "config",
+                 "attester \"%s\" makes insecure evidence, for development only",
+                 atls_attester_scheme(c->options.attester));
+    *out = c;
+    return ATLS_OK;
+}
+
+struct atls_config *atls_config_ref(struct atls_config *c)
+{
+    atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);
+    return c;
+}
+
+void atls_config_unref(struct atls_config *c)
+{
+    if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
+        return;
+    atls_attester_unref(c->options.attester);
+    atls_verifier_unref(c->options.verifier);
+    atls_policy_unref(c->options.policy);
+    free_config(c);
+}

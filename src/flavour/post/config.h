@@ -1,0 +1,28 @@
+/* What atls_config_new made of its options. Immutable once built, share freely. */
+#ifndef ATLS_FLAVOUR_POST_CONFIG_H
+#define ATLS_FLAVOUR_POST_CONFIG_H
+
+#include <stdatomic.h>
+
+#include <atls/config.h>
+
+#include "crypto/crypto.h"
+#include "flavour/post/hello.h"
+
+struct atls_config {
+    atomic_size_t references;
+    /* As given, with references of our own; the arrays of names and the anchors are gone, their
+     * content is below. */
+    struct atls_config_options options;
+    struct atls_buf names[ATLS_NAMES_COUNT]; /* encoded Name lists, as HELLO carries them */
+    struct atls_anchors *anchors;            /* NULL unless pkix */
+    struct atls_chain_cache *cache;          /* NULL unless require_peer */
+};
+
+static inline struct atls_bytes atls_config_names(const struct atls_config *c,
+                                                  enum atls_hello_names which)
+{
+    return atls_buf_bytes(&c->names[which]);
+}
+
+#endif

@@ -1,0 +1,194 @@
+#include "flavour/post/hello.h"
+
+#include <string.h>
+
+#include "core/err.h"
+#include "core/reader.h"
+#include "flavour/post/carrier.h"
+
+#define FLAGS_DEFINED                                                                              \
+    (ATLS_HELLO_ATTESTS | ATLS_HELLO_REQUIRES | ATLS_HELLO_RAW | ATLS_HELLO_REQUIRES_SELF)
+/* Types 1 to 4 are lists of names, in the order of enum atls_hello_names. */
+#define PARAMETER_NAMES_FIRST 1
+#define PARAMETER_FRAME_MAX   5
+
+static const char *const parameter_names[ATLS_NAMES_COUNT] = {
+    [ATLS_NAMES_EVIDENCE_OFFERED] = "evidence offered",
+    [ATLS_NAMES_EVIDENCE_ACCEPTED] = "evidence accepted",
+    [ATLS_NAMES_BUNDLE_PROFILES] = "bundle profiles",
+    [ATLS_NAMES_INNER_PROTOCOLS] = "inner protocols",
+};
+
+bool atls_names_next(struct atls_bytes *list, struct atls_bytes *out_name)
+{
+    struct atls_reader r = atls_reader_init(*list);
+
+    if (!atls_get_vec(&r, 1, 0xff, out_name))
+        return false;
+    *list = atls_bytes_of(list->ptr + r.pos, list->len - r.pos);
+    return true;
+}
+
+bool atls_names_contain(struct atls_bytes list, struct atls_bytes name)
+{
+    struct atls_bytes one;
+
+    while (atls_names_next(&list, &one))
+        if (atls_bytes_equal(one, name))
+            return true;
+    return false;
+}
+
+struct atls_bytes atls_names_common(struct atls_bytes preferred, struct atls_bytes other)
+{
+    struct atls_bytes one;
+
+    while (atls_names_next(&preferred, &one))
+        if (atls_names_contain(other, one))
+            return one;
+    return atls_bytes_of(NULL, 0);
+}
+
+void atls_name_put(struct atls_writer *w, const char *name)
+{
+    struct atls_mark mark = atls_open_vec(w, 0xff);
+
+    if (name[0] == '\0' && w->failed == ATLS_OK)
+        w->failed = ATLS_E_LIMIT;
+    atls_put_text(w, name);
+    atls_close_vec(w, mark);
+}
+
+static enum atls_code decode_names(struct atls_bytes data, const char *what, struct atls_bytes *out,
+                                   struct atls_err *err)
+{
+    struct atls_reader r = atls_reader_init(data);
+    struct atls_bytes list, rest, name;
+
+    if (!atls_get_vec(&r, 1, 0xffff, &list) || !atls_reader_done(&r))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: parameter \"%s\" is no list of names", what);
+    rest = list;
+    while (atls_names_next(&rest, &name))
+        continue;
+    if (rest.len != 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: parameter \"%s\" has a malformed name near byte %zu", what,
+                                list.len - rest.len);
+    *out = list;
+    return ATLS_OK;
+}
+
+static enum atls_code decode_frame_max(struct atls_bytes data, uint32_t *out, struct atls_err *err)
+{
+    struct atls_reader r = atls_reader_init(data);
+    uint32_t value;
+
+    if (!atls_get_u24(&r, &value) || !atls_reader_done(&r))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: parameter \"largest frame\" is %zu bytes, want 3",
+                                data.len);
+    if (value < ATLS_HELLO_FRAME_MAX_LEAST || value > ATLS_FRAME_BODY_MAX)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: largest frame is %u, want %d to %d", value,
+                                ATLS_HELLO_FRAME_MAX_LEAST, ATLS_FRAME_BODY_MAX);
+    *out = value;
+    return ATLS_OK;
+}
+
+static enum atls_code decode_parameter(uint16_t type, struct atls_bytes data,
+                                       struct atls_hello *hello, struct atls_err *err)
+{
+    size_t index = (size_t)type - PARAMETER_NAMES_FIRST;
+
+    if (type == PARAMETER_FRAME_MAX)
+        return decode_frame_max(data, &hello->frame_max, err);
+    if (type >= PARAMETER_NAMES_FIRST && index < ATLS_NAMES_COUNT)
+        return decode_names(data, parameter_names[index], &hello->names[index], err);
+    return ATLS_OK; /* unknown parameters are ignored */
+}
+
+static enum atls_code decode_parameters(struct atls_bytes parameters, struct atls_hello *hello,
+                                        struct atls_err *err)
+{
+    struct atls_reader r = atls_reader_init(parameters);
+    uint32_t least = 0;
+
+    while (!atls_reader_done(&r)) {
+        struct atls_bytes data;
+        uint16_t type;
+        enum atls_code code;
+
+        if (!atls_get_u16(&r, &type) || !atls_get_vec(&r, 0, 0xffff, &data))
+            return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                    "HELLO: parameters are malformed near byte %zu", r.pos);
+        if (type < least)
+            return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                    "HELLO: parameter %u is repeated or out of order", type);
+        least = (uint32_t)type + 1;
+        if ((code = decode_parameter(type, data, hello, err)) != ATLS_OK)
+            return code;
+    }
+    return ATLS_OK;
+}
+
+enum atls_code atls_hello_decode(struct atls_bytes body, struct atls_hello *out,
+                                 struct atls_err *err)
+{
+    struct atls_reader r = atls_reader_init(body);
+    struct atls_hello hello = {.frame_max = ATLS_FRAME_BODY_MAX};
+    struct atls_bytes parameters;
+    uint8_t version;
+    enum atls_code code;
+
+    if (!atls_get_u8(&r, &version))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "HELLO: empty");
+    if (version != ATLS_HELLO_VERSION) /* what follows may have another form */
+        return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_NO_COMMON_PARAMETERS,
+                                "HELLO: version is %u, want %d", version, ATLS_HELLO_VERSION);
+    if (!atls_get_u8(&r, &hello.flags) || !atls_get_vec(&r, 0, 0xffff, &parameters) ||
+        !atls_reader_done(&r))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: malformed near byte %zu of %zu", r.pos, body.len);
+    if ((hello.flags & ~FLAGS_DEFINED) != 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: flags are 0x%02x, want 0x%02x at most", hello.flags,
+                                FLAGS_DEFINED);
+    if ((hello.flags & ATLS_HELLO_REQUIRES_SELF) != 0 && (hello.flags & ATLS_HELLO_ATTESTS) == 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: requires-self without attests");
+    if ((code = decode_parameters(parameters, &hello, err)) != ATLS_OK)
+        return code;
+    *out = hello;
+    return ATLS_OK;
+}
+
+static void put_names(struct atls_writer *w, uint16_t type, struct atls_bytes names)
+{
+    if (names.len == 0)
+        return;
+    atls_put_u16(w, type);
+    struct atls_mark data = atls_open_vec(w, 0xffff), list = atls_open_vec(w, 0xffff);
+    atls_put_bytes(w, names);
+    atls_close_vec(w, list);
+    atls_close_vec(w, data);
+}
+
+void atls_hello_put(struct atls_writer *w, const struct atls_hello *hello)
+{
+    atls_put_u8(w, ATLS_FRAME_HELLO);
+    struct atls_mark body = atls_open_vec(w, 0xffffff);
+    atls_put_u8(w, ATLS_HELLO_VERSION);
+    atls_put_u8(w, hello->flags);
+    struct atls_mark parameters = atls_open_vec(w, 0xffff);
+    for (uint16_t i = 0; i < ATLS_NAMES_COUNT; i++)
+        put_names(w, (uint16_t)(PARAMETER_NAMES_FIRST + i), hello->names[i]);
+    if (hello->frame_max != ATLS_FRAME_BODY_MAX) {
+        atls_put_u16(w, PARAMETER_FRAME_MAX);
+        struct atls_mark data = atls_open_vec(w, 0xffff);
+        atls_put_u24(w, hello->frame_max);
+        atls_close_vec(w, data);
+    }
+    atls_close_vec(w, parameters);
+    atls_close_vec(w, body);
+}

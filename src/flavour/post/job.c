@@ -1,0 +1,252 @@
+#include "flavour/post/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/binder.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/reader.h"
+#include "core/secret.h"
+#include "core/writer.h"
+#include "crypto/crypto.h"
+#include "flavour/post/carrier.h"
+
+struct atls_job *atls_job_new(enum atls_job_type type, struct atls_config *config)
+{
+    struct atls_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        return NULL;
+    job->type = type;
+    job->config = atls_config_ref(config);
+    job->code = atls_fail(&job->err, ATLS_E_USAGE, "job: completed without having run");
+    job->refusal = ATLS_CARRIER_INTERNAL;
+    return job;
+}
+
+void atls_job_free(struct atls_job *job)
+{
+    if (job == NULL)
+        return;
+    atls_ea_answer_free(job->answer);
+    atls_ea_validation_free(job->validation);
+    free(job->peer_name);
+    atls_buf_clear(&job->tls_spki);
+    atls_buf_clear(&job->authenticator);
+    atls_result_unref(job->result);
+    atls_buf_clear(&job->spki);
+    atls_buf_clear(&job->certificate);
+    atls_config_unref(job->config);
+    atls_wipe(job->exported, sizeof job->exported);
+    free(job);
+}
+
+/* ---- our own evidence ---- */
+
+static enum atls_code sign(void *arg, enum atls_signature scheme, struct atls_bytes tbs,
+                           struct atls_buf *out, struct atls_err *err)
+{
+    return atls_attester_sign(arg, scheme, tbs, out, err);
+}
+
+static enum atls_code attest(struct atls_job *job, struct atls_err *err)
+{
+    struct atls_attester *attester = job->config->options.attester;
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    struct atls_binder binder;
+    enum atls_code code;
+
+    code =
+        atls_binder_make(job->hash, atls_attester_aik_spki(attester), job->exported, &binder, err);
+    if (code == ATLS_OK)
+        code = atls_attester_evidence(attester, atls_binder_bytes(&binder), &cmw, err);
+    if (code == ATLS_OK) {
+        struct atls_ea_credential credential = {
+            .cmw = atls_buf_bytes(&cmw), .scheme = job->scheme, .sign = sign, .sign_arg = attester};
+
+        credential.chain = atls_attester_chain(attester, &credential.chain_len);
+        code = atls_ea_sign(job->answer, &credential, &job->authenticator, err);
+    }
+    atls_buf_clear(&cmw);
+    atls_wipe(&binder, sizeof binder);
+    return code;
+}
+
+/* ---- the peer's evidence ---- */
+
+static enum atls_code find_key(void *arg, struct atls_bytes spki, struct atls_key **out,
+                               struct atls_err *err)
+{
+    return atls_chain_cache_key(arg, spki, out, err);
+}
+
+static enum atls_code check_authenticator(struct atls_job *job, struct atls_ea_peer *out,
+                                          struct atls_err *err)
+{
+    struct atls_ea_peer peer;
+    enum atls_code code =
+        atls_ea_validate_finish(job->validation, atls_buf_bytes(&job->authenticator), find_key,
+                                job->config->cache, &peer, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (!peer.attested)
+        return atls_fail_alert(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
+                               ATLS_ALERT_CERTIFICATE_REQUIRED,
+                               "authenticator carries no attestation, want cmw_attestation");
+    if ((code = atls_buf_copy(&job->spki, peer.spki, err)) != ATLS_OK ||
+        (code = atls_buf_copy(&job->certificate, peer.chain[0], err)) != ATLS_OK)
+        return code;
+    *out = peer;
+    return ATLS_OK;
+}
+
+static enum atls_code check_chain(struct atls_job *job, const struct atls_ea_peer *peer,
+                                  struct atls_err *err)
+{
+    const struct atls_chain_check check = {
+        .purpose = job->role == ATLS_ROLE_CLIENT ? ATLS_CHAIN_TLS_SERVER : ATLS_CHAIN_TLS_CLIENT,
+        .time_s = atls_clock_wall_s(&job->config->options.clock),
+        .name = job->peer_name,
+        .anchors = job->config->anchors,
+    };
+    struct atls_chain_result result = {0};
+    enum atls_code code = atls_chain_cache_verify(job->config->cache, peer->chain, peer->chain_len,
+                                                  &check, &result, err);
+
+    if (code == ATLS_OK)
+        atls_chain_result_clear(&result);
+    return code;
+}
+
+/* docs/identity.md. A peer with our own key would make our binder its own. */
+static enum atls_code check_identity(struct atls_job *job, const struct atls_ea_peer *peer,
+                                     struct atls_err *err)
+{
+    const struct atls_config_options *o = &job->config->options;
+    enum atls_code code = ATLS_OK;
+
+    if (o->attester != NULL && atls_bytes_equal(peer->spki, atls_attester_aik_spki(o->attester)))
+        return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_EQUAL_KEYS,
+                               ATLS_ALERT_BAD_CERTIFICATE,
+                               "attestation identity key equals our own, want two keys");
+    switch (o->identity) {
+    case ATLS_IDENTITY_PKIX:
+        return check_chain(job, peer, err);
+    case ATLS_IDENTITY_SAME_KEY:
+        if (!atls_bytes_equal(peer->spki, atls_buf_bytes(&job->tls_spki)))
+            return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_IDENTITY_MISMATCH,
+                                   ATLS_ALERT_BAD_CERTIFICATE,
+                                   "attestation identity key is not the key of the TLS "
+                                   "certificate, which identity same-key wants");
+        break;
+    case ATLS_IDENTITY_ATTESTED: /* the evidence names this key, and nothing else vouches for it */
+        break;
+    case ATLS_IDENTITY_NONE:
+        code = atls_fail(err, ATLS_E_INTERNAL, "identity: none, which the configuration excludes");
+        break;
+    }
+    return code;
+}
+
+/* What the verifier says must be of this key and of a technology that the configuration accepts,
+ * whatever verifier it is. */
+static enum atls_code check_result(const struct atls_job *job, const struct atls_ea_peer *peer,
+                                   struct atls_err *err)
+{
+    const char *type = atls_result_evidence_type(job->result);
+    struct atls_bytes accepted = atls_config_names(job->config, ATLS_NAMES_EVIDENCE_ACCEPTED);
+
+    if (!atls_names_contain(accepted, atls_bytes_of(type, strlen(type))))
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
+                                "evidence is of type \"%s\", which is not accepted here", type);
+    if (!atls_bytes_equal(atls_result_key(job->result), peer->spki))
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_KEY_BINDING_MISMATCH,
+                                "attestation result names another key than the authenticator's");
+    return ATLS_OK;
+}
+
+static enum atls_code check_evidence(struct atls_job *job, const struct atls_ea_peer *peer,
+                                     struct atls_err *err)
+{
+    const struct atls_config_options *o = &job->config->options;
+    struct atls_appraisal appraisal = {
+        .evidence = peer->cmw, .aik_spki = peer->spki, .time_s = atls_clock_wall_s(&o->clock)};
+    struct atls_binder binder;
+    enum atls_code code = atls_binder_make(job->hash, peer->spki, job->exported, &binder, err);
+
+    if (code != ATLS_OK)
+        return code;
+    appraisal.binder = atls_binder_bytes(&binder);
+    code = atls_verifier_appraise(o->verifier, &appraisal, &job->result, err);
+    return code == ATLS_OK ? check_result(job, peer, err) : code;
+}
+
+static enum atls_code check_policy(struct atls_job *job, const struct atls_ea_peer *peer,
+                                   struct atls_err *err)
+{
+    struct atls_decision decision;
+    enum atls_code code =
+        atls_policy_decide(job->config->options.policy, job->result, &decision, err);
+
+    (void)peer; /* the policy sees the result only */
+    if (code != ATLS_OK)
+        return code;
+    if (!decision.accept)
+        return atls_fail_reason(err, ATLS_E_REFUSED, ATLS_REASON_POLICY, "policy refused: %s",
+                                decision.reason_count == 0 ? "no reason given"
+                                                           : decision.reasons[0]);
+    return ATLS_OK;
+}
+
+/* True when a failure lies in what the peer sent, not in what this side could not do. */
+static bool is_peers_fault(enum atls_code code)
+{
+    switch (code) {
+    case ATLS_E_DECODE:
+    case ATLS_E_UNSUPPORTED:
+    case ATLS_E_VERIFY:
+    case ATLS_E_CERTIFICATE:
+    case ATLS_E_PROTOCOL:
+    case ATLS_E_EVIDENCE:
+    case ATLS_E_LIMIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The order is that of cost and of what a later check needs; each says for the peer what failed. */
+static enum atls_code appraise(struct atls_job *job, struct atls_err *err)
+{
+    static const struct {
+        enum atls_code (*check)(struct atls_job *, const struct atls_ea_peer *, struct atls_err *);
+        enum atls_carrier_code refusal;
+    } steps[] = {
+        {check_identity, ATLS_CARRIER_IDENTITY},
+        {check_evidence, ATLS_CARRIER_EVIDENCE},
+        {check_policy, ATLS_CARRIER_POLICY},
+    };
+    struct atls_ea_peer peer;
+    enum atls_code code = check_authenticator(job, &peer, err);
+
+    if (code != ATLS_OK) {
+        job->refusal = atls_carrier_code_of(err);
+        return atls_err_prefix(err, code, "peer");
+    }
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if ((code = steps[i].check(job, &peer, err)) == ATLS_OK)
+            continue;
+        job->refusal =
+            is_peers_fault(code) ? (uint16_t)steps[i].refusal : atls_carrier_code_of(err);
+        return atls_err_prefix(err, code, "peer");
+    }
+    return ATLS_OK;
+}
+
+void atls_job_run(struct atls_job *job)
+{
+    atls_err_clear(&job->err);
+    job->code = job->type == ATLS_JOB_ATTEST ? attest(job, &job->err) : appraise(job, &job->err);
+}
