@@ -70,7 +70,8 @@ struct atls_ea_request {
     struct atls_bytes raw; /* with its 4-byte header, as hashed */
     enum atls_role from;   /* server: type 13; client: type 17 */
     struct atls_bytes context;
-    enum atls_signature schemes[ATLS_EA_SCHEMES_MAX]; /* known ones only, in the peer's order */
+    /* Those we know that may stand in CertificateVerify, each once, in the peer's order. */
+    enum atls_signature schemes[ATLS_EA_SCHEMES_MAX];
     size_t scheme_count;
     bool attestation;               /* cmw_attestation offered */
     struct atls_bytes server_name;  /* .ptr NULL when absent */
@@ -115,9 +116,10 @@ struct atls_ea_credential {
 };
 
 /* Answers a request: Certificate || CertificateVerify || Finished. request_raw is the request's bytes
- * with header. Each request is answered once. Errors: ATLS_E_USAGE (scheme or cmw not offered by the
- * request, context already answered), ATLS_E_LIMIT (cmw_data above 65529 bytes: the message says so),
- * those of sign. */
+ * with header; one that atls_ea_accept_request has not seen is accepted first, with its errors. Each
+ * request is answered once. Errors: ATLS_E_PROTOCOL (context-used: answered before), ATLS_E_USAGE
+ * (scheme or cmw not offered by the request, key and scheme disagree, no chain), ATLS_E_LIMIT (cmw_data
+ * above 65529 bytes: the message says so), those of sign. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_authenticate(struct atls_ea *ea,
                                                              struct atls_bytes request_raw,
                                                              const struct atls_ea_credential *credential,
@@ -125,7 +127,8 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_authenticate(struct atls_ea *ea,
                                                              struct atls_err *err);
 
 /* A server's authenticator without request (RFC 9261 section 5: "spontaneous"): context must be fresh
- * and unpredictable; offered_* stand for the ClientHello. cmw is not allowed (draft section 4). */
+ * and unpredictable; hello stands for the ClientHello. cmw is not allowed (draft section 4). Errors:
+ * as atls_ea_authenticate; ATLS_E_USAGE on a client. */
 struct atls_ea_client_hello {
     const enum atls_signature *schemes; /* signature_algorithms of the ClientHello */
     size_t scheme_count;
@@ -154,6 +157,11 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_prepare(struct atls_ea *ea,
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_sign(struct atls_ea_answer *answer,
                                                      const struct atls_ea_credential *credential,
                                                      struct atls_buf *out, struct atls_err *err);
+/* Declines what was prepared, for example because the evidence could not be made. After one success of
+ * either function both are ATLS_E_PROTOCOL (context-used). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_answer_decline(struct atls_ea_answer *answer,
+                                                               struct atls_buf *out,
+                                                               struct atls_err *err);
 ATLS_API void atls_ea_answer_free(struct atls_ea_answer *answer);
 
 /* What a validated authenticator carries; borrows from its bytes, arrays inside. */
@@ -170,7 +178,8 @@ struct atls_ea_peer {
 /* The same split for validation: takes what is needed out of ea (and marks the request as answered),
  * so that the signature check may run on any thread. */
 struct atls_ea_validation;
-/* request_raw: our own request, as returned by atls_ea_request. */
+/* request_raw: our own request, as returned by atls_ea_request. Errors: ATLS_E_USAGE (not a request of
+ * this connection), ATLS_E_PROTOCOL (context-used: an answer was taken before), ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_validate_begin(struct atls_ea *ea,
                                                                struct atls_bytes request_raw,
                                                                struct atls_ea_validation **out,
@@ -181,8 +190,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_validate_begin(struct atls_ea *e
 struct atls_key;
 typedef enum atls_code atls_ea_find_key(void *arg, struct atls_bytes spki, struct atls_key **out,
                                         struct atls_err *err);
-/* Checks structure, context echo, extensions, scheme, CertificateVerify, Finished, in the order of
- * docs/spec-map.md; MAC in constant time. An empty authenticator with a right MAC is ATLS_E_DECLINED
+/* Checks structure, context echo, extensions, scheme, Finished, CertificateVerify, in this order; MAC
+ * in constant time. out is written when every check passed, and a validation serves one call only, so
+ * that nothing of a peer is to be had without all of them. An empty authenticator with a right MAC is ATLS_E_DECLINED
  * (reason empty-authenticator), never success. Errors carry the alerts of spec-map. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_validate_finish(struct atls_ea_validation *v,
                                                                 struct atls_bytes authenticator,
@@ -197,7 +207,7 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_validate(struct atls_ea *ea,
                                                          struct atls_bytes authenticator,
                                                          struct atls_ea_peer *out,
                                                          struct atls_err *err);
-/* A spontaneous one from the server, on the client. */
+/* A spontaneous one from the server, on the client (else ATLS_E_USAGE); its context is spent on success. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_ea_validate_spontaneous(struct atls_ea *ea, const struct atls_ea_client_hello *hello,
                              struct atls_bytes authenticator, struct atls_ea_peer *out,

@@ -24,6 +24,20 @@ ATLS_MUST_CHECK enum atls_code atls_hash_parts(enum atls_hash hash, const struct
                                                struct atls_err *err);
 ATLS_MUST_CHECK enum atls_code atls_hash_one(enum atls_hash hash, struct atls_bytes data,
                                              uint8_t out[ATLS_HASH_MAX], struct atls_err *err);
+/* A digest in the making, of which intermediate values are needed (the transcript of an
+ * authenticator). One thread at a time. Errors: ATLS_E_USAGE (hash), ATLS_E_NOMEM, ATLS_E_CRYPTO. */
+struct atls_digest;
+ATLS_MUST_CHECK enum atls_code atls_digest_new(enum atls_hash hash, struct atls_digest **out,
+                                               struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code atls_digest_add(struct atls_digest *d, struct atls_bytes data,
+                                               struct atls_err *err);
+/* The digest of what was added so far; more may follow. */
+ATLS_MUST_CHECK enum atls_code atls_digest_peek(const struct atls_digest *d,
+                                                uint8_t out[ATLS_HASH_MAX], struct atls_err *err);
+void atls_digest_free(struct atls_digest *d);
+
+/* HMAC (RFC 2104). out receives atls_hash_len(hash) bytes, the caller's to wipe. Errors: ATLS_E_USAGE
+ * (hash), ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_hmac(enum atls_hash hash, struct atls_bytes key,
                                          struct atls_bytes data, uint8_t out[ATLS_HASH_MAX],
                                          struct atls_err *err);

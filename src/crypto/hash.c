@@ -1,5 +1,6 @@
 #include "crypto/crypto.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -52,6 +53,63 @@ enum atls_code atls_hash_one(enum atls_hash hash, struct atls_bytes data,
                              uint8_t out[ATLS_HASH_MAX], struct atls_err *err)
 {
     return atls_hash_parts(hash, &data, 1, out, err);
+}
+
+struct atls_digest {
+    enum atls_hash hash;
+    EVP_MD_CTX *ctx;
+};
+
+enum atls_code atls_digest_new(enum atls_hash hash, struct atls_digest **out, struct atls_err *err)
+{
+    struct atls_digest *d;
+
+    if (atls_hash_len(hash) == 0)
+        return atls_fail(err, ATLS_E_USAGE, "hash: no algorithm has number %d", (int)hash);
+    if ((d = calloc(1, sizeof *d)) == NULL || (d->ctx = EVP_MD_CTX_new()) == NULL) {
+        free(d);
+        return atls_fail_memory(err, "hash");
+    }
+    d->hash = hash;
+    if (atls_libcrypto()->md[hash] == NULL ||
+        EVP_DigestInit_ex2(d->ctx, atls_libcrypto()->md[hash], NULL) != 1) {
+        atls_digest_free(d);
+        return atls_fail_libcrypto(err, "hash: fetching the algorithm");
+    }
+    *out = d;
+    return ATLS_OK;
+}
+
+enum atls_code atls_digest_add(struct atls_digest *d, struct atls_bytes data, struct atls_err *err)
+{
+    if (EVP_DigestUpdate(d->ctx, data.ptr, data.len) != 1)
+        return atls_fail_libcrypto(err, "hash");
+    return ATLS_OK;
+}
+
+enum atls_code atls_digest_peek(const struct atls_digest *d, uint8_t out[ATLS_HASH_MAX],
+                                struct atls_err *err)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    bool ok;
+
+    if (copy == NULL)
+        return atls_fail_memory(err, "hash");
+    ok = EVP_MD_CTX_copy_ex(copy, d->ctx) == 1 && EVP_DigestFinal_ex(copy, digest, NULL) == 1;
+    EVP_MD_CTX_free(copy);
+    if (!ok)
+        return atls_fail_libcrypto(err, "hash");
+    memcpy(out, digest, atls_hash_len(d->hash));
+    return ATLS_OK;
+}
+
+void atls_digest_free(struct atls_digest *d)
+{
+    if (d == NULL)
+        return;
+    EVP_MD_CTX_free(d->ctx);
+    free(d);
 }
 
 enum atls_code atls_hmac(enum atls_hash hash, struct atls_bytes key, struct atls_bytes data,

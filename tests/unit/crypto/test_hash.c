@@ -54,6 +54,27 @@ static void unknown_hash_is_refused_everywhere(void **state)
     }
 }
 
+static void a_digest_shows_intermediate_values(void **state)
+{
+    uint8_t want[ATLS_HASH_MAX], got[ATLS_HASH_MAX];
+    struct atls_digest *d = NULL;
+
+    (void)state;
+    assert_int_equal(atls_digest_new(ATLS_HASH_NONE, &d, NULL), ATLS_E_USAGE);
+    assert_null(d);
+    assert_int_equal(atls_digest_new(ATLS_HASH_SHA384, &d, NULL), ATLS_OK);
+    for (size_t len = 0; len <= 3; len++) {
+        assert_int_equal(atls_hash_one(ATLS_HASH_SHA384, atls_bytes_of("abc", len), want, NULL),
+                         ATLS_OK);
+        assert_int_equal(atls_digest_peek(d, got, NULL), ATLS_OK);
+        assert_memory_equal(got, want, 48);
+        if (len < 3)
+            assert_int_equal(atls_digest_add(d, atls_bytes_of(&"abc"[len], 1), NULL), ATLS_OK);
+    }
+    atls_digest_free(d);
+    atls_digest_free(NULL);
+}
+
 /* RFC 4231 section 4.3 (test case 2). */
 static void hmac_of_rfc_4231(void **state)
 {
@@ -170,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digests_of_abc),
         cmocka_unit_test(unknown_hash_is_refused_everywhere),
+        cmocka_unit_test(a_digest_shows_intermediate_values),
         cmocka_unit_test(hmac_of_rfc_4231),
         cmocka_unit_test(hmac_with_an_empty_key),
         cmocka_unit_test(expand_label_of_rfc_8448),
