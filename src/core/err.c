@@ -20,13 +20,13 @@ static void record(struct atls_err *err, enum atls_code code, const char *format
 
 static void record(struct atls_err *err, enum atls_code code, const char *format, va_list args)
 {
-    char text[sizeof err->message];
+    char text[sizeof err->message] = "";
 
     /* Formatted aside first: an argument may be the message that is being replaced. */
     vsnprintf(text, sizeof text, format, args);
     atls_err_clear(err);
     err->code = code;
-    memcpy(err->message, text, sizeof text);
+    memcpy(err->message, text, strlen(text) + 1); /* not what was on the stack behind it */
 }
 
 enum atls_code atls_fail(struct atls_err *err, enum atls_code code, const char *format, ...)
@@ -97,7 +97,7 @@ enum atls_code atls_err_prefix(struct atls_err *err, enum atls_code code, const 
     if (err == NULL)
         return code;
     snprintf(text, sizeof text, "%.64s: %.250s", prefix, err->message);
-    memcpy(err->message, text, sizeof text);
+    memcpy(err->message, text, strlen(text) + 1);
     return err->code;
 }
 

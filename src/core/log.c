@@ -1,6 +1,7 @@
 #include "core/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,57 +19,56 @@ void atls_log(const struct atls_log *log, enum atls_log_level level, const char 
     log->handler(log->arg, level, module, line);
 }
 
-/* Appends text when it and a later "..." fit; says whether it did. */
-static int append(char *out, size_t size, size_t *used, const char *text, size_t len, int last)
+/* Writes the form of one byte to out, unless that is NULL; its length. */
+typedef size_t form_fn(uint8_t byte, char *out);
+
+static const char DIGITS[] = "0123456789abcdef";
+
+static size_t hex_form(uint8_t byte, char *out)
 {
-    if (len + (last ? 1 : 4) > size - *used)
-        return 0;
-    memcpy(out + *used, text, len);
-    *used += len;
-    out[*used] = '\0';
-    return 1;
+    if (out != NULL) {
+        out[0] = DIGITS[byte >> 4];
+        out[1] = DIGITS[byte & 0xf];
+    }
+    return 2;
 }
 
-static void cut(char *out, size_t size, size_t used)
+static size_t escaped_form(uint8_t byte, char *out)
 {
-    if (size - used >= 4)
+    bool plain = byte >= 0x20 && byte < 0x7f && byte != '\\';
+
+    if (out != NULL) {
+        out[0] = plain ? (char)byte : '\\';
+        if (!plain) {
+            out[1] = 'x';
+            hex_form(byte, out + 2);
+        }
+    }
+    return plain ? 1 : 4;
+}
+
+/* All of it when it fits with its NUL; else as much as fits before "...". */
+static const char *put_forms(struct atls_bytes bytes, form_fn *form, char *out, size_t size)
+{
+    size_t total = 0, used = 0, room;
+
+    for (size_t i = 0; i < bytes.len && total < size; i++)
+        total += form(bytes.ptr[i], NULL);
+    room = total < size ? size - 1 : size < 4 ? 0 : size - 4;
+    for (size_t i = 0; i < bytes.len && form(bytes.ptr[i], NULL) <= room - used; i++)
+        used += form(bytes.ptr[i], out + used);
+    out[used] = '\0';
+    if (total >= size && size >= 4)
         memcpy(out + used, "...", 4);
+    return out;
 }
 
 const char *atls_escape(struct atls_bytes text, char *out, size_t size)
 {
-    size_t used = 0;
-
-    out[0] = '\0';
-    for (size_t i = 0; i < text.len; i++) {
-        char one[5];
-        int len;
-
-        if (text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f && text.ptr[i] != '\\')
-            len = snprintf(one, sizeof one, "%c", text.ptr[i]);
-        else
-            len = snprintf(one, sizeof one, "\\x%02x", text.ptr[i]);
-        if (!append(out, size, &used, one, (size_t)len, i + 1 == text.len)) {
-            cut(out, size, used);
-            break;
-        }
-    }
-    return out;
+    return put_forms(text, escaped_form, out, size);
 }
 
 const char *atls_hex(struct atls_bytes bytes, char *out, size_t size)
 {
-    size_t used = 0;
-
-    out[0] = '\0';
-    for (size_t i = 0; i < bytes.len; i++) {
-        char one[3];
-
-        snprintf(one, sizeof one, "%02x", bytes.ptr[i]);
-        if (!append(out, size, &used, one, 2, i + 1 == bytes.len)) {
-            cut(out, size, used);
-            break;
-        }
-    }
-    return out;
+    return put_forms(bytes, hex_form, out, size);
 }
