@@ -68,8 +68,6 @@ static void drop(struct atls_session *s)
         atls_job_free(job);
     }
     s->jobs_end = &s->jobs;
-    for (uint32_t i = 0; i < s->config->options.peer_requests_outstanding; i++)
-        atls_buf_clear(&s->slots[i].request);
     atls_buf_clear(&s->own.raw);
     atls_wipe(s->own.exported, sizeof s->own.exported);
     atls_writer_clear(&s->body);

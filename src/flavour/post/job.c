@@ -50,6 +50,26 @@ static enum atls_code sign(void *arg, enum atls_signature scheme, struct atls_by
     return atls_attester_sign(arg, scheme, tbs, out, err);
 }
 
+/* What an authenticator holds beside certificates and evidence: headers, lengths, the context, one
+ * signature (RSA-8192: 1024 bytes), one MAC. */
+#define AUTHENTICATOR_REST 2048
+
+/* Before signing, because a signed answer cannot become a refusal any more. */
+static enum atls_code check_size(const struct atls_job *job,
+                                 const struct atls_ea_credential *credential, struct atls_err *err)
+{
+    size_t len = credential->cmw.len + AUTHENTICATOR_REST;
+
+    for (size_t i = 0; i < credential->chain_len; i++)
+        len += credential->chain[i].len;
+    if (len > job->frame_max)
+        return atls_fail(err, ATLS_E_LIMIT,
+                         "authenticator with %zu bytes of evidence does not fit the peer's largest "
+                         "frame of %u bytes",
+                         credential->cmw.len, job->frame_max);
+    return ATLS_OK;
+}
+
 static enum atls_code attest(struct atls_job *job, struct atls_err *err)
 {
     struct atls_attester *attester = job->config->options.attester;
@@ -66,7 +86,8 @@ static enum atls_code attest(struct atls_job *job, struct atls_err *err)
             .cmw = atls_buf_bytes(&cmw), .scheme = job->scheme, .sign = sign, .sign_arg = attester};
 
         credential.chain = atls_attester_chain(attester, &credential.chain_len);
-        code = atls_ea_sign(job->answer, &credential, &job->authenticator, err);
+        if ((code = check_size(job, &credential, err)) == ATLS_OK)
+            code = atls_ea_sign(job->answer, &credential, &job->authenticator, err);
     }
     atls_buf_clear(&cmw);
     atls_wipe(&binder, sizeof binder);

@@ -22,6 +22,7 @@ struct atls_job {
     /* ATLS_JOB_ATTEST */
     struct atls_ea_answer *answer;
     enum atls_signature scheme;
+    uint32_t frame_max; /* largest frame that the peer takes */
 
     /* ATLS_JOB_APPRAISE */
     struct atls_ea_validation *validation;

@@ -162,13 +162,14 @@ static void queue(struct atls_session *s, struct atls_job *job, uint32_t id)
 }
 
 /* Refuses a request authentically; cause stays to explain what the peer makes of it. */
-static enum atls_code decline(struct atls_session *s, struct atls_slot *slot,
-                              const struct atls_err *cause, struct atls_err *err)
+static enum atls_code decline(struct atls_session *s, struct atls_slot *slot, struct atls_job *job,
+                              struct atls_err *err)
 {
+    const struct atls_err *cause = &job->err;
     char text[ATLS_FRAME_TEXT_MAX + 1];
     struct atls_buf empty = ATLS_BUF_INIT;
     struct atls_status_frame frame = {.id = slot->id, .code = ATLS_CARRIER_UNAVAILABLE};
-    enum atls_code code = atls_ea_decline(s->ea, atls_buf_bytes(&slot->request), &empty, err);
+    enum atls_code code = atls_ea_answer_decline(job->answer, &empty, err);
 
     if (code != ATLS_OK)
         return code;
@@ -176,7 +177,6 @@ static enum atls_code decline(struct atls_session *s, struct atls_slot *slot,
     frame.authenticator = atls_buf_bytes(&empty);
     atls_decline_put(&s->out, &frame);
     atls_buf_clear(&empty);
-    atls_buf_clear(&slot->request);
     slot->state = ATLS_SLOT_ANSWERED;
     s->own_failure = *cause;
     atls_log(&s->config->options.log, ATLS_LOG_ERROR, "session", "declined to attest: %s: %s",
@@ -184,34 +184,43 @@ static enum atls_code decline(struct atls_session *s, struct atls_slot *slot,
     return ATLS_OK;
 }
 
-static enum atls_code start_attesting(struct atls_session *s, struct atls_slot *slot,
-                                      const struct atls_ea_request *request, struct atls_err *err)
+static enum atls_code prepare(struct atls_session *s, const struct atls_ea_request *request,
+                              struct atls_job *job, struct atls_err *err)
 {
     enum atls_signature ours = atls_attester_aik_scheme(s->config->options.attester);
-    enum atls_signature scheme = atls_ea_choose_scheme(request, &ours, 1);
-    struct atls_job *job;
     enum atls_code code;
 
-    if (scheme == ATLS_SIGNATURE_NONE) {
-        struct atls_err cause = ATLS_ERR_INIT;
-
-        atls_fail_reason(&cause, ATLS_E_UNSUPPORTED, ATLS_REASON_SCHEME_NOT_OFFERED,
+    if ((code = atls_binder_export(s->exporter, s->exporter_arg, request->context, job->exported,
+                                   err)) != ATLS_OK ||
+        (code = atls_ea_prepare(s->ea, request->raw, &job->answer, err)) != ATLS_OK)
+        return code;
+    job->frame_max = s->peer_frame_max;
+    job->scheme = atls_ea_choose_scheme(request, &ours, 1);
+    if (job->scheme == ATLS_SIGNATURE_NONE)
+        atls_fail_reason(&job->err, ATLS_E_UNSUPPORTED, ATLS_REASON_SCHEME_NOT_OFFERED,
                          "the peer does not verify signatures of our attestation identity key "
                          "(scheme 0x%04x)",
                          (unsigned int)ours);
-        return decline(s, slot, &cause, err);
-    }
-    if ((job = atls_job_new(ATLS_JOB_ATTEST, s->config)) == NULL)
-        return atls_fail(err, ATLS_E_NOMEM, "session: out of memory");
-    job->scheme = scheme;
-    if ((code = atls_binder_export(s->exporter, s->exporter_arg, request->context, job->exported,
-                                   err)) != ATLS_OK ||
-        (code = atls_ea_prepare(s->ea, request->raw, &job->answer, err)) != ATLS_OK) {
-        atls_job_free(job);
-        return code;
-    }
-    queue(s, job, slot->id);
     return ATLS_OK;
+}
+
+static enum atls_code start_attesting(struct atls_session *s, struct atls_slot *slot,
+                                      const struct atls_ea_request *request, struct atls_err *err)
+{
+    struct atls_job *job = atls_job_new(ATLS_JOB_ATTEST, s->config);
+    enum atls_code code;
+
+    if (job == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "session: out of memory");
+    code = prepare(s, request, job, err);
+    if (code == ATLS_OK && job->scheme != ATLS_SIGNATURE_NONE) {
+        queue(s, job, slot->id);
+        return ATLS_OK;
+    }
+    if (code == ATLS_OK)
+        code = decline(s, slot, job, err);
+    atls_job_free(job);
+    return code;
 }
 
 static enum atls_code receive_request(struct atls_session *s, struct atls_bytes body,
@@ -244,8 +253,6 @@ static enum atls_code receive_request(struct atls_session *s, struct atls_bytes 
     if (!request.attestation)
         return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_EXTENSION_NOT_OFFERED,
                                 "REQUEST: does not offer cmw_attestation");
-    if ((code = atls_buf_copy(&slot->request, frame.message, err)) != ATLS_OK)
-        return code;
     slot->state = ATLS_SLOT_ASKED;
     slot->id = frame.id;
     return start_attesting(s, slot, &request, err);
@@ -258,15 +265,10 @@ enum atls_code atls_receive_attested(struct atls_session *s, struct atls_job *jo
 
     if (slot == NULL)
         return atls_fail(err, ATLS_E_USAGE, "session: no request %u to complete", job->id);
-    if (job->code == ATLS_OK && 4 + job->authenticator.len > s->peer_frame_max)
-        job->code = atls_fail(&job->err, ATLS_E_LIMIT,
-                              "authenticator is %zu bytes, the peer takes frames of %u",
-                              job->authenticator.len, s->peer_frame_max);
     if (job->code != ATLS_OK)
-        return decline(s, slot, &job->err, err);
+        return decline(s, slot, job, err);
     atls_message_frame_put(&s->out, ATLS_FRAME_AUTHENTICATOR, slot->id,
                            atls_buf_bytes(&job->authenticator));
-    atls_buf_clear(&slot->request);
     slot->state = ATLS_SLOT_ANSWERED;
     return ATLS_OK;
 }

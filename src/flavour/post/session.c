@@ -108,8 +108,6 @@ void atls_session_free(struct atls_session *s)
         s->jobs = job->next;
         atls_job_free(job);
     }
-    for (uint32_t i = 0; s->slots != NULL && i < s->config->options.peer_requests_outstanding; i++)
-        atls_buf_clear(&s->slots[i].request);
     free(s->slots);
     free(s->peer_name);
     atls_buf_clear(&s->tls_spki);

@@ -33,7 +33,6 @@ enum atls_slot_state { ATLS_SLOT_FREE = 0, ATLS_SLOT_ASKED = 1, ATLS_SLOT_ANSWER
 struct atls_slot {
     enum atls_slot_state state;
     uint32_t id;
-    struct atls_buf request; /* until it is answered */
 };
 
 struct atls_session {

@@ -1,0 +1,562 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include <atls/openssl.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "flavour/post/config.h"
+#include "tls/openssl/error.h"
+
+/* Frames are read in pieces of this size; application data goes straight to its reader. */
+#define PIECE_LEN 2048
+/* How long a connection that ends waits for the socket, so that the peer learns why. */
+#define GOODBYE_MS 500
+/* While the program only writes, the peer's frames are looked for this often. */
+#define LOOK_MS 100
+
+struct atls_openssl {
+    SSL *ssl;
+    struct atls_config *config;   /* referenced */
+    char *peer_name;              /* or NULL */
+    struct atls_session *session; /* NULL until the handshake is finished */
+    int64_t handshake_deadline_ms;
+    int64_t looked_ms;  /* when input was last looked for */
+    bool write_blocked; /* output waits for the socket */
+    bool blocking;
+    bool broken;           /* TLS failed: nothing more can be said over it */
+    struct atls_err error; /* why */
+    int fd, fd_flags;      /* of a blocking connection */
+};
+
+static int64_t now_ms(const struct atls_openssl *c)
+{
+    return atls_clock_monotonic_ms(&c->config->options.clock);
+}
+
+/* ---- TLS ---- */
+
+enum io { IO_DONE, IO_WANT_READ, IO_WANT_WRITE, IO_END, IO_FAILED };
+
+/* TLS is broken: the session ends with it, the cause being known already. */
+static void abandon(struct atls_session *s)
+{
+    enum atls_code ignored = s == NULL ? ATLS_OK : atls_session_input_end(s, NULL);
+
+    (void)ignored;
+}
+
+/* Judges the return value of an SSL function; err is set for IO_FAILED only. */
+static enum io judge(struct atls_openssl *c, int returned, const char *what, struct atls_err *err)
+{
+    int saved = errno;
+
+    if (returned == 1)
+        return IO_DONE;
+    switch (SSL_get_error(c->ssl, returned)) {
+    case SSL_ERROR_WANT_READ:
+        return IO_WANT_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return IO_WANT_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return IO_END;
+    case SSL_ERROR_SYSCALL:
+        c->broken = true;
+        if (saved == 0) {
+            (void)atls_fail(&c->error, ATLS_E_TLS, "%s: connection ended without close_notify",
+                            what);
+        } else {
+            (void)atls_fail_errno(&c->error, saved, "%s", what);
+            c->error.code = ATLS_E_TLS;
+        }
+        break;
+    default:
+        c->broken = true;
+        (void)atls_openssl_fail(&c->error, c->ssl, what);
+        break;
+    }
+    abandon(c->session);
+    if (err != NULL)
+        *err = c->error;
+    return IO_FAILED;
+}
+
+static void begin(void)
+{
+    ERR_clear_error(); /* SSL_get_error looks at the whole queue of the thread */
+    errno = 0;
+}
+
+static enum io tls_handshake(struct atls_openssl *c, struct atls_err *err)
+{
+    begin();
+    return judge(c, SSL_do_handshake(c->ssl), "TLS handshake", err);
+}
+
+static enum io tls_read(struct atls_openssl *c, void *buf, size_t len, size_t *out_len,
+                        struct atls_err *err)
+{
+    begin();
+    return judge(c, SSL_read_ex(c->ssl, buf, len, out_len), "TLS read", err);
+}
+
+/* Writes output until it is drained or the socket is full. */
+static enum atls_code flush(struct atls_openssl *c, struct atls_err *err)
+{
+    struct atls_bytes out;
+
+    c->write_blocked = false;
+    while ((out = atls_session_output(c->session)).len != 0) {
+        size_t len = 0;
+        enum io io;
+
+        begin();
+        io = judge(c, SSL_write_ex(c->ssl, out.ptr, out.len, &len), "TLS write", err);
+        if (io == IO_FAILED || io == IO_END)
+            return c->broken ? c->error.code : atls_fail(err, ATLS_E_CLOSED, "TLS write: closed");
+        if (io != IO_DONE) {
+            c->write_blocked = true;
+            return ATLS_OK;
+        }
+        atls_session_output_done(c->session, len);
+    }
+    return ATLS_OK;
+}
+
+/* ---- life ---- */
+
+static enum atls_code start_session(struct atls_openssl *c, struct atls_err *err)
+{
+    struct atls_buf spki = ATLS_BUF_INIT;
+    struct atls_tls tls;
+    enum atls_code code = atls_openssl_tls(c->ssl, &tls, &spki, err);
+
+    if (code == ATLS_OK)
+        code = atls_session_new(c->config, &tls, c->peer_name, &c->session, err);
+    atls_buf_clear(&spki);
+    return code;
+}
+
+enum atls_code atls_openssl_new(SSL *ssl, struct atls_config *config, const char *peer_name,
+                                struct atls_openssl **out, struct atls_err *err)
+{
+    struct atls_openssl *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "connection: out of memory");
+    if (peer_name != NULL) {
+        if ((c->peer_name = malloc(strlen(peer_name) + 1)) == NULL) {
+            free(c);
+            return atls_fail(err, ATLS_E_NOMEM, "connection: out of memory");
+        }
+        strcpy(c->peer_name, peer_name);
+    }
+    c->ssl = ssl;
+    c->config = atls_config_ref(config);
+    c->fd = -1;
+    c->handshake_deadline_ms = now_ms(c) + config->options.gate_timeout_ms;
+    /* Output may move and grow between two attempts to write it. */
+    SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    *out = c;
+    return ATLS_OK;
+}
+
+void atls_openssl_free(struct atls_openssl *c)
+{
+    if (c == NULL)
+        return;
+    if (c->blocking && (c->fd_flags & O_NONBLOCK) == 0)
+        (void)fcntl(c->fd, F_SETFL, c->fd_flags);
+    atls_session_free(c->session);
+    atls_config_unref(c->config);
+    free(c->peer_name);
+    free(c);
+}
+
+struct atls_session *atls_openssl_session(struct atls_openssl *c)
+{
+    return c->session;
+}
+
+struct atls_job *atls_openssl_job(struct atls_openssl *c)
+{
+    return c->session == NULL ? NULL : atls_session_job(c->session);
+}
+
+enum atls_code atls_openssl_complete(struct atls_openssl *c, struct atls_job *job,
+                                     struct atls_err *err)
+{
+    return atls_session_complete(c->session, job, err);
+}
+
+int64_t atls_openssl_deadline_ms(const struct atls_openssl *c)
+{
+    return c->session == NULL ? c->handshake_deadline_ms : atls_session_deadline_ms(c->session);
+}
+
+bool atls_openssl_ended(const struct atls_openssl *c)
+{
+    return c->session != NULL && !c->broken && atls_session_next(c->session) == ATLS_NEXT_CLOSED &&
+           atls_session_error(c->session)->code == ATLS_OK;
+}
+
+/* ---- one step ---- */
+
+static enum atls_code handshake(struct atls_openssl *c, enum atls_want *want, struct atls_err *err)
+{
+    if (now_ms(c) >= c->handshake_deadline_ms)
+        return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
+                                "TLS handshake not finished after %u ms",
+                                c->config->options.gate_timeout_ms);
+    switch (tls_handshake(c, err)) {
+    case IO_DONE:
+        return start_session(c, err);
+    case IO_WANT_READ:
+        *want = ATLS_WANT_READ;
+        return ATLS_OK;
+    case IO_WANT_WRITE:
+        *want = ATLS_WANT_WRITE;
+        return ATLS_OK;
+    case IO_END:
+    case IO_FAILED:
+        break;
+    }
+    return c->broken ? c->error.code : atls_fail(err, ATLS_E_TLS, "TLS handshake: closed");
+}
+
+/* Reads what the session wants beside application data; *out_blocked when the socket has no more.
+ */
+static enum atls_code read_frames(struct atls_openssl *c, bool *out_blocked, struct atls_err *err)
+{
+    uint8_t piece[PIECE_LEN];
+    size_t wanted = atls_session_input_wanted(c->session);
+    size_t len = 0, consumed;
+
+    *out_blocked = false;
+    c->looked_ms = now_ms(c);
+    switch (tls_read(c, piece, wanted < sizeof piece ? wanted : sizeof piece, &len, err)) {
+    case IO_DONE:
+        return atls_session_input(c->session, atls_bytes_of(piece, len), &consumed, err);
+    case IO_WANT_READ:
+    case IO_WANT_WRITE:
+        *out_blocked = true;
+        return ATLS_OK;
+    case IO_END:
+        return atls_session_input_end(c->session, err);
+    case IO_FAILED:
+        break;
+    }
+    return c->error.code;
+}
+
+/* The session is at its end: what is there to tell? */
+static enum atls_code ended(const struct atls_openssl *c, struct atls_err *err)
+{
+    const struct atls_err *why = atls_session_error(c->session);
+
+    if (why->code != ATLS_OK && err != NULL)
+        *err = *why;
+    return why->code;
+}
+
+static enum atls_code run_job(struct atls_openssl *c, struct atls_err *err)
+{
+    struct atls_job *job = atls_session_job(c->session);
+
+    atls_job_run(job);
+    return atls_session_complete(c->session, job, err);
+}
+
+/* Does everything that can be done without waiting, but reading and writing application data. With
+ * look off, the socket is not asked for input (writing, nothing else to do). On ATLS_OK *want says
+ * what to wait for; NOTHING: application data is next, or the gate is open, or the orderly end was
+ * reached. */
+static enum atls_code pump(struct atls_openssl *c, bool look, enum atls_want *want,
+                           struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+    bool blocked = false;
+
+    *want = ATLS_WANT_NOTHING;
+    if (c->broken) {
+        if (err != NULL)
+            *err = c->error;
+        return c->error.code;
+    }
+    if (c->session == NULL && ((code = handshake(c, want, err)) != ATLS_OK || c->session == NULL))
+        return code;
+    while (code == ATLS_OK && (code = atls_session_tick(c->session, err)) == ATLS_OK &&
+           (code = flush(c, err)) == ATLS_OK) {
+        enum atls_next next = atls_session_next(c->session);
+
+        if (next == ATLS_NEXT_CLOSED)
+            return ended(c, err);
+        if (next == ATLS_NEXT_JOB && c->blocking) {
+            code = run_job(c, err);
+        } else if (next == ATLS_NEXT_JOB) {
+            *want = ATLS_WANT_JOB;
+            return ATLS_OK;
+        } else if (blocked || atls_session_input_wanted(c->session) == 0 ||
+                   (!look && next == ATLS_NEXT_OPEN)) {
+            *want = c->write_blocked                   ? ATLS_WANT_WRITE
+                    : atls_session_is_open(c->session) ? ATLS_WANT_NOTHING
+                                                       : ATLS_WANT_READ;
+            return ATLS_OK;
+        } else {
+            code = read_frames(c, &blocked, err);
+        }
+    }
+    if (!c->broken && c->session != NULL) {
+        struct atls_err ignored = ATLS_ERR_INIT;
+
+        (void)flush(c, &ignored); /* CLOSE; what failed first is the error */
+    }
+    return code;
+}
+
+enum atls_code atls_openssl_step(struct atls_openssl *c, enum atls_want *out_want,
+                                 struct atls_err *err)
+{
+    enum atls_want want;
+    enum atls_code code = pump(c, true, &want, err);
+
+    if (code == ATLS_OK)
+        *out_want = want;
+    return code;
+}
+
+/* ---- waiting ---- */
+
+/* Waits for the socket until the deadline (of now's clock), at most; -1: poll failed. */
+static int wait_until(const struct atls_openssl *c, short events, int64_t now, int64_t deadline_ms)
+{
+    struct pollfd p = {.fd = c->fd, .events = events};
+    int64_t left = deadline_ms == INT64_MAX ? -1 : deadline_ms > now ? deadline_ms - now : 0;
+    int ready = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+
+    return ready < 0 && errno == EINTR ? 0 : ready;
+}
+
+static enum atls_code wait_for(struct atls_openssl *c, enum atls_want want, struct atls_err *err)
+{
+    /* Whoever waits to write reads meanwhile, but not what only the program can take. */
+    bool data = c->session != NULL && atls_session_input_wanted(c->session) == 0;
+    short events = want == ATLS_WANT_WRITE ? (data ? POLLOUT : POLLOUT | POLLIN) : POLLIN;
+
+    if (c->session != NULL)
+        atls_session_trim(c->session);
+    if (wait_until(c, events, now_ms(c), atls_openssl_deadline_ms(c)) < 0)
+        return atls_fail_errno(err, errno, "waiting for the socket");
+    return ATLS_OK;
+}
+
+/* ---- the end ---- */
+
+/* Sends what the output holds and close_notify, then takes what the peer still sends: a socket that
+ * is closed with unread input resets the connection, and the peer would not see why. */
+static void goodbye(struct atls_openssl *c, bool linger)
+{
+    int64_t now = atls_clock_monotonic_ms(NULL), deadline = now + GOODBYE_MS;
+    struct atls_err ignored = ATLS_ERR_INIT;
+    uint8_t rest[PIECE_LEN];
+    size_t len;
+    bool sent = false;
+
+    if (c->broken || !SSL_is_init_finished(c->ssl))
+        return;
+    do {
+        enum io io = IO_DONE;
+
+        if (!sent && (c->session == NULL || flush(c, &ignored) == ATLS_OK) && !c->write_blocked) {
+            begin();
+            sent = SSL_shutdown(c->ssl) >= 0;
+        }
+        while (!c->broken && io == IO_DONE)
+            io = tls_read(c, rest, sizeof rest, &len, &ignored);
+        if (io == IO_END || c->broken || !c->blocking || (sent && !linger))
+            break;
+        if (wait_until(c, c->write_blocked ? POLLOUT | POLLIN : POLLIN, now, deadline) < 0)
+            break;
+        now = atls_clock_monotonic_ms(NULL);
+    } while (now < deadline);
+    ERR_clear_error();
+}
+
+void atls_openssl_close(struct atls_openssl *c)
+{
+    if (c == NULL)
+        return;
+    if (c->session != NULL)
+        atls_session_close(c->session);
+    goodbye(c, false);
+    atls_openssl_free(c);
+}
+
+/* ---- blocking ---- */
+
+/* Deadlines need a socket that never blocks; the program gets it back as it was. */
+static enum atls_code take_socket(struct atls_openssl *c, struct atls_err *err)
+{
+    c->fd = SSL_get_fd(c->ssl);
+    if (c->fd < 0 || SSL_get_wfd(c->ssl) != c->fd)
+        return atls_fail(err, ATLS_E_USAGE, "connection: the SSL has no socket");
+    if ((c->fd_flags = fcntl(c->fd, F_GETFL)) < 0 ||
+        fcntl(c->fd, F_SETFL, c->fd_flags | O_NONBLOCK) < 0)
+        return atls_fail_errno(err, errno, "connection: socket");
+    c->blocking = true;
+    return ATLS_OK;
+}
+
+static enum atls_code open_gate(struct atls_openssl *c, struct atls_err *err)
+{
+    enum atls_code code = take_socket(c, err);
+
+    while (code == ATLS_OK) {
+        enum atls_want want;
+
+        if ((code = pump(c, true, &want, err)) != ATLS_OK)
+            break;
+        if (want == ATLS_WANT_NOTHING) /* open, or already ended in good order */
+            return ATLS_OK;
+        code = wait_for(c, want, err);
+    }
+    goodbye(c, true);
+    return code;
+}
+
+static enum atls_code establish(SSL *ssl, struct atls_config *config, const char *peer_name,
+                                struct atls_openssl **out, struct atls_err *err)
+{
+    struct atls_openssl *c;
+    enum atls_code code = atls_openssl_new(ssl, config, peer_name, &c, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if ((code = open_gate(c, err)) != ATLS_OK) {
+        atls_openssl_free(c);
+        return code;
+    }
+    *out = c;
+    return ATLS_OK;
+}
+
+enum atls_code atls_openssl_connect(SSL *ssl, struct atls_config *config, const char *peer_name,
+                                    struct atls_openssl **out, struct atls_err *err)
+{
+    if (SSL_in_before(ssl))
+        SSL_set_connect_state(ssl);
+    return establish(ssl, config, peer_name, out, err);
+}
+
+enum atls_code atls_openssl_accept(SSL *ssl, struct atls_config *config, struct atls_openssl **out,
+                                   struct atls_err *err)
+{
+    if (SSL_in_before(ssl))
+        SSL_set_accept_state(ssl);
+    return establish(ssl, config, NULL, out, err);
+}
+
+/* ---- application data ---- */
+
+/* What was held while the gate was closed. */
+static size_t read_held(struct atls_openssl *c, void *buf, size_t len)
+{
+    struct atls_bytes held = atls_session_read(c->session);
+
+    if (held.len < len)
+        len = held.len;
+    if (len != 0)
+        memcpy(buf, held.ptr, len);
+    atls_session_read_done(c->session, len);
+    return len;
+}
+
+/* Moves data from TLS to buf; *out_len 0 when the socket has none now, or at the end. */
+static enum atls_code read_data(struct atls_openssl *c, void *buf, size_t len, size_t *out_len,
+                                struct atls_err *err)
+{
+    size_t left = atls_session_data_left(c->session);
+
+    *out_len = 0;
+    if (left == 0)
+        return ATLS_OK;
+    switch (tls_read(c, buf, len < left ? len : left, out_len, err)) {
+    case IO_DONE:
+        atls_session_data_taken(c->session, *out_len);
+        return ATLS_OK;
+    case IO_WANT_READ:
+    case IO_WANT_WRITE:
+        *out_len = 0;
+        return ATLS_OK;
+    case IO_END:
+        *out_len = 0;
+        return atls_session_input_end(c->session, err);
+    case IO_FAILED:
+        break;
+    }
+    return c->error.code;
+}
+
+enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len, size_t *out_len,
+                                 enum atls_want *out_want, struct atls_err *err)
+{
+    enum atls_want want = ATLS_WANT_NOTHING;
+    enum atls_code code;
+    size_t got = 0;
+
+    if (len == 0)
+        return atls_fail(err, ATLS_E_USAGE, "connection: no room to read into");
+    while ((code = pump(c, true, &want, err)) == ATLS_OK && want != ATLS_WANT_JOB) {
+        if (c->session != NULL && (got = read_held(c, buf, len)) == 0)
+            code = read_data(c, buf, len, &got, err);
+        if (code != ATLS_OK || got != 0 || atls_openssl_ended(c))
+            break;
+        if (want == ATLS_WANT_NOTHING)
+            want = ATLS_WANT_READ;
+        if (!c->blocking || (code = wait_for(c, want, err)) != ATLS_OK)
+            break;
+    }
+    if (code != ATLS_OK)
+        return code;
+    *out_len = got;
+    if (out_want != NULL)
+        *out_want = got != 0 || atls_openssl_ended(c) ? ATLS_WANT_NOTHING : want;
+    return ATLS_OK;
+}
+
+enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_t len,
+                                  size_t *out_len, enum atls_want *out_want, struct atls_err *err)
+{
+    struct atls_bytes rest = atls_bytes_of(buf, len);
+    enum atls_want want = ATLS_WANT_NOTHING;
+    bool look = now_ms(c) - c->looked_ms >= LOOK_MS;
+    enum atls_code code;
+
+    while ((code = pump(c, look, &want, err)) == ATLS_OK && want != ATLS_WANT_JOB) {
+        size_t accepted = 0;
+
+        if (atls_openssl_ended(c))
+            code = atls_fail(err, ATLS_E_CLOSED, "connection: the peer has closed");
+        else if (c->session != NULL && want == ATLS_WANT_NOTHING && rest.len != 0)
+            code = atls_session_write(c->session, rest, &accepted, err);
+        if (code != ATLS_OK)
+            break;
+        rest = atls_bytes_of(rest.ptr + accepted, rest.len - accepted);
+        if (rest.len == 0 && atls_session_output(c->session).len == 0)
+            break;
+        look = accepted == 0 && want != ATLS_WANT_NOTHING;
+        if (look && (!c->blocking || (code = wait_for(c, want, err)) != ATLS_OK))
+            break;
+    }
+    if (code != ATLS_OK)
+        return code;
+    *out_len = len - rest.len;
+    if (out_want != NULL)
+        *out_want = want;
+    return ATLS_OK;
+}
