@@ -1,0 +1,184 @@
+/* atls appraise: evidence and its challenge to a result and a decision, offline. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <atls/ear.h>
+
+#include "commands.h"
+#include "io.h"
+#include "parts.h"
+
+static const char usage[] =
+    "usage: atls appraise --evidence FILE --binder HEX --aik FILE --verifier URI [--policy FILE]\n"
+    "\n"
+    "Appraises evidence as a relying party would, and applies the policy. Exit status 0: "
+    "accepted;\n"
+    "3: refused.\n"
+    "\n"
+    "  --evidence FILE   the evidence: one CMW, CBOR\n"
+    "  --binder HEX      the challenge that it must answer: 32 or 48 bytes\n"
+    "  --aik FILE        the key that it must name: public key or certificate, DER or PEM\n"
+    "  --verifier URI    local:STORE.db\n"
+    "  --policy FILE     jq program over the result; default: every submodule affirming\n"
+    "  --time RFC3339    appraise as of this time; default now\n"
+    "  --ear-out FILE    write the result as a signed JWT; needs --sign-key\n"
+    "  --sign-key PEM    private key (EC P-256, P-384 or Ed25519) for --ear-out\n"
+    "  --insecure-soft   appraise software evidence, too; the policy must name it\n"
+    "  --json            JSON instead of text for people\n"
+    "  --help            this text\n";
+
+struct inputs {
+    struct atls_buf evidence, binder, aik_file, aik, sign_key;
+    struct atls_verifier *verifier;
+    struct atls_policy *policy;
+    int64_t time_s;
+};
+
+static void inputs_clear(struct inputs *inputs)
+{
+    atls_buf_clear(&inputs->evidence);
+    atls_buf_clear(&inputs->binder);
+    atls_buf_clear(&inputs->aik_file);
+    atls_buf_clear(&inputs->aik);
+    atls_buf_clear(&inputs->sign_key);
+    atls_policy_unref(inputs->policy);
+    atls_verifier_unref(inputs->verifier);
+}
+
+static enum atls_code read_inputs(const struct cli *cli, struct inputs *out, struct atls_err *err)
+{
+    const char *time = cli_value(cli, "time"), *sign_key = cli_value(cli, "sign-key");
+    enum atls_code code;
+
+    if ((code = io_read_file(cli_value(cli, "evidence"), &out->evidence, err)) != ATLS_OK ||
+        (code = io_unhex("--binder", cli_value(cli, "binder"), &out->binder, err)) != ATLS_OK ||
+        (code = io_read_file(cli_value(cli, "aik"), &out->aik_file, err)) != ATLS_OK ||
+        (code = io_public_key(cli_value(cli, "aik"), atls_buf_bytes(&out->aik_file), &out->aik,
+                              err)) != ATLS_OK ||
+        (time != NULL && (code = io_time(time, &out->time_s, err)) != ATLS_OK) ||
+        (sign_key != NULL && (code = io_read_file(sign_key, &out->sign_key, err)) != ATLS_OK) ||
+        (code = parts_verifier(cli, &out->verifier, err)) != ATLS_OK)
+        return code;
+    if (out->binder.len != 32 && out->binder.len != 48)
+        return io_error(err, ATLS_E_CONFIG, "--binder has %zu bytes, want 32 or 48",
+                        out->binder.len);
+    return parts_policy(cli, &out->policy, err);
+}
+
+/* The EAR as a JSON value, NULL when memory runs out. */
+static json_t *ear_json(struct atls_result *result)
+{
+    const char *text = atls_result_json(result);
+
+    return text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+}
+
+static json_t *reasons_json(const struct atls_decision *decision)
+{
+    json_t *reasons = json_array();
+
+    for (size_t i = 0; i < decision->reason_count && reasons != NULL; i++)
+        if (json_array_append_new(reasons, json_string(decision->reasons[i])) != 0) {
+            json_decref(reasons);
+            return NULL;
+        }
+    return reasons;
+}
+
+static enum cli_status report(const struct cli *cli, struct atls_result *result,
+                              const struct atls_decision *decision)
+{
+    const char *explanation = atls_result_explanation(result);
+    enum cli_status status = decision->accept ? CLI_YES : CLI_REFUSED, printed;
+    char instance[80];
+
+    if (cli_flag(cli, "json")) {
+        printed = cli_print_json(cli, stdout,
+                                 json_pack("{ss so ss so}", "decision",
+                                           decision->accept ? "accept" : "refuse", "reasons",
+                                           reasons_json(decision), "explanation", explanation,
+                                           "ear", ear_json(result)));
+        return printed == CLI_YES ? status : printed;
+    }
+    printf("evidence: %s, genuine; it answers the challenge and names the key\n",
+           atls_result_evidence_type(result));
+    if (atls_result_instance(result).len > 0)
+        printf("instance: %s\n", io_hex(atls_result_instance(result), instance, sizeof(instance)));
+    printf("status:   %s\n", atls_tier_name(atls_result_status(result)));
+    if (explanation[0] != '\0')
+        printf("because:  %s\n", explanation);
+    printf("decision: %s%s%s\n", cli_colour(stdout, decision->accept ? CLI_GREEN : CLI_RED),
+           decision->accept ? "accept" : "refuse", cli_colour(stdout, CLI_PLAIN));
+    for (size_t i = 0; i < decision->reason_count; i++)
+        printf("          %s\n", decision->reasons[i]);
+    return status;
+}
+
+static enum cli_status refuse(const struct cli *cli, const struct atls_err *err)
+{
+    enum cli_status status = cli_fail_peer(cli, err);
+
+    if (cli_flag(cli, "json") && status == CLI_REFUSED &&
+        cli_print_json(cli, stdout,
+                       json_pack("{ss ss ss}", "decision", "refuse", "reason",
+                                 atls_reason_name(err->reason), "message", err->message)) !=
+            CLI_YES)
+        return CLI_UNKNOWN;
+    return status;
+}
+
+static enum cli_status decide(const struct cli *cli, const struct inputs *inputs,
+                              struct atls_result *result)
+{
+    struct atls_decision decision = {0};
+    struct atls_buf token = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum cli_status status;
+
+    if (cli_value(cli, "ear-out") != NULL) {
+        if (atls_ear_sign(result, atls_buf_bytes(&inputs->sign_key), NULL, &token, &err) == ATLS_OK)
+            (void)!io_write_file(cli_value(cli, "ear-out"), atls_buf_bytes(&token), IO_PUBLIC,
+                                 &err);
+        atls_buf_clear(&token);
+        if (err.code != ATLS_OK)
+            return cli_fail(cli, &err);
+    }
+    if (atls_policy_decide(inputs->policy, result, &decision, &err) != ATLS_OK)
+        return refuse(cli, &err);
+    status = report(cli, result, &decision);
+    if (status == CLI_REFUSED)
+        cli_say(cli, "refused: %s",
+                decision.reason_count > 0 ? decision.reasons[0] : atls_result_explanation(result));
+    return status;
+}
+
+static enum cli_status run(struct cli *cli)
+{
+    struct inputs inputs = {0};
+    struct atls_result *result = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_appraisal appraisal;
+    enum cli_status status;
+
+    if (!cli_need(cli, (const char *const[]){"evidence", "binder", "aik", "verifier", NULL}))
+        return CLI_USAGE;
+    if (cli_flag(cli, "ear-out") != cli_flag(cli, "sign-key"))
+        return cli_usage(cli, "--ear-out and --sign-key go together");
+    if (read_inputs(cli, &inputs, &err) != ATLS_OK) {
+        inputs_clear(&inputs);
+        return cli_fail(cli, &err);
+    }
+    appraisal = (struct atls_appraisal){.evidence = atls_buf_bytes(&inputs.evidence),
+                                        .binder = atls_buf_bytes(&inputs.binder),
+                                        .aik_spki = atls_buf_bytes(&inputs.aik),
+                                        .time_s = inputs.time_s};
+    if (atls_verifier_appraise(inputs.verifier, &appraisal, &result, &err) == ATLS_OK)
+        status = decide(cli, &inputs, result);
+    else
+        status = refuse(cli, &err);
+    atls_result_unref(result);
+    inputs_clear(&inputs);
+    return status;
+}
+
+const struct command command_appraise = {"appraise", "appraise evidence, offline", usage, 0, run};

@@ -1,0 +1,159 @@
+/* atls connect: an attested connection from standard input and to standard output. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/x509v3.h>
+
+#include "commands.h"
+#include "io.h"
+#include "parts.h"
+#include "relay.h"
+
+#define CONNECT_TIMEOUT_MS 30000
+
+static const char usage[] =
+    "usage: atls connect [OPTION ...] HOST:PORT | unix:PATH\n"
+    "\n"
+    "Connects, has the server attest itself, and only then sends standard input to it and what it\n"
+    "answers to standard output. Who was attested is printed on standard error.\n"
+    "\n"
+    "  --verifier URI         who appraises the server's evidence: local:STORE.db (required)\n"
+    "  --policy FILE          jq program over the result; default: every submodule affirming\n"
+    "  --identity HOW         pkix (default): certificate of the server's attestation identity "
+    "key\n"
+    "                         below --ca and for --name; same-key: that key is the TLS key;\n"
+    "                         attested: self-signed, trusted through its evidence alone\n"
+    "  --name NAME            the server's name; default HOST\n"
+    "  --ca FILE              anchors (PEM); default: those for tls in a local: store, else the\n"
+    "                         system's\n"
+    "  --attester URI         attest ourselves when asked: tpm2:TCTI[?option=value&...], "
+    "soft:KEY.pem\n"
+    "  --attester-cert PEM    certificate chain of our attestation identity key\n"
+    "  --endorsements PEM     certificates that vouch for our attestation key\n"
+    "  --cert PEM             our TLS certificate chain\n"
+    "  --key PEM              its private key\n"
+    "  --reattest-interval S  have the server attest again every S seconds\n"
+    "  --raw                  no framing once the connection is open (and no re-attestation)\n"
+    "  --timeout S            for attestation; default 30\n"
+    "  --insecure-soft        allow software evidence, which anyone can make, here and there\n"
+    "  --json                 print who was attested as JSON\n"
+    "  --help                 this text\n"
+    "\n"
+    "Exit status: 0 orderly end; 1 usage or configuration; 2 could not tell; 3 refused, also in\n"
+    "mid-stream.\n";
+
+static bool is_address(const char *name)
+{
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
+    bool found = address != NULL;
+
+    ASN1_OCTET_STRING_free(address);
+    return found;
+}
+
+/* Names the server in the handshake, and in the check of its TLS certificate where TLS checks it.
+ */
+static enum atls_code set_name(SSL *ssl, const char *name, struct atls_err *err)
+{
+    bool address = is_address(name);
+    char text[256]; /* OpenSSL's macro takes it without const */
+
+    if ((size_t)snprintf(text, sizeof(text), "%s", name) >= sizeof(text))
+        return io_error(err, ATLS_E_CONFIG, "--name is longer than %zu bytes", sizeof(text) - 1);
+    if (!address && SSL_set_tlsext_host_name(ssl, text) != 1)
+        return parts_tls_error(err, name);
+    if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
+        return ATLS_OK;
+    if (address ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) != 1
+                : SSL_set1_host(ssl, name) != 1)
+        return parts_tls_error(err, name);
+    return ATLS_OK;
+}
+
+static void show_peer(void *arg, struct relay *relay)
+{
+    const struct cli *cli = arg;
+    bool again = relay->attestations > 1;
+
+    if (cli_flag(cli, "json")) {
+        (void)cli_print_json(cli, stderr, relay_peer_json(relay));
+        return;
+    }
+    cli_say(cli, "%sattested%s%s", cli_colour(stderr, CLI_GREEN), again ? " again" : "",
+            cli_colour(stderr, CLI_PLAIN));
+    if (!again)
+        relay_print_peer(relay, stderr, "  ");
+}
+
+static enum atls_code begin(const struct cli *cli, const struct parts *parts,
+                            const struct io_address *address, struct relay *relay,
+                            struct atls_err *err)
+{
+    const char *name = cli_value(cli, "name") != NULL ? cli_value(cli, "name") : address->host;
+    enum atls_code code;
+
+    if (name[0] == '\0')
+        return io_error(err, ATLS_E_CONFIG, "--name is missing: a socket file has no host name");
+    if ((code = io_connect(address, CONNECT_TIMEOUT_MS, &relay->fd, err)) != ATLS_OK)
+        return code;
+    if ((relay->ssl = SSL_new(parts->tls)) == NULL || SSL_set_fd(relay->ssl, relay->fd) != 1)
+        return parts_tls_error(err, "TLS connection");
+    SSL_set_connect_state(relay->ssl);
+    if ((code = set_name(relay->ssl, name, err)) != ATLS_OK)
+        return code;
+    return atls_openssl_new(relay->ssl, parts->config, name, &relay->conn, err);
+}
+
+/* A certificate that TLS itself refused is a refusal, whatever the handshake was then called. */
+static enum cli_status report_failure(const struct cli *cli, const struct relay *relay,
+                                      const struct atls_err *err)
+{
+    long verified = relay->ssl != NULL ? SSL_get_verify_result(relay->ssl) : X509_V_OK;
+    struct atls_err refused = *err;
+
+    if (err->code == ATLS_E_TLS && verified != X509_V_OK) {
+        (void)io_error(&refused, ATLS_E_CERTIFICATE, "TLS certificate of the server: %s",
+                       X509_verify_cert_error_string(verified));
+        return cli_fail_peer(cli, &refused);
+    }
+    return cli_fail_peer(cli, err);
+}
+
+static enum cli_status run(struct cli *cli)
+{
+    struct parts parts;
+    struct io_address address;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct relay *relay;
+    enum cli_status status;
+
+    if (cli_operand(cli, 0) == NULL)
+        return cli_usage(cli, "HOST:PORT is missing");
+    if (io_address(cli_operand(cli, 0), &address, &err) != ATLS_OK)
+        return cli_fail(cli, &err);
+    if ((relay = calloc(1, sizeof(*relay))) == NULL)
+        return cli_out_of_memory(cli);
+    if ((status = parts_open(cli, ATLS_ROLE_CLIENT, true, &parts)) != CLI_YES) {
+        free(relay);
+        return status;
+    }
+    if (parts.identity == ATLS_IDENTITY_ATTESTED)
+        cli_say(cli, "TLS does not check the server's certificate: its evidence vouches for it");
+    relay->fd = relay->wake_fd = -1;
+    relay->raw = cli_flag(cli, "raw");
+    relay->from_app = STDIN_FILENO;
+    relay->to_app = STDOUT_FILENO;
+    relay->attested = show_peer;
+    relay->arg = cli;
+    if (begin(cli, &parts, &address, relay, &err) != ATLS_OK || relay_run(relay, &err) != ATLS_OK)
+        status = report_failure(cli, relay, &err);
+    relay_clear(relay);
+    free(relay);
+    parts_clear(&parts);
+    return status;
+}
+
+const struct command command_connect = {"connect", "attested client: pipe through a connection",
+                                        usage, 1, run};

@@ -1,0 +1,157 @@
+/* atls corim: reference manifests from a template, signed, checked, shown. */
+#include <string.h>
+#include <time.h>
+
+#include <atls/corim.h>
+
+#include "commands.h"
+#include "io.h"
+
+static const char usage[] =
+    "usage: atls corim create --template FILE [--out FILE]\n"
+    "       atls corim sign --key PEM --signer NAME [--not-after RFC3339] [--out FILE] FILE\n"
+    "       atls corim verify --signer-key FILE FILE\n"
+    "       atls corim show [--json] FILE\n"
+    "\n"
+    "Makes and shows reference manifests (CoRIM). FILE - is standard input.\n"
+    "\n"
+    "  --template FILE       JSON: id, class, vendor, model, attest-keys, reference-values\n"
+    "  --out FILE            where the manifest goes; default standard output\n"
+    "  --key PEM             private key to sign with\n"
+    "  --signer NAME         who signs, in the manifest's own words\n"
+    "  --not-before RFC3339  the signature counts from here on\n"
+    "  --not-after RFC3339   the signature counts until here\n"
+    "  --signer-key FILE     public key or certificate that must have signed\n"
+    "  --json                JSON instead of text for people\n"
+    "  --help                this text\n";
+
+static enum atls_code create(const struct cli *cli, struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_buf template = ATLS_BUF_INIT;
+    enum atls_code code = io_read_file(cli_value(cli, "template"), &template, err);
+
+    if (code == ATLS_OK)
+        code = atls_corim_create(atls_buf_bytes(&template), out, err);
+    atls_buf_clear(&template);
+    return code;
+}
+
+static enum atls_code optional_time(const struct cli *cli, const char *name, int64_t *out,
+                                    struct atls_err *err)
+{
+    const char *text = cli_value(cli, name);
+
+    return text != NULL ? io_time(text, out, err) : ATLS_OK;
+}
+
+static enum atls_code sign(const struct cli *cli, struct atls_bytes in, struct atls_buf *out,
+                           struct atls_err *err)
+{
+    struct atls_corim_sign_options options = {.signer = cli_value(cli, "signer")};
+    struct atls_buf key = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = optional_time(cli, "not-before", &options.not_before_s, err)) == ATLS_OK &&
+        (code = optional_time(cli, "not-after", &options.not_after_s, err)) == ATLS_OK &&
+        (code = io_read_file(cli_value(cli, "key"), &key, err)) == ATLS_OK) {
+        options.key_pem = atls_buf_bytes(&key);
+        code = atls_corim_sign(in, &options, out, err);
+    }
+    atls_buf_clear(&key);
+    return code;
+}
+
+static enum atls_code verify(const struct cli *cli, struct atls_bytes in, struct atls_err *err)
+{
+    struct atls_buf file = ATLS_BUF_INIT, spki = ATLS_BUF_INIT;
+    const char *path = cli_value(cli, "signer-key");
+    enum atls_code code;
+
+    if ((code = io_read_file(path, &file, err)) == ATLS_OK &&
+        (code = io_public_key(path, atls_buf_bytes(&file), &spki, err)) == ATLS_OK)
+        code = atls_corim_verify(in, atls_buf_bytes(&spki), (int64_t)time(NULL), NULL, err);
+    atls_buf_clear(&spki);
+    atls_buf_clear(&file);
+    return code;
+}
+
+static enum cli_status run_create(struct cli *cli)
+{
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (!cli_need(cli, (const char *const[]){"template", NULL}))
+        return CLI_USAGE;
+    if (create(cli, &out, &err) == ATLS_OK)
+        (void)!io_write_file(cli_value(cli, "out"), atls_buf_bytes(&out), IO_PUBLIC, &err);
+    atls_buf_clear(&out);
+    return err.code == ATLS_OK ? CLI_YES : cli_fail(cli, &err);
+}
+
+static enum cli_status run_sign(struct cli *cli, struct atls_bytes in)
+{
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (!cli_need(cli, (const char *const[]){"key", "signer", NULL}))
+        return CLI_USAGE;
+    if (sign(cli, in, &out, &err) == ATLS_OK)
+        (void)!io_write_file(cli_value(cli, "out"), atls_buf_bytes(&out), IO_PUBLIC, &err);
+    atls_buf_clear(&out);
+    return err.code == ATLS_OK ? CLI_YES : cli_fail(cli, &err);
+}
+
+static enum cli_status run_verify(struct cli *cli, struct atls_bytes in)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (!cli_need(cli, (const char *const[]){"signer-key", NULL}))
+        return CLI_USAGE;
+    if (verify(cli, in, &err) != ATLS_OK)
+        return cli_fail(cli, &err);
+    puts("signature and validity are good");
+    return CLI_YES;
+}
+
+static enum cli_status run_show(struct cli *cli, struct atls_bytes in)
+{
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum cli_status status;
+
+    if (atls_corim_to_json(in, &out, &err) != ATLS_OK)
+        return cli_fail(cli, &err);
+    status = cli_show_json(cli, atls_buf_bytes(&out));
+    atls_buf_clear(&out);
+    return status;
+}
+
+static enum cli_status run(struct cli *cli)
+{
+    static const struct {
+        const char *name;
+        enum cli_status (*run)(struct cli *cli, struct atls_bytes in);
+    } verbs[] = {{"sign", run_sign}, {"verify", run_verify}, {"show", run_show}};
+    const char *verb = cli_operand(cli, 0), *path = cli_operand(cli, 1);
+    struct atls_buf in = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum cli_status status;
+
+    if (verb != NULL && strcmp(verb, "create") == 0)
+        return run_create(cli);
+    for (size_t i = 0; verb != NULL && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(verb, verbs[i].name) != 0)
+            continue;
+        if (path == NULL)
+            return cli_usage(cli, "FILE is missing");
+        if (io_read_file(path, &in, &err) != ATLS_OK)
+            return cli_fail(cli, &err);
+        status = verbs[i].run(cli, atls_buf_bytes(&in));
+        atls_buf_clear(&in);
+        return status;
+    }
+    return cli_usage(cli, "want create, sign, verify or show");
+}
+
+const struct command command_corim = {"corim", "make, sign, verify and show reference manifests",
+                                      usage, 2, run};

@@ -1,0 +1,278 @@
+/* atls demo: the whole of attested TLS on this machine, with software TPMs. First what must work,
+ * then what must not. */
+#include "demo.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <atls/local.h>
+#include <atls/store.h>
+#include <atls/tpm2.h>
+
+#include "commands.h"
+#include "enrolment.h"
+#include "io.h"
+#include "parts.h"
+
+/* Long enough for a loaded machine, short enough not to look stuck. */
+#define TIMEOUT_MS 20000
+
+static const char usage[] =
+    "usage: atls demo [--json]\n"
+    "\n"
+    "Starts two software TPMs (swtpm), makes a certificate authority and a verifier's store in a\n"
+    "temporary directory, enrols both TPMs, runs attested TLS connections between them, and then\n"
+    "shows that tampering of many kinds is refused, each time for the right reason. Needs the\n"
+    "packages swtpm and swtpm-tools. Nothing outside the directory is touched.\n"
+    "\n"
+    "  --json  one JSON object a line: {\"check\", \"ok\", \"detail\"}\n"
+    "  --help  this text\n"
+    "\n"
+    "Exit status: 0 all as expected; 2 something could not be done; 3 a check came out wrong.\n";
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+bool demo_goes_on(void)
+{
+    return stopped == 0;
+}
+
+void demo_title(const struct demo *demo, const char *title)
+{
+    if (!cli_flag(demo->cli, "json"))
+        printf("\n%s%s%s\n", cli_colour(stdout, CLI_BOLD), title, cli_colour(stdout, CLI_PLAIN));
+}
+
+void demo_report(struct demo *demo, bool good, const char *what, const char *detail)
+{
+    if (good)
+        demo->good++;
+    else
+        demo->bad++;
+    if (cli_flag(demo->cli, "json"))
+        (void)cli_print_json(
+            demo->cli, stdout,
+            json_pack("{ss sb ss}", "check", what, "ok", (int)good, "detail", detail));
+    else
+        printf("%s%-6s%s  %s\n        %s%s%s\n", cli_colour(stdout, good ? CLI_GREEN : CLI_RED),
+               good ? "ok" : "FAILED", cli_colour(stdout, CLI_PLAIN), what,
+               cli_colour(stdout, CLI_DIM), detail, cli_colour(stdout, CLI_PLAIN));
+    fflush(stdout);
+}
+
+/* ---- preparation ---- */
+
+enum atls_code demo_verifier(const char *store, struct atls_verifier **out, struct atls_err *err)
+{
+    static const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
+    char uri[128];
+
+    snprintf(uri, sizeof(uri), "local:%s", store);
+    return atls_verifier_open(uri, backends, NULL, out, err);
+}
+
+enum atls_code demo_config(const struct demo *demo, const struct demo_config *want,
+                           struct atls_config **out, struct atls_err *err)
+{
+    static const char *const with_soft[] = {"tpm", "soft", NULL};
+    struct atls_config_options options;
+
+    atls_config_options_init(&options);
+    options.attester = want->attester;
+    options.require_peer = want->require_peer;
+    if (want->require_peer) {
+        options.verifier = want->verifier != NULL ? want->verifier : demo->verifier;
+        options.policy = want->policy != NULL ? want->policy : demo->policy;
+        options.identity = ATLS_IDENTITY_PKIX;
+        options.anchors = atls_buf_bytes(&demo->lab.anchors);
+        if (want->soft)
+            options.evidence_types = with_soft;
+    }
+    options.gate_timeout_ms = options.answer_timeout_ms = TIMEOUT_MS;
+    return atls_config_new(&options, out, err);
+}
+
+static enum atls_code make_store(struct demo *demo, struct atls_store **out, struct atls_err *err)
+{
+    struct atls_buf maker = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = lab_maker_anchors(&demo->lab, &maker, err)) != ATLS_OK)
+        return code;
+    if ((code = atls_store_open(demo->lab.store, ATLS_STORE_CREATE, out, err)) == ATLS_OK &&
+        (code = atls_store_import_anchors(*out, ATLS_ANCHOR_EK, atls_buf_bytes(&maker), NULL, NULL,
+                                          err)) == ATLS_OK)
+        code = atls_store_import_anchors(*out, ATLS_ANCHOR_TLS, atls_buf_bytes(&demo->lab.anchors),
+                                         NULL, NULL, err);
+    atls_buf_clear(&maker);
+    return code;
+}
+
+static enum atls_code import_reference_values(struct atls_tpm2_enrolment *tpm,
+                                              struct atls_store *store,
+                                              const struct enrolment_class *machine,
+                                              const char *name, struct atls_err *err)
+{
+    struct atls_store_import_report report;
+    struct atls_buf manifest = ATLS_BUF_INIT;
+    char id[96];
+    enum atls_code code;
+
+    snprintf(id, sizeof(id), "demo/%s", name);
+    code = enrolment_manifest(tpm, id, machine, &manifest, err);
+    if (code == ATLS_OK)
+        code = atls_store_import_corim(store, atls_buf_bytes(&manifest), atls_bytes_of(NULL, 0),
+                                       (int64_t)time(NULL), &report, err);
+    atls_buf_clear(&manifest);
+    return code;
+}
+
+static enum atls_code enrol_device(struct demo *demo, struct atls_store *store, int device,
+                                   struct atls_err *err)
+{
+    static const struct enrolment_class machine = {LAB_CLASS, "atls", "demo"};
+    struct lab_device *d = &demo->lab.devices[device];
+    struct atls_tpm2_enrolment *tpm;
+    char detail[200];
+    enum atls_code code;
+
+    if ((code = atls_tpm2_enrolment_open(d->uri, &tpm, err)) != ATLS_OK)
+        return code;
+    if ((code = atls_tpm2_enrolment_persist(tpm, err)) == ATLS_OK &&
+        (code = enrolment_run(tpm, store, &machine, false, d->instance, err)) == ATLS_OK) {
+        snprintf(detail, sizeof(detail), "EK certificate below its maker's CA; instance %s",
+                 d->instance);
+        demo_report(demo, true, d->name, detail);
+        code = import_reference_values(tpm, store, &machine, d->name, err);
+    }
+    atls_tpm2_enrolment_close(tpm);
+    return code;
+}
+
+/* Opens a device's attester with a self-signed certificate, for its AIK, and then with the one that
+ * the identity CA issued for it. */
+static enum atls_code open_attester(struct demo *demo, int device, struct atls_err *err)
+{
+    static const struct atls_attester_ops *const backends[] = {&atls_tpm2_attester, NULL};
+    struct lab_device *d = &demo->lab.devices[device];
+    struct atls_attester_options options;
+    struct atls_attester *bare;
+    char name[32];
+    enum atls_code code;
+
+    atls_attester_options_init(&options);
+    if ((code = atls_attester_open(d->uri, backends, &options, &bare, err)) != ATLS_OK)
+        return code;
+    snprintf(name, sizeof(name), "aik%d.pem", device);
+    lab_path(&demo->lab, name, d->aik_chain);
+    code =
+        lab_issue(&demo->lab,
+                  &(struct lab_certificate){
+                      .name = d->name, .spki = atls_attester_aik_spki(bare), .not_after_days = 30},
+                  d->aik_chain, err);
+    atls_attester_unref(bare);
+    if (code != ATLS_OK)
+        return code;
+    options.certificate = d->aik_chain;
+    return atls_attester_open(d->uri, backends, &options, &demo->attesters[device], err);
+}
+
+static enum atls_code make_tls(struct demo *demo, struct atls_err *err)
+{
+    enum atls_code code;
+
+    demo->server_tls = SSL_CTX_new(TLS_server_method());
+    demo->client_tls = SSL_CTX_new(TLS_client_method());
+    if (demo->server_tls == NULL || demo->client_tls == NULL ||
+        SSL_CTX_use_certificate(demo->server_tls, demo->lab.tls) != 1 ||
+        SSL_CTX_use_PrivateKey(demo->server_tls, demo->lab.tls_key) != 1 ||
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(demo->client_tls), demo->lab.ca) != 1)
+        return parts_tls_error(err, "TLS contexts");
+    SSL_CTX_set_verify(demo->client_tls, SSL_VERIFY_PEER, NULL);
+    if ((code = atls_openssl_prepare(demo->server_tls, err)) != ATLS_OK)
+        return code;
+    return atls_openssl_prepare(demo->client_tls, err);
+}
+
+static enum atls_code prepare(struct demo *demo, struct atls_err *err)
+{
+    struct atls_store *store = NULL;
+    enum atls_code code;
+
+    if ((code = lab_open(&demo->lab, err)) != ATLS_OK)
+        return code;
+    if (!cli_flag(demo->cli, "json"))
+        printf("Two software TPMs, an identity CA and a verifier's store in %s\n", demo->lab.dir);
+    for (int i = 0; i < LAB_DEVICES; i++)
+        if ((code = lab_make_tpm(&demo->lab, i, err)) != ATLS_OK)
+            return code;
+    demo_title(demo, "Enrolment by credential activation");
+    if ((code = make_store(demo, &store, err)) == ATLS_OK)
+        for (int i = 0; i < LAB_DEVICES && code == ATLS_OK; i++)
+            code = enrol_device(demo, store, i, err);
+    atls_store_close(store);
+    for (int i = 0; i < LAB_DEVICES && code == ATLS_OK; i++)
+        code = open_attester(demo, i, err);
+    if (code != ATLS_OK ||
+        (code = demo_verifier(demo->lab.store, &demo->verifier, err)) != ATLS_OK ||
+        (code = atls_policy_default(&demo->policy, err)) != ATLS_OK)
+        return code;
+    return make_tls(demo, err);
+}
+
+static void clear(struct demo *demo)
+{
+    for (int i = 0; i < LAB_DEVICES; i++)
+        atls_attester_unref(demo->attesters[i]);
+    atls_policy_unref(demo->policy);
+    atls_verifier_unref(demo->verifier);
+    SSL_CTX_free(demo->server_tls);
+    SSL_CTX_free(demo->client_tls);
+    lab_clear(&demo->lab);
+}
+
+static enum cli_status summary(const struct demo *demo)
+{
+    bool all = demo->bad == 0 && demo_goes_on();
+
+    if (!cli_flag(demo->cli, "json"))
+        printf("\n%s%zu checks as expected, %zu not%s%s\n",
+               cli_colour(stdout, all ? CLI_GREEN : CLI_RED), demo->good, demo->bad,
+               demo_goes_on() ? "" : "; stopped by a signal", cli_colour(stdout, CLI_PLAIN));
+    if (!demo_goes_on())
+        return CLI_UNKNOWN;
+    return demo->bad == 0 ? CLI_YES : CLI_REFUSED;
+}
+
+static enum cli_status run(struct cli *cli)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct demo demo = {.cli = cli};
+    struct atls_err err = ATLS_ERR_INIT;
+    enum cli_status status;
+
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    if (prepare(&demo, &err) == ATLS_OK) {
+        demo_run_good(&demo);
+        demo_run_tampered(&demo);
+        status = summary(&demo);
+    } else {
+        (void)cli_fail(cli, &err);
+        status = CLI_UNKNOWN;
+    }
+    clear(&demo);
+    return status;
+}
+
+const struct command command_demo = {"demo", "see it work, and see tampering refused", usage, 0,
+                                     run};

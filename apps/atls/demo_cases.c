@@ -1,0 +1,676 @@
+/* The cases of the demonstration. Each is a row: who tampers with what, and for which reason it
+ * must be refused. */
+#include "demo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <atls/store.h>
+#include <atls/tpm2.h>
+
+#include <openssl/pem.h>
+
+#include "io.h"
+
+/* What one case opened; all of it is given back when the case ends. */
+struct bench {
+    struct demo *demo;
+    struct atls_attester *attester;
+    struct atls_verifier *verifier;
+    struct atls_policy *policy;
+    struct atls_config *server, *client;
+    struct atls_buf recorded; /* what link.recorded borrows from */
+    struct link link;
+};
+
+/* ---- the good ones ---- */
+
+static enum atls_code open_ends(struct bench *bench, const struct demo_config *server,
+                                const struct demo_config *client, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = demo_config(bench->demo, server, &bench->server, err)) != ATLS_OK ||
+        (code = demo_config(bench->demo, client, &bench->client, err)) != ATLS_OK)
+        return code;
+    bench->link.server = (struct link_side){bench->server, bench->demo->server_tls};
+    bench->link.client = (struct link_side){bench->client, bench->demo->client_tls};
+    return ATLS_OK;
+}
+
+static void bench_clear(struct bench *bench)
+{
+    atls_config_unref(bench->server);
+    atls_config_unref(bench->client);
+    atls_policy_unref(bench->policy);
+    atls_verifier_unref(bench->verifier);
+    atls_attester_unref(bench->attester);
+    atls_buf_clear(&bench->recorded);
+}
+
+static const struct good_case {
+    const char *what;
+    bool server_attests, client_attests;
+} good_cases[] = {
+    {"the server attests itself to the client; 1 MiB arrives whole", true, false},
+    {"the client attests itself to the server; 1 MiB arrives whole", false, true},
+    {"both attest themselves to each other; 1 MiB arrives whole", true, true},
+};
+
+static void run_good(struct demo *demo, const struct good_case *good)
+{
+    struct demo_config server = {
+        .attester = good->server_attests ? demo->attesters[LAB_DEVICE_SERVER] : NULL,
+        .require_peer = good->client_attests};
+    struct demo_config client = {
+        .attester = good->client_attests ? demo->attesters[LAB_DEVICE_CLIENT] : NULL,
+        .require_peer = good->server_attests};
+    struct bench bench = {.demo = demo};
+    struct atls_err err = ATLS_ERR_INIT;
+    char detail[400];
+    bool fine;
+
+    if (open_ends(&bench, &server, &client, &err) == ATLS_OK)
+        link_run(&bench.link);
+    fine = err.code == ATLS_OK && bench.link.client_err.code == ATLS_OK &&
+           bench.link.server_err.code == ATLS_OK && bench.link.data_moved &&
+           (!good->server_attests || bench.link.client_peer[0] != '\0') &&
+           (!good->client_attests || bench.link.server_peer[0] != '\0');
+    if (fine)
+        snprintf(detail, sizeof(detail), "%s%s%s%s", good->server_attests ? "server: " : "",
+                 bench.link.client_peer,
+                 good->client_attests ? (good->server_attests ? "; client: " : "client: ") : "",
+                 bench.link.server_peer);
+    else
+        snprintf(detail, sizeof(detail), "%.120s %.120s %.120s", err.message,
+                 bench.link.client_err.message, bench.link.server_err.message);
+    demo_report(demo, fine, good->what, detail);
+    bench_clear(&bench);
+}
+
+void demo_run_good(struct demo *demo)
+{
+    demo_title(demo, "Connections that must work");
+    for (size_t i = 0; i < sizeof(good_cases) / sizeof(good_cases[0]) && demo_goes_on(); i++)
+        run_good(demo, &good_cases[i]);
+}
+
+/* ---- an attester that lies ---- */
+
+enum lie {
+    LIE_ABOUT_QUOTE,   /* changes what the TPM signed */
+    LIE_ABOUT_PCR,     /* changes a PCR value beside the quote */
+    LIE_OTHER_BINDER,  /* evidence for another connection */
+    LIE_OLD_EVIDENCE,  /* evidence of an earlier connection */
+    LIE_OTHER_KEY,     /* its own key, the TPM's evidence */
+    LIE_NOTHING_TO_SAY /* no evidence at all */
+};
+
+struct liar {
+    enum lie lie;
+    struct atls_attester *tpm; /* whose evidence it abuses */
+    struct atls_attester *key; /* whose key it signs with */
+    struct atls_buf old;
+};
+
+/* The next liar that opens: a URI cannot carry a pointer. */
+static struct liar *opening;
+
+static enum atls_code liar_open(const char *rest, const struct atls_attester_options *options,
+                                void **out_self, struct atls_err *err)
+{
+    (void)rest;
+    (void)options;
+    (void)err;
+    *out_self = opening;
+    return ATLS_OK;
+}
+
+static void liar_close(void *self)
+{
+    struct liar *liar = self;
+
+    atls_attester_unref(liar->tpm);
+    atls_attester_unref(liar->key);
+    atls_buf_clear(&liar->old);
+    free(liar);
+}
+
+static struct atls_bytes liar_aik_spki(void *self)
+{
+    return atls_attester_aik_spki(((struct liar *)self)->key);
+}
+
+static enum atls_signature liar_aik_scheme(void *self)
+{
+    return atls_attester_aik_scheme(((struct liar *)self)->key);
+}
+
+static enum atls_code liar_aik_sign(void *self, enum atls_signature scheme, struct atls_bytes tbs,
+                                    struct atls_buf *out, struct atls_err *err)
+{
+    return atls_attester_sign(((struct liar *)self)->key, scheme, tbs, out, err);
+}
+
+/* Flips a bit at some distance behind the first place where mark stands. */
+static bool flip_behind(struct atls_buf *buf, struct atls_bytes mark, size_t distance)
+{
+    for (size_t i = 0; i + mark.len + distance < buf->len; i++)
+        if (memcmp(buf->ptr + i, mark.ptr, mark.len) == 0) {
+            buf->ptr[i + mark.len + distance] ^= 1;
+            return true;
+        }
+    return false;
+}
+
+static enum atls_code lie_about(struct liar *liar, struct atls_buf *evidence, struct atls_err *err)
+{
+    /* TPM_GENERATED and TPM_ST_ATTEST_QUOTE, then the signer's name and more. */
+    static const uint8_t quote[] = {0xff, 0x54, 0x43, 0x47, 0x80, 0x18};
+    /* Head of a 32-byte string in CBOR behind index 7 of the PCR values. */
+    static const uint8_t pcr7[] = {0x07, 0x58, 0x20};
+    bool found = true;
+
+    if (liar->lie == LIE_ABOUT_QUOTE)
+        found = flip_behind(evidence, atls_bytes_of(quote, sizeof(quote)), 90);
+    else if (liar->lie == LIE_ABOUT_PCR)
+        found = flip_behind(evidence, atls_bytes_of(pcr7, sizeof(pcr7)), 0);
+    return found ? ATLS_OK : io_error(err, ATLS_E_INTERNAL, "nothing to tamper with was found");
+}
+
+static enum atls_code copy_old(const struct liar *liar, struct atls_buf *out, struct atls_err *err)
+{
+    if ((out->ptr = malloc(liar->old.len)) == NULL)
+        return io_error(err, ATLS_E_NOMEM, "out of memory");
+    memcpy(out->ptr, liar->old.ptr, liar->old.len);
+    out->len = liar->old.len;
+    return ATLS_OK;
+}
+
+static enum atls_code liar_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
+                                    struct atls_err *err)
+{
+    struct liar *liar = self;
+    uint8_t other[48];
+    enum atls_code code;
+
+    if (liar->lie == LIE_NOTHING_TO_SAY)
+        return io_error(err, ATLS_E_DEVICE, "no evidence today");
+    if (liar->lie == LIE_OLD_EVIDENCE)
+        return copy_old(liar, out_cmw, err);
+    memcpy(other, binder.ptr, binder.len);
+    if (liar->lie == LIE_OTHER_BINDER)
+        other[0] ^= 1;
+    code = atls_attester_evidence(liar->tpm, atls_bytes_of(other, binder.len), out_cmw, err);
+    if (code == ATLS_OK && (code = lie_about(liar, out_cmw, err)) != ATLS_OK)
+        atls_buf_clear(out_cmw);
+    return code;
+}
+
+static const struct atls_attester_ops liar_ops = {
+    .scheme = "liar",
+    .evidence_type = "tpm",
+    .open = liar_open,
+    .close = liar_close,
+    .aik_spki = liar_aik_spki,
+    .aik_scheme = liar_aik_scheme,
+    .aik_sign = liar_aik_sign,
+    .evidence = liar_evidence,
+};
+
+static enum atls_code open_soft(const struct demo *demo, const char *certificate,
+                                struct atls_attester **out, struct atls_err *err)
+{
+    static const struct atls_attester_ops *const backends[] = {&atls_soft_attester, NULL};
+    struct atls_attester_options options;
+    char key[96], uri[128];
+
+    lab_path(&demo->lab, "soft.pem", key);
+    snprintf(uri, sizeof(uri), "soft:%s?aik=%s", key, key);
+    atls_attester_options_init(&options);
+    options.insecure = true;
+    options.certificate = certificate;
+    return atls_attester_open(uri, backends, &options, out, err);
+}
+
+/* A software attester whose AIK the identity CA has certified for the server's name. */
+static enum atls_code open_certified_soft(const struct demo *demo, char certificate[96],
+                                          struct atls_attester **out, struct atls_err *err)
+{
+    struct atls_attester *bare;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    char path[96];
+    FILE *file;
+    bool written;
+    enum atls_code code;
+
+    lab_path(&demo->lab, "soft.pem", path);
+    file = key != NULL ? fopen(path, "w") : NULL;
+    written = file != NULL && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1;
+    if (file != NULL && fclose(file) != 0)
+        written = false;
+    EVP_PKEY_free(key);
+    if (!written)
+        return io_error(err, ATLS_E_IO, "write %s", path);
+    if ((code = open_soft(demo, NULL, &bare, err)) != ATLS_OK)
+        return code;
+    lab_path(&demo->lab, "soft-aik.pem", certificate);
+    code = lab_issue(&demo->lab,
+                     &(struct lab_certificate){.name = LAB_SERVER,
+                                               .spki = atls_attester_aik_spki(bare),
+                                               .not_after_days = 30},
+                     certificate, err);
+    atls_attester_unref(bare);
+    return code == ATLS_OK ? open_soft(demo, certificate, out, err) : code;
+}
+
+static enum atls_code open_liar(struct bench *bench, enum lie lie, struct atls_err *err)
+{
+    static const struct atls_attester_ops *const backends[] = {&liar_ops, NULL};
+    static const uint8_t earlier[32] = {1};
+    struct atls_attester *tpm = bench->demo->attesters[LAB_DEVICE_SERVER];
+    struct liar *liar = calloc(1, sizeof(*liar));
+    struct atls_attester_options options;
+    char certificate[96];
+    enum atls_code code = ATLS_OK;
+
+    if (liar == NULL)
+        return io_error(err, ATLS_E_NOMEM, "out of memory");
+    atls_attester_options_init(&options);
+    options.certificate = bench->demo->lab.devices[LAB_DEVICE_SERVER].aik_chain;
+    liar->lie = lie;
+    liar->tpm = atls_attester_ref(tpm);
+    if (lie == LIE_OLD_EVIDENCE)
+        code =
+            atls_attester_evidence(tpm, atls_bytes_of(earlier, sizeof(earlier)), &liar->old, err);
+    if (lie == LIE_OTHER_KEY) {
+        code = open_certified_soft(bench->demo, certificate, &liar->key, err);
+        options.certificate = certificate;
+    } else {
+        liar->key = atls_attester_ref(tpm);
+    }
+    if (code != ATLS_OK) {
+        liar_close(liar);
+        return code;
+    }
+    opening = liar;
+    return atls_attester_open("liar:", backends, &options, &bench->attester, err);
+}
+
+/* ---- the tampered ones ---- */
+
+/* The usual ends: server with bench->attester (or the true one), client that requires it. */
+static enum atls_code usual_ends(struct bench *bench, struct atls_err *err)
+{
+    struct atls_attester *attester =
+        bench->attester != NULL ? bench->attester : bench->demo->attesters[LAB_DEVICE_SERVER];
+    const struct demo_config server = {.attester = attester};
+    const struct demo_config client = {
+        .require_peer = true, .verifier = bench->verifier, .policy = bench->policy};
+
+    return open_ends(bench, &server, &client, err);
+}
+
+static enum atls_code tamper_quote(struct bench *bench, struct atls_err *err)
+{
+    enum atls_code code = open_liar(bench, LIE_ABOUT_QUOTE, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code tamper_pcr(struct bench *bench, struct atls_err *err)
+{
+    enum atls_code code = open_liar(bench, LIE_ABOUT_PCR, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code other_binder(struct bench *bench, struct atls_err *err)
+{
+    enum atls_code code = open_liar(bench, LIE_OTHER_BINDER, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code old_evidence(struct bench *bench, struct atls_err *err)
+{
+    enum atls_code code = open_liar(bench, LIE_OLD_EVIDENCE, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code other_key(struct bench *bench, struct atls_err *err)
+{
+    enum atls_code code = open_liar(bench, LIE_OTHER_KEY, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code declines(struct bench *bench, struct atls_err *err)
+{
+    enum atls_code code = open_liar(bench, LIE_NOTHING_TO_SAY, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code relayed(struct bench *bench, struct atls_err *err)
+{
+    bench->link.serve = link_in_the_middle;
+    return usual_ends(bench, err);
+}
+
+static enum atls_code with_recording(struct bench *bench, link_server *serve, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = usual_ends(bench, err)) != ATLS_OK ||
+        (code = link_record(&bench->link, &bench->recorded, err)) != ATLS_OK)
+        return code;
+    bench->link.server_err = (struct atls_err)ATLS_ERR_INIT;
+    bench->link.recorded = atls_buf_bytes(&bench->recorded);
+    bench->link.serve = serve;
+    return ATLS_OK;
+}
+
+static enum atls_code replayed(struct bench *bench, struct atls_err *err)
+{
+    return with_recording(bench, link_replay, err);
+}
+
+static enum atls_code early_data(struct bench *bench, struct atls_err *err)
+{
+    return with_recording(bench, link_early_data, err);
+}
+
+static enum atls_code tls12(struct bench *bench, struct atls_err *err)
+{
+    bench->link.serve = link_tls12;
+    return usual_ends(bench, err);
+}
+
+static enum atls_code without_alpn(struct bench *bench, struct atls_err *err)
+{
+    bench->link.serve = link_without_alpn;
+    return usual_ends(bench, err);
+}
+
+static enum atls_code does_not_attest(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config server = {.require_peer = true};
+    const struct demo_config client = {.attester = bench->demo->attesters[LAB_DEVICE_CLIENT],
+                                       .require_peer = true};
+
+    return open_ends(bench, &server, &client, err);
+}
+
+static enum atls_code client_does_not_attest(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER],
+                                       .require_peer = true};
+    const struct demo_config client = {.require_peer = true};
+
+    return open_ends(bench, &server, &client, err);
+}
+
+static enum atls_code equal_keys(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config both = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER],
+                                     .require_peer = true};
+
+    return open_ends(bench, &both, &both, err);
+}
+
+static enum atls_code with_certificate(struct bench *bench, const struct lab_certificate *spec,
+                                       struct atls_err *err)
+{
+    static const struct atls_attester_ops *const backends[] = {&atls_tpm2_attester, NULL};
+    const struct demo *demo = bench->demo;
+    struct lab_certificate certificate = *spec;
+    struct atls_attester_options options;
+    char path[96];
+    enum atls_code code;
+
+    certificate.spki = atls_attester_aik_spki(demo->attesters[LAB_DEVICE_SERVER]);
+    lab_path(&demo->lab, "other-aik.pem", path);
+    if ((code = lab_issue(&demo->lab, &certificate, path, err)) != ATLS_OK)
+        return code;
+    atls_attester_options_init(&options);
+    options.certificate = path;
+    if ((code = atls_attester_open(demo->lab.devices[LAB_DEVICE_SERVER].uri, backends, &options,
+                                   &bench->attester, err)) != ATLS_OK)
+        return code;
+    return usual_ends(bench, err);
+}
+
+static enum atls_code wrong_name(struct bench *bench, struct atls_err *err)
+{
+    return with_certificate(
+        bench, &(struct lab_certificate){.name = "other.example", .not_after_days = 30}, err);
+}
+
+static enum atls_code expired(struct bench *bench, struct atls_err *err)
+{
+    return with_certificate(
+        bench, &(struct lab_certificate){.name = LAB_SERVER, .not_after_days = -1}, err);
+}
+
+static enum atls_code other_ca(struct bench *bench, struct atls_err *err)
+{
+    return with_certificate(
+        bench,
+        &(struct lab_certificate){.name = LAB_SERVER, .not_after_days = 30, .other_ca = true}, err);
+}
+
+static enum atls_code soft_evidence(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config client = {.require_peer = true, .soft = true};
+    struct demo_config server = {.require_peer = false};
+    char certificate[96];
+    enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
+
+    server.attester = bench->attester;
+    return code == ATLS_OK ? open_ends(bench, &server, &client, err) : code;
+}
+
+static enum atls_code soft_not_asked_for(struct bench *bench, struct atls_err *err)
+{
+    char certificate[96];
+    enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+struct wanted_entry {
+    const char *kind, *instance, *manifest;
+    char found[160];
+};
+
+static enum atls_code look_at_entry(void *arg, const struct atls_store_entry *entry,
+                                    struct atls_err *err)
+{
+    struct wanted_entry *wanted = arg;
+
+    (void)err;
+    if (strcmp(wanted->kind, "manifest") == 0 && strcmp(entry->manifest, wanted->manifest) == 0)
+        snprintf(wanted->found, sizeof(wanted->found), "manifest:%s", entry->manifest);
+    else if (strcmp(wanted->kind, entry->kind) == 0 &&
+             strstr(entry->subject, wanted->instance) != NULL)
+        snprintf(wanted->found, sizeof(wanted->found), "%s:%lld", entry->kind,
+                 (long long)entry->id);
+    return ATLS_OK;
+}
+
+/* Removes what a store holds of one kind for one device. */
+static enum atls_code forget(struct atls_store *store, const char *kind,
+                             const struct lab_device *device, struct atls_err *err)
+{
+    struct wanted_entry wanted = {.kind = kind, .instance = device->instance};
+    char manifest[96];
+    enum atls_code code;
+
+    snprintf(manifest, sizeof(manifest), "demo/%s", device->name);
+    wanted.manifest = manifest;
+    if ((code = atls_store_list(store, look_at_entry, &wanted, err)) != ATLS_OK)
+        return code;
+    return atls_store_remove(store, wanted.found, err);
+}
+
+/* A store that knows less: without the server's key, or without its reference values. */
+static enum atls_code with_poorer_store(struct bench *bench, const char *name, const char *kind,
+                                        struct atls_err *err)
+{
+    struct atls_store *from = NULL, *to = NULL;
+    struct atls_buf all = ATLS_BUF_INIT;
+    char path[96];
+    enum atls_code code;
+
+    lab_path(&bench->demo->lab, name, path);
+    if ((code = atls_store_open(bench->demo->lab.store, ATLS_STORE_READ, &from, err)) == ATLS_OK &&
+        (code = atls_store_export_json(from, &all, err)) == ATLS_OK &&
+        (code = atls_store_open(path, ATLS_STORE_CREATE, &to, err)) == ATLS_OK &&
+        (code = atls_store_import_json(to, atls_buf_bytes(&all), err)) == ATLS_OK) {
+        for (int i = 0; i < LAB_DEVICES && code == ATLS_OK; i++)
+            code = forget(to, kind, &bench->demo->lab.devices[i], err);
+    }
+    atls_store_close(to);
+    atls_store_close(from);
+    atls_buf_clear(&all);
+    if (code != ATLS_OK || (code = demo_verifier(path, &bench->verifier, err)) != ATLS_OK)
+        return code;
+    return usual_ends(bench, err);
+}
+
+static enum atls_code not_enrolled(struct bench *bench, struct atls_err *err)
+{
+    return with_poorer_store(bench, "no-key.db", "attest-key", err);
+}
+
+static enum atls_code no_reference_values(struct bench *bench, struct atls_err *err)
+{
+    return with_poorer_store(bench, "no-values.db", "manifest", err);
+}
+
+static enum atls_code policy_refuses(struct bench *bench, struct atls_err *err)
+{
+    static const char text[] = "{decision: \"refuse\", reasons: [\"closed for maintenance\"]}";
+    enum atls_code code = atls_policy_compile("maintenance", atls_bytes_of(text, sizeof(text) - 1),
+                                              &bench->policy, err);
+
+    return code == ATLS_OK ? usual_ends(bench, err) : code;
+}
+
+static enum atls_code extend_pcr7(void *arg, struct atls_err *err)
+{
+    struct demo *demo = arg;
+
+    return lab_extend_pcr(&demo->lab, LAB_DEVICE_SERVER, 7, err);
+}
+
+static enum atls_code changed_in_mid_stream(struct bench *bench, struct atls_err *err)
+{
+    bench->link.between = extend_pcr7;
+    bench->link.arg = bench->demo;
+    return usual_ends(bench, err);
+}
+
+static enum atls_code changed_before(struct bench *bench, struct atls_err *err)
+{
+    return usual_ends(bench, err); /* PCR 7 stays extended until the TPM is reset */
+}
+
+enum judge { BY_CLIENT, BY_SERVER };
+
+static const struct tampered_case {
+    const char *what;
+    enum atls_code (*prepare)(struct bench *bench, struct atls_err *err);
+    enum judge judge;         /* who must refuse */
+    enum atls_code want_code; /* ATLS_OK: whatever */
+    enum atls_reason want;
+    const char *names; /* what the message must name, or NULL */
+} tampered_cases[] = {
+    {"a bit of what the TPM signed is changed", tamper_quote, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_SIGNATURE, NULL},
+    {"a PCR value beside the quote is changed", tamper_pcr, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_PCR_DIGEST_MISMATCH, NULL},
+    {"evidence made for another connection", other_binder, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_NONCE_MISMATCH, NULL},
+    {"evidence of an earlier connection is replayed", old_evidence, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_NONCE_MISMATCH, NULL},
+    {"evidence of the TPM beside a key that is not its own", other_key, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_KEY_BINDING_MISMATCH, NULL},
+    {"a man in the middle, with the server's TLS key, relays the authenticator", relayed, BY_CLIENT,
+     ATLS_E_VERIFY, ATLS_REASON_SIGNATURE, NULL},
+    {"an authenticator of an earlier connection is replayed", replayed, BY_CLIENT, ATLS_E_PROTOCOL,
+     ATLS_REASON_CONTEXT_MISMATCH, NULL},
+    {"the server sends data before it has attested itself", early_data, BY_CLIENT, ATLS_OK,
+     ATLS_REASON_GATE_CLOSED, NULL},
+    {"the server declines to attest itself (empty authenticator)", declines, BY_CLIENT,
+     ATLS_E_DECLINED, ATLS_REASON_EMPTY_AUTHENTICATOR, NULL},
+    {"the server has nothing to attest itself with", does_not_attest, BY_CLIENT, ATLS_OK,
+     ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"the client does not attest itself and the server requires it", client_does_not_attest,
+     BY_SERVER, ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"both sides show one and the same key (reflection)", equal_keys, BY_CLIENT, ATLS_OK,
+     ATLS_REASON_EQUAL_KEYS, NULL},
+    {"software evidence that nobody asked for", soft_not_asked_for, BY_CLIENT, ATLS_OK,
+     ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"software evidence before a verifier that does not allow it", soft_evidence, BY_CLIENT,
+     ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY, NULL},
+    {"a TPM whose attestation key was never enrolled", not_enrolled, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_UNTRUSTED_AK, NULL},
+    {"the key's certificate is for another name", wrong_name, BY_CLIENT, ATLS_E_CERTIFICATE,
+     ATLS_REASON_CERTIFICATE_NAME, NULL},
+    {"the key's certificate has expired", expired, BY_CLIENT, ATLS_E_CERTIFICATE,
+     ATLS_REASON_CERTIFICATE_EXPIRED, NULL},
+    {"the key's certificate is of a CA that nobody trusts", other_ca, BY_CLIENT, ATLS_E_CERTIFICATE,
+     ATLS_REASON_UNTRUSTED_ROOT, NULL},
+    {"no reference values are on file", no_reference_values, BY_CLIENT, ATLS_E_REFUSED,
+     ATLS_REASON_NO_REFERENCE_VALUES, NULL},
+    {"the relying party's own policy says no", policy_refuses, BY_CLIENT, ATLS_E_REFUSED,
+     ATLS_REASON_POLICY, "closed for maintenance"},
+    {"a server that speaks TLS 1.2 only", tls12, BY_CLIENT, ATLS_E_TLS, ATLS_REASON_NONE, NULL},
+    {"a plain TLS server that does not know the protocol", without_alpn, BY_CLIENT, ATLS_E_TLS,
+     ATLS_REASON_NONE, NULL},
+    {"PCR 7 changes in mid-stream: the next attestation ends the connection", changed_in_mid_stream,
+     BY_CLIENT, ATLS_E_REFUSED, ATLS_REASON_MEASUREMENT, "PCR 7"},
+    {"PCR 7 has changed: a new connection is not opened", changed_before, BY_CLIENT, ATLS_E_REFUSED,
+     ATLS_REASON_MEASUREMENT, "PCR 7"},
+};
+
+static bool as_expected(const struct tampered_case *tampered, const struct link *link,
+                        const struct atls_err *err)
+{
+    return !link->data_moved && err->code != ATLS_OK &&
+           (tampered->want_code == ATLS_OK || err->code == tampered->want_code) &&
+           err->reason == tampered->want &&
+           (tampered->names == NULL || strstr(err->message, tampered->names) != NULL);
+}
+
+static void run_tampered(struct demo *demo, const struct tampered_case *tampered)
+{
+    struct bench bench = {.demo = demo};
+    struct atls_err err = ATLS_ERR_INIT;
+    const struct atls_err *verdict = &err;
+    char detail[480];
+    bool good = false;
+
+    if (tampered->prepare(&bench, &err) == ATLS_OK) {
+        link_run(&bench.link);
+        verdict = tampered->judge == BY_CLIENT ? &bench.link.client_err : &bench.link.server_err;
+        good = as_expected(tampered, &bench.link, verdict);
+    }
+    snprintf(detail, sizeof(detail), "%s: %s: %s [%s]",
+             tampered->judge == BY_CLIENT ? "client" : "server", atls_code_name(verdict->code),
+             verdict->code != ATLS_OK ? verdict->message : "accepted",
+             atls_reason_name(verdict->reason));
+    demo_report(demo, good, tampered->what, detail);
+    bench_clear(&bench);
+}
+
+void demo_run_tampered(struct demo *demo)
+{
+    demo_title(demo, "Tampering that must be refused");
+    for (size_t i = 0; i < sizeof(tampered_cases) / sizeof(tampered_cases[0]) && demo_goes_on();
+         i++)
+        run_tampered(demo, &tampered_cases[i]);
+}

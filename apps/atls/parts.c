@@ -1,0 +1,285 @@
+#include "parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include <atls/local.h>
+#include <atls/openssl.h>
+#include <atls/store.h>
+#include <atls/tpm2.h>
+
+#include "io.h"
+
+#define EPHEMERAL_DAYS 365
+
+static const struct atls_attester_ops *const attesters[] = {&atls_tpm2_attester,
+                                                            &atls_soft_attester, NULL};
+static const struct atls_verifier_ops *const verifiers[] = {&atls_local_verifier, NULL};
+
+static const struct {
+    const char *name;
+    enum atls_identity identity;
+} identities[] = {
+    {"pkix", ATLS_IDENTITY_PKIX},
+    {"same-key", ATLS_IDENTITY_SAME_KEY},
+    {"attested", ATLS_IDENTITY_ATTESTED},
+};
+
+enum atls_code parts_attester(const struct cli *cli, const char *name, struct atls_attester **out,
+                              struct atls_err *err)
+{
+    const char *const names[] = {name, NULL};
+    const char *uri = cli_value(cli, "attester");
+    struct atls_attester_options options;
+
+    *out = NULL;
+    if (uri == NULL)
+        return ATLS_OK;
+    atls_attester_options_init(&options);
+    options.certificate = cli_value(cli, "attester-cert");
+    options.endorsements = cli_value(cli, "endorsements");
+    options.insecure = cli_flag(cli, "insecure-soft");
+    options.common_name = name;
+    options.dns_names = name != NULL ? names : NULL;
+    return atls_attester_open(uri, attesters, &options, out, err);
+}
+
+enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
+                              struct atls_err *err)
+{
+    const char *uri = cli_value(cli, "verifier");
+    struct atls_verifier_options options;
+
+    *out = NULL;
+    if (uri == NULL)
+        return ATLS_OK;
+    atls_verifier_options_init(&options);
+    options.allow_insecure_technology = cli_flag(cli, "insecure-soft");
+    return atls_verifier_open(uri, verifiers, &options, out, err);
+}
+
+enum atls_code parts_policy(const struct cli *cli, struct atls_policy **out, struct atls_err *err)
+{
+    const char *path = cli_value(cli, "policy");
+
+    return path != NULL ? atls_policy_load(path, out, err) : atls_policy_default(out, err);
+}
+
+enum atls_code parts_tls_error(struct atls_err *err, const char *what)
+{
+    char text[200] = "no reason given";
+    unsigned long code = ERR_get_error();
+
+    if (code != 0)
+        ERR_error_string_n(code, text, sizeof(text));
+    ERR_clear_error();
+    return io_error(err, ATLS_E_TLS, "%s: %s", what, text);
+}
+
+/* Anchors: --ca, else the anchors for TLS in a local store, else (empty) what the system trusts. */
+static enum atls_code find_anchors(const struct cli *cli, struct atls_buf *out,
+                                   struct atls_err *err)
+{
+    const char *file = cli_value(cli, "ca"), *verifier = cli_value(cli, "verifier");
+    struct atls_store *store;
+    enum atls_code code;
+
+    if (file != NULL)
+        return io_read_file(file, out, err);
+    if (verifier == NULL || strncmp(verifier, "local:", 6) != 0)
+        return ATLS_OK;
+    if ((code = atls_store_open(verifier + 6, ATLS_STORE_READ, &store, err)) != ATLS_OK)
+        return code;
+    code = atls_store_anchors_pem(store, ATLS_ANCHOR_TLS, out, err);
+    atls_store_close(store);
+    return code;
+}
+
+/* Adds every certificate of PEM text to what TLS itself trusts. */
+static enum atls_code trust_anchors(SSL_CTX *tls, struct atls_bytes pem, struct atls_err *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    X509_STORE *store = SSL_CTX_get_cert_store(tls);
+    X509 *certificate;
+    size_t count = 0;
+    bool added = true;
+
+    if (bio == NULL)
+        return io_error(err, ATLS_E_NOMEM, "anchors: out of memory");
+    while (added && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        added = X509_STORE_add_cert(store, certificate) == 1;
+        X509_free(certificate);
+        count++;
+    }
+    BIO_free(bio);
+    if (!added || count == 0)
+        return io_error(err, ATLS_E_CONFIG, "anchors: no certificate in PEM form");
+    ERR_clear_error(); /* the end of the file counts as an error there */
+    return ATLS_OK;
+}
+
+/* TLS checks the peer's chain where the identity rests on it; an attested peer is bound by the
+ * exporter, and its certificate says nothing. */
+static enum atls_code set_verification(const struct parts *parts, enum atls_role role,
+                                       struct atls_err *err)
+{
+    bool checked = role == ATLS_ROLE_CLIENT ? parts->identity != ATLS_IDENTITY_ATTESTED
+                                            : parts->identity == ATLS_IDENTITY_SAME_KEY;
+
+    SSL_CTX_set_verify(
+        parts->tls, checked ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE,
+        NULL);
+    if (!checked)
+        return ATLS_OK;
+    if (parts->anchors.len > 0)
+        return trust_anchors(parts->tls, atls_buf_bytes(&parts->anchors), err);
+    if (SSL_CTX_set_default_verify_paths(parts->tls) != 1)
+        return parts_tls_error(err, "the system's trust anchors");
+    return ATLS_OK;
+}
+
+enum atls_code parts_ephemeral_certificate(SSL_CTX *tls, const char *name, struct atls_err *err)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = X509_new();
+    X509_NAME *subject = certificate != NULL ? X509_get_subject_name(certificate) : NULL;
+    int64_t serial = 0;
+    bool good;
+
+    good = key != NULL && subject != NULL && RAND_bytes((unsigned char *)&serial, 7) == 1 &&
+           X509_set_version(certificate, X509_VERSION_3) == 1 &&
+           ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), serial) == 1 &&
+           X509_gmtime_adj(X509_getm_notBefore(certificate), -300) != NULL &&
+           X509_gmtime_adj(X509_getm_notAfter(certificate), EPHEMERAL_DAYS * 86400L) != NULL &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1,
+                                      -1, 0) == 1 &&
+           X509_set_issuer_name(certificate, subject) == 1 &&
+           X509_set_pubkey(certificate, key) == 1 &&
+           X509_sign(certificate, key, EVP_sha256()) > 0 &&
+           SSL_CTX_use_certificate(tls, certificate) == 1 && SSL_CTX_use_PrivateKey(tls, key) == 1;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return good ? ATLS_OK : parts_tls_error(err, "ephemeral certificate");
+}
+
+static enum atls_code set_certificate(const struct cli *cli, const struct parts *parts,
+                                      enum atls_role role, struct atls_err *err)
+{
+    const char *certificate = cli_value(cli, "cert"), *key = cli_value(cli, "key");
+
+    if ((certificate == NULL) != (key == NULL))
+        return io_error(err, ATLS_E_CONFIG, "--cert and --key go together");
+    if (certificate != NULL) {
+        if (SSL_CTX_use_certificate_chain_file(parts->tls, certificate) != 1)
+            return parts_tls_error(err, certificate);
+        if (SSL_CTX_use_PrivateKey_file(parts->tls, key, SSL_FILETYPE_PEM) != 1)
+            return parts_tls_error(err, key);
+        return ATLS_OK;
+    }
+    if (role == ATLS_ROLE_CLIENT)
+        return ATLS_OK;
+    if (parts->identity != ATLS_IDENTITY_ATTESTED)
+        return io_error(err, ATLS_E_CONFIG,
+                        "--cert and --key are missing (only --identity attested goes without)");
+    return parts_ephemeral_certificate(parts->tls, "atls serve", err);
+}
+
+static enum atls_code open_tls(const struct cli *cli, enum atls_role role, struct parts *parts,
+                               struct atls_err *err)
+{
+    enum atls_code code;
+
+    parts->tls = SSL_CTX_new(role == ATLS_ROLE_CLIENT ? TLS_client_method() : TLS_server_method());
+    if (parts->tls == NULL)
+        return parts_tls_error(err, "TLS context");
+    if ((code = atls_openssl_prepare(parts->tls, err)) != ATLS_OK ||
+        (code = set_certificate(cli, parts, role, err)) != ATLS_OK)
+        return code;
+    return set_verification(parts, role, err);
+}
+
+static enum atls_code open_config(const struct cli *cli, unsigned long interval_s,
+                                  unsigned long timeout_s, bool require_peer, struct parts *parts,
+                                  struct atls_err *err)
+{
+    static const char *const with_soft[] = {"tpm", "soft", NULL};
+    struct atls_config_options options;
+
+    atls_config_options_init(&options);
+    options.attester = parts->attester;
+    options.require_peer = require_peer;
+    options.verifier = parts->verifier;
+    options.policy = parts->policy;
+    options.identity = require_peer ? parts->identity : ATLS_IDENTITY_NONE;
+    options.raw = cli_flag(cli, "raw");
+    options.reattest_interval_s = (uint32_t)interval_s;
+    options.gate_timeout_ms = options.answer_timeout_ms = (uint32_t)timeout_s * 1000;
+    if (cli_flag(cli, "insecure-soft"))
+        options.evidence_types = with_soft;
+    if (options.identity == ATLS_IDENTITY_PKIX) {
+        options.anchors = atls_buf_bytes(&parts->anchors);
+        options.system_anchors = parts->anchors.len == 0;
+    }
+    return atls_config_new(&options, &parts->config, err);
+}
+
+static bool find_identity(const struct cli *cli, enum atls_identity *out)
+{
+    const char *name = cli_value(cli, "identity");
+
+    if (name == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof(identities) / sizeof(identities[0]); i++)
+        if (strcmp(name, identities[i].name) == 0) {
+            *out = identities[i].identity;
+            return true;
+        }
+    cli_usage(cli, "--identity is \"%s\", want pkix, same-key or attested", name);
+    return false;
+}
+
+enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool require_peer,
+                           struct parts *out)
+{
+    struct parts parts = {0};
+    unsigned long interval_s = 0, timeout_s = 30;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum atls_code code;
+
+    if (!find_identity(cli, &parts.identity) ||
+        !cli_number(cli, "reattest-interval", 1, 86400, &interval_s) ||
+        !cli_number(cli, "timeout", 1, 3600, &timeout_s))
+        return CLI_USAGE;
+    if (require_peer && parts.identity == ATLS_IDENTITY_NONE)
+        parts.identity = ATLS_IDENTITY_PKIX;
+    if (require_peer && cli_value(cli, "verifier") == NULL)
+        return cli_usage(cli, "--verifier is missing: nobody could appraise the peer's evidence");
+    if ((code = parts_attester(cli, NULL, &parts.attester, &err)) == ATLS_OK &&
+        (code = parts_verifier(cli, &parts.verifier, &err)) == ATLS_OK &&
+        (!require_peer || (code = parts_policy(cli, &parts.policy, &err)) == ATLS_OK) &&
+        (code = find_anchors(cli, &parts.anchors, &err)) == ATLS_OK &&
+        (code = open_config(cli, interval_s, timeout_s, require_peer, &parts, &err)) == ATLS_OK)
+        code = open_tls(cli, role, &parts, &err);
+    if (code != ATLS_OK) {
+        parts_clear(&parts);
+        return cli_fail(cli, &err);
+    }
+    *out = parts;
+    return CLI_YES;
+}
+
+void parts_clear(struct parts *parts)
+{
+    SSL_CTX_free(parts->tls);
+    atls_config_unref(parts->config);
+    atls_policy_unref(parts->policy);
+    atls_verifier_unref(parts->verifier);
+    atls_attester_unref(parts->attester);
+    atls_buf_clear(&parts->anchors);
+    *parts = (struct parts){0};
+}

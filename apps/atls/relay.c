@@ -1,0 +1,422 @@
+#include "relay.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/x509v3.h>
+
+#include "io.h"
+
+/* What a blocking pipe takes at once after poll said that it is writable (POSIX, PIPE_BUF is at
+ * least 512; Linux: 4096). */
+#define PIPE_CHUNK 4096
+
+/* ---- buffers ---- */
+
+static size_t buffered(const struct relay_buffer *buffer)
+{
+    return buffer->end - buffer->start;
+}
+
+static size_t room(const struct relay_buffer *buffer)
+{
+    return sizeof(buffer->data) - buffer->end;
+}
+
+static void consumed(struct relay_buffer *buffer, size_t len)
+{
+    buffer->start += len;
+    if (buffer->start == buffer->end)
+        buffer->start = buffer->end = 0;
+}
+
+/* ---- the application's side ---- */
+
+static enum atls_code app_error(struct atls_err *err, const char *what)
+{
+    int number = errno;
+    enum atls_code code = io_error(err, ATLS_E_IO, "%s: %s", what, strerror(number));
+
+    err->sys_errno = number;
+    return code;
+}
+
+static bool would_block(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+/* Reads once from the application, when poll said so. */
+static enum atls_code read_app(struct relay *relay, struct atls_err *err)
+{
+    struct relay_buffer *buffer = &relay->to_peer;
+    ssize_t got = read(relay->from_app, buffer->data + buffer->end, room(buffer));
+
+    if (got < 0 && !would_block())
+        return app_error(err, "reading application data");
+    if (got == 0)
+        relay->from_app = -1;
+    if (got > 0)
+        buffer->end += (size_t)got;
+    return ATLS_OK;
+}
+
+/* Writes once to the application, when poll said so. */
+static enum atls_code write_app(struct relay *relay, struct atls_err *err)
+{
+    struct relay_buffer *buffer = &relay->from_peer;
+    size_t len = buffered(buffer);
+    ssize_t put;
+
+    if (!relay->app_is_socket && len > PIPE_CHUNK)
+        len = PIPE_CHUNK;
+    put = write(relay->to_app, buffer->data + buffer->start, len);
+    if (put < 0 && !would_block())
+        return app_error(err, "writing application data");
+    if (put > 0)
+        consumed(buffer, (size_t)put);
+    return ATLS_OK;
+}
+
+/* Data for nobody is dropped, data to be echoed changes sides. */
+static void hand_over(struct relay *relay)
+{
+    struct relay_buffer *in = &relay->from_peer, *out = &relay->to_peer;
+    size_t len = buffered(in);
+
+    if (relay->echo) {
+        if (len > room(out))
+            len = room(out);
+        memcpy(out->data + out->end, in->data + in->start, len);
+        out->end += len;
+    } else if (relay->to_app >= 0) {
+        return;
+    }
+    consumed(in, len);
+}
+
+/* ---- the peer's side ---- */
+
+static enum atls_code receive(struct relay *relay, bool *out_moved, struct atls_err *err)
+{
+    struct relay_buffer *buffer = &relay->from_peer;
+    enum atls_want want = ATLS_WANT_NOTHING;
+    size_t len = 0;
+    enum atls_code code;
+
+    *out_moved = false;
+    if (room(buffer) == 0)
+        return ATLS_OK;
+    code =
+        atls_openssl_read(relay->conn, buffer->data + buffer->end, room(buffer), &len, &want, err);
+    if (code != ATLS_OK)
+        return code;
+    buffer->end += len;
+    relay->received += len;
+    *out_moved = len > 0;
+    return ATLS_OK;
+}
+
+static enum atls_code send_data(struct relay *relay, bool *out_moved, struct atls_err *err)
+{
+    struct relay_buffer *buffer = &relay->to_peer;
+    enum atls_want want = ATLS_WANT_NOTHING;
+    size_t len = 0;
+    enum atls_code code;
+
+    *out_moved = false;
+    if (buffered(buffer) == 0)
+        return ATLS_OK;
+    code = atls_openssl_write(relay->conn, buffer->data + buffer->start, buffered(buffer), &len,
+                              &want, err);
+    if (code != ATLS_OK)
+        return code;
+    consumed(buffer, len);
+    relay->sent += len;
+    *out_moved = len > 0;
+    return ATLS_OK;
+}
+
+/* True when everything that was to be sent is on its way. */
+static bool nothing_left(const struct relay *relay)
+{
+    if (buffered(&relay->to_peer) > 0 || relay->from_app >= 0)
+        return false;
+    return !relay->echo || (atls_openssl_ended(relay->conn) && buffered(&relay->from_peer) == 0);
+}
+
+/* Tells of an acceptance that is new. */
+static void notice_attestation(struct relay *relay)
+{
+    struct atls_peer peer;
+
+    atls_session_peer(atls_openssl_session(relay->conn), &peer);
+    if (relay->opened && peer.attestations == relay->attestations)
+        return;
+    relay->opened = true;
+    relay->attestations = peer.attestations;
+    if (relay->attested != NULL)
+        relay->attested(relay->arg, relay);
+}
+
+static void drain_wake(int fd)
+{
+    uint8_t bytes[64];
+
+    while (read(fd, bytes, sizeof(bytes)) > 0)
+        ;
+}
+
+/* Does what another thread asked for. */
+static enum atls_code obey(struct relay *relay, struct atls_err *err)
+{
+    if (atomic_exchange(&relay->reattest_now, false) && relay->opened)
+        return atls_session_reattest(atls_openssl_session(relay->conn), err);
+    return ATLS_OK;
+}
+
+/* Runs the connection's own work: handshake, frames, deadlines, jobs. */
+static enum atls_code drive(struct relay *relay, enum atls_want *out_want, struct atls_err *err)
+{
+    enum atls_code code;
+
+    for (;;) {
+        struct atls_job *job;
+
+        if ((code = atls_openssl_step(relay->conn, out_want, err)) != ATLS_OK)
+            return code;
+        if (*out_want != ATLS_WANT_JOB || (job = atls_openssl_job(relay->conn)) == NULL)
+            return ATLS_OK;
+        atls_job_run(job);
+        if ((code = atls_openssl_complete(relay->conn, job, err)) != ATLS_OK)
+            return code;
+    }
+}
+
+static int until_deadline(const struct relay *relay)
+{
+    int64_t deadline = atls_openssl_deadline_ms(relay->conn), now = io_now_ms();
+
+    if (deadline == INT64_MAX)
+        return -1;
+    if (deadline <= now)
+        return 0;
+    return deadline - now > 60000 ? 60000 : (int)(deadline - now);
+}
+
+enum { POLL_PEER, POLL_FROM_APP, POLL_TO_APP, POLL_WAKE, POLL_COUNT };
+
+/* Sleeps until something can move, then moves what the application's descriptors allow. */
+static enum atls_code wait_and_move(struct relay *relay, enum atls_want want, struct atls_err *err)
+{
+    struct pollfd fds[POLL_COUNT] = {
+        [POLL_PEER] = {.fd = relay->fd},
+        [POLL_FROM_APP] = {.fd = -1, .events = POLLIN},
+        [POLL_TO_APP] = {.fd = -1, .events = POLLOUT},
+        [POLL_WAKE] = {.fd = relay->wake_fd, .events = POLLIN},
+    };
+    enum atls_code code;
+
+    if (want == ATLS_WANT_WRITE || buffered(&relay->to_peer) > 0)
+        fds[POLL_PEER].events |= POLLOUT;
+    if (want != ATLS_WANT_WRITE && room(&relay->from_peer) > 0)
+        fds[POLL_PEER].events |= POLLIN;
+    if (relay->opened && room(&relay->to_peer) > 0)
+        fds[POLL_FROM_APP].fd = relay->from_app;
+    if (buffered(&relay->from_peer) > 0)
+        fds[POLL_TO_APP].fd = relay->to_app;
+
+    if (poll(fds, POLL_COUNT, until_deadline(relay)) < 0 && errno != EINTR)
+        return app_error(err, "poll");
+    if (fds[POLL_WAKE].revents != 0)
+        drain_wake(relay->wake_fd);
+    if (fds[POLL_FROM_APP].revents != 0 && (code = read_app(relay, err)) != ATLS_OK)
+        return code;
+    if (fds[POLL_TO_APP].revents != 0)
+        return write_app(relay, err);
+    return ATLS_OK;
+}
+
+/* Moves data between connection and buffers until neither side gives or takes more. */
+static enum atls_code exchange(struct relay *relay, struct atls_err *err)
+{
+    bool received = true, sent = true;
+    enum atls_code code = ATLS_OK;
+
+    while ((received || sent) && code == ATLS_OK) {
+        if ((code = receive(relay, &received, err)) == ATLS_OK) {
+            hand_over(relay);
+            code = send_data(relay, &sent, err);
+        }
+    }
+    return code;
+}
+
+/* Our end of the data: said once, after the last byte. */
+static void announce_end(struct relay *relay)
+{
+    if (relay->said_end || !relay->opened ||
+        (!nothing_left(relay) && !atomic_load(&relay->stop_now)))
+        return;
+    relay->said_end = true;
+    if (relay->raw)
+        (void)SSL_shutdown(relay->ssl);
+    else
+        atls_session_close(atls_openssl_session(relay->conn));
+}
+
+enum atls_code relay_run(struct relay *relay, struct atls_err *err)
+{
+    enum atls_want want = ATLS_WANT_NOTHING;
+    enum atls_code code;
+
+    for (;;) {
+        if ((code = drive(relay, &want, err)) != ATLS_OK)
+            return code;
+        if (want == ATLS_WANT_NOTHING || relay->opened) {
+            notice_attestation(relay);
+            if ((code = exchange(relay, err)) != ATLS_OK || (code = obey(relay, err)) != ATLS_OK)
+                return code;
+            announce_end(relay);
+            if (atls_openssl_ended(relay->conn) && buffered(&relay->from_peer) == 0 &&
+                (relay->said_end || relay->from_app < 0 || !relay->raw))
+                return ATLS_OK;
+            if ((code = drive(relay, &want, err)) != ATLS_OK)
+                return code;
+        }
+        if ((code = wait_and_move(relay, want, err)) != ATLS_OK)
+            return code;
+    }
+}
+
+void relay_clear(struct relay *relay)
+{
+    atls_openssl_close(relay->conn);
+    SSL_free(relay->ssl);
+    if (relay->fd >= 0)
+        close(relay->fd);
+    relay->conn = NULL;
+    relay->ssl = NULL;
+    relay->fd = -1;
+}
+
+/* ---- what is known of the peer ---- */
+
+/* First DNS name, address or else common name of a certificate; "" when there is none. */
+static void certificate_name(struct atls_bytes der, char *out, size_t size)
+{
+    const unsigned char *at = der.ptr;
+    X509 *certificate = der.len > 0 ? d2i_X509(NULL, &at, (long)der.len) : NULL;
+    GENERAL_NAMES *names = NULL;
+
+    out[0] = '\0';
+    if (certificate == NULL)
+        return;
+    names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && out[0] == '\0'; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type == GEN_DNS)
+            snprintf(out, size, "%.*s", ASN1_STRING_length(name->d.dNSName),
+                     (const char *)ASN1_STRING_get0_data(name->d.dNSName));
+    }
+    if (out[0] == '\0')
+        (void)X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, out,
+                                        (int)size);
+    /* The name crossed the network, and goes to a terminal. */
+    for (char *c = out; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+            *c = '?';
+    GENERAL_NAMES_free(names);
+    X509_free(certificate);
+}
+
+/* The first submodule of the result as JSON, NULL without one. */
+static json_t *first_submod(struct atls_result *result)
+{
+    const char *text = result != NULL ? atls_result_json(result) : NULL;
+    json_t *ear = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *submods = json_object_get(ear, "submods");
+    json_t *first = json_incref(json_object_iter_value(json_object_iter(submods)));
+
+    json_decref(ear);
+    return first;
+}
+
+static const char *submod_text(const json_t *submod, const char *name)
+{
+    const char *text = json_string_value(json_object_get(submod, name));
+
+    return text != NULL ? text : "";
+}
+
+#define SUBMOD_CLASS     "atls.class"
+#define SUBMOD_KEY_TRUST "atls.key-trust"
+
+json_t *relay_peer_json(const struct relay *relay)
+{
+    struct atls_peer peer;
+    char name[256], instance[80] = "";
+    json_t *submod, *json;
+
+    atls_session_peer(atls_openssl_session(relay->conn), &peer);
+    if (peer.result == NULL)
+        return json_pack("{sb sb}", "attested", 0, "self-attested", (int)peer.self_attested);
+    certificate_name(peer.certificate, name, sizeof(name));
+    io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
+    submod = first_submod(peer.result);
+    json = json_pack("{sb ss ss ss ss ss ss ss si sb sb}", "attested", (int)peer.attested,
+                     "evidence-type", peer.evidence_type, "instance", instance, "class",
+                     submod_text(submod, SUBMOD_CLASS), "key-trust",
+                     submod_text(submod, SUBMOD_KEY_TRUST), "binding", peer.binding, "status",
+                     atls_tier_name(atls_result_status(peer.result)), "name", name, "attestations",
+                     (int)peer.attestations, "insecure", (int)peer.insecure, "self-attested",
+                     (int)peer.self_attested);
+    json_decref(submod);
+    return json;
+}
+
+void relay_print_peer(const struct relay *relay, FILE *stream, const char *indent)
+{
+    static const struct {
+        const char *member, *label;
+    } rows[] = {
+        {"evidence-type", "technology"},
+        {"instance", "instance"},
+        {"class", "class"},
+        {"key-trust", "key"},
+        {"binding", "bound to"},
+        {"status", "status"},
+        {"name", "name"},
+    };
+    json_t *json = relay_peer_json(relay);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *text = json_string_value(json_object_get(json, rows[i].member));
+
+        if (text != NULL && text[0] != '\0')
+            fprintf(stream, "%s%-11s %s\n", indent, rows[i].label, text);
+    }
+    json_decref(json);
+}
+
+void relay_peer_line(const struct relay *relay, char *out, size_t size)
+{
+    struct atls_peer peer;
+    char name[256], instance[80] = "";
+
+    atls_session_peer(atls_openssl_session(relay->conn), &peer);
+    if (peer.result == NULL) {
+        snprintf(out, size, "peer not asked to attest%s",
+                 peer.self_attested ? ", we were accepted" : "");
+        return;
+    }
+    certificate_name(peer.certificate, name, sizeof(name));
+    io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
+    snprintf(out, size, "%s, instance %s, %s, name %s", peer.evidence_type, instance,
+             atls_tier_name(atls_result_status(peer.result)), name);
+}

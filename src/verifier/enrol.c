@@ -1,0 +1,344 @@
+/* Enrolment of a TPM's attestation key, the verifier's half: what may be challenged, what a
+ * challenge is, and when its answer counts. The cryptography is bind/credential.h. */
+#include <atls/enrol.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/credential.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/reader.h"
+#include "core/secret.h"
+#include "core/writer.h"
+#include "crypto/crypto.h"
+#include "store/store.h"
+
+#define LIFETIME_DEFAULT_S 300
+/* As long as the digest of the templates' nameAlg, SHA-256: the most that TPM2_MakeCredential
+ * takes. */
+#define SECRET_LEN   32
+#define KEEP_VERSION 1
+#define KEEP_MAX     (16 * 1024)
+/* EK certificates are 1 to 3 KiB. */
+#define EK_CERTIFICATE_MAX (16 * 1024)
+/* "ek-sha256:" and a fingerprint: fits the label of an enrolled key. */
+#define EK_LABEL_PREFIX "ek-sha256:"
+#define EK_LABEL_MAX    (sizeof(EK_LABEL_PREFIX) + 2 * 32)
+
+void atls_enrol_options_init(struct atls_enrol_options *options)
+{
+    *options =
+        (struct atls_enrol_options){.size = sizeof(*options), .lifetime_s = LIFETIME_DEFAULT_S};
+}
+
+void atls_enrol_challenge_clear(struct atls_enrol_challenge *challenge)
+{
+    if (challenge == NULL)
+        return;
+    atls_buf_clear(&challenge->credential_blob);
+    atls_buf_clear(&challenge->encrypted_secret);
+    atls_buf_clear(&challenge->keep);
+    *challenge = (struct atls_enrol_challenge){.ek_trusted = false};
+}
+
+static int64_t now_s(int64_t time_s)
+{
+    return time_s != 0 ? time_s : atls_clock_wall_s(NULL);
+}
+
+static void put_hex(struct atls_bytes bytes, char *out)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes.ptr[i]);
+}
+
+/* What an enrolled key remembers of its EK: the fingerprint of the public area. */
+static enum atls_code ek_label(struct atls_bytes ek_public, char out[EK_LABEL_MAX],
+                               struct atls_err *err)
+{
+    uint8_t digest[ATLS_HASH_MAX];
+    enum atls_code code = atls_hash_one(ATLS_HASH_SHA256, ek_public, digest, err);
+
+    if (code != ATLS_OK)
+        return code;
+    strcpy(out, EK_LABEL_PREFIX);
+    put_hex(atls_bytes_of(digest, 32), out + strlen(EK_LABEL_PREFIX));
+    return ATLS_OK;
+}
+
+/* ---- the request ---- */
+
+/* A request whose parts were decoded and checked; views borrow from the request. */
+struct candidate {
+    struct atls_tpmt_public ek, ak;
+    struct atls_tpm_name ak_name;
+    uint8_t instance[ATLS_TPM_KID_LEN];
+    char ek_label[EK_LABEL_MAX];
+};
+
+static enum atls_code decode_candidate(struct atls_bytes ek_public, struct atls_bytes ak_public,
+                                       struct candidate *out, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = atls_tpmt_public_decode(ek_public, &out->ek, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "EK");
+    if ((code = atls_tpmt_public_decode(ak_public, &out->ak, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "AK");
+    if ((code = atls_tpm_check_role(&out->ek, ATLS_TPM_ROLE_EK, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "EK");
+    if ((code = atls_tpm_check_role(&out->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK ||
+        (code = atls_tpm_name_of(&out->ak, &out->ak_name, err)) != ATLS_OK ||
+        (code = atls_tpm_ueid_of(&out->ak_name, out->instance, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "AK");
+    return ek_label(ek_public, out->ek_label, err);
+}
+
+struct known_ek {
+    const struct candidate *candidate;
+    char instance[2 * ATLS_TPM_KID_LEN + 1];
+};
+
+/* A key that was enrolled before carries the label of its EK in the listing. */
+static enum atls_code compare_known(void *arg, const struct atls_store_entry *entry,
+                                    struct atls_err *err)
+{
+    const struct known_ek *known = arg;
+
+    if (strcmp(entry->kind, "attest-key") != 0 || strstr(entry->subject, known->instance) == NULL ||
+        strstr(entry->subject, EK_LABEL_PREFIX) == NULL ||
+        strstr(entry->subject, known->candidate->ek_label) != NULL)
+        return ATLS_OK;
+    return atls_fail_reason(err, ATLS_E_REFUSED, ATLS_REASON_IDENTITY_MISMATCH,
+                            "instance %s is enrolled with another EK: remove attest-key:%lld first",
+                            known->instance, (long long)entry->id);
+}
+
+/* An instance keeps the EK that it was first enrolled with. */
+static enum atls_code check_known(struct atls_store *store, const struct candidate *candidate,
+                                  struct atls_err *err)
+{
+    struct known_ek known = {.candidate = candidate};
+
+    put_hex(atls_bytes_of(candidate->instance, sizeof(candidate->instance)), known.instance);
+    return atls_store_list(store, compare_known, &known, err);
+}
+
+/* The maker's word for the EK: a chain from its certificate to an EK anchor. */
+static enum atls_code verify_ek_chain(struct atls_anchors *anchors, struct atls_bytes certificate,
+                                      int64_t time_s, struct atls_err *err)
+{
+    const struct atls_chain_check check = {
+        .purpose = ATLS_CHAIN_TPM_EK, .time_s = time_s, .anchors = anchors};
+    struct atls_chain_result result;
+    enum atls_code code = atls_chain_verify(&certificate, 1, &check, &result, err);
+
+    if (code != ATLS_OK)
+        return atls_err_prefix(err, code, "EK certificate");
+    atls_chain_result_clear(&result);
+    return ATLS_OK;
+}
+
+/* *out_trusted false is no error: the caller's options decide what follows from it. A certificate
+ * that speaks of another key is one in every case. */
+static enum atls_code judge_ek(struct atls_store *store, const struct atls_enrol_request *request,
+                               const struct atls_tpmt_public *ek, int64_t time_s,
+                               struct atls_err *out_why, struct atls_err *err)
+{
+    struct atls_anchors *anchors = NULL;
+    struct atls_bytes certificate;
+    enum atls_code code;
+
+    if (request->ek_certificate.len == 0) {
+        (void)atls_fail_reason(out_why, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_ROOT,
+                               "EK: the TPM shows no certificate of its maker");
+        return ATLS_OK;
+    }
+    if (request->ek_certificate.len > EK_CERTIFICATE_MAX)
+        return atls_fail(err, ATLS_E_LIMIT, "EK certificate: %zu bytes, at most %d",
+                         request->ek_certificate.len, EK_CERTIFICATE_MAX);
+    if ((code = atls_certificate_trim(request->ek_certificate, &certificate, err)) != ATLS_OK ||
+        (code = atls_credential_match_certificate(ek, certificate, err)) != ATLS_OK ||
+        (code = atls_store_anchors(store, ATLS_ANCHOR_EK, &anchors, err)) != ATLS_OK)
+        return code;
+    if (anchors == NULL)
+        (void)atls_fail_reason(out_why, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_ROOT,
+                               "EK certificate: the store has no EK anchor");
+    else
+        (void)!verify_ek_chain(anchors, certificate, time_s, out_why);
+    atls_anchors_unref(anchors);
+    return ATLS_OK;
+}
+
+/* ---- what the verifier keeps ---- */
+
+/* struct { u8 version; u64 expires; opaque secret<32..32>; opaque ek<1..2^16-1>; opaque ak<...>; }
+ */
+static enum atls_code encode_keep(int64_t expires_s, struct atls_bytes secret,
+                                  const struct candidate *candidate, struct atls_buf *out,
+                                  struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(KEEP_MAX);
+    const struct atls_bytes parts[] = {candidate->ek.raw, candidate->ak.raw};
+    struct atls_mark mark;
+
+    atls_put_u8(&w, KEEP_VERSION);
+    atls_put_u64(&w, (uint64_t)expires_s);
+    atls_put_bytes(&w, secret);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        mark = atls_open_vec(&w, 0xffff);
+        atls_put_bytes(&w, parts[i]);
+        atls_close_vec(&w, mark);
+    }
+    return atls_writer_finish(&w, out, err);
+}
+
+struct kept {
+    int64_t expires_s;
+    struct atls_bytes secret, ek, ak; /* borrow from the buffer */
+};
+
+static enum atls_code decode_keep(struct atls_bytes in, struct kept *out, struct atls_err *err)
+{
+    struct atls_reader r = atls_reader_init(in);
+    uint64_t expires;
+    uint8_t version;
+
+    if (!atls_get_u8(&r, &version) || version != KEEP_VERSION || !atls_get_u64(&r, &expires) ||
+        expires > INT64_MAX || !atls_get_bytes(&r, SECRET_LEN, &out->secret) ||
+        !atls_get_vec(&r, 1, 0xffff, &out->ek) || !atls_get_vec(&r, 1, 0xffff, &out->ak) ||
+        !atls_reader_done(&r))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "kept challenge: malformed near byte %zu", r.pos);
+    out->expires_s = (int64_t)expires;
+    return ATLS_OK;
+}
+
+/* ---- challenge ---- */
+
+static enum atls_code make_challenge(const struct candidate *candidate, int64_t expires_s,
+                                     struct atls_enrol_challenge *out, struct atls_err *err)
+{
+    uint8_t secret[SECRET_LEN];
+    const struct atls_bytes view = {secret, sizeof(secret)};
+    struct atls_credential credential = {.id_object = ATLS_BUF_INIT};
+    struct atls_buf keep = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_random(secret, sizeof(secret), err)) == ATLS_OK &&
+        (code = atls_credential_make(&candidate->ek, &candidate->ak_name, view, &credential,
+                                     err)) == ATLS_OK)
+        code = encode_keep(expires_s, view, candidate, &keep, err);
+    atls_wipe(secret, sizeof(secret));
+    if (code != ATLS_OK) {
+        atls_credential_clear(&credential);
+        return code;
+    }
+    *out = (struct atls_enrol_challenge){.credential_blob = credential.id_object,
+                                         .encrypted_secret = credential.encrypted_secret,
+                                         .keep = keep,
+                                         .expires_s = expires_s};
+    put_hex(atls_bytes_of(candidate->instance, sizeof(candidate->instance)), out->instance);
+    return ATLS_OK;
+}
+
+enum atls_code atls_enrol_challenge(struct atls_store *store,
+                                    const struct atls_enrol_request *request,
+                                    const struct atls_enrol_options *options,
+                                    struct atls_enrol_challenge *out, struct atls_err *err)
+{
+    struct atls_enrol_options defaults;
+    struct atls_err why = ATLS_ERR_INIT;
+    struct candidate candidate;
+    int64_t time_s;
+    enum atls_code code;
+
+    if (options == NULL) {
+        atls_enrol_options_init(&defaults);
+        options = &defaults;
+    }
+    if (store == NULL || request == NULL || options->size != sizeof(*options) ||
+        options->lifetime_s == 0)
+        return atls_fail(err, ATLS_E_USAGE, "enrolment: store, request or options are missing");
+    time_s = now_s(options->time_s);
+    if ((code = decode_candidate(request->ek_public, request->ak_public, &candidate, err)) !=
+            ATLS_OK ||
+        (code = check_known(store, &candidate, err)) != ATLS_OK ||
+        (code = judge_ek(store, request, &candidate.ek, time_s, &why, err)) != ATLS_OK)
+        return code;
+    if (why.code != ATLS_OK && !options->allow_untrusted_ek) {
+        if (err != NULL)
+            *err = why;
+        return why.code;
+    }
+    if ((code = make_challenge(&candidate, time_s + options->lifetime_s, out, err)) != ATLS_OK)
+        return code;
+    out->ek_trusted = why.code == ATLS_OK;
+    return ATLS_OK;
+}
+
+/* ---- answer ---- */
+
+static enum atls_code store_key(struct atls_store *store, const struct candidate *candidate,
+                                const struct atls_enrol_answer *answer, struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(KEEP_MAX);
+    struct atls_buf spki = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_tpmt_public_put_spki(&candidate->ak, &w, err)) != ATLS_OK) {
+        atls_writer_clear(&w);
+        return code;
+    }
+    if ((code = atls_writer_finish(&w, &spki, err)) == ATLS_OK) {
+        const struct atls_store_attest_key key = {
+            .instance = atls_bytes_of(candidate->instance, sizeof(candidate->instance)),
+            .spki = atls_buf_bytes(&spki),
+            .public_area = candidate->ak.raw,
+            .class_uuid = answer->class_uuid,
+            .vendor = answer->vendor,
+            .model = answer->model,
+            .label = candidate->ek_label};
+
+        code = atls_store_add_attest_key(store, &key, err);
+    }
+    atls_buf_clear(&spki);
+    return code;
+}
+
+static enum atls_code accept_kept(struct atls_store *store, const struct kept *kept,
+                                  const struct atls_enrol_answer *answer, struct atls_err *err)
+{
+    struct candidate candidate;
+    enum atls_code code;
+
+    if (now_s(answer->time_s) >= kept->expires_s)
+        return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
+                                "challenge: expired %lld s ago, ask for another",
+                                (long long)(now_s(answer->time_s) - kept->expires_s));
+    if (!atls_secret_equal(kept->secret, answer->secret))
+        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_NONCE_MISMATCH,
+                                "answer: not the secret of this challenge");
+    /* Decoded again rather than believed: the kept bytes went through a file. */
+    if ((code = decode_candidate(kept->ek, kept->ak, &candidate, err)) != ATLS_OK ||
+        (code = check_known(store, &candidate, err)) != ATLS_OK)
+        return code;
+    return store_key(store, &candidate, answer, err);
+}
+
+enum atls_code atls_enrol_accept(struct atls_store *store, struct atls_buf *keep,
+                                 const struct atls_enrol_answer *answer, struct atls_err *err)
+{
+    struct kept kept;
+    enum atls_code code;
+
+    if (store == NULL || keep == NULL || answer == NULL)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "enrolment: store, kept challenge or answer is missing");
+    if ((code = decode_keep(atls_buf_bytes(keep), &kept, err)) == ATLS_OK)
+        code = accept_kept(store, &kept, answer, err);
+    atls_buf_clear(keep);
+    return code;
+}
