@@ -55,26 +55,25 @@ static enum atls_code take_options(const struct atls_attester_options *options,
     return ATLS_OK;
 }
 
-/* The backend whose scheme uri starts with; *out_rest is what follows the colon. */
-static enum atls_code find_backend(const char *uri, const struct atls_attester_ops *const *backends,
-                                   const struct atls_attester_ops **out_ops, const char **out_rest,
-                                   struct atls_err *err)
+/* The backend whose scheme uri starts with, or NULL with ATLS_E_CONFIG in err. */
+static const struct atls_attester_ops *
+find_backend(const char *uri, const struct atls_attester_ops *const *backends, struct atls_err *err)
 {
     const char *colon = strchr(uri, ':');
 
-    if (colon == NULL)
-        return atls_fail(err, ATLS_E_CONFIG, "attester: \"%s\" is no URI, want SCHEME:...", uri);
+    if (colon == NULL) {
+        atls_fail(err, ATLS_E_CONFIG, "attester: \"%s\" is no URI, want SCHEME:...", uri);
+        return NULL;
+    }
     for (; *backends != NULL; backends++) {
         size_t len = strlen((*backends)->scheme);
 
-        if (len == (size_t)(colon - uri) && memcmp((*backends)->scheme, uri, len) == 0) {
-            *out_ops = *backends;
-            *out_rest = colon + 1;
-            return ATLS_OK;
-        }
+        if (len == (size_t)(colon - uri) && memcmp((*backends)->scheme, uri, len) == 0)
+            return *backends;
     }
-    return atls_fail(err, ATLS_E_CONFIG, "attester: no backend for scheme \"%.*s\"",
-                     (int)(colon - uri), uri);
+    atls_fail(err, ATLS_E_CONFIG, "attester: no backend for scheme \"%.*s\"", (int)(colon - uri),
+              uri);
+    return NULL;
 }
 
 static enum atls_code sign_certificate(void *arg, enum atls_signature scheme, struct atls_bytes tbs,
@@ -156,13 +155,12 @@ enum atls_code atls_attester_open(const char *uri, const struct atls_attester_op
     struct atls_attester_options known;
     const struct atls_attester_ops *ops;
     struct atls_attester *a;
-    const char *rest;
     enum atls_code code;
 
     if ((code = take_options(options, &known, err)) != ATLS_OK)
         return code;
-    if ((code = find_backend(uri, backends, &ops, &rest, err)) != ATLS_OK)
-        return code;
+    if ((ops = find_backend(uri, backends, err)) == NULL)
+        return ATLS_E_CONFIG;
     if (ops->insecure && !known.insecure)
         return atls_fail(err, ATLS_E_CONFIG,
                          "attester: \"%s\" is insecure, anyone can make its evidence; it must be "
@@ -172,7 +170,7 @@ enum atls_code atls_attester_open(const char *uri, const struct atls_attester_op
         return atls_fail(err, ATLS_E_NOMEM, "attester: out of memory");
     atomic_init(&a->references, 1);
     a->ops = ops;
-    if ((code = open_backend(a, rest, &known, err)) != ATLS_OK) {
+    if ((code = open_backend(a, uri + strlen(ops->scheme) + 1, &known, err)) != ATLS_OK) {
         atls_attester_unref(a);
         return code;
     }

@@ -182,15 +182,14 @@ static enum atls_code activate_loaded(struct atls_tpm2 *tpm, ESYS_TR ek,
         rc = Esys_ActivateCredential(tpm->device.esys, tpm->ak.handle, ek, ESYS_TR_PASSWORD,
                                      session, ESYS_TR_NONE, credential, secret, &opened);
     while (atls_tpm2_again(rc, &tries));
-    if (rc != TSS2_RC_SUCCESS) {
+    if (rc == TSS2_RC_SUCCESS) {
+        code = atls_buf_copy(out, atls_bytes_of(opened->buffer, opened->size), err);
+        atls_wipe(opened, sizeof *opened);
+        Esys_Free(opened);
+    } else {
         code = atls_tpm2_fail(&tpm->device, "TPM2_ActivateCredential", rc, err);
-        atls_tpm2_flush(&tpm->device, &session);
-        return code;
     }
-    /* The TPM ends a policy session that was used up; flushing it again would be an error. */
-    code = atls_buf_copy(out, atls_bytes_of(opened->buffer, opened->size), err);
-    atls_wipe(opened, sizeof *opened);
-    Esys_Free(opened);
+    atls_tpm2_flush(&tpm->device, &session);
     return code;
 }
 
