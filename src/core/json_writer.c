@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base64.h"
 #include "core/err.h"
 
 struct atls_json atls_json_init(size_t limit)
@@ -249,28 +250,12 @@ void atls_json_put_hex(struct atls_json *j, const char *key, struct atls_bytes b
     atls_put_u8(&j->w, '"');
 }
 
-void atls_put_base64url(struct atls_writer *w, struct atls_bytes bytes)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
-        uint32_t group = 0;
-
-        for (size_t k = 0; k < 3; k++)
-            group = group << 8 | (k < n ? bytes.ptr[i + k] : 0);
-        for (size_t k = 0; k <= n; k++)
-            atls_put_u8(w, (uint8_t)alphabet[group >> (18 - 6 * k) & 63]);
-    }
-}
-
 void atls_json_put_base64url(struct atls_json *j, const char *key, struct atls_bytes bytes)
 {
     if (!begin(j, key_bytes(key)))
         return;
     atls_put_u8(&j->w, '"');
-    atls_put_base64url(&j->w, bytes);
+    atls_base64url_put(&j->w, bytes);
     atls_put_u8(&j->w, '"');
 }
 

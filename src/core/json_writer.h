@@ -66,7 +66,4 @@ ATLS_MUST_CHECK enum atls_code atls_json_finish(struct atls_json *j, struct atls
 /* Forgets the content, wiped. */
 void atls_json_clear(struct atls_json *j);
 
-/* base64url without padding (RFC 4648 section 5), appended to w. */
-void atls_put_base64url(struct atls_writer *w, struct atls_bytes bytes);
-
 #endif

@@ -15,6 +15,7 @@
 
 #include <atls/limits.h>
 
+#include "core/base64.h"
 #include "core/err.h"
 #include "core/json_writer.h"
 #include "core/log.h"
@@ -209,7 +210,7 @@ static void build_base64url(void *arg, const char *key, struct atls_bytes bytes)
     struct builder *b = arg;
 
     b->text.len = 0;
-    atls_put_base64url(&b->text, bytes);
+    atls_base64url_put(&b->text, bytes);
     build_text(b, key, atls_writer_bytes(&b->text));
 }
 

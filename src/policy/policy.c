@@ -95,8 +95,8 @@ static enum atls_code decide_default(void *self, struct atls_result *result,
             affirming++;
             continue;
         }
-        /* 96 of the 160 bytes for the explanation: what is cut there stands in the result. */
-        snprintf(text, sizeof text, "%.32s is %s: %.96s", atls_result_submod_name(result, i),
+        /* 112 of the 160 bytes for the explanation: what is cut there stands in the result. */
+        snprintf(text, sizeof text, "%.24s is %s: %.112s", atls_result_submod_name(result, i),
                  atls_tier_name(tier), atls_result_explanation(result));
         add_reason(out, text);
     }

@@ -9,8 +9,7 @@
 
 #include "core/err.h"
 #include "core/json_writer.h"
-#include "core/log.h"
-#include "core/reader.h"
+#include "wire/ar4si.h"
 
 struct atls_result {
     atomic_uint references;
@@ -23,49 +22,6 @@ struct atls_result {
     char explanation[ATLS_EXPLANATION_LEN];
     _Atomic(char *) json; /* made by whoever asks first */
 };
-
-enum atls_tier atls_tier_of(int value)
-{
-    /* draft-ietf-rats-ar4si: assigned values are positive, private ones negative. */
-    if (value >= 96 || value <= -97)
-        return ATLS_TIER_CONTRAINDICATED;
-    if (value >= 32 || value <= -33)
-        return ATLS_TIER_WARNING;
-    if (value >= 2 || value <= -2)
-        return ATLS_TIER_AFFIRMING;
-    return ATLS_TIER_NONE;
-}
-
-const char *atls_tier_name(enum atls_tier tier)
-{
-    switch (tier) {
-    case ATLS_TIER_AFFIRMING:
-        return "affirming";
-    case ATLS_TIER_WARNING:
-        return "warning";
-    case ATLS_TIER_CONTRAINDICATED:
-        return "contraindicated";
-    case ATLS_TIER_NONE:
-    default:
-        return "none";
-    }
-}
-
-const char *atls_trust_claim_name(enum atls_trust_claim claim)
-{
-    static const char *const names[ATLS_TRUST_CLAIMS] = {
-        [ATLS_TRUST_INSTANCE_IDENTITY] = "instance-identity",
-        [ATLS_TRUST_CONFIGURATION] = "configuration",
-        [ATLS_TRUST_EXECUTABLES] = "executables",
-        [ATLS_TRUST_FILE_SYSTEM] = "file-system",
-        [ATLS_TRUST_HARDWARE] = "hardware",
-        [ATLS_TRUST_RUNTIME_OPAQUE] = "runtime-opaque",
-        [ATLS_TRUST_STORAGE_OPAQUE] = "storage-opaque",
-        [ATLS_TRUST_SOURCED_DATA] = "sourced-data",
-    };
-
-    return (unsigned int)claim < ATLS_TRUST_CLAIMS ? names[claim] : "unknown";
-}
 
 void atls_outcome_problem(struct atls_outcome *outcome, enum atls_reason reason, const char *format,
                           ...)
@@ -89,7 +45,7 @@ static enum atls_tier bounded_status(const struct atls_outcome *outcome)
     for (size_t i = 0; i < ATLS_TRUST_CLAIMS; i++) {
         enum atls_tier tier = atls_tier_of(outcome->trust[i]);
 
-        if (tier > ATLS_TIER_AFFIRMING && tier > status)
+        if (!atls_tier_allows(tier, status))
             status = tier;
     }
     return status;
