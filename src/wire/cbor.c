@@ -33,67 +33,64 @@ struct head {
     uint64_t value;
 };
 
+/* Reads the argument that follows the first byte of a head. NULL, or the broken rule. */
+static const char *take_argument(struct atls_reader *r, struct head *h)
+{
+    static const uint64_t least[] = {24, 0x100, 0x10000, 0x100000000};
+    uint8_t v8;
+    uint16_t v16;
+    uint32_t v32;
+    bool fine;
+
+    switch (h->info) {
+    case 24:
+        fine = atls_get_u8(r, &v8);
+        h->value = fine ? v8 : 0;
+        break;
+    case 25:
+        fine = atls_get_u16(r, &v16);
+        h->value = fine ? v16 : 0;
+        break;
+    case 26:
+        fine = atls_get_u32(r, &v32);
+        h->value = fine ? v32 : 0;
+        break;
+    case 27:
+        fine = atls_get_u64(r, &h->value);
+        break;
+    case 31:
+        h->indefinite =
+            h->type != ATLS_CBOR_UINT && h->type != ATLS_CBOR_NINT && h->type != ATLS_CBOR_TAG;
+        h->value = 0;
+        return h->indefinite ? NULL : RULE_RESERVED;
+    default:
+        return RULE_RESERVED;
+    }
+    if (!fine)
+        return RULE_TRUNCATED;
+    /* The argument of a float is its value, not a length: any width may be right. */
+    if (h->type == ATLS_CBOR_SIMPLE)
+        return h->info == 24 && h->value < 32 ? RULE_SIMPLE : NULL;
+    return h->value < least[h->info - 24] ? RULE_NOT_SHORTEST : NULL;
+}
+
 /* RFC 8949 section 3: reads one head. NULL, or the broken rule and nothing consumed. */
 static const char *take_head(struct atls_reader *r, struct head *out)
 {
-    struct atls_reader ahead = *r;
-    struct head h;
-    uint8_t first, v8;
-    uint16_t v16;
-    uint32_t v32;
+    size_t start = r->pos;
+    const char *rule = NULL;
+    uint8_t first;
 
-    if (atls_reader_done(&ahead))
+    if (atls_reader_done(r))
         return RULE_TRUNCATED;
-    first = ahead.in.ptr[ahead.pos++];
-    h.type = (enum atls_cbor_type)(first >> 5);
-    h.info = first & 0x1f;
-    h.indefinite = false;
-    h.value = h.info;
-    switch (h.info) {
-    default:
-        break;
-    case 24:
-        if (!atls_get_u8(&ahead, &v8))
-            return RULE_TRUNCATED;
-        if (h.type == ATLS_CBOR_SIMPLE && v8 < 32)
-            return RULE_SIMPLE;
-        if (v8 < 24)
-            return RULE_NOT_SHORTEST;
-        h.value = v8;
-        break;
-    case 25:
-        if (!atls_get_u16(&ahead, &v16))
-            return RULE_TRUNCATED;
-        h.value = v16;
-        break;
-    case 26:
-        if (!atls_get_u32(&ahead, &v32))
-            return RULE_TRUNCATED;
-        h.value = v32;
-        break;
-    case 27:
-        if (!atls_get_u64(&ahead, &h.value))
-            return RULE_TRUNCATED;
-        break;
-    case 28:
-    case 29:
-    case 30:
-        return RULE_RESERVED;
-    case 31:
-        if (h.type == ATLS_CBOR_UINT || h.type == ATLS_CBOR_NINT || h.type == ATLS_CBOR_TAG)
-            return RULE_RESERVED;
-        h.indefinite = true;
-        h.value = 0;
-        break;
-    }
-    /* The argument of a float is its value, not a length: any width may be right. */
-    if (h.type != ATLS_CBOR_SIMPLE &&
-        ((h.info == 25 && h.value <= 0xff) || (h.info == 26 && h.value <= 0xffff) ||
-         (h.info == 27 && h.value <= 0xffffffff)))
-        return RULE_NOT_SHORTEST;
-    *r = ahead;
-    *out = h;
-    return NULL;
+    first = r->in.ptr[r->pos++];
+    out->type = (enum atls_cbor_type)(first >> 5);
+    out->info = first & 0x1f;
+    out->indefinite = false;
+    out->value = out->info;
+    if (out->info >= 24 && (rule = take_argument(r, out)) != NULL)
+        r->pos = start;
+    return rule;
 }
 
 bool atls_utf8_valid(struct atls_bytes text)
@@ -191,13 +188,51 @@ static bool insert_key(struct atls_bytes *keys, size_t count, struct atls_bytes 
     return true;
 }
 
+/* Skips an item that was walked before: without indefinite lengths a count of what is to come is
+ * enough. */
+static bool skip_walked(struct atls_reader *r)
+{
+    struct atls_reader ahead = *r;
+    struct atls_bytes string;
+    struct head h;
+
+    for (uint64_t left = 1; left > 0; left--) {
+        if (take_head(&ahead, &h) != NULL)
+            return false;
+        if (h.indefinite)
+            return atls_cbor_skip(r);
+        if (h.type == ATLS_CBOR_ARRAY)
+            left += h.value;
+        else if (h.type == ATLS_CBOR_MAP)
+            left += 2 * h.value;
+        else if (h.type == ATLS_CBOR_TAG)
+            left++;
+        else if ((h.type == ATLS_CBOR_BYTES || h.type == ATLS_CBOR_TEXT) &&
+                 !atls_get_bytes(&ahead, (size_t)h.value, &string))
+            return false;
+    }
+    *r = ahead;
+    return true;
+}
+
+/* The next key of a map that was walked before; its value is skipped. */
+static bool next_key(struct atls_reader *r, struct atls_bytes *out)
+{
+    size_t start = r->pos;
+
+    if (!skip_walked(r))
+        return false;
+    *out = atls_bytes_of(r->in.ptr + start, r->pos - start);
+    return skip_walked(r);
+}
+
 static const char *find_duplicate_few(struct atls_reader r, size_t count)
 {
     struct atls_bytes keys[KEYS_ON_STACK];
     struct atls_bytes key;
 
     for (size_t i = 0; i < count; i++) {
-        if (!atls_cbor_get_item(&r, &key) || !atls_cbor_skip(&r))
+        if (!next_key(&r, &key))
             return RULE_TRUNCATED;
         if (!insert_key(keys, i, key))
             return RULE_DUPLICATE;
@@ -214,7 +249,7 @@ static const char *find_duplicate_many(struct atls_reader r, size_t count)
     if (keys == NULL)
         return RULE_MEMORY;
     for (size_t i = 0; i < count && rule == NULL; i++)
-        if (!atls_cbor_get_item(&r, &keys[i]) || !atls_cbor_skip(&r))
+        if (!next_key(&r, &keys[i]))
             rule = RULE_TRUNCATED;
     if (rule == NULL)
         qsort(keys, count, sizeof *keys, compare_keys_qsort);
