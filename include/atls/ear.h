@@ -2,20 +2,36 @@
 #ifndef ATLS_EAR_H
 #define ATLS_EAR_H
 
+#include <stdint.h>
+
 #include <atls/result.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Signs the claims set of r as a compact JWS; private_key_pem is PEM text; kid may be NULL. *out: text,
- * NUL terminated (not counted), the caller's to clear. Errors: ATLS_E_DECODE (key), ATLS_E_CRYPTO. */
+/* Signs the claims set of r as a compact JWS; private_key_pem is PEM text; kid may be NULL. *out:
+ * text, NUL terminated (not counted), the caller's to clear. Errors: ATLS_E_DECODE (key),
+ * ATLS_E_CRYPTO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_sign(struct atls_result *r,
                                                       struct atls_bytes private_key_pem,
                                                       const char *kid, struct atls_buf *out,
                                                       struct atls_err *err);
-/* Decodes an EAR (compact JWT, or its claims set as JSON) WITHOUT verifying a signature, for showing:
- * pretty JSON {"verified": false, "header": ..., "claims": ...}, NUL terminated (not counted). */
+/* Verifies an EAR of a configured Verifier: compact JWS by the one key given (PEM "PUBLIC KEY" or
+ * "CERTIFICATE"; no header of the token ever adds one, and the algorithm is the key's), strict
+ * claims set, and time: issued at most 60 s in the future, not expired, valid already. time_s:
+ * seconds since 1970. Freshness (a nonce, an age) and which status is good enough are the caller's
+ * to judge. *out: {"verified": true, "header": ..., "claims": ...} as atls_ear_show, the caller's
+ * to clear. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_VERIFY (signature),
+ * ATLS_E_CERTIFICATE (certificate-expired, certificate-not-yet-valid), ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_verify(struct atls_bytes token,
+                                                        struct atls_bytes public_key_pem,
+                                                        int64_t time_s, struct atls_buf *out,
+                                                        struct atls_err *err);
+/* Decodes an EAR (compact JWT, or its claims set as JSON) WITHOUT verifying a signature, for
+ * showing: pretty JSON {"verified": false, "header": ..., "claims": ...}, NUL terminated (not
+ * counted); "header" is left out for a bare claims set. Strict as atls_ear_verify. Errors:
+ * ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_show(struct atls_bytes in, struct atls_buf *out,
                                                       struct atls_err *err);
 

@@ -1,0 +1,475 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "testlib.h"
+
+#include "verifier/local/appraise.h"
+
+#define PCRS     24
+#define CLASS_ID "\xd8\x25\x50\x31\xfb\x5a\xbf\x02\x3e\x49\x92\xaa\x4e\x95\xf9\xc1\x50\x3b\xfa"
+
+static const struct atls_environment class_of_tests = {
+    .class_id = HEX(CLASS_ID), .vendor = HEX("ACME"), .instance = HEX("instance-1")};
+
+/* Digest n is 32 times the letter 'a' + n. */
+static struct atls_bytes digest(unsigned int n)
+{
+    static uint8_t values[26][32];
+
+    memset(values[n], 'a' + (int)n, 32);
+    return atls_bytes_of(values[n], 32);
+}
+
+/* A list of measurements under construction. */
+struct list {
+    struct atls_measurement items[PCRS];
+    struct atls_digest digests[PCRS];
+    size_t count;
+};
+
+static void put(struct list *l, struct atls_mkey key, enum atls_hash hash, unsigned int value)
+{
+    struct atls_measurement *m = &l->items[l->count];
+
+    memset(m, 0, sizeof *m);
+    l->digests[l->count] = (struct atls_digest){hash, 1, digest(value)};
+    m->mkey = key;
+    m->mval.present = ATLS_MVAL_DIGESTS;
+    m->mval.digests = &l->digests[l->count++];
+    m->mval.digest_count = 1;
+}
+
+static struct atls_mkey pcr(uint64_t index)
+{
+    return (struct atls_mkey){ATLS_MKEY_UINT, index, {NULL, 0}};
+}
+
+static void put_pcr(struct list *l, uint64_t index, unsigned int value)
+{
+    put(l, pcr(index), ATLS_HASH_SHA256, value);
+}
+
+static struct atls_claims *claims_of(struct list *evidence)
+{
+    static struct atls_claims claims;
+
+    memset(&claims, 0, sizeof claims);
+    claims.technology = "tpm";
+    claims.submod = "TPM";
+    claims.key_trust = ATLS_KEY_TRUST_ENROLLED;
+    claims.environment = class_of_tests;
+    claims.measurements = evidence->items;
+    claims.measurement_count = evidence->count;
+    return &claims;
+}
+
+static struct atls_reference reference_of(const char *manifest, const struct list *l)
+{
+    struct atls_reference r = {manifest, {.class_id = class_of_tests.class_id}, l->items, l->count};
+
+    return r;
+}
+
+static struct atls_outcome appraise(const struct atls_claims *claims,
+                                    const struct atls_reference *references, size_t count)
+{
+    struct atls_outcome o;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_appraise(claims, references, count, &o, &err), ATLS_OK, &err);
+    for (size_t i = 0; i < o.problem_count && i < ATLS_PROBLEMS_MAX; i++)
+        print_message("    %s\n", o.problems[i]);
+    return o;
+}
+
+static void assert_outcome(const struct atls_outcome *o, int executables, enum atls_tier status,
+                           enum atls_reason reason)
+{
+    assert_int_equal(o->trust[ATLS_TRUST_EXECUTABLES], executables);
+    assert_int_equal(o->status, status);
+    assert_int_equal(o->reason, reason);
+    assert_non_null(o->policy_id);
+    assert_non_null(o->checks[0]);
+}
+
+static void every_pcr_covered_is_affirming(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    for (unsigned int i = 0; i < 8; i++) {
+        put_pcr(&evidence, i, i);
+        put_pcr(&expected, 7 - i, 7 - i);
+    }
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+    assert_int_equal(o.trust[ATLS_TRUST_INSTANCE_IDENTITY], 2);
+    assert_int_equal(o.trust[ATLS_TRUST_HARDWARE], 0);
+    assert_int_equal(o.problem_count, 0);
+    assert_int_equal(o.manifest_count, 1);
+    assert_string_equal(o.manifests[0], "rack-7");
+}
+
+static void the_kernels_measurements_cover_what_runs_after_boot(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 4, 4);
+    put_pcr(&evidence, 10, 10);
+    put_pcr(&expected, 4, 4);
+    put_pcr(&expected, 10, 10);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 2, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+    expected.count = 1; /* PCR 10 quoted, but nobody knows its value */
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+}
+
+static void values_may_come_from_several_manifests(void **state)
+{
+    static struct list evidence, first, second;
+    struct atls_reference r[4];
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = first.count = second.count = 0;
+    put_pcr(&evidence, 0, 1);
+    put_pcr(&evidence, 7, 2);
+    put_pcr(&first, 0, 9); /* another firmware version */
+    put_pcr(&first, 0, 1); /* ours: alternatives of one PCR */
+    put_pcr(&second, 7, 2);
+    r[0] = reference_of("firmware", &first);
+    r[1] = reference_of("secure-boot", &second);
+    o = appraise(claims_of(&evidence), r, 2);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+    assert_int_equal(o.manifest_count, 2);
+    assert_string_equal(o.manifests[1], "secure-boot");
+    /* A third is counted and not named. */
+    static struct list third;
+
+    third.count = 0;
+    put_pcr(&evidence, 8, 3);
+    put_pcr(&third, 8, 3);
+    r[2] = reference_of("kernel", &third);
+    r[3] = reference_of("kernel-copy", &third);
+    o = appraise(claims_of(&evidence), r, 4);
+    assert_int_equal(o.manifest_count, 3);
+}
+
+static void a_changed_pcr_is_named(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put_pcr(&evidence, 7, 1);
+    put_pcr(&expected, 0, 0);
+    put_pcr(&expected, 7, 7);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_int_equal(o.problem_count, 1);
+    assert_string_equal(o.problems[0],
+                        "PCR 7 (sha256) is 6262626262626262..., no reference value of "
+                        "\"rack-7\" matches, want 6868686868686868...");
+    put_pcr(&expected, 7, 8);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_non_null(strstr(o.problems[0], "want 6868686868686868... or another"));
+}
+
+static void a_pcr_without_reference_value_is_named(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put_pcr(&evidence, 9, 1);
+    put_pcr(&expected, 0, 0);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_string_equal(o.problems[0], "PCR 9 (sha256) is 6262626262626262..., its class has no "
+                                       "reference value for it");
+    /* A value of another bank says nothing about this one. */
+    put(&expected, pcr(9), ATLS_HASH_SHA384, 1);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_non_null(strstr(o.problems[0], "has no reference value"));
+}
+
+static void a_pcr_that_was_left_out_of_the_quote_is_named(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put_pcr(&expected, 0, 0);
+    put_pcr(&expected, 4, 4); /* what the attester would rather not show */
+    put_pcr(&expected, 4, 5);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_int_equal(o.problem_count, 1);
+    assert_string_equal(o.problems[0],
+                        "PCR 4 is not in the evidence, \"rack-7\" has a reference value for it");
+    for (unsigned int i = 5; i < 20; i++)
+        put_pcr(&expected, i, i);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_int_equal(o.problem_count, 8);
+    evidence.count = 0; /* nothing quoted at all */
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    expected.count = 0; /* and nothing expected: still nothing approved */
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_string_equal(o.problems[0], "the evidence measures nothing");
+}
+
+static void both_banks_must_be_covered(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put(&evidence, pcr(0), ATLS_HASH_SHA384, 1);
+    put_pcr(&expected, 0, 0);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_non_null(strstr(o.problems[0], "PCR 0 (sha384)"));
+    put(&expected, pcr(0), ATLS_HASH_SHA384, 1);
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+}
+
+static void without_reference_values_nothing_is_affirming(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_claims *claims;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put_pcr(&expected, 0, 0);
+    o = appraise(claims_of(&evidence), NULL, 0);
+    assert_outcome(&o, 0, ATLS_TIER_WARNING, ATLS_REASON_NO_REFERENCE_VALUES);
+    assert_string_equal(o.problems[0],
+                        "no-reference-values: class "
+                        "31fb5abf-023e-4992-aa4e-95f9c1503bfa has none in the store");
+    claims = claims_of(&evidence);
+    claims->environment.class_id = atls_bytes_of(NULL, 0);
+    o = appraise(claims, NULL, 0);
+    assert_outcome(&o, 0, ATLS_TIER_WARNING, ATLS_REASON_NO_REFERENCE_VALUES);
+    assert_string_equal(o.problems[0],
+                        "no-reference-values: the attestation key belongs to no class");
+    r = reference_of("rack-7", &expected);
+    r.environment.vendor = atls_bytes_of("OTHER", 5);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 0, ATLS_TIER_WARNING, ATLS_REASON_NO_REFERENCE_VALUES);
+    assert_non_null(strstr(o.problems[0], "for another vendor, model or instance"));
+    r.environment.vendor = atls_bytes_of("ACME", 4);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+    r.environment.instance = atls_bytes_of("instance-2", 10);
+    o = appraise(claims_of(&evidence), &r, 1);
+    assert_outcome(&o, 0, ATLS_TIER_WARNING, ATLS_REASON_NO_REFERENCE_VALUES);
+    claims = claims_of(&evidence);
+    claims->environment.class_id = atls_bytes_of("\xd8\x6f\x41\x2a", 4);
+    o = appraise(claims, NULL, 0);
+    assert_non_null(strstr(o.problems[0], "class d86f412a has none"));
+}
+
+static void trust_in_the_key_decides_identity_and_hardware(void **state)
+{
+    static const struct {
+        const char *name;
+        enum atls_key_trust trust;
+        bool insecure;
+        int instance, hardware;
+        enum atls_reason reason;
+    } rows[] = {
+        {"enrolled", ATLS_KEY_TRUST_ENROLLED, false, 2, 0, ATLS_REASON_NONE},
+        {"certified", ATLS_KEY_TRUST_CERTIFIED, false, 0, 2, ATLS_REASON_NONE},
+        {"trusted by nobody", ATLS_KEY_TRUST_NONE, false, 97, 0, ATLS_REASON_UNTRUSTED_AK},
+        {"insecure", ATLS_KEY_TRUST_NONE, true, 0, 96, ATLS_REASON_INSECURE_TECHNOLOGY},
+        {"insecure, enrolled", ATLS_KEY_TRUST_ENROLLED, true, 2, 96,
+         ATLS_REASON_INSECURE_TECHNOLOGY},
+        {"insecure, certified", ATLS_KEY_TRUST_CERTIFIED, true, 0, 96,
+         ATLS_REASON_INSECURE_TECHNOLOGY},
+    };
+    static struct list evidence, expected;
+    struct atls_reference r;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put_pcr(&expected, 0, 0);
+    r = reference_of("rack-7", &expected);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_claims *claims = claims_of(&evidence);
+        struct atls_outcome o;
+
+        print_message("%s\n", rows[i].name);
+        claims->key_trust = rows[i].trust;
+        claims->insecure = rows[i].insecure;
+        if (rows[i].insecure)
+            claims->technology = "soft";
+        o = appraise(claims, &r, 1);
+        assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, rows[i].reason); /* before the vector's bound */
+        assert_int_equal(o.trust[ATLS_TRUST_INSTANCE_IDENTITY], rows[i].instance);
+        assert_int_equal(o.trust[ATLS_TRUST_HARDWARE], rows[i].hardware);
+    }
+}
+
+static void keys_of_every_kind_are_named(void **state)
+{
+    static const struct {
+        const char *name;
+        struct atls_mkey key;
+        const char *want;
+    } rows[] = {
+        {"text", {ATLS_MKEY_TEXT, 0, HEX("ker\nnel")}, "measurement \"ker\\x0anel\" (sha256)"},
+        {"OID", {ATLS_MKEY_OID, 0, HEX("\x2a\x03")}, "measurement 2a03 (sha256)"},
+        {"none", {ATLS_MKEY_NONE, 0, {NULL, 0}}, "measurement (sha256)"},
+        {"large number", {ATLS_MKEY_UINT, 640, {NULL, 0}}, "measurement 640 (sha256)"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct list evidence, expected;
+        struct atls_claims *claims;
+        struct atls_reference r;
+        struct atls_outcome o;
+
+        print_message("%s\n", rows[i].name);
+        evidence.count = expected.count = 0;
+        put(&evidence, rows[i].key, ATLS_HASH_SHA256, 1);
+        put(&expected, rows[i].key, ATLS_HASH_SHA256, 1);
+        r = reference_of("app", &expected);
+        claims = claims_of(&evidence);
+        claims->technology = "soft";
+        o = appraise(claims, &r, 1);
+        assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+        expected.digests[0].value = digest(2);
+        o = appraise(claims, &r, 1);
+        assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+        assert_memory_equal(o.problems[0], rows[i].want, strlen(rows[i].want));
+    }
+}
+
+static void values_of_every_kind_are_shown(void **state)
+{
+    static const struct {
+        const char *name;
+        struct atls_mval actual, expected;
+        const char *want;
+    } rows[] = {
+        {"raw values",
+         {.present = ATLS_MVAL_RAW, .raw = HEX("\x01")},
+         {.present = ATLS_MVAL_RAW, .raw = HEX("\x02")},
+         "measurement 3 is 01, no reference value of \"app\" matches, want 02"},
+        {"security versions",
+         {.present = ATLS_MVAL_SVN, .svn = 3},
+         {.present = ATLS_MVAL_MIN_SVN, .svn = 4},
+         "measurement 3 is svn 3, no reference value of \"app\" matches, want svn 4"},
+        {"another kind",
+         {.present = ATLS_MVAL_NAME, .name = HEX("a")},
+         {.present = ATLS_MVAL_OTHER},
+         "measurement 3 is of another kind, no reference value of \"app\" matches, want of another "
+         "kind"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct list evidence, expected;
+        struct atls_claims *claims;
+        struct atls_reference r;
+        struct atls_outcome o;
+
+        print_message("%s\n", rows[i].name);
+        evidence.count = expected.count = 0;
+        put_pcr(&evidence, 3, 0);
+        put_pcr(&expected, 3, 0);
+        evidence.items[0].mval = rows[i].actual;
+        expected.items[0].mval = rows[i].expected;
+        claims = claims_of(&evidence);
+        claims->technology = "soft";
+        r = reference_of("app", &expected);
+        o = appraise(claims, &r, 1);
+        assert_string_equal(o.problems[0], rows[i].want);
+    }
+}
+
+static void digests_of_every_bank_are_named(void **state)
+{
+    static const struct {
+        enum atls_hash hash;
+        const char *want;
+    } rows[] = {
+        {ATLS_HASH_SHA1, "PCR 0 (sha1)"},         {ATLS_HASH_SHA256, "PCR 0 (sha256)"},
+        {ATLS_HASH_SHA384, "PCR 0 (sha384)"},     {ATLS_HASH_SHA512, "PCR 0 (sha512)"},
+        {ATLS_HASH_NONE, "PCR 0 (unknown hash)"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct list evidence, expected;
+        struct atls_reference r;
+        struct atls_outcome o;
+
+        evidence.count = expected.count = 0;
+        put(&evidence, pcr(0), rows[i].hash, 0);
+        r = reference_of("app", &expected);
+        o = appraise(claims_of(&evidence), &r, 1);
+        assert_memory_equal(o.problems[0], rows[i].want, strlen(rows[i].want));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_pcr_covered_is_affirming),
+        cmocka_unit_test(the_kernels_measurements_cover_what_runs_after_boot),
+        cmocka_unit_test(values_may_come_from_several_manifests),
+        cmocka_unit_test(a_changed_pcr_is_named),
+        cmocka_unit_test(a_pcr_without_reference_value_is_named),
+        cmocka_unit_test(a_pcr_that_was_left_out_of_the_quote_is_named),
+        cmocka_unit_test(both_banks_must_be_covered),
+        cmocka_unit_test(without_reference_values_nothing_is_affirming),
+        cmocka_unit_test(trust_in_the_key_decides_identity_and_hardware),
+        cmocka_unit_test(keys_of_every_kind_are_named),
+        cmocka_unit_test(values_of_every_kind_are_shown),
+        cmocka_unit_test(digests_of_every_bank_are_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
