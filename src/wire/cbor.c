@@ -429,8 +429,8 @@ enum atls_code atls_cbor_check(struct atls_bytes in, unsigned int flags, struct 
     if (rule == NULL)
         return ATLS_OK;
     if (rule == RULE_MEMORY)
-        code = ATLS_E_NOMEM;
-    else if (rule == RULE_DEPTH || rule == RULE_ITEMS)
+        return atls_fail(err, ATLS_E_NOMEM, "CBOR: out of memory for the keys of a map");
+    if (rule == RULE_DEPTH || rule == RULE_ITEMS)
         code = ATLS_E_LIMIT;
     return atls_fail_reason(err, code, ATLS_REASON_MALFORMED, "CBOR: %s at byte %zu of %zu", rule,
                             w.fail_pos, in.len);

@@ -161,10 +161,11 @@ enum atls_code atls_cmw_json_decode(struct atls_bytes in, struct atls_arena *are
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "JSON CMW: first byte is neither [ nor {");
     value = json_loadb((const char *)in.ptr, in.len, JSON_REJECT_DUPLICATES, &why);
+    if (value == NULL && json_error_code(&why) == json_error_out_of_memory)
+        return atls_fail(err, ATLS_E_NOMEM, "JSON CMW: no memory");
     if (value == NULL)
         return atls_fail_reason(
-            err, json_error_code(&why) == json_error_out_of_memory ? ATLS_E_NOMEM : ATLS_E_DECODE,
-            ATLS_REASON_MALFORMED, "JSON CMW: %s",
+            err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "JSON CMW: %s",
             atls_escape(atls_bytes_of(why.text, strlen(why.text)), escaped, sizeof escaped));
     code = atls_cmw_json_decode_value(value, arena, out, err);
     json_decref(value);
