@@ -1,8 +1,8 @@
 /* Evidence: decode, verify, extract claims, one technology a row.
  *
  * atls_evidence_verify is the only way in, and it cannot be half-used: it takes evidence, expected
- * binder and AIK together, and gives claims only when every check of the technology passed. It knows
- * no store: what it needs to trust comes through struct atls_endorsement_source. */
+ * binder and AIK together, and gives claims only when every check of the technology passed. It
+ * knows no store: what it needs to trust comes through struct atls_endorsement_source. */
 #ifndef ATLS_EVIDENCE_EVIDENCE_H
 #define ATLS_EVIDENCE_EVIDENCE_H
 
@@ -19,9 +19,10 @@
 /* A key that the store trusts to sign evidence of one instance. Filled by the source; owned by the
  * receiver, cleared by atls_attest_key_clear. */
 struct atls_attest_key {
-    struct atls_buf spki;     /* DER */
-    struct atls_buf public_area; /* TPM: TPMT_PUBLIC as enrolled, or empty when only the key is known */
-    struct atls_buf class_id; /* encoded class-id of its environment; empty when it has none */
+    struct atls_buf spki; /* DER */
+    struct atls_buf
+        public_area; /* TPM: TPMT_PUBLIC as enrolled, or empty when only the key is known */
+    struct atls_buf class_id;      /* encoded class-id of its environment; empty when it has none */
     struct atls_buf vendor, model; /* of the class; text, may be empty */
 };
 void atls_attest_key_clear(struct atls_attest_key *key);
@@ -30,13 +31,13 @@ void atls_attest_key_clear(struct atls_attest_key *key);
  * called from any thread. */
 struct atls_endorsement_source {
     void *arg;
-    /* The one attestation key enrolled for instance (UEID bytes, untagged: 33 bytes, first 01, for a
-     * TPM 01 || SHA-256 part of the AK's Name). Errors: ATLS_E_NOT_FOUND; ATLS_E_CONFIG when two
+    /* The one attestation key enrolled for instance (UEID bytes, untagged: 33 bytes, first 01, for
+     * a TPM 01 || SHA-256 part of the AK's Name). Errors: ATLS_E_NOT_FOUND; ATLS_E_CONFIG when two
      * different keys are on file. */
     enum atls_code (*attest_key)(void *arg, struct atls_bytes instance, struct atls_attest_key *out,
                                  struct atls_err *err);
-    /* Anchors that may vouch for attestation key certificates (new reference, or *out NULL when there
-     * are none). */
+    /* Anchors that may vouch for attestation key certificates (new reference, or *out NULL when
+     * there are none). */
     enum atls_code (*ak_anchors)(void *arg, struct atls_anchors **out, struct atls_err *err);
     /* Class that certificates below this anchor (DER) stand for; fills class_id, vendor, model of
      * out. Errors: ATLS_E_NOT_FOUND when the anchor names none. */
@@ -50,7 +51,7 @@ struct atls_evidence_request {
     struct atls_bytes aik_spki; /* DER, of the authenticator's end-entity certificate */
     int64_t time_s;
     const struct atls_endorsement_source *source;
-    struct atls_chain_cache *cache; /* or NULL */
+    struct atls_chain_cache *cache;              /* or NULL */
     const struct atls_evidence_options *options; /* NULL: strict defaults */
 };
 
@@ -59,10 +60,15 @@ struct atls_evidence_options {
     bool allow_unsafe_clock;        /* clock-unsafe otherwise */
     bool require_ak_eku;            /* AK certificates must carry EKU 2.23.133.8.3 */
     bool allow_insecure_technology; /* let "soft" be appraised at all */
+    bool allow_ima_violations;      /* measurement otherwise: files that changed while measured */
 };
 
 /* How the attestation key came to be trusted. */
-enum atls_key_trust { ATLS_KEY_TRUST_NONE = 0, ATLS_KEY_TRUST_ENROLLED = 1, ATLS_KEY_TRUST_CERTIFIED = 2 };
+enum atls_key_trust {
+    ATLS_KEY_TRUST_NONE = 0,
+    ATLS_KEY_TRUST_ENROLLED = 1,
+    ATLS_KEY_TRUST_CERTIFIED = 2
+};
 
 enum atls_detail_type { ATLS_DETAIL_UINT, ATLS_DETAIL_BOOL, ATLS_DETAIL_BYTES, ATLS_DETAIL_TEXT };
 
@@ -70,13 +76,14 @@ enum atls_detail_type { ATLS_DETAIL_UINT, ATLS_DETAIL_BOOL, ATLS_DETAIL_BYTES, A
 struct atls_detail {
     const char *name; /* static or in the arena; hyphens between words */
     enum atls_detail_type type;
-    uint64_t number; /* UINT, BOOL */
+    uint64_t number;         /* UINT, BOOL */
     struct atls_bytes bytes; /* BYTES, TEXT (UTF-8, escaped by whoever prints) */
 };
 
 #define ATLS_DETAILS_MAX 64
 
-/* What verified evidence says. Owned: lives in its arena, which holds a copy of all it points at. */
+/* What verified evidence says. Owned: lives in its arena, which holds a copy of all it points at.
+ */
 struct atls_claims {
     struct atls_arena arena;
     const char *technology; /* "tpm", "soft": static */
@@ -96,12 +103,14 @@ void atls_claims_clear(struct atls_claims *claims);
 /* Appends a detail; too many is silently impossible: returns false. */
 ATLS_MUST_CHECK bool atls_claims_add(struct atls_claims *claims, struct atls_detail detail);
 
-/* One technology. verify gets a bundle whose shape was checked and writes claims on success only. */
+/* One technology. verify gets a bundle whose shape was checked and writes claims on success only.
+ */
 struct atls_technology {
     const char *name;
     const char *submod;
     bool insecure;
     const char *pat_type; /* media type of the "pat" member that selects this row */
+    const char *kat_type; /* media type that its "kat" member must then have */
     enum atls_code (*verify)(const struct atls_bundle *bundle,
                              const struct atls_evidence_request *request, struct atls_claims *out,
                              struct atls_err *err);
@@ -112,9 +121,12 @@ extern const struct atls_technology atls_technology_soft;
 /* NULL-terminated table of what this build knows. */
 extern const struct atls_technology *const atls_technologies[];
 
-/* Decodes the CMW, picks the row, runs every check. Errors: ATLS_E_USAGE never for hostile input;
- * ATLS_E_EVIDENCE with the reason slug of the failed check; ATLS_E_DECODE (malformed);
- * ATLS_E_UNSUPPORTED (unknown-evidence-type); ATLS_E_CONFIG, ATLS_E_IO from the source. */
+/* Decodes the CMW, picks the row, runs every check. *out is written on success only and is the
+ * caller's to clear. Errors: ATLS_E_USAGE never for hostile input (binder-missing: no expected
+ * binder, or one that is not 32 or 48 bytes); ATLS_E_EVIDENCE with the reason slug of the failed
+ * check; ATLS_E_CERTIFICATE with the reason of a refused AK certificate; ATLS_E_DECODE (malformed);
+ * ATLS_E_UNSUPPORTED (unknown-evidence-type, or an algorithm); ATLS_E_CONFIG, ATLS_E_IO from the
+ * source. Any thread. */
 ATLS_MUST_CHECK enum atls_code atls_evidence_verify(const struct atls_evidence_request *request,
                                                     struct atls_claims *out, struct atls_err *err);
 

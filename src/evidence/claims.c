@@ -1,0 +1,124 @@
+#include "evidence/claims.h"
+
+#include "core/err.h"
+#include "wire/cbor.h"
+
+#define CLAIMS_MAX    (256 * 1024)
+#define UEID_ITEM_MAX 64
+
+void atls_attest_key_clear(struct atls_attest_key *key)
+{
+    if (key == NULL)
+        return;
+    atls_buf_clear(&key->spki);
+    atls_buf_clear(&key->public_area);
+    atls_buf_clear(&key->class_id);
+    atls_buf_clear(&key->vendor);
+    atls_buf_clear(&key->model);
+}
+
+struct atls_claims atls_claims_init(const struct atls_technology *technology)
+{
+    struct atls_claims claims = {0};
+
+    claims.arena = atls_arena_init(CLAIMS_MAX);
+    claims.technology = technology->name;
+    claims.submod = technology->submod;
+    claims.insecure = technology->insecure;
+    return claims;
+}
+
+void atls_claims_clear(struct atls_claims *claims)
+{
+    static const struct atls_claims empty;
+
+    if (claims == NULL)
+        return;
+    atls_arena_clear(&claims->arena);
+    *claims = empty;
+}
+
+bool atls_claims_add(struct atls_claims *claims, struct atls_detail detail)
+{
+    if (claims->detail_count >= ATLS_DETAILS_MAX)
+        return false;
+    claims->details[claims->detail_count++] = detail;
+    return true;
+}
+
+/* A copy, or absent when there is nothing to copy. */
+static bool copy_optional(struct atls_arena *arena, const struct atls_buf *from,
+                          struct atls_bytes *out)
+{
+    return from->len == 0 || atls_arena_copy(arena, atls_buf_bytes(from), out);
+}
+
+static bool copy_tagged_ueid(struct atls_arena *arena, struct atls_bytes ueid,
+                             struct atls_bytes *out)
+{
+    struct atls_writer w = atls_writer_init(UEID_ITEM_MAX);
+    bool ok;
+
+    atls_cbor_put_tag(&w, ATLS_TAG_UEID);
+    atls_cbor_put_bytes(&w, ueid);
+    ok = w.failed == ATLS_OK && atls_arena_copy(arena, atls_writer_bytes(&w), out);
+    atls_writer_clear(&w);
+    return ok;
+}
+
+enum atls_code atls_claims_identify(struct atls_claims *claims, struct atls_bytes instance,
+                                    const struct atls_attest_key *key, struct atls_bytes spki,
+                                    struct atls_err *err)
+{
+    struct atls_arena *arena = &claims->arena;
+
+    if (!atls_arena_copy(arena, instance, &claims->instance) ||
+        !copy_tagged_ueid(arena, instance, &claims->environment.instance) ||
+        !copy_optional(arena, &key->class_id, &claims->environment.class_id) ||
+        !copy_optional(arena, &key->vendor, &claims->environment.vendor) ||
+        !copy_optional(arena, &key->model, &claims->environment.model) ||
+        !atls_arena_copy(arena, spki, &claims->key_spki))
+        return atls_fail(err, ATLS_E_NOMEM, "claims: out of memory");
+    return ATLS_OK;
+}
+
+bool atls_claims_add_digest(struct atls_claims *claims, struct atls_measurement *m,
+                            enum atls_hash hash, struct atls_bytes value)
+{
+    const struct atls_named_hash *named = atls_named_hash_of(hash);
+    struct atls_digest *digest = &m->mval.digests[m->mval.digest_count];
+
+    if (named == NULL || !atls_arena_copy(&claims->arena, value, &digest->value))
+        return false;
+    digest->hash = hash;
+    digest->named_information = named->number;
+    m->mval.present |= ATLS_MVAL_DIGESTS;
+    m->mval.digest_count++;
+    return true;
+}
+
+enum atls_code atls_evidence_attest_key(const struct atls_evidence_request *request,
+                                        struct atls_bytes instance, struct atls_attest_key *out,
+                                        struct atls_err *err)
+{
+    const struct atls_endorsement_source *source = request->source;
+    struct atls_attest_key key = {0};
+    enum atls_code code;
+
+    if (source == NULL || source->attest_key == NULL)
+        return atls_fail(err, ATLS_E_NOT_FOUND, "no source of attestation keys");
+    if ((code = source->attest_key(source->arg, instance, &key, err)) != ATLS_OK) {
+        atls_attest_key_clear(&key);
+        return code;
+    }
+    *out = key;
+    return ATLS_OK;
+}
+
+const struct atls_evidence_options *
+atls_evidence_options_of(const struct atls_evidence_request *request)
+{
+    static const struct atls_evidence_options strict;
+
+    return request->options != NULL ? request->options : &strict;
+}

@@ -1,0 +1,33 @@
+/* Building claims: what every technology does alike. Private to src/evidence. */
+#ifndef ATLS_EVIDENCE_CLAIMS_H
+#define ATLS_EVIDENCE_CLAIMS_H
+
+#include "evidence/evidence.h"
+
+/* Empty claims of a technology, which own an arena; the caller clears them. */
+struct atls_claims atls_claims_init(const struct atls_technology *technology);
+
+/* Copies who spoke into the claims: instance (33 bytes of UEID) also as tag 550, class, vendor and
+ * model of key, the attested key. Errors: ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_claims_identify(struct atls_claims *claims,
+                                                    struct atls_bytes instance,
+                                                    const struct atls_attest_key *key,
+                                                    struct atls_bytes spki, struct atls_err *err);
+
+/* Appends a digest to a measurement; the array has room for it. Copies value. False when memory or
+ * the arena is used up. */
+ATLS_MUST_CHECK bool atls_claims_add_digest(struct atls_claims *claims, struct atls_measurement *m,
+                                            enum atls_hash hash, struct atls_bytes value);
+
+/* The key that the source has on file for instance. *out is written and the caller's to clear on
+ * success only. Errors: ATLS_E_NOT_FOUND, also without a source; those of the source. */
+ATLS_MUST_CHECK enum atls_code atls_evidence_attest_key(const struct atls_evidence_request *request,
+                                                        struct atls_bytes instance,
+                                                        struct atls_attest_key *out,
+                                                        struct atls_err *err);
+
+/* The options of a request, or the strict defaults. */
+const struct atls_evidence_options *
+atls_evidence_options_of(const struct atls_evidence_request *request);
+
+#endif
