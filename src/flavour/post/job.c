@@ -171,10 +171,8 @@ static enum atls_code check_identity(struct atls_job *job, const struct atls_ea_
     return code;
 }
 
-/* What the verifier says must be of this key and of a technology that the configuration accepts,
- * whatever verifier it is. */
-static enum atls_code check_result(const struct atls_job *job, const struct atls_ea_peer *peer,
-                                   struct atls_err *err)
+/* Whatever verifier it is: the technology is one that the configuration accepts. */
+static enum atls_code check_type(const struct atls_job *job, struct atls_err *err)
 {
     const char *type = atls_result_evidence_type(job->result);
     struct atls_bytes accepted = atls_config_names(job->config, ATLS_NAMES_EVIDENCE_ACCEPTED);
@@ -182,9 +180,6 @@ static enum atls_code check_result(const struct atls_job *job, const struct atls
     if (!atls_names_contain(accepted, atls_bytes_of(type, strlen(type))))
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
                                 "evidence is of type \"%s\", which is not accepted here", type);
-    if (!atls_bytes_equal(atls_result_key(job->result), peer->spki))
-        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_KEY_BINDING_MISMATCH,
-                                "attestation result names another key than the authenticator's");
     return ATLS_OK;
 }
 
@@ -201,7 +196,7 @@ static enum atls_code check_evidence(struct atls_job *job, const struct atls_ea_
         return code;
     appraisal.binder = atls_binder_bytes(&binder);
     code = atls_verifier_appraise(o->verifier, &appraisal, &job->result, err);
-    return code == ATLS_OK ? check_result(job, peer, err) : code;
+    return code == ATLS_OK ? check_type(job, err) : code;
 }
 
 static enum atls_code check_policy(struct atls_job *job, const struct atls_ea_peer *peer,

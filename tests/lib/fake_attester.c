@@ -1,0 +1,206 @@
+#include "fake_attester.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "testlib.h"
+
+#include "core/err.h"
+#include "core/reader.h"
+#include "core/writer.h"
+#include "evidence/evidence.h"
+#include "verifier/result.h"
+
+#define DIGEST_LEN 32
+
+/* Backends get text only; tests open one at a time. */
+static struct fake_attester *opening_attester;
+static struct fake_verifier *opening_verifier;
+
+static void delay(unsigned int ms)
+{
+    const struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+
+    if (ms != 0)
+        nanosleep(&t, NULL);
+}
+
+/* ---- attester ---- */
+
+static enum atls_code open_attester(const char *rest, const struct atls_attester_options *options,
+                                    void **out_self, struct atls_err *err)
+{
+    struct fake_attester *fake = opening_attester;
+    enum atls_code code = ATLS_OK;
+
+    (void)rest;
+    (void)options;
+    if (fake->key == NULL)
+        code = atls_private_key_generate(
+            fake->key_type == ATLS_KEY_NONE ? ATLS_KEY_P256 : fake->key_type, &fake->key, err);
+    *out_self = fake;
+    return code;
+}
+
+static void close_attester(void *self)
+{
+    struct fake_attester *fake = self;
+
+    atls_private_key_free(fake->key);
+    fake->key = NULL;
+}
+
+static struct atls_bytes aik_spki(void *self)
+{
+    struct fake_attester *fake = self;
+
+    return atls_key_spki(atls_private_key_public(fake->key));
+}
+
+static enum atls_signature aik_scheme(void *self)
+{
+    struct fake_attester *fake = self;
+
+    return atls_private_key_scheme(fake->key);
+}
+
+static enum atls_code aik_sign(void *self, enum atls_signature scheme, struct atls_bytes tbs,
+                               struct atls_buf *out, struct atls_err *err)
+{
+    struct fake_attester *fake = self;
+
+    if (fake->fail_sign != ATLS_OK)
+        return atls_fail(err, fake->fail_sign, "fake attester: signing fails");
+    return atls_private_key_sign(fake->key, scheme, tbs, out, err);
+}
+
+static enum atls_code make_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
+                                    struct atls_err *err)
+{
+    struct fake_attester *fake = self;
+    struct atls_writer w = atls_writer_init(1 << 20);
+    uint8_t digest[ATLS_HASH_MAX];
+    enum atls_code code;
+
+    delay(fake->delay_ms);
+    if (fake->fail_evidence != ATLS_OK)
+        return atls_fail(err, fake->fail_evidence, "fake attester: evidence fails");
+    if ((code = atls_hash_one(ATLS_HASH_SHA256, aik_spki(self), digest, err)) != ATLS_OK)
+        return code;
+    if (fake->wrong_key)
+        digest[0] ^= 1;
+    atls_put_u8(&w, (uint8_t)binder.len);
+    atls_put_bytes(&w, binder);
+    if (fake->wrong_binder)
+        w.ptr[1] ^= 1;
+    atls_put_bytes(&w, atls_bytes_of(digest, DIGEST_LEN));
+    while (w.failed == ATLS_OK && w.len < fake->evidence_len)
+        atls_put_u8(&w, (uint8_t)w.len);
+    return atls_writer_finish(&w, out_cmw, err);
+}
+
+#define FAKE_OPS(type)                                                                             \
+    {                                                                                              \
+        .scheme = "fake", .evidence_type = (type), .open = open_attester, .close = close_attester, \
+        .aik_spki = aik_spki, .aik_scheme = aik_scheme, .aik_sign = aik_sign,                      \
+        .evidence = make_evidence                                                                  \
+    }
+
+struct atls_attester *fake_attester_open(struct fake_attester *fake)
+{
+    static const struct atls_attester_ops fake_ops = FAKE_OPS("fake");
+    static const struct atls_attester_ops other_ops = FAKE_OPS("other");
+    const struct atls_attester_ops *backends[] = {fake->other_type ? &other_ops : &fake_ops, NULL};
+    struct atls_attester_options options;
+    struct atls_attester *attester = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    atls_attester_options_init(&options);
+    options.certificate = fake->certificate;
+    options.dns_names = fake->dns_names;
+    opening_attester = fake;
+    test_assert_code(atls_attester_open("fake:", backends, &options, &attester, &err), ATLS_OK,
+                     &err);
+    return attester;
+}
+
+/* ---- verifier ---- */
+
+static enum atls_code open_verifier(const char *rest, const struct atls_verifier_options *options,
+                                    void **out_self, struct atls_err *err)
+{
+    (void)rest;
+    (void)options;
+    (void)err;
+    *out_self = opening_verifier;
+    return ATLS_OK;
+}
+
+static void close_verifier(void *self)
+{
+    (void)self;
+}
+
+static enum atls_code check_evidence(const struct atls_appraisal *a, struct atls_err *err)
+{
+    struct atls_reader r = atls_reader_init(a->evidence);
+    uint8_t digest[ATLS_HASH_MAX];
+    struct atls_bytes binder, key;
+    uint8_t len;
+    enum atls_code code;
+
+    if ((code = atls_hash_one(ATLS_HASH_SHA256, a->aik_spki, digest, err)) != ATLS_OK)
+        return code;
+    if (!atls_get_u8(&r, &len) || !atls_get_bytes(&r, len, &binder) ||
+        !atls_get_bytes(&r, DIGEST_LEN, &key))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "fake evidence is malformed");
+    if (!atls_bytes_equal(binder, a->binder))
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
+                                "fake evidence answers another challenge");
+    if (!atls_bytes_equal(key, atls_bytes_of(digest, DIGEST_LEN)))
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_KEY_BINDING_MISMATCH,
+                                "fake evidence names another key");
+    return ATLS_OK;
+}
+
+static enum atls_code appraise(void *self, const struct atls_appraisal *a, struct atls_result **out,
+                               struct atls_err *err)
+{
+    struct fake_verifier *fake = self;
+    struct atls_claims claims = {.arena = atls_arena_init(65536)};
+    struct atls_outcome outcome = {.policy_id = "tag:example.com,2026:fake"};
+    enum atls_code code;
+
+    delay(fake->delay_ms);
+    if (fake->fail != ATLS_OK)
+        return atls_fail_reason(err, fake->fail, fake->reason, "fake verifier: appraisal fails");
+    if ((code = check_evidence(a, err)) != ATLS_OK)
+        return code;
+    claims.technology = fake->type == NULL ? "fake" : fake->type;
+    claims.submod = "FAKE";
+    claims.insecure = fake->insecure;
+    if (!atls_arena_copy(&claims.arena, a->aik_spki, &claims.key_spki))
+        return atls_fail(err, ATLS_E_NOMEM, "fake verifier: out of memory");
+    outcome.status = fake->contraindicated ? ATLS_TIER_CONTRAINDICATED : ATLS_TIER_AFFIRMING;
+    if (fake->contraindicated)
+        atls_outcome_problem(&outcome, ATLS_REASON_MEASUREMENT, "fake measurement differs");
+    code = atls_result_new(&claims, &outcome, a->binder, a->time_s, out, err);
+    if (code != ATLS_OK)
+        atls_claims_clear(&claims);
+    return code;
+}
+
+struct atls_verifier *fake_verifier_open(struct fake_verifier *fake)
+{
+    static const struct atls_verifier_ops ops = {
+        .scheme = "fake", .open = open_verifier, .close = close_verifier, .appraise = appraise};
+    const struct atls_verifier_ops *const backends[] = {&ops, NULL};
+    struct atls_verifier *verifier = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    opening_verifier = fake;
+    test_assert_code(atls_verifier_open("fake:", backends, NULL, &verifier, &err), ATLS_OK, &err);
+    return verifier;
+}

@@ -1,0 +1,44 @@
+/* An attester whose evidence is what a test says, and the verifier for it, both through the public
+ * tables of operations. Evidence is: length of the binder, binder, 32 bytes of SHA-256 over the
+ * AIK, padding. */
+#ifndef ATLS_TEST_FAKE_ATTESTER_H
+#define ATLS_TEST_FAKE_ATTESTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <atls/attester.h>
+#include <atls/policy.h>
+#include <atls/verifier.h>
+
+#include "crypto/crypto.h"
+
+/* What the attester does; must outlive it. Zeros: the smallest good evidence of type "fake". */
+struct fake_attester {
+    size_t evidence_len;          /* padded to this, over ATLS_CMW_DATA_MAX, too */
+    bool wrong_binder;            /* evidence answers another challenge */
+    bool wrong_key;               /* evidence names another AIK */
+    bool other_type;              /* offers type "other" */
+    enum atls_code fail_evidence; /* evidence fails with this code */
+    enum atls_code fail_sign;
+    unsigned int delay_ms;        /* evidence takes so long */
+    struct atls_private_key *key; /* the AIK, made when NULL; taken over by the attester */
+    enum atls_key_type key_type;  /* of the key made; NONE: P-256 */
+    const char *certificate;      /* file, or NULL: self-signed */
+    const char *const *dns_names; /* of the self-signed certificate */
+};
+/* Fails the test when it cannot. The caller unrefs. */
+struct atls_attester *fake_attester_open(struct fake_attester *fake);
+
+/* What the verifier does; must outlive it. Zeros: appraises as affirming, of type "fake". */
+struct fake_verifier {
+    const char *type;        /* of the results; NULL: "fake" */
+    bool insecure;           /* results are marked insecure */
+    bool contraindicated;    /* the status of results */
+    enum atls_code fail;     /* appraisal fails with this code, if not ATLS_OK */
+    enum atls_reason reason; /* and this reason */
+    unsigned int delay_ms;
+};
+struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);
+
+#endif

@@ -1,0 +1,373 @@
+#include <string.h>
+
+#include "testlib.h"
+
+#include "fake_attester.h"
+#include "flavour/post/config.h"
+#include "pki.h"
+
+/* Options that are fine for both roles, to be broken one at a time. */
+struct good {
+    struct fake_attester fake_attester;
+    struct fake_verifier fake_verifier;
+    struct atls_config_options options;
+    struct test_identity ca;
+    struct atls_buf pem;
+};
+
+static void good_init(struct good *g)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    memset(g, 0, sizeof *g);
+    atls_config_options_init(&g->options);
+    g->options.attester = fake_attester_open(&g->fake_attester);
+    g->options.require_peer = true;
+    g->options.verifier = fake_verifier_open(&g->fake_verifier);
+    test_assert_code(atls_policy_default(&g->options.policy, &err), ATLS_OK, &err);
+    g->options.identity = ATLS_IDENTITY_PKIX;
+    g->ca = test_ca("config test");
+    test_assert_code(
+        atls_pem_encode("CERTIFICATE", atls_buf_bytes(&g->ca.certificate), &g->pem, &err), ATLS_OK,
+        &err);
+    g->options.anchors = atls_buf_bytes(&g->pem);
+}
+
+static void no_attester(struct atls_config_options *o)
+{
+    o->attester = NULL;
+}
+
+static void nothing(struct atls_config_options *o)
+{
+    o->attester = NULL;
+    o->require_peer = false;
+}
+
+static void self_without_attester(struct atls_config_options *o)
+{
+    o->attester = NULL;
+    o->require_self = true;
+}
+
+static void attester_only(struct atls_config_options *o)
+{
+    struct atls_attester *attester = o->attester;
+
+    atls_config_options_init(o);
+    o->attester = attester;
+    o->require_self = true;
+}
+
+static void no_verifier(struct atls_config_options *o)
+{
+    o->verifier = NULL;
+}
+
+static void no_policy(struct atls_config_options *o)
+{
+    o->policy = NULL;
+}
+
+static void no_identity(struct atls_config_options *o)
+{
+    o->identity = ATLS_IDENTITY_NONE;
+}
+
+static void unknown_identity(struct atls_config_options *o)
+{
+    o->identity = (enum atls_identity)9;
+}
+
+static void no_anchors(struct atls_config_options *o)
+{
+    o->anchors = atls_bytes_of(NULL, 0);
+}
+
+static void system_anchors(struct atls_config_options *o)
+{
+    o->anchors = atls_bytes_of(NULL, 0);
+    o->system_anchors = true;
+}
+
+static void anchors_that_are_none(struct atls_config_options *o)
+{
+    o->anchors = atls_bytes_of("no PEM", 6);
+}
+
+static void same_key(struct atls_config_options *o)
+{
+    o->identity = ATLS_IDENTITY_SAME_KEY;
+    o->anchors = atls_bytes_of(NULL, 0);
+}
+
+static void attested(struct atls_config_options *o)
+{
+    o->identity = ATLS_IDENTITY_ATTESTED;
+    o->anchors = atls_bytes_of(NULL, 0);
+}
+
+static void attested_with_anchors(struct atls_config_options *o)
+{
+    o->identity = ATLS_IDENTITY_ATTESTED;
+}
+
+static void raw_interval(struct atls_config_options *o)
+{
+    o->raw = true;
+    o->reattest_interval_s = 60;
+}
+
+static void raw(struct atls_config_options *o)
+{
+    o->raw = true;
+}
+
+static void interval_alone(struct atls_config_options *o)
+{
+    attester_only(o);
+    o->reattest_interval_s = 60;
+}
+
+static void unknown_on_failure(struct atls_config_options *o)
+{
+    o->on_failure = (enum atls_on_failure)2;
+}
+
+static void no_gate_timeout(struct atls_config_options *o)
+{
+    o->gate_timeout_ms = 0;
+}
+
+static void no_answer_timeout(struct atls_config_options *o)
+{
+    o->answer_timeout_ms = 0;
+}
+
+static void no_requests(struct atls_config_options *o)
+{
+    o->peer_requests_per_minute = 0;
+}
+
+static void none_outstanding(struct atls_config_options *o)
+{
+    o->peer_requests_outstanding = 0;
+}
+
+static void most_outstanding(struct atls_config_options *o)
+{
+    o->peer_requests_outstanding = 64;
+}
+
+static void too_many_outstanding(struct atls_config_options *o)
+{
+    o->peer_requests_outstanding = 65;
+}
+
+static void no_frames(struct atls_config_options *o)
+{
+    o->frames_before_gate = 0;
+}
+
+static void no_bytes(struct atls_config_options *o)
+{
+    o->bytes_before_gate = 0;
+}
+
+static void no_types(struct atls_config_options *o)
+{
+    static const char *const types[] = {NULL};
+
+    o->evidence_types = types;
+}
+
+static void empty_type(struct atls_config_options *o)
+{
+    static const char *const types[] = {"tpm", "", NULL};
+
+    o->evidence_types = types;
+}
+
+static char long_name[300];
+
+static void long_type(struct atls_config_options *o)
+{
+    static const char *const types[] = {long_name, NULL};
+
+    memset(long_name, 'a', 256);
+    o->evidence_types = types;
+}
+
+static void long_protocol(struct atls_config_options *o)
+{
+    static const char *const names[] = {long_name, NULL};
+
+    memset(long_name, 'a', 256);
+    o->inner_protocols = names;
+}
+
+static void longest_protocol(struct atls_config_options *o)
+{
+    static const char *const names[] = {long_name, NULL};
+
+    memset(long_name, 'a', 255);
+    long_name[255] = '\0';
+    o->inner_protocols = names;
+}
+
+static void too_many_protocols(struct atls_config_options *o)
+{
+    static const char *names[40];
+
+    memset(long_name, 'a', 255);
+    long_name[255] = '\0';
+    for (size_t i = 0; i < 39; i++)
+        names[i] = long_name;
+    o->inner_protocols = names;
+}
+
+static void size_zero(struct atls_config_options *o)
+{
+    o->size = 0;
+}
+
+static void size_of_the_future(struct atls_config_options *o)
+{
+    o->size = sizeof *o + 8;
+}
+
+static const struct {
+    const char *name;
+    void (*change)(struct atls_config_options *o);
+    enum atls_code want;
+    const char *says;
+} rows[] = {
+    {"relying party only", no_attester, ATLS_OK, ""},
+    {"attester only", attester_only, ATLS_OK, ""},
+    {"neither", nothing, ATLS_E_CONFIG, "nothing to do"},
+    {"require_self without attester", self_without_attester, ATLS_E_CONFIG, "require_self"},
+    {"require_peer without verifier", no_verifier, ATLS_E_CONFIG, "verifier"},
+    {"require_peer without policy", no_policy, ATLS_E_CONFIG, "policy"},
+    {"require_peer without identity", no_identity, ATLS_E_CONFIG, "identity"},
+    {"identity that is none", unknown_identity, ATLS_E_CONFIG, "identity"},
+    {"pkix without anchors", no_anchors, ATLS_E_CONFIG, "anchors"},
+    {"pkix with the system's anchors", system_anchors, ATLS_OK, ""},
+    {"anchors that are none", anchors_that_are_none, ATLS_E_DECODE, ""},
+    {"same-key", same_key, ATLS_OK, ""},
+    {"attested", attested, ATLS_OK, ""},
+    {"anchors that nothing would use", attested_with_anchors, ATLS_E_CONFIG, "anchors"},
+    {"raw", raw, ATLS_OK, ""},
+    {"raw with an interval", raw_interval, ATLS_E_CONFIG, "raw"},
+    {"an interval without require_peer", interval_alone, ATLS_E_CONFIG, "reattest_interval_s"},
+    {"on_failure that is none", unknown_on_failure, ATLS_E_CONFIG, "on_failure"},
+    {"no gate_timeout_ms", no_gate_timeout, ATLS_E_CONFIG, "gate_timeout_ms"},
+    {"no answer_timeout_ms", no_answer_timeout, ATLS_E_CONFIG, "answer_timeout_ms"},
+    {"no peer_requests_per_minute", no_requests, ATLS_E_CONFIG, "peer_requests_per_minute"},
+    {"no peer_requests_outstanding", none_outstanding, ATLS_E_CONFIG, "peer_requests_outstanding"},
+    {"most peer_requests_outstanding", most_outstanding, ATLS_OK, ""},
+    {"too many peer_requests_outstanding", too_many_outstanding, ATLS_E_CONFIG, "at most 64"},
+    {"no frames_before_gate", no_frames, ATLS_E_CONFIG, "frames_before_gate"},
+    {"no bytes_before_gate", no_bytes, ATLS_E_CONFIG, "bytes_before_gate"},
+    {"no evidence types", no_types, ATLS_E_CONFIG, "evidence_types is empty"},
+    {"empty evidence type", empty_type, ATLS_E_CONFIG, "evidence_types"},
+    {"evidence type of 256 bytes", long_type, ATLS_E_CONFIG, "evidence_types"},
+    {"inner protocol of 256 bytes", long_protocol, ATLS_E_CONFIG, "inner_protocols"},
+    {"inner protocol of 255 bytes", longest_protocol, ATLS_OK, ""},
+    {"too many inner protocols", too_many_protocols, ATLS_E_CONFIG, "inner_protocols"},
+    {"options that were not initialised", size_zero, ATLS_E_USAGE, "atls_config_options_init"},
+    {"options of a later header", size_of_the_future, ATLS_E_USAGE, "size"},
+};
+
+static void judges_options(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct good g;
+        struct atls_config_options changed;
+        struct atls_config *c = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+        enum atls_code code;
+
+        memset(long_name, 0, sizeof long_name);
+        good_init(&g);
+        changed = g.options;
+        rows[i].change(&changed);
+        code = atls_config_new(&changed, &c, &err);
+        if (code != rows[i].want || strstr(err.message, rows[i].says) == NULL)
+            fail_msg("%s: %s: %s", rows[i].name, atls_code_name(code), err.message);
+        assert_true((code == ATLS_OK) == (c != NULL));
+        atls_config_unref(c);
+        atls_attester_unref(g.options.attester);
+        atls_verifier_unref(g.options.verifier);
+        atls_policy_unref(g.options.policy);
+        atls_buf_clear(&g.pem);
+        test_identity_clear(&g.ca);
+    }
+}
+
+static void keeps_what_it_needs(void **state)
+{
+    struct good g;
+    struct atls_config *c, *again;
+    struct atls_err err = ATLS_ERR_INIT;
+    char type[] = "fake";
+    const char *types[] = {type, NULL};
+
+    (void)state;
+    good_init(&g);
+    g.options.evidence_types = types;
+    test_assert_code(atls_config_new(&g.options, &c, &err), ATLS_OK, &err);
+    /* Everything of the caller goes away. */
+    atls_attester_unref(g.options.attester);
+    atls_verifier_unref(g.options.verifier);
+    atls_policy_unref(g.options.policy);
+    atls_buf_clear(&g.pem);
+    test_identity_clear(&g.ca);
+    memset(type, 'x', sizeof type - 1);
+    types[0] = NULL;
+
+    assert_true(atls_names_contain(atls_config_names(c, ATLS_NAMES_EVIDENCE_ACCEPTED),
+                                   atls_bytes_of("fake", 4)));
+    assert_true(atls_names_contain(atls_config_names(c, ATLS_NAMES_EVIDENCE_OFFERED),
+                                   atls_bytes_of("fake", 4)));
+    assert_int_equal(atls_anchors_count(c->anchors), 1);
+    assert_string_equal(atls_attester_scheme(c->options.attester), "fake");
+    again = atls_config_ref(c);
+    assert_ptr_equal(again, c);
+    atls_config_unref(c);
+    assert_int_equal(atls_anchors_count(again->anchors), 1);
+    atls_config_unref(again);
+    atls_config_unref(NULL);
+}
+
+static void accepts_secure_technologies_by_default(void **state)
+{
+    struct good g;
+    struct atls_config *c;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_bytes accepted;
+
+    (void)state;
+    good_init(&g);
+    test_assert_code(atls_config_new(&g.options, &c, &err), ATLS_OK, &err);
+    accepted = atls_config_names(c, ATLS_NAMES_EVIDENCE_ACCEPTED);
+    assert_true(atls_names_contain(accepted, atls_bytes_of("tpm", 3)));
+    assert_false(atls_names_contain(accepted, atls_bytes_of("soft", 4)));
+    atls_config_unref(c);
+    atls_attester_unref(g.options.attester);
+    atls_verifier_unref(g.options.verifier);
+    atls_policy_unref(g.options.policy);
+    atls_buf_clear(&g.pem);
+    test_identity_clear(&g.ca);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(judges_options),
+        cmocka_unit_test(keeps_what_it_needs),
+        cmocka_unit_test(accepts_secure_technologies_by_default),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
