@@ -19,8 +19,7 @@ target_include_directories(atls_flags INTERFACE
 target_compile_options(atls_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla -Wcast-qual
     -Wcast-align -Wformat=2 -Wstrict-prototypes -Wold-style-definition -Wmissing-prototypes
-    -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wnull-dereference
-    -Wframe-larger-than=4096)
+    -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wnull-dereference)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     target_compile_options(atls_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches
         -Wjump-misses-init -Wtrampolines)
@@ -32,12 +31,15 @@ if(ATLS_WERROR)
     target_compile_options(atls_flags INTERFACE -Werror)
 endif()
 
+if(ATLS_FUZZ)
+    # Coverage feedback from the libraries, not only from the target's own file.
+    target_compile_options(atls_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 if(ATLS_SANITIZE)
     target_compile_options(atls_flags INTERFACE -fsanitize=${ATLS_SANITIZE} -fno-omit-frame-pointer
         -fno-sanitize-recover=all -g -O1)
     target_link_options(atls_flags INTERFACE -fsanitize=${ATLS_SANITIZE})
-    # Red zones make frames larger than they are in the product.
-    target_compile_options(atls_flags INTERFACE -Wno-frame-larger-than)
 elseif(ATLS_COVERAGE)
     target_compile_options(atls_flags INTERFACE --coverage -O0 -g)
     target_link_options(atls_flags INTERFACE --coverage)
