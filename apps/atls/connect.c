@@ -114,8 +114,8 @@ static enum cli_status report_failure(const struct cli *cli, const struct relay 
     struct atls_err refused = *err;
 
     if (err->code == ATLS_E_TLS && verified != X509_V_OK) {
-        (void)io_error(&refused, ATLS_E_CERTIFICATE, "TLS certificate of the server: %s",
-                       X509_verify_cert_error_string(verified));
+        io_error(&refused, ATLS_E_CERTIFICATE, "TLS certificate of the server: %s",
+                 X509_verify_cert_error_string(verified));
         return cli_fail_peer(cli, &refused);
     }
     return cli_fail_peer(cli, err);

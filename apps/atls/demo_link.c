@@ -122,7 +122,7 @@ static void serve_by_the_rules(struct link *link, int fd)
     struct atls_openssl *conn = NULL;
 
     if (ssl == NULL) {
-        (void)parts_tls_error(&link->server_err, "server");
+        parts_tls_error(&link->server_err, "server");
     } else if (atls_openssl_accept(ssl, link->server.config, &conn, &link->server_err) == ATLS_OK) {
         describe_peer(conn, link->server_peer, NULL);
         (void)!serve_digests(conn, &link->server_err);
@@ -154,7 +154,7 @@ static void connect_by_the_rules(struct link *link, int fd)
     struct atls_openssl *conn = NULL;
 
     if (ssl == NULL || SSL_set1_host(ssl, LAB_SERVER) != 1) {
-        (void)parts_tls_error(&link->client_err, "client");
+        parts_tls_error(&link->client_err, "client");
     } else if (atls_openssl_connect(ssl, link->client.config, LAB_SERVER, &conn,
                                     &link->client_err) == ATLS_OK) {
         (void)!talk(link, conn, &link->client_err);
@@ -212,7 +212,7 @@ void link_run(struct link *link)
     int fd;
 
     if (!start_server(&serving, &thread, &fd)) {
-        (void)io_error(&link->client_err, ATLS_E_IO, "no socket pair or thread");
+        io_error(&link->client_err, ATLS_E_IO, "no socket pair or thread");
         return;
     }
     connect_by_the_rules(link, fd);

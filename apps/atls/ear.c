@@ -1,5 +1,6 @@
 /* atls ear: attestation results as text. */
 #include <string.h>
+#include <time.h>
 
 #include <atls/ear.h>
 
@@ -8,31 +9,69 @@
 
 static const char usage[] =
     "usage: atls ear show [--json] FILE\n"
+    "       atls ear verify --key FILE [--time RFC3339] [--json] FILE\n"
     "\n"
-    "Shows an attestation result (EAR): a compact JWT or its claims set. The signature is not\n"
-    "verified. FILE - is standard input.\n"
+    "Shows an attestation result (EAR). show takes a compact JWT or its claims set and verifies\n"
+    "nothing; verify takes a JWT, and its signature and time must be good. FILE - is standard "
+    "input.\n"
     "\n"
-    "  --json  JSON instead of text for people\n"
-    "  --help  this text\n";
+    "  --key FILE      public key or certificate (PEM) that must have signed\n"
+    "  --time RFC3339  verify as of this time; default now\n"
+    "  --json          JSON instead of text for people\n"
+    "  --help          this text\n";
+
+static enum atls_code verify(const struct cli *cli, struct atls_bytes in, struct atls_buf *out,
+                             struct atls_err *err)
+{
+    const char *when = cli_value(cli, "time");
+    int64_t time_s = (int64_t)time(NULL);
+    struct atls_buf key = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((when == NULL || (code = io_time(when, &time_s, err)) == ATLS_OK) &&
+        (code = io_read_file(cli_value(cli, "key"), &key, err)) == ATLS_OK)
+        code = atls_ear_verify(in, atls_buf_bytes(&key), time_s, out, err);
+    atls_buf_clear(&key);
+    return code;
+}
+
+static enum atls_code show(const struct cli *cli, struct atls_bytes in, struct atls_buf *out,
+                           struct atls_err *err)
+{
+    (void)cli;
+    return atls_ear_show(in, out, err);
+}
 
 static enum cli_status run(struct cli *cli)
 {
+    static const struct {
+        const char *name;
+        const char *needs[2];
+        enum atls_code (*run)(const struct cli *, struct atls_bytes, struct atls_buf *,
+                              struct atls_err *);
+    } verbs[] = {{"show", {NULL}, show}, {"verify", {"key", NULL}, verify}};
+    const char *verb = cli_operand(cli, 0), *path = cli_operand(cli, 1);
     struct atls_buf in = ATLS_BUF_INIT, out = ATLS_BUF_INIT;
     struct atls_err err = ATLS_ERR_INIT;
     enum cli_status status;
 
-    if (cli_operand(cli, 0) == NULL || strcmp(cli_operand(cli, 0), "show") != 0)
-        return cli_usage(cli, "want \"show\"");
-    if (cli_operand(cli, 1) == NULL)
-        return cli_usage(cli, "FILE is missing");
-    if (io_read_file(cli_operand(cli, 1), &in, &err) == ATLS_OK &&
-        atls_ear_show(atls_buf_bytes(&in), &out, &err) == ATLS_OK)
-        status = cli_show_json(cli, atls_buf_bytes(&out));
-    else
-        status = cli_fail(cli, &err);
-    atls_buf_clear(&out);
-    atls_buf_clear(&in);
-    return status;
+    for (size_t i = 0; verb != NULL && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(verb, verbs[i].name) != 0)
+            continue;
+        if (!cli_need(cli, verbs[i].needs))
+            return CLI_USAGE;
+        if (path == NULL)
+            return cli_usage(cli, "FILE is missing");
+        if (io_read_file(path, &in, &err) == ATLS_OK &&
+            verbs[i].run(cli, atls_buf_bytes(&in), &out, &err) == ATLS_OK)
+            status = cli_show_json(cli, atls_buf_bytes(&out));
+        else
+            status = cli_fail(cli, &err);
+        atls_buf_clear(&out);
+        atls_buf_clear(&in);
+        return status;
+    }
+    return cli_usage(cli, "want show or verify");
 }
 
-const struct command command_ear = {"ear", "show attestation results", usage, 2, run};
+const struct command command_ear = {"ear", "show and verify attestation results", usage, 2, run};

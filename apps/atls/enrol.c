@@ -62,12 +62,12 @@ static json_t *read_json(const char *path, const char *type, struct atls_err *er
     value = json_loadb((const char *)file.ptr, file.len, JSON_REJECT_DUPLICATES, &error);
     atls_buf_clear(&file);
     if (value == NULL) {
-        (void)io_error(err, ATLS_E_DECODE, "%s: line %d: %s", path, error.line, error.text);
+        io_error(err, ATLS_E_DECODE, "%s: line %d: %s", path, error.line, error.text);
         return NULL;
     }
     found = json_string_value(json_object_get(value, "type"));
     if (found == NULL || strcmp(found, type) != 0) {
-        (void)io_error(err, ATLS_E_DECODE, "%s: type is not \"%s\"", path, type);
+        io_error(err, ATLS_E_DECODE, "%s: type is not \"%s\"", path, type);
         json_decref(value);
         return NULL;
     }

@@ -75,7 +75,7 @@ static enum cli_status run(struct cli *cli)
     if (cli_flag(cli, "binder") == cli_flag(cli, "random-binder"))
         return cli_usage(cli, "want one of --binder and --random-binder");
     if (find_binder(cli, &binder, &err) == ATLS_OK && binder.len != 32 && binder.len != 48)
-        (void)io_error(&err, ATLS_E_CONFIG, "--binder has %zu bytes, want 32 or 48", binder.len);
+        io_error(&err, ATLS_E_CONFIG, "--binder has %zu bytes, want 32 or 48", binder.len);
     if (err.code == ATLS_OK && parts_attester(cli, NULL, &attester, &err) == ATLS_OK &&
         atls_attester_evidence(attester, atls_buf_bytes(&binder), &evidence, &err) == ATLS_OK)
         status = report(cli, attester, atls_buf_bytes(&binder), atls_buf_bytes(&evidence), &err);

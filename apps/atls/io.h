@@ -10,8 +10,8 @@
 #define IO_FILE_MAX (32u * 1024 * 1024) /* above every limit of atls/limits.h */
 
 /* Sets code and message, as the library does for its own errors. */
-ATLS_MUST_CHECK enum atls_code io_error(struct atls_err *err, enum atls_code code,
-                                        const char *format, ...) ATLS_PRINTF(3, 4);
+enum atls_code io_error(struct atls_err *err, enum atls_code code, const char *format, ...)
+    ATLS_PRINTF(3, 4);
 
 /* The whole of a file of at most IO_FILE_MAX bytes, NUL terminated (not counted); "-" is standard
  * input. *out is the caller's to clear. */

@@ -39,7 +39,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
 void parts_clear(struct parts *parts);
 
 /* Drains OpenSSL's error queue into err. */
-ATLS_MUST_CHECK enum atls_code parts_tls_error(struct atls_err *err, const char *what);
+enum atls_code parts_tls_error(struct atls_err *err, const char *what);
 /* A key and a self-signed certificate that live as long as the process: for peers that are trusted
  * through their evidence alone. */
 ATLS_MUST_CHECK enum atls_code parts_ephemeral_certificate(SSL_CTX *tls, const char *name,

@@ -152,9 +152,12 @@ static bool nothing_left(const struct relay *relay)
 /* Tells of an acceptance that is new. */
 static void notice_attestation(struct relay *relay)
 {
+    struct atls_session *session = atls_openssl_session(relay->conn);
     struct atls_peer peer;
 
-    atls_session_peer(atls_openssl_session(relay->conn), &peer);
+    if (session == NULL || !atls_session_is_open(session))
+        return;
+    atls_session_peer(session, &peer);
     if (relay->opened && peer.attestations == relay->attestations)
         return;
     relay->opened = true;
@@ -277,8 +280,8 @@ enum atls_code relay_run(struct relay *relay, struct atls_err *err)
     for (;;) {
         if ((code = drive(relay, &want, err)) != ATLS_OK)
             return code;
-        if (want == ATLS_WANT_NOTHING || relay->opened) {
-            notice_attestation(relay);
+        notice_attestation(relay);
+        if (relay->opened || atls_openssl_ended(relay->conn)) {
             if ((code = exchange(relay, err)) != ATLS_OK || (code = obey(relay, err)) != ATLS_OK)
                 return code;
             announce_end(relay);
