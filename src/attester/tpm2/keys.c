@@ -22,6 +22,11 @@
     (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |            \
      TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SIGN_ENCRYPT)
 
+/* Without noDA, a few power cuts would lock the keys: a TPM that was not shut down in order counts
+ * it as a failed authorisation (Part 1, 19.8.6). With an empty authorisation there is nothing to
+ * guess. */
+#define MADE_KEY (SIGNING_KEY | TPMA_OBJECT_NODA)
+
 /* Restricted: it signs nothing that looks like an attestation unless the TPM made it. The unique
  * field sets this primary key apart from others of the same template. */
 static const TPM2B_PUBLIC ak_template = {
@@ -29,7 +34,7 @@ static const TPM2B_PUBLIC ak_template = {
         {
             .type = TPM2_ALG_ECC,
             .nameAlg = TPM2_ALG_SHA256,
-            .objectAttributes = SIGNING_KEY | TPMA_OBJECT_RESTRICTED,
+            .objectAttributes = MADE_KEY | TPMA_OBJECT_RESTRICTED,
             .parameters.eccDetail =
                 {
                     .symmetric.algorithm = TPM2_ALG_NULL,
@@ -47,7 +52,7 @@ static const TPM2B_PUBLIC aik_template = {
         {
             .type = TPM2_ALG_ECC,
             .nameAlg = TPM2_ALG_SHA256,
-            .objectAttributes = SIGNING_KEY,
+            .objectAttributes = MADE_KEY,
             .parameters.eccDetail =
                 {
                     .symmetric.algorithm = TPM2_ALG_NULL,

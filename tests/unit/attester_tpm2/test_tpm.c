@@ -190,8 +190,8 @@ static void check_parts(struct atls_attester *a, const struct parts *p,
     assert_int_equal(p->certify.restart_count, p->quote.restart_count);
     assert_true(p->certify.safe && p->quote.safe);
 
-    assert_int_equal(p->ak.attributes, 0x50072);
-    assert_int_equal(p->aik.attributes, 0x40072);
+    assert_int_equal(p->ak.attributes, 0x50472);
+    assert_int_equal(p->aik.attributes, 0x40472);
     test_assert_code(atls_tpmt_public_put_spki(&p->aik, &spki, NULL), ATLS_OK, NULL);
     test_assert_bytes(atls_writer_bytes(&spki), atls_attester_aik_spki(a));
     atls_writer_clear(&spki);
@@ -535,6 +535,25 @@ static void a_tpm_that_goes_away_is_an_error_and_may_come_back(void **state)
     }
 }
 
+static void power_cuts_do_not_lock_the_keys(void **state)
+{
+    struct atls_attester *a = open_tpm("connection=release");
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) { /* swtpm locks after three */
+        test_assert_code(atls_attester_sign(a, ATLS_ECDSA_P256_SHA256, binder, &out, &err), ATLS_OK,
+                         &err);
+        atls_buf_clear(&out);
+        test_swtpm_kill(tpm);
+        test_swtpm_restart(tpm);
+    }
+    test_assert_code(atls_attester_evidence(a, binder, &out, &err), ATLS_OK, &err);
+    atls_buf_clear(&out);
+    atls_attester_unref(a);
+}
+
 /* TPM2_Clear, authorised by lockout with an empty password. */
 static void clear_tpm(void)
 {
@@ -816,6 +835,7 @@ int main(void)
         ROW(two_programs_share_a_simulator),
         ROW(four_threads_get_their_own_evidence),
         ROW(a_tpm_that_goes_away_is_an_error_and_may_come_back),
+        ROW(power_cuts_do_not_lock_the_keys),
         ROW(a_cleared_tpm_has_lost_the_identity_key),
         ROW(another_tpm_in_its_place_is_refused),
         ROW(tpms_that_cannot_be_reached_are_reported),
