@@ -9,8 +9,8 @@
 #include "wire/measurement.h"
 
 /* Fills the functions that evidence verification asks; borrows s. Look-ups are cached in memory and
- * the cache is dropped when the file changes (PRAGMA data_version), so that a hot look-up runs no SQL
- * but that pragma. Keys count while their manifest is valid by the system's clock. */
+ * the cache is dropped when the file changes (PRAGMA data_version), so that a hot look-up runs no
+ * SQL but that pragma. Keys count while their manifest is valid by the system's clock. */
 void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out);
 
 /* One appraisal's view: as atls_store_source, with validity judged at time_s. */
@@ -31,8 +31,9 @@ struct atls_reference {
 };
 /* All reference triples whose class-id is class_id (encoded item) and whose validity covers time_s.
  * *out is the caller's to unref; an empty set is ATLS_OK with count 0. */
-ATLS_MUST_CHECK enum atls_code atls_store_references(struct atls_store *s, struct atls_bytes class_id,
-                                                     int64_t time_s, struct atls_reference_set **out,
+ATLS_MUST_CHECK enum atls_code atls_store_references(struct atls_store *s,
+                                                     struct atls_bytes class_id, int64_t time_s,
+                                                     struct atls_reference_set **out,
                                                      struct atls_err *err);
 const struct atls_reference *atls_reference_set_items(const struct atls_reference_set *set,
                                                       size_t *out_count);

@@ -1,0 +1,525 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base64.h"
+#include "core/err.h"
+#include "core/json_writer.h"
+#include "core/log.h"
+#include "core/reader.h"
+#include "store/db.h"
+#include "store/json.h"
+
+/* A store as text: thousands of manifests. */
+#define EXPORT_MAX ((size_t)256 << 20)
+#define FORMAT     "libatls-store-1"
+
+/* ---- listing ---- */
+
+struct listing {
+    enum atls_code (*visit)(void *arg, const struct atls_store_entry *entry, struct atls_err *err);
+    void *arg;
+};
+
+/* NULL in the database means unlimited, as 0 does here. */
+static int64_t column_time(const struct store_query *q, int at)
+{
+    return store_column_is_null(q, at) ? 0 : store_column_int(q, at);
+}
+
+/* A text column as C string: those of manifests are escaped and shorter than this. */
+static const char *column_text(const struct store_query *q, int at, char out[128])
+{
+    struct atls_bytes text = store_column(q, at);
+
+    snprintf(out, 128, "%.*s", (int)text.len, (const char *)text.ptr);
+    return out;
+}
+
+typedef enum atls_code list_row(const struct store_query *q, const struct listing *l,
+                                struct atls_err *err);
+
+static enum atls_code list_anchor(const struct store_query *q, const struct listing *l,
+                                  struct atls_err *err)
+{
+    char subject[256], class_text[64], value[96];
+    struct atls_store_entry entry = {store_column_int(q, 0), "anchor", "", subject, value, 0};
+    const char *purpose = store_purpose_name((enum atls_anchor_purpose)store_column_int(q, 1));
+
+    store_subject_text(store_column(q, 2), subject, sizeof subject);
+    store_class_text(store_column(q, 3), class_text, sizeof class_text);
+    snprintf(value, sizeof value, "%s%s%s", purpose != NULL ? purpose : "?",
+             class_text[0] != '\0' ? " class " : "", class_text);
+    return l->visit(l->arg, &entry, err);
+}
+
+static enum atls_code list_key(const struct store_query *q, const struct listing *l,
+                               struct atls_err *err)
+{
+    char manifest[128], instance[80], label[128], subject[256], value[STORE_FINGERPRINT_TEXT];
+    struct atls_store_entry entry = {store_column_int(q, 0), "attest-key", manifest, subject, value,
+                                     column_time(q, 9)};
+
+    column_text(q, 1, manifest);
+    atls_hex(store_column(q, 2), instance, sizeof instance);
+    atls_escape(store_column(q, 8), label, sizeof label);
+    snprintf(subject, sizeof subject, "%s%s%s", instance, label[0] != '\0' ? " " : "", label);
+    store_fingerprint(store_column(q, 3), value);
+    return l->visit(l->arg, &entry, err);
+}
+
+static void put_digests_text(const struct atls_mval *v, char *out, size_t size)
+{
+    size_t used = 0;
+    char hex[2 * ATLS_HASH_MAX + 1];
+
+    snprintf(out, size, "(no digest)");
+    for (size_t i = 0; i < v->digest_count && used < size; i++) {
+        const struct atls_named_hash *named =
+            atls_named_hash_by_number(v->digests[i].named_information);
+        int n = snprintf(out + used, size - used, "%s%s:%s", used == 0 ? "" : " ",
+                         named != NULL ? named->name : "?",
+                         atls_hex(v->digests[i].value, hex, sizeof hex));
+
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
+/* One entry a measurement, all with the id of their triple. */
+static enum atls_code list_reference(const struct store_query *q, const struct listing *l,
+                                     struct atls_err *err)
+{
+    char manifest[128], class_text[64], mkey[128], subject[256], value[512];
+    struct atls_store_entry entry = {store_column_int(q, 0), "reference", manifest, subject, value,
+                                     column_time(q, 4)};
+    struct atls_arena arena = atls_arena_init((size_t)64 << 20);
+    struct atls_measurement *measurements;
+    enum atls_code code;
+    size_t count;
+
+    column_text(q, 1, manifest);
+    store_class_text(store_column(q, 2), class_text, sizeof class_text);
+    code = atls_measurements_decode(store_column(q, 3), &arena, &measurements, &count, err);
+    for (size_t i = 0; code == ATLS_OK && i < count; i++) {
+        store_mkey_text(&measurements[i].mkey, mkey, sizeof mkey);
+        snprintf(subject, sizeof subject, "%s %s", class_text, mkey);
+        put_digests_text(&measurements[i].mval, value, sizeof value);
+        code = l->visit(l->arg, &entry, err);
+    }
+    atls_arena_clear(&arena);
+    return code;
+}
+
+static enum atls_code list_rows(struct atls_store *s, enum store_sql which, list_row *row_function,
+                                const struct listing *l, struct atls_err *err)
+{
+    struct store_query q;
+    enum atls_code code;
+    bool row;
+
+    if ((code = store_query(s, which, &q, err)) != ATLS_OK)
+        return code;
+    while ((code = store_step(&q, &row, err)) == ATLS_OK && row) {
+        if ((code = row_function(&q, l, err)) != ATLS_OK) {
+            store_end(&q);
+            return code;
+        }
+    }
+    if (code == ATLS_OK)
+        store_end(&q);
+    return code;
+}
+
+enum atls_code atls_store_list(struct atls_store *s,
+                               enum atls_code (*visit)(void *arg,
+                                                       const struct atls_store_entry *entry,
+                                                       struct atls_err *err),
+                               void *arg, struct atls_err *err)
+{
+    const struct listing l = {visit, arg};
+    enum atls_code code;
+
+    store_lock(s);
+    if ((code = list_rows(s, SQL_ANCHOR_LIST, list_anchor, &l, err)) == ATLS_OK &&
+        (code = list_rows(s, SQL_KEY_LIST, list_key, &l, err)) == ATLS_OK)
+        code = list_rows(s, SQL_REFERENCE_LIST, list_reference, &l, err);
+    store_unlock(s);
+    return code;
+}
+
+/* ---- export ---- */
+
+static enum atls_code put_pem(struct atls_json *j, const char *key, const char *label,
+                              struct atls_bytes der, struct atls_err *err)
+{
+    struct atls_buf pem = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_pem_encode(label, der, &pem, err)) != ATLS_OK)
+        return code;
+    atls_json_put_text(j, key, atls_buf_bytes(&pem));
+    atls_buf_clear(&pem);
+    return ATLS_OK;
+}
+
+static void put_class(struct atls_json *j, struct atls_bytes class_id)
+{
+    char text[64];
+
+    if (class_id.len != 0)
+        atls_json_put_string(j, "class", store_class_text(class_id, text, sizeof text));
+}
+
+static void put_text(struct atls_json *j, const char *key, struct atls_bytes text)
+{
+    if (text.len != 0)
+        atls_json_put_text(j, key, text);
+}
+
+/* Each writes one row into the open array of listing->arg, a struct atls_json. */
+static enum atls_code export_anchor(const struct store_query *q, const struct listing *l,
+                                    struct atls_err *err)
+{
+    struct atls_json *j = l->arg;
+    const char *purpose = store_purpose_name((enum atls_anchor_purpose)store_column_int(q, 1));
+    enum atls_code code;
+
+    atls_json_open_object(j, NULL);
+    atls_json_put_string(j, "purpose", purpose != NULL ? purpose : "?");
+    put_class(j, store_column(q, 3));
+    code = put_pem(j, "certificate", "CERTIFICATE", store_column(q, 2), err);
+    atls_json_close(j);
+    return code;
+}
+
+static enum atls_code export_key(const struct store_query *q, const struct listing *l,
+                                 struct atls_err *err)
+{
+    struct atls_json *j = l->arg;
+    struct atls_bytes area = store_column(q, 4);
+    enum atls_code code;
+
+    if (!store_column_is_null(q, 1))
+        return ATLS_OK; /* comes back with its manifest */
+    atls_json_open_object(j, NULL);
+    atls_json_put_hex(j, "instance", store_column(q, 2));
+    code = put_pem(j, "key", "PUBLIC KEY", store_column(q, 3), err);
+    if (area.len != 0)
+        atls_json_put_base64url(j, "public-area", area);
+    put_class(j, store_column(q, 5));
+    put_text(j, "vendor", store_column(q, 6));
+    put_text(j, "model", store_column(q, 7));
+    put_text(j, "label", store_column(q, 8));
+    atls_json_close(j);
+    return code;
+}
+
+static enum atls_code export_manifest(const struct store_query *q, const struct listing *l,
+                                      struct atls_err *err)
+{
+    struct atls_json *j = l->arg;
+    enum atls_code code = ATLS_OK;
+
+    atls_json_open_object(j, NULL);
+    atls_json_put_text(j, "id", store_column(q, 0));
+    if (!store_column_is_null(q, 1))
+        code = put_pem(j, "signer", "PUBLIC KEY", store_column(q, 1), err);
+    atls_json_put_base64url(j, "corim", store_column(q, 2));
+    atls_json_close(j);
+    return code;
+}
+
+enum atls_code atls_store_export_json(struct atls_store *s, struct atls_buf *out,
+                                      struct atls_err *err)
+{
+    static const struct {
+        const char *key;
+        enum store_sql which;
+        list_row *row;
+    } parts[] = {{"anchors", SQL_ANCHOR_LIST, export_anchor},
+                 {"attest-keys", SQL_KEY_LIST, export_key},
+                 {"manifests", SQL_MANIFEST_LIST, export_manifest}};
+    struct atls_json j = atls_json_init(EXPORT_MAX);
+    const struct listing l = {NULL, &j};
+    enum atls_code code = ATLS_OK;
+
+    j.pretty = true;
+    atls_json_open_object(&j, NULL);
+    atls_json_put_string(&j, "format", FORMAT);
+    store_lock(s);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == ATLS_OK; i++) {
+        atls_json_open_array(&j, parts[i].key);
+        code = list_rows(s, parts[i].which, parts[i].row, &l, err);
+        atls_json_close(&j);
+    }
+    store_unlock(s);
+    atls_json_close(&j);
+    if (code != ATLS_OK) {
+        atls_json_clear(&j);
+        return code;
+    }
+    return atls_json_finish(&j, out, err);
+}
+
+struct pem_export {
+    struct atls_writer w;
+    enum atls_anchor_purpose purpose;
+};
+
+static enum atls_code export_pem(const struct store_query *q, const struct listing *l,
+                                 struct atls_err *err)
+{
+    struct pem_export *x = l->arg;
+    struct atls_buf pem = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if (store_column_int(q, 1) != (int64_t)x->purpose)
+        return ATLS_OK;
+    if ((code = atls_pem_encode("CERTIFICATE", store_column(q, 2), &pem, err)) != ATLS_OK)
+        return code;
+    atls_put_bytes(&x->w, atls_buf_bytes(&pem));
+    atls_buf_clear(&pem);
+    return ATLS_OK;
+}
+
+enum atls_code atls_store_anchors_pem(struct atls_store *s, enum atls_anchor_purpose purpose,
+                                      struct atls_buf *out, struct atls_err *err)
+{
+    struct pem_export x = {atls_writer_init(EXPORT_MAX), purpose};
+    const struct listing l = {NULL, &x};
+    enum atls_code code;
+
+    if (store_purpose_name(purpose) == NULL)
+        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
+    store_lock(s);
+    code = list_rows(s, SQL_ANCHOR_LIST, export_pem, &l, err);
+    store_unlock(s);
+    if (code != ATLS_OK) {
+        atls_writer_clear(&x.w);
+        return code;
+    }
+    return atls_writer_finish(&x.w, out, err);
+}
+
+/* ---- import ---- */
+
+/* An optional class as encoded item; empty when absent. */
+static enum atls_code get_class(const struct store_json *at, const char **out_uuid,
+                                uint8_t class_id[STORE_UUID_CLASS_ID], struct atls_bytes *out,
+                                struct atls_err *err)
+{
+    const struct store_json class_at = store_json_member(at, "class");
+    enum atls_code code;
+
+    *out = atls_bytes_of(NULL, 0);
+    if ((code = store_json_text(at, "class", STORE_JSON_OPTIONAL, out_uuid, err)) != ATLS_OK)
+        return code;
+    if (*out_uuid == NULL)
+        return ATLS_OK;
+    if (!store_class_from_uuid(*out_uuid, class_id))
+        return store_json_fail(&class_at, err, "not a UUID");
+    *out = atls_bytes_of(class_id, STORE_UUID_CLASS_ID);
+    return ATLS_OK;
+}
+
+/* A member of base64url text; the caller clears *out. */
+static enum atls_code get_base64url(const struct store_json *at, const char *key,
+                                    enum store_json_need need, struct atls_buf *out,
+                                    struct atls_err *err)
+{
+    const struct store_json member = store_json_member(at, key);
+    struct atls_writer w = atls_writer_init(EXPORT_MAX);
+    const char *text;
+    enum atls_code code;
+
+    if ((code = store_json_text(at, key, need, &text, err)) != ATLS_OK || text == NULL)
+        return code;
+    if (!atls_base64url_get(atls_bytes_of(text, strlen(text)), &w)) {
+        atls_writer_clear(&w);
+        return store_json_fail(&member, err, "not base64url without padding");
+    }
+    return atls_writer_finish(&w, out, err);
+}
+
+/* A member that is a public key in PEM; the caller unrefs *out. */
+static enum atls_code get_key(const struct store_json *at, const char *key,
+                              enum store_json_need need, struct atls_key **out,
+                              struct atls_err *err)
+{
+    const struct store_json member = store_json_member(at, key);
+    const char *pem;
+    enum atls_code code;
+
+    *out = NULL;
+    if ((code = store_json_text(at, key, need, &pem, err)) != ATLS_OK || pem == NULL)
+        return code;
+    if ((code = atls_key_from_pem(atls_bytes_of(pem, strlen(pem)), out, err)) != ATLS_OK)
+        return store_json_prefix(&member, err, code);
+    return ATLS_OK;
+}
+
+static enum atls_code import_certificate(struct atls_store *s, enum atls_anchor_purpose purpose,
+                                         struct atls_bytes pem, struct atls_bytes class_id,
+                                         struct atls_err *err)
+{
+    struct atls_anchors *check;
+    struct atls_buf der = ATLS_BUF_INIT;
+    enum atls_code code;
+    size_t count;
+    bool is_new;
+
+    if ((code = atls_certificates_from_pem(pem, &der, 1, &count, err)) != ATLS_OK)
+        return code;
+    if (count != 1)
+        return atls_fail(err, ATLS_E_DECODE, "not one certificate");
+    if ((code = atls_anchors_new(&check, err)) == ATLS_OK) {
+        if ((code = atls_anchors_add_der(check, atls_buf_bytes(&der), err)) == ATLS_OK)
+            code = store_put_anchor(s, purpose, atls_buf_bytes(&der), class_id, &is_new, err);
+        atls_anchors_unref(check);
+    }
+    atls_buf_clear(&der);
+    return code;
+}
+
+static enum atls_code import_anchor(struct atls_store *s, const struct store_json *at,
+                                    struct atls_err *err)
+{
+    static const char *const names[] = {"purpose", "class", "certificate", NULL};
+    const struct store_json purpose_at = store_json_member(at, "purpose"),
+                            certificate_at = store_json_member(at, "certificate");
+    uint8_t class_bytes[STORE_UUID_CLASS_ID];
+    enum atls_anchor_purpose purpose;
+    struct atls_bytes class_id;
+    const char *purpose_text, *pem, *uuid;
+    enum atls_code code;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_text(at, "purpose", STORE_JSON_REQUIRED, &purpose_text, err)) !=
+            ATLS_OK ||
+        (code = store_json_text(at, "certificate", STORE_JSON_REQUIRED, &pem, err)) != ATLS_OK ||
+        (code = get_class(at, &uuid, class_bytes, &class_id, err)) != ATLS_OK)
+        return code;
+    if (!store_purpose_by_name(purpose_text, &purpose))
+        return store_json_fail(&purpose_at, err, "neither \"ak\", \"ek\" nor \"tls\"");
+    code = import_certificate(s, purpose, atls_bytes_of(pem, strlen(pem)), class_id, err);
+    return code == ATLS_OK ? ATLS_OK : store_json_prefix(&certificate_at, err, code);
+}
+
+static enum atls_code import_key(struct atls_store *s, const struct store_json *at,
+                                 struct atls_err *err)
+{
+    static const char *const names[] = {"instance", "key",   "public-area", "class",
+                                        "vendor",   "model", "label",       NULL};
+    const struct store_json instance_at = store_json_member(at, "instance");
+    struct atls_store_attest_key key;
+    uint8_t instance[64], class_bytes[STORE_UUID_CLASS_ID];
+    struct atls_buf area = ATLS_BUF_INIT;
+    struct atls_key *parsed = NULL;
+    struct atls_bytes class_id;
+    const char *instance_text;
+    enum atls_code code;
+
+    memset(&key, 0, sizeof key);
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_text(at, "instance", STORE_JSON_REQUIRED, &instance_text, err)) !=
+            ATLS_OK ||
+        (code = store_json_text(at, "vendor", STORE_JSON_OPTIONAL, &key.vendor, err)) != ATLS_OK ||
+        (code = store_json_text(at, "model", STORE_JSON_OPTIONAL, &key.model, err)) != ATLS_OK ||
+        (code = store_json_text(at, "label", STORE_JSON_OPTIONAL, &key.label, err)) != ATLS_OK ||
+        (code = get_class(at, &key.class_uuid, class_bytes, &class_id, err)) != ATLS_OK)
+        return code;
+    if (!store_hex_parse(instance_text, instance, sizeof instance, &key.instance.len))
+        return store_json_fail(&instance_at, err, "not hexadecimal");
+    key.instance.ptr = instance;
+    if ((code = get_base64url(at, "public-area", STORE_JSON_OPTIONAL, &area, err)) == ATLS_OK &&
+        (code = get_key(at, "key", STORE_JSON_REQUIRED, &parsed, err)) == ATLS_OK) {
+        key.public_area = atls_buf_bytes(&area);
+        key.spki = atls_key_spki(parsed);
+        if ((code = store_put_attest_key(s, &key, err)) != ATLS_OK)
+            code = store_json_prefix(at, err, code);
+    }
+    atls_key_unref(parsed);
+    atls_buf_clear(&area);
+    return code;
+}
+
+static enum atls_code import_manifest(struct atls_store *s, const struct store_json *at,
+                                      struct atls_err *err)
+{
+    static const char *const names[] = {"id", "signer", "corim", NULL};
+    const struct store_json id_at = store_json_member(at, "id");
+    struct store_manifest_import import = {{NULL, 0}, {NULL, 0}, false, 0};
+    struct atls_store_import_report report;
+    struct atls_buf corim = ATLS_BUF_INIT;
+    struct atls_key *signer = NULL;
+    const char *id;
+    enum atls_code code;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_text(at, "id", STORE_JSON_REQUIRED, &id, err)) != ATLS_OK ||
+        (code = get_base64url(at, "corim", STORE_JSON_REQUIRED, &corim, err)) != ATLS_OK)
+        return code;
+    if ((code = get_key(at, "signer", STORE_JSON_OPTIONAL, &signer, err)) == ATLS_OK) {
+        import.corim = atls_buf_bytes(&corim);
+        if (signer != NULL)
+            import.signer_spki = atls_key_spki(signer);
+        if ((code = store_put_manifest(s, &import, &report, err)) != ATLS_OK)
+            code = store_json_prefix(at, err, code);
+        else if (strcmp(report.manifest_id, id) != 0)
+            code = store_json_fail(&id_at, err, "not the id of the manifest");
+    }
+    if (signer != NULL)
+        atls_key_unref(signer);
+    atls_buf_clear(&corim);
+    return code;
+}
+
+static enum atls_code import_all(struct atls_store *s, const struct store_json *root,
+                                 struct atls_err *err)
+{
+    static const char *const names[] = {"format", "anchors", "attest-keys", "manifests", NULL};
+    static const struct {
+        const char *key;
+        enum atls_code (*import)(struct atls_store *s, const struct store_json *at,
+                                 struct atls_err *err);
+    } parts[] = {
+        {"anchors", import_anchor}, {"attest-keys", import_key}, {"manifests", import_manifest}};
+    const struct store_json format_at = store_json_member(root, "format");
+    struct store_json list, element;
+    const char *format;
+    enum atls_code code;
+    size_t count;
+
+    if ((code = store_json_object(root, names, err)) != ATLS_OK ||
+        (code = store_json_text(root, "format", STORE_JSON_REQUIRED, &format, err)) != ATLS_OK)
+        return code;
+    if (strcmp(format, FORMAT) != 0)
+        return store_json_fail(&format_at, err, "not \"" FORMAT "\"");
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if ((code = store_json_array(root, parts[i].key, &list, &count, err)) != ATLS_OK)
+            return code;
+        for (size_t k = 0; k < count; k++) {
+            element = store_json_element(&list, k);
+            if ((code = parts[i].import(s, &element, err)) != ATLS_OK)
+                return code;
+        }
+    }
+    return ATLS_OK;
+}
+
+enum atls_code atls_store_import_json(struct atls_store *s, struct atls_bytes json,
+                                      struct atls_err *err)
+{
+    struct store_json root = {NULL, NULL, 0, NULL};
+    enum atls_code code;
+    json_t *document;
+
+    if ((code = store_json_load(json, EXPORT_MAX, &document, err)) != ATLS_OK)
+        return code;
+    root.value = document;
+    store_lock(s);
+    if ((code = store_begin(s, err)) == ATLS_OK)
+        code = store_finish(s, import_all(s, &root, err), err);
+    store_unlock(s);
+    json_decref(document);
+    return code;
+}
