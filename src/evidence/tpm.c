@@ -216,6 +216,7 @@ static enum atls_code check_trust(struct appraisal *a, struct atls_err *err)
         return check_enrolled(a, err);
     if (code != ATLS_E_NOT_FOUND)
         return code;
+    atls_err_clear(err);
     return check_certified(a, err);
 }
 

@@ -1,0 +1,193 @@
+/* The one way in: what is refused before a technology sees it. */
+#include "testlib.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tpm_forge.h"
+
+#include "core/err.h"
+#include "core/log.h"
+#include "evidence/evidence.h"
+
+static const uint8_t binder[48] = {1, 2, 3};
+
+static void expected_binder_and_key_are_not_optional(void **state)
+{
+    static const size_t lens[] = {0, 1, 31, 33, 47, 49, 64};
+    static const uint8_t long_binder[64] = {1};
+    struct atls_evidence_request request = {.aik_spki = atls_bytes_of("key", 3)};
+    struct atls_claims claims;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        request.binder = atls_bytes_of(lens[i] == 0 ? NULL : long_binder, lens[i]);
+        test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_USAGE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_BINDER_MISSING);
+    }
+    request.binder = atls_bytes_of(binder, 32);
+    request.aik_spki.len = 0;
+    test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_USAGE, &err);
+    request.aik_spki.len = 3;
+    test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_DECODE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+    /* An error that nobody reads is an error all the same. */
+    assert_int_equal(atls_evidence_verify(&request, &claims, NULL), ATLS_E_DECODE);
+}
+
+static void evidence_that_is_no_bundle(void **state)
+{
+    static const struct {
+        const char *name;
+        struct atls_bytes in;
+    } rows[] = {
+        {"empty", HEX("")},
+        {"no CBOR", HEX("\xff")},
+        {"no CMW", HEX("\x01")},
+        {"a record", HEX("\x82\x19\x01\x07\x41x")},
+        {"an empty collection", HEX("\xa0")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_evidence_request request = {
+            .evidence = rows[i].in,
+            .binder = atls_bytes_of(binder, 32),
+            .aik_spki = atls_bytes_of("key", 3),
+        };
+        struct atls_claims claims;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("  %s\n", rows[i].name);
+        test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_DECODE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+    }
+}
+
+static void types_that_nobody_knows(void **state)
+{
+    static const struct {
+        const char *name, *kat, *pat;
+    } rows[] = {
+        {"unknown platform token", NULL, "application/vnd.example.unknown"},
+        {"unknown key token", "application/vnd.example.unknown", NULL},
+        {"swapped halves", ATLS_TYPE_TPM_QUOTE, ATLS_TYPE_TPM_CERTIFY},
+        {"a quote in both places", ATLS_TYPE_TPM_QUOTE, ATLS_TYPE_TPM_QUOTE},
+        {"a profile of somebody else", NULL,
+         "application/eat+cwt; eat_profile=\"urn:uuid:00000000-0000-0000-0000-000000000000\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct test_tpm_evidence e;
+        struct atls_evidence_request request = {.binder = atls_bytes_of(binder, 32)};
+        struct atls_claims claims;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_buf cmw;
+
+        print_message("  %s\n", rows[i].name);
+        test_tpm_evidence_init(&e, atls_bytes_of(binder, 32));
+        e.kat_type = rows[i].kat;
+        e.pat_type = rows[i].pat;
+        cmw = test_tpm_evidence_encode(&e);
+        request.evidence = atls_buf_bytes(&cmw);
+        request.aik_spki = test_tpm_evidence_aik_spki(&e);
+        test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_UNSUPPORTED, &err);
+        assert_int_equal(err.reason, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE);
+        atls_buf_clear(&cmw);
+        test_tpm_evidence_clear(&e);
+    }
+}
+
+static void content_formats_that_nobody_knows(void **state)
+{
+    struct atls_cmw kat = atls_cmw_record_cf(267, atls_bytes_of("k", 1), 0);
+    struct atls_cmw pat = atls_cmw_record_cf(60, atls_bytes_of("p", 1), 0);
+    struct atls_writer w = atls_writer_init(4096);
+    struct atls_evidence_request request = {
+        .binder = atls_bytes_of(binder, 32),
+        .aik_spki = atls_bytes_of("key", 3),
+    };
+    struct atls_claims claims;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    test_assert_code(atls_bundle_encode(&kat, &pat, NULL, &w, &err), ATLS_OK, &err);
+    request.evidence = atls_writer_bytes(&w);
+    test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_UNSUPPORTED, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE);
+    atls_writer_clear(&w);
+}
+
+/* Cut anywhere, or with any one byte more, evidence is malformed, not misread. */
+static void truncations_are_refused(void **state)
+{
+    struct test_tpm_evidence e;
+    struct atls_evidence_request request = {.binder = atls_bytes_of(binder, 32)};
+    struct atls_claims claims;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_buf cmw;
+
+    (void)state;
+    test_tpm_evidence_init(&e, atls_bytes_of(binder, 32));
+    cmw = test_tpm_evidence_encode(&e);
+    request.aik_spki = test_tpm_evidence_aik_spki(&e);
+    for (size_t len = 0; len < cmw.len; len++) {
+        request.evidence = atls_bytes_of(cmw.ptr, len);
+        test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_DECODE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+    }
+    atls_buf_clear(&cmw);
+    test_tpm_evidence_clear(&e);
+}
+
+static void details_are_bounded(void **state)
+{
+    struct atls_claims claims = {0};
+    struct atls_detail detail = {.name = "x", .type = ATLS_DETAIL_UINT, .number = 1};
+
+    (void)state;
+    for (size_t i = 0; i < ATLS_DETAILS_MAX; i++)
+        assert_true(atls_claims_add(&claims, detail));
+    assert_false(atls_claims_add(&claims, detail));
+    assert_int_equal(claims.detail_count, ATLS_DETAILS_MAX);
+    atls_claims_clear(&claims);
+    atls_claims_clear(NULL);
+    atls_attest_key_clear(NULL);
+}
+
+/* Rows of the table: distinct names and types; nothing that anyone can make is not marked so. */
+static void table_of_technologies(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    for (; atls_technologies[count] != NULL; count++) {
+        const struct atls_technology *t = atls_technologies[count];
+
+        assert_non_null(t->verify);
+        assert_int_equal(t->insecure, strcmp(t->name, "soft") == 0);
+        for (size_t i = 0; i < count; i++) {
+            assert_string_not_equal(t->name, atls_technologies[i]->name);
+            assert_string_not_equal(t->submod, atls_technologies[i]->submod);
+            assert_string_not_equal(t->pat_type, atls_technologies[i]->pat_type);
+        }
+    }
+    assert_int_equal(count, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(expected_binder_and_key_are_not_optional),
+        cmocka_unit_test(evidence_that_is_no_bundle),
+        cmocka_unit_test(types_that_nobody_knows),
+        cmocka_unit_test(content_formats_that_nobody_knows),
+        cmocka_unit_test(truncations_are_refused),
+        cmocka_unit_test(details_are_bounded),
+        cmocka_unit_test(table_of_technologies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
