@@ -35,7 +35,7 @@ static bool grammar_line(const char *line, struct grammar_option *out)
     while (is_name(*at))
         at++;
     out->name_len = (size_t)(at - out->name);
-    out->takes_value = at[0] == ' ' && isupper((unsigned char)at[1]);
+    out->takes_value = at[0] == ' ' && at[1] != ' ' && at[1] != '\0';
     out->repeats = false;
     if (!out->takes_value)
         return true;

@@ -14,6 +14,8 @@
 /* What a blocking pipe takes at once after poll said that it is writable (POSIX, PIPE_BUF is at
  * least 512; Linux: 4096). */
 #define PIPE_CHUNK 4096
+/* How long the end of a connection may take. */
+#define LINGER_MS 500
 
 /* ---- buffers ---- */
 
@@ -129,7 +131,7 @@ static enum atls_code send_data(struct relay *relay, bool *out_moved, struct atl
     enum atls_code code;
 
     *out_moved = false;
-    if (buffered(buffer) == 0)
+    if (buffered(buffer) == 0 || atls_openssl_ended(relay->conn))
         return ATLS_OK;
     code = atls_openssl_write(relay->conn, buffer->data + buffer->start, buffered(buffer), &len,
                               &want, err);
@@ -141,12 +143,30 @@ static enum atls_code send_data(struct relay *relay, bool *out_moved, struct atl
     return ATLS_OK;
 }
 
+/* True when the peer sends no more data and all of it was handed on. */
+static bool peer_is_done(const struct relay *relay)
+{
+    struct atls_session *session = atls_openssl_session(relay->conn);
+
+    return buffered(&relay->from_peer) == 0 &&
+           (atls_openssl_ended(relay->conn) ||
+            (session != NULL && atls_session_peer_ended(session)));
+}
+
+/* What the peer sent has ended: a forwarded-to program sees that as the end of its input. */
+static void end_app(struct relay *relay)
+{
+    if (!relay->app_is_socket || relay->told_app || !peer_is_done(relay))
+        return;
+    relay->told_app = true;
+    (void)shutdown(relay->to_app, SHUT_WR);
+}
+
 /* True when everything that was to be sent is on its way. */
 static bool nothing_left(const struct relay *relay)
 {
-    if (buffered(&relay->to_peer) > 0 || relay->from_app >= 0)
-        return false;
-    return !relay->echo || (atls_openssl_ended(relay->conn) && buffered(&relay->from_peer) == 0);
+    return buffered(&relay->to_peer) == 0 && relay->from_app < 0 &&
+           (!relay->echo || peer_is_done(relay));
 }
 
 /* Tells of an acceptance that is new. */
@@ -204,6 +224,9 @@ static int until_deadline(const struct relay *relay)
 {
     int64_t deadline = atls_openssl_deadline_ms(relay->conn), now = io_now_ms();
 
+    /* TLS may hold data that the socket no longer has. */
+    if (relay->opened && SSL_pending(relay->ssl) > 0 && room(&relay->from_peer) > 0)
+        return 0;
     if (deadline == INT64_MAX)
         return -1;
     if (deadline <= now)
@@ -226,7 +249,8 @@ static enum atls_code wait_and_move(struct relay *relay, enum atls_want want, st
 
     if (want == ATLS_WANT_WRITE || buffered(&relay->to_peer) > 0)
         fds[POLL_PEER].events |= POLLOUT;
-    if (want != ATLS_WANT_WRITE && room(&relay->from_peer) > 0)
+    /* Whoever waits to write reads meanwhile: the peer may be waiting for the same. */
+    if ((relay->opened || want != ATLS_WANT_WRITE) && room(&relay->from_peer) > 0)
         fds[POLL_PEER].events |= POLLIN;
     if (relay->opened && room(&relay->to_peer) > 0)
         fds[POLL_FROM_APP].fd = relay->from_app;
@@ -259,17 +283,32 @@ static enum atls_code exchange(struct relay *relay, struct atls_err *err)
     return code;
 }
 
-/* Our end of the data: said once, after the last byte. */
-static void announce_end(struct relay *relay)
+/* Our end of the data: said once, after the last byte. Without framing, TLS has but one end for
+ * both directions. */
+static enum atls_code announce_end(struct relay *relay, struct atls_err *err)
 {
-    if (relay->said_end || !relay->opened ||
-        (!nothing_left(relay) && !atomic_load(&relay->stop_now)))
-        return;
+    if (relay->said_end || !relay->opened || !nothing_left(relay))
+        return ATLS_OK;
     relay->said_end = true;
-    if (relay->raw)
-        (void)SSL_shutdown(relay->ssl);
-    else
-        atls_session_close(atls_openssl_session(relay->conn));
+    if (!relay->raw)
+        return atls_openssl_end(relay->conn, err);
+    atls_session_close(atls_openssl_session(relay->conn));
+    return ATLS_OK;
+}
+
+/* Both directions have ended and all of it is out. */
+static bool both_done(const struct relay *relay)
+{
+    return relay->said_end && peer_is_done(relay) &&
+           atls_session_output(atls_openssl_session(relay->conn)).len == 0;
+}
+
+/* The peer has closed. Whoever still had something to say must know that it was not said. */
+static enum atls_code check_end(const struct relay *relay, struct atls_err *err)
+{
+    if (buffered(&relay->to_peer) == 0)
+        return ATLS_OK;
+    return io_error(err, ATLS_E_CLOSED, "the peer closed before it had received everything");
 }
 
 enum atls_code relay_run(struct relay *relay, struct atls_err *err)
@@ -282,17 +321,38 @@ enum atls_code relay_run(struct relay *relay, struct atls_err *err)
             return code;
         notice_attestation(relay);
         if (relay->opened || atls_openssl_ended(relay->conn)) {
-            if ((code = exchange(relay, err)) != ATLS_OK || (code = obey(relay, err)) != ATLS_OK)
+            if ((code = obey(relay, err)) != ATLS_OK || (code = exchange(relay, err)) != ATLS_OK)
                 return code;
-            announce_end(relay);
-            if (atls_openssl_ended(relay->conn) && buffered(&relay->from_peer) == 0 &&
-                (relay->said_end || relay->from_app < 0 || !relay->raw))
-                return ATLS_OK;
-            if ((code = drive(relay, &want, err)) != ATLS_OK)
+            if (atls_openssl_ended(relay->conn) && buffered(&relay->from_peer) == 0)
+                return check_end(relay, err);
+            end_app(relay);
+            if ((code = announce_end(relay, err)) != ATLS_OK ||
+                (code = drive(relay, &want, err)) != ATLS_OK)
                 return code;
+            if (atomic_load(&relay->stop_now) || both_done(relay))
+                return ATLS_OK; /* relay_clear says CLOSE */
         }
         if ((code = wait_and_move(relay, want, err)) != ATLS_OK)
             return code;
+    }
+}
+
+/* Takes what the peer still sends: a socket that is closed with unread input resets the connection,
+ * and the peer would not see why it ended. */
+static void linger(int fd)
+{
+    int64_t deadline = io_now_ms() + LINGER_MS, left;
+    uint8_t sink[4096];
+
+    if (shutdown(fd, SHUT_WR) != 0)
+        return;
+    while ((left = deadline - io_now_ms()) > 0) {
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+        if (poll(&poll_fd, 1, (int)left) <= 0)
+            return;
+        if (read(fd, sink, sizeof(sink)) <= 0 && !would_block())
+            return;
     }
 }
 
@@ -300,8 +360,10 @@ void relay_clear(struct relay *relay)
 {
     atls_openssl_close(relay->conn);
     SSL_free(relay->ssl);
-    if (relay->fd >= 0)
+    if (relay->fd >= 0) {
+        linger(relay->fd);
         close(relay->fd);
+    }
     relay->conn = NULL;
     relay->ssl = NULL;
     relay->fd = -1;

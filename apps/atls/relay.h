@@ -42,6 +42,7 @@ struct relay {
     uint32_t attestations; /* as last told to attested */
     bool opened;
     bool said_end; /* our end was announced to the peer */
+    bool told_app; /* the peer's end was announced to the application */
 };
 
 /* Runs the connection to its end. ATLS_OK after an orderly one. relay->conn must have been made by

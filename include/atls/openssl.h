@@ -69,7 +69,7 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_complete(struct atls_openss
 ATLS_API int64_t atls_openssl_deadline_ms(const struct atls_openssl *c);
 
 /* Application data. Blocking connections wait (re-attestation is served meanwhile) until at least one
- * byte moved; *out_len 0 on reading is the orderly end. Non-blocking ones return ATLS_OK with *out_len
+ * byte moved; *out_len 0 on reading is the orderly end, or the end of the peer's data. Non-blocking ones return ATLS_OK with *out_len
  * 0 and *out_want set. out_want may be NULL when blocking. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len,
                                                           size_t *out_len, enum atls_want *out_want,
@@ -78,6 +78,10 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_write(struct atls_openssl *
                                                            size_t len, size_t *out_len,
                                                            enum atls_want *out_want,
                                                            struct atls_err *err);
+/* Our application data ends here (atls_session_end): nothing more can be written, reading goes on. The
+ * peer's reads give *out_len 0 once it has read everything. Blocking connections wait until it was sent. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_end(struct atls_openssl *c,
+                                                         struct atls_err *err);
 /* True after the peer's orderly CLOSE with everything read. */
 ATLS_API bool atls_openssl_ended(const struct atls_openssl *c);
 /* The session, for atls_session_peer, atls_session_reattest, atls_session_error. */

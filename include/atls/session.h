@@ -129,6 +129,14 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_write(struct atls_session *
                                                            size_t *out_accepted,
                                                            struct atls_err *err);
 
+/* Our application data ends here: nothing more can be written. The peer's data goes on, and so does
+ * re-attestation, until either side closes. Errors: ATLS_E_USAGE (the gate is closed, raw mode: there the
+ * end of TLS is the end of both directions). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_end(struct atls_session *s,
+                                                         struct atls_err *err);
+/* True when the peer has said that its application data has ended, and all of it was read. */
+ATLS_API bool atls_session_peer_ended(const struct atls_session *s);
+
 /* Milliseconds of the monotonic clock at which atls_session_tick must be called at the latest;
  * INT64_MAX: no deadline. */
 ATLS_API int64_t atls_session_deadline_ms(const struct atls_session *s);

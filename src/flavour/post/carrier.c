@@ -17,6 +17,7 @@ static const struct {
     [ATLS_FRAME_DATA] = {"DATA", 1, ATLS_FRAME_BODY_MAX},
     [ATLS_FRAME_CLOSE] = {"CLOSE", 2 + 1, 2 + 1 + ATLS_FRAME_TEXT_MAX},
     [ATLS_FRAME_RAW] = {"RAW", 0, 0},
+    [ATLS_FRAME_END] = {"END", 0, 0},
 };
 
 /* docs/carrier.md, table of codes. What a peer says of us is never one of our own findings, hence

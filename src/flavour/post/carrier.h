@@ -29,6 +29,7 @@ enum atls_frame_type {
     ATLS_FRAME_DATA = 6,
     ATLS_FRAME_CLOSE = 7,
     ATLS_FRAME_RAW = 8,
+    ATLS_FRAME_END = 9,
 };
 
 /* Codes of DECLINE, VERDICT and CLOSE. */

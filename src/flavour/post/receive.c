@@ -444,6 +444,15 @@ static enum atls_code receive_raw(struct atls_session *s, struct atls_bytes body
     return ATLS_OK;
 }
 
+static enum atls_code receive_end(struct atls_session *s, struct atls_bytes body,
+                                  struct atls_err *err)
+{
+    (void)body; /* empty: its length was checked, and check_place looked at the rest */
+    (void)err;
+    s->end_received = true;
+    return ATLS_OK;
+}
+
 /* ---- frames ---- */
 
 static enum atls_code receive_frame(struct atls_session *s, struct atls_bytes body,
@@ -458,6 +467,7 @@ static enum atls_code receive_frame(struct atls_session *s, struct atls_bytes bo
         [ATLS_FRAME_VERDICT] = receive_verdict,
         [ATLS_FRAME_CLOSE] = receive_close,
         [ATLS_FRAME_RAW] = receive_raw,
+        [ATLS_FRAME_END] = receive_end,
     };
     enum atls_code code = receivers[s->frame.type](s, body, err);
 
@@ -472,6 +482,7 @@ static enum atls_code check_place(const struct atls_session *s, enum atls_frame_
                                   struct atls_err *err)
 {
     const char *name = atls_frame_name((uint8_t)type);
+    bool data = type == ATLS_FRAME_DATA || type == ATLS_FRAME_END;
 
     if (type == ATLS_FRAME_CLOSE)
         return ATLS_OK;
@@ -481,9 +492,11 @@ static enum atls_code check_place(const struct atls_session *s, enum atls_frame_
         return atls_fail(err, ATLS_E_PROTOCOL, "HELLO: a second one");
     if (s->raw_sent && type != ATLS_FRAME_RAW)
         return atls_fail(err, ATLS_E_PROTOCOL, "%s: framing ends, want RAW", name);
-    if (type == ATLS_FRAME_DATA && !atls_gate_is_open(s) && !atls_gate_is_withdrawn(s))
+    if (data && !atls_gate_is_open(s) && !atls_gate_is_withdrawn(s))
         return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_GATE_CLOSED,
-                                "DATA: the gate is closed");
+                                "%s: the gate is closed", name);
+    if (data && s->end_received)
+        return atls_fail(err, ATLS_E_PROTOCOL, "%s: comes behind END", name);
     return ATLS_OK;
 }
 

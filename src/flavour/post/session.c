@@ -343,6 +343,8 @@ enum atls_code atls_session_write(struct atls_session *s, struct atls_bytes byte
     if (!atls_gate_is_open(s))
         return atls_fail_reason(err, ATLS_E_USAGE, ATLS_REASON_GATE_CLOSED,
                                 "session: the gate is closed, nothing can be sent");
+    if (s->end_sent)
+        return atls_fail(err, ATLS_E_USAGE, "session: our data had ended, nothing can be sent");
     if (bytes.len == 0 || used + header >= ATLS_OUTPUT_ROOM) {
         *out_accepted = 0;
         return ATLS_OK;
@@ -356,6 +358,28 @@ enum atls_code atls_session_write(struct atls_session *s, struct atls_bytes byte
     if ((code = atls_gate_settle(s, ATLS_OK, &cause, err)) == ATLS_OK)
         *out_accepted = len;
     return code;
+}
+
+enum atls_code atls_session_end(struct atls_session *s, struct atls_err *err)
+{
+    struct atls_err cause = ATLS_ERR_INIT;
+
+    if (s->closed)
+        return closed(s, err);
+    if (!atls_gate_is_open(s) || s->raw_sent)
+        return atls_fail_reason(
+            err, ATLS_E_USAGE, s->raw_sent ? ATLS_REASON_NONE : ATLS_REASON_GATE_CLOSED,
+            "session: our data cannot end: %s", s->raw_sent ? "raw mode" : "the gate is closed");
+    if (s->end_sent)
+        return ATLS_OK;
+    s->end_sent = true;
+    atls_frame_header_put(&s->out, ATLS_FRAME_END, 0);
+    return atls_gate_settle(s, ATLS_OK, &cause, err);
+}
+
+bool atls_session_peer_ended(const struct atls_session *s)
+{
+    return s->end_received && atls_session_read(s).len == 0;
 }
 
 /* ---- time ---- */

@@ -73,6 +73,7 @@ struct atls_session {
     bool attested;          /* the peer, by us, now */
     bool self_attested;     /* we, by the peer, now */
     bool raw_sent, raw_received;
+    bool end_sent, end_received; /* of application data */
 
     /* Requests. */
     struct atls_own_request own;

@@ -502,6 +502,11 @@ static enum atls_code read_data(struct atls_openssl *c, void *buf, size_t len, s
     return c->error.code;
 }
 
+static bool no_more_data(const struct atls_openssl *c)
+{
+    return atls_openssl_ended(c) || (c->session != NULL && atls_session_peer_ended(c->session));
+}
+
 enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len, size_t *out_len,
                                  enum atls_want *out_want, struct atls_err *err)
 {
@@ -514,7 +519,7 @@ enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len, 
     while ((code = pump(c, true, &want, err)) == ATLS_OK && want != ATLS_WANT_JOB) {
         if (c->session != NULL && (got = read_held(c, buf, len)) == 0)
             code = read_data(c, buf, len, &got, err);
-        if (code != ATLS_OK || got != 0 || atls_openssl_ended(c))
+        if (code != ATLS_OK || got != 0 || no_more_data(c))
             break;
         if (want == ATLS_WANT_NOTHING)
             want = ATLS_WANT_READ;
@@ -525,7 +530,7 @@ enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len, 
         return code;
     *out_len = got;
     if (out_want != NULL)
-        *out_want = got != 0 || atls_openssl_ended(c) ? ATLS_WANT_NOTHING : want;
+        *out_want = got != 0 || no_more_data(c) ? ATLS_WANT_NOTHING : want;
     return ATLS_OK;
 }
 
@@ -559,4 +564,19 @@ enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_
     if (out_want != NULL)
         *out_want = want;
     return ATLS_OK;
+}
+
+enum atls_code atls_openssl_end(struct atls_openssl *c, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if (c->session == NULL)
+        return atls_fail_reason(err, ATLS_E_USAGE, ATLS_REASON_GATE_CLOSED,
+                                "connection: the gate is closed, data cannot end");
+    if ((code = atls_session_end(c->session, err)) == ATLS_OK)
+        code = flush(c, err);
+    while (code == ATLS_OK && c->blocking && c->write_blocked &&
+           (code = wait_for(c, ATLS_WANT_WRITE, err)) == ATLS_OK)
+        code = flush(c, err);
+    return code;
 }

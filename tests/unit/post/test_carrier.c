@@ -14,7 +14,7 @@ static void judges_headers(void **state)
         enum atls_code want;
     } rows[] = {
         {"type 0 is unknown", {0, 0, 0, 5}, ATLS_E_PROTOCOL},
-        {"type 9 is unknown", {9, 0, 0, 5}, ATLS_E_PROTOCOL},
+        {"type 10 is unknown", {10, 0, 0, 5}, ATLS_E_PROTOCOL},
         {"type 255 is unknown", {255, 0, 0, 5}, ATLS_E_PROTOCOL},
         {"smallest HELLO", {1, 0, 0, 4}, ATLS_OK},
         {"HELLO too short", {1, 0, 0, 3}, ATLS_E_DECODE},
@@ -46,6 +46,8 @@ static void judges_headers(void **state)
         {"CLOSE too long", {7, 0, 1, 3}, ATLS_E_DECODE},
         {"RAW", {8, 0, 0, 0}, ATLS_OK},
         {"RAW with a body", {8, 0, 0, 1}, ATLS_E_DECODE},
+        {"END", {9, 0, 0, 0}, ATLS_OK},
+        {"END with a body", {9, 0, 0, 1}, ATLS_E_DECODE},
     };
 
     (void)state;
@@ -239,7 +241,7 @@ static void names_codes_for_the_peer(void **state)
     assert_int_not_equal(atls_carrier_code_row(0xffff)->received, ATLS_OK);
     assert_string_equal(atls_frame_name(1), "HELLO");
     assert_string_equal(atls_frame_name(0), "unknown frame");
-    assert_string_equal(atls_frame_name(9), "unknown frame");
+    assert_string_equal(atls_frame_name(10), "unknown frame");
 }
 
 int main(void)

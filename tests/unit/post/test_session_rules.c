@@ -27,7 +27,7 @@ static const struct {
     enum atls_reason reason; /* the server's; the client's is peer-refused */
 } rows[] = {
     {"unknown type 0", START, "00000001aa", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL, ATLS_REASON_NONE},
-    {"unknown type 9", START, "0900000100", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL, ATLS_REASON_NONE},
+    {"unknown type 10", START, "0a00000100", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL, ATLS_REASON_NONE},
     {"length above the limit", START, "06100001", ATLS_E_DECODE, ATLS_E_PROTOCOL,
      ATLS_REASON_MALFORMED},
     {"REQUEST comes first", START, "0200000500000001aa", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
@@ -74,6 +74,8 @@ static const struct {
 
     {"second HELLO", ASKED, "0100000401000000", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL, ATLS_REASON_NONE},
     {"DATA before the gate", ASKED, "06000001aa", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
+     ATLS_REASON_GATE_CLOSED},
+    {"END before the gate", ASKED, "09000000", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
      ATLS_REASON_GATE_CLOSED},
     {"DATA before the verdict", ANSWERED, "06000001aa", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
      ATLS_REASON_GATE_CLOSED},
@@ -136,6 +138,9 @@ static const struct {
      ATLS_REASON_NONE},
     {"RAW behind the gate without the flag", OPEN, "08000000", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
      ATLS_REASON_NONE},
+    {"DATA behind END", OPEN, "0900000006000001aa", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
+     ATLS_REASON_NONE},
+    {"END twice", OPEN, "0900000009000000", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL, ATLS_REASON_NONE},
     {"unknown type behind the gate", OPEN, "0a000001aa", ATLS_E_PROTOCOL, ATLS_E_PROTOCOL,
      ATLS_REASON_NONE},
 };
