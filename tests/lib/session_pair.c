@@ -77,8 +77,10 @@ static void configure_end(struct pair_end *end)
     atls_attester_unref(o->attester);
     if (o->verifier != NULL)
         atls_verifier_unref(o->verifier);
-    if (own != NULL)
+    if (own != NULL) {
         atls_policy_unref(own);
+        o->policy = NULL;
+    }
 }
 
 void pair_configure(struct pair *p)
