@@ -664,7 +664,7 @@ enum atls_code atls_store_import_corim(struct atls_store *s, struct atls_bytes c
                                        struct atls_store_import_report *out, struct atls_err *err)
 {
     const struct store_manifest_import import = {corim, signer_spki, true, time_s};
-    struct atls_store_import_report report;
+    struct atls_store_import_report report = {{0}, 0, 0, 0};
     enum atls_code code;
 
     store_lock(s);

@@ -376,7 +376,7 @@ static enum atls_code get_linked_tags(struct atls_reader *r, struct atls_comid *
 {
     struct atls_cbor_iter list, map;
     struct atls_corim_id id;
-    int64_t key, rel;
+    int64_t key, rel = 0;
     bool ok;
 
     if (!atls_cbor_enter_array(r, &list) || list.left == 0)
