@@ -199,7 +199,8 @@ enum atls_code atls_private_key_sign(const struct atls_private_key *key, enum at
             return code;
         ok = sign_digest(key->pkey, alg, digest, signature, &len);
     }
-    if (!ok)
+    /* Out of memory, RSA-PSS in libcrypto 3.0 reports success and a length of -1. */
+    if (!ok || len > sizeof signature)
         return atls_fail_libcrypto(err, "signing");
     return atls_buf_copy(out, atls_bytes_of(signature, len), err);
 }
