@@ -1,5 +1,5 @@
-/* Decoding for people (library libatls-verifier): anything that this project knows, as JSON. Nothing is
- * verified, and the output says so. */
+/* Decoding for people (library libatls-verifier): anything that this project knows, as JSON.
+ * Nothing is verified, and the output says so. */
 #ifndef ATLS_INSPECT_H
 #define ATLS_INSPECT_H
 
@@ -9,10 +9,13 @@
 extern "C" {
 #endif
 
-/* kind: NULL to guess, or "cmw", "cbor", "corim", "ear", "authenticator", "request", "certificate",
- * "tpm-attest", "tpm-public", "tpm-signature", "event-log", "frame". *out: JSON text, NUL terminated (not
- * counted), text of the input escaped. Errors: ATLS_E_DECODE (place and rule), ATLS_E_UNSUPPORTED
- * (cannot guess). */
+/* kind: NULL to guess, or "certificate", "tpm-attest", "ear", "corim", "soft", "kat",
+ * "tpm-certify", "tpm-quote" (the halves of TPM evidence), "cmw", "authenticator", "request",
+ * "frame" (whole, or its header alone), "tpm-public", "tpm-signature", "event-log", "cbor". *out:
+ * JSON text
+ * {"verified": false, "kind": ..., "content": ...}, NUL terminated (not counted), text of the input
+ * escaped; the caller's to clear. Errors: ATLS_E_DECODE (place and rule), ATLS_E_UNSUPPORTED
+ * (cannot guess, unknown kind, algorithm or version), ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_inspect(struct atls_bytes in, const char *kind,
                                                      struct atls_buf *out, struct atls_err *err);
 

@@ -1,0 +1,191 @@
+#include <string.h>
+
+#include <atls/corim.h>
+#include <atls/ear.h>
+#include <atls/limits.h>
+
+#include "core/err.h"
+#include "verifier/inspect/view.h"
+#include "wire/cmw_json.h"
+#include "wire/cose.h"
+#include "wire/kat.h"
+#include "wire/soft.h"
+
+void atls_view_or_hex(struct atls_view *v, const char *key, struct atls_bytes in,
+                      atls_view_function *view)
+{
+    struct atls_view inner = {v->j, v->nesting + 1, NULL};
+
+    if (view == NULL || inner.nesting > ATLS_VIEW_NESTING_MAX || view(&inner, key, in) != ATLS_OK)
+        atls_json_put_hex(v->j, key, in);
+}
+
+/* Media types whose values are looked into. */
+static atls_view_function *view_of_type(const struct atls_cmw_type *type)
+{
+    static const struct {
+        const char *media_type;
+        atls_view_function *view;
+    } rows[] = {
+        {ATLS_TYPE_KAT, atls_view_kat},
+        {ATLS_TYPE_TPM_CERTIFY, atls_view_tpm_certify},
+        {ATLS_TYPE_TPM_QUOTE, atls_view_tpm_quote},
+        {ATLS_TYPE_SOFT, atls_view_soft},
+        {"application/pkix-cert", atls_view_certificate},
+        {"application/rim+cbor", atls_view_corim},
+        {"application/rim+cose", atls_view_corim},
+        {"application/eat+jwt", atls_view_ear},
+        {"application/cmw+cbor", atls_view_cmw},
+        {"application/cmw+json", atls_view_cmw},
+        {"application/eat+cwt", atls_view_cbor},
+        {"application/eat-ucs+cbor", atls_view_cbor},
+        {"application/cbor", atls_view_cbor},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (atls_cmw_type_is(type, rows[i].media_type))
+            return rows[i].view;
+    return NULL;
+}
+
+static void put_record(struct atls_view *v, const struct atls_cmw *cmw)
+{
+    atls_json_put_string(v->j, "shape", cmw->kind == ATLS_CMW_TAG ? "tag" : "record");
+    if (cmw->type.is_text)
+        atls_json_put_text(v->j, "type", cmw->type.text);
+    else
+        atls_json_put_uint(v->j, "type", cmw->type.content_format);
+    if (cmw->ind != 0)
+        atls_json_put_uint(v->j, "ind", cmw->ind);
+    atls_view_or_hex(v, "value", cmw->value, view_of_type(&cmw->type));
+}
+
+static void put_label(struct atls_view *v, const struct atls_cmw_label *label)
+{
+    if (label->is_text)
+        atls_json_put_text(v->j, "label", label->text);
+    else
+        atls_json_put_int(v->j, "label", label->number);
+}
+
+/* Recursion is bounded by the decoder: ATLS_CMW_DEPTH_MAX. */
+static void put_cmw(struct atls_view *v, const struct atls_cmw *cmw)
+{
+    if (cmw->kind != ATLS_CMW_COLLECTION) {
+        put_record(v, cmw);
+        return;
+    }
+    atls_json_put_string(v->j, "shape", "collection");
+    if (cmw->collection_type.ptr != NULL)
+        atls_json_put_text(v->j, "type", cmw->collection_type);
+    atls_json_open_array(v->j, "entries");
+    for (size_t i = 0; i < cmw->count; i++) {
+        atls_json_open_object(v->j, NULL);
+        put_label(v, &cmw->entries[i].label);
+        put_cmw(v, &cmw->entries[i].value);
+        atls_json_close(v->j);
+    }
+    atls_json_close(v->j);
+}
+
+enum atls_code atls_view_cmw(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_arena arena = atls_arena_init(4 * 1024 * 1024);
+    enum atls_cmw_shape shape = atls_cmw_sniff(in);
+    struct atls_cmw cmw;
+    enum atls_code code;
+
+    if (shape == ATLS_CMW_SHAPE_JSON_RECORD || shape == ATLS_CMW_SHAPE_JSON_COLLECTION)
+        code = atls_cmw_json_decode(in, &arena, &cmw, v->err);
+    else
+        code = atls_cmw_decode(in, &arena, &cmw, v->err);
+    if (code == ATLS_OK) {
+        atls_json_open_object(v->j, key);
+        put_cmw(v, &cmw);
+        atls_json_close(v->j);
+    }
+    atls_arena_clear(&arena);
+    return code;
+}
+
+static void put_cose_key(struct atls_view *v, const char *key, const struct atls_cose_key *k)
+{
+    atls_json_open_object(v->j, key);
+    atls_json_put_int(v->j, "kty", k->kty);
+    if (k->kty == ATLS_COSE_RSA) {
+        atls_json_put_hex(v->j, "n", k->n);
+        atls_json_put_hex(v->j, "e", k->e);
+    } else {
+        atls_json_put_int(v->j, "crv", k->crv);
+        atls_json_put_hex(v->j, "x", k->x);
+        if (k->y.ptr != NULL)
+            atls_json_put_hex(v->j, "y", k->y);
+    }
+    atls_json_close(v->j);
+}
+
+enum atls_code atls_view_kat(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_kat kat;
+    enum atls_code code = atls_kat_decode(in, &kat, v->err);
+
+    if (code != ATLS_OK)
+        return code;
+    atls_json_open_object(v->j, key);
+    atls_json_put_hex(v->j, "nonce", kat.nonce);
+    put_cose_key(v, "key", &kat.key);
+    atls_json_close(v->j);
+    return ATLS_OK;
+}
+
+enum atls_code atls_view_soft(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_cose_sign1 sign1;
+    struct atls_soft_token token;
+    enum atls_code code;
+
+    if ((code = atls_cose_sign1_decode(in, ATLS_COSE_TAG_REQUIRED, &sign1, v->err)) != ATLS_OK ||
+        (code = atls_soft_token_decode(sign1.payload, &token, v->err)) != ATLS_OK)
+        return code;
+    atls_json_open_object(v->j, key);
+    atls_json_put_int(v->j, "alg", sign1.alg);
+    atls_json_put_text(v->j, "profile", token.profile);
+    atls_json_put_hex(v->j, "challenge", token.challenge);
+    atls_json_put_hex(v->j, "ueid", token.ueid);
+    atls_json_open_array(v->j, "measurements");
+    for (size_t i = 0; i < token.measurement_count; i++) {
+        atls_json_open_object(v->j, NULL);
+        atls_json_put_text(v->j, "name", token.measurements[i].name);
+        atls_json_put_int(v->j, "hash", token.measurements[i].named_information);
+        atls_json_put_hex(v->j, "digest", token.measurements[i].digest);
+        atls_json_close(v->j);
+    }
+    atls_json_close(v->j);
+    atls_json_put_hex(v->j, "signature", sign1.signature);
+    atls_json_close(v->j);
+    return ATLS_OK;
+}
+
+/* What another encoder of this project made: text of a whole JSON value. */
+static enum atls_code put_made(struct atls_view *v, const char *key, enum atls_code code,
+                               struct atls_buf *text)
+{
+    if (code == ATLS_OK)
+        atls_json_put_raw(v->j, key, atls_buf_bytes(text));
+    atls_buf_clear(text);
+    return code;
+}
+
+enum atls_code atls_view_corim(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_buf text = ATLS_BUF_INIT;
+
+    return put_made(v, key, atls_corim_to_json(in, &text, v->err), &text);
+}
+
+enum atls_code atls_view_ear(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_buf text = ATLS_BUF_INIT;
+
+    return put_made(v, key, atls_ear_show(in, &text, v->err), &text);
+}

@@ -1,0 +1,156 @@
+#include <atls/inspect.h>
+
+#include <string.h>
+
+#include "core/err.h"
+#include "core/log.h"
+#include "core/reader.h"
+#include "verifier/inspect/view.h"
+#include "wire/tpm.h"
+
+/* Event logs are the largest things shown: digests and data double, names come on top. */
+#define INSPECT_JSON_MAX (64u * 1024 * 1024)
+
+/* A decoder more often than not refuses what is not of its kind; these say cheaply where to try. */
+static bool begins(struct atls_bytes in, const char *bytes, size_t len)
+{
+    return in.len >= len && memcmp(in.ptr, bytes, len) == 0;
+}
+
+static bool looks_like_certificate(struct atls_bytes in)
+{
+    return begins(in, "\x30", 1) || begins(in, "-----BEGIN CERTIFICATE-----", 27);
+}
+
+static bool looks_like_ear(struct atls_bytes in)
+{
+    return begins(in, "{", 1) || begins(in, "eyJ", 3);
+}
+
+static bool looks_like_corim(struct atls_bytes in)
+{
+    return begins(in, "\xd9\x01\xf5", 3) || begins(in, "\xd9\x01\xf4", 3) || begins(in, "\xd2", 1);
+}
+
+static bool looks_like_cmw(struct atls_bytes in)
+{
+    return atls_cmw_sniff(in) != ATLS_CMW_SHAPE_UNKNOWN;
+}
+
+static bool looks_like_soft(struct atls_bytes in)
+{
+    return begins(in, "\xd2", 1);
+}
+
+static bool looks_like_kat(struct atls_bytes in)
+{
+    return begins(in, "\xd9\x02\x59", 3);
+}
+
+static bool looks_like_half(struct atls_bytes in)
+{
+    return in.len > 0 && in.ptr[0] >> 5 == 5; /* a CBOR map */
+}
+
+static bool looks_like_attest(struct atls_bytes in)
+{
+    return begins(in, "\xff\x54\x43\x47", 4);
+}
+
+static bool looks_like_authenticator(struct atls_bytes in)
+{
+    return begins(in, "\x0b\x00", 2) || begins(in, "\x14\x00\x00", 3);
+}
+
+static bool looks_like_request(struct atls_bytes in)
+{
+    return begins(in, "\x0d\x00", 2) || begins(in, "\x11\x00", 2);
+}
+
+static bool looks_like_anything(struct atls_bytes in)
+{
+    return in.len > 0;
+}
+
+/* In the order in which they are tried: what has a mark of its own first, what accepts most last.
+ */
+static const struct kind {
+    const char *name;
+    bool (*looks)(struct atls_bytes in);
+    atls_view_function *view;
+} kinds[] = {
+    {"certificate", looks_like_certificate, atls_view_certificate},
+    {"tpm-attest", looks_like_attest, atls_view_tpm_attest},
+    {"ear", looks_like_ear, atls_view_ear},
+    {"corim", looks_like_corim, atls_view_corim},
+    {"soft", looks_like_soft, atls_view_soft},
+    {"kat", looks_like_kat, atls_view_kat},
+    {"tpm-certify", looks_like_half, atls_view_tpm_certify},
+    {"tpm-quote", looks_like_half, atls_view_tpm_quote},
+    {"cmw", looks_like_cmw, atls_view_cmw},
+    {"authenticator", looks_like_authenticator, atls_view_authenticator},
+    {"request", looks_like_request, atls_view_request},
+    {"frame", looks_like_anything, atls_view_frame},
+    {"tpm-public", looks_like_anything, atls_view_tpm_public},
+    {"tpm-signature", looks_like_anything, atls_view_tpm_signature},
+    {"event-log", looks_like_anything, atls_view_event_log},
+    {"cbor", looks_like_anything, atls_view_cbor},
+};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+static enum atls_code inspect_as(const struct kind *kind, struct atls_bytes in,
+                                 struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_json j = atls_json_init(INSPECT_JSON_MAX);
+    struct atls_view v = {&j, 0, err};
+    enum atls_code code;
+
+    j.pretty = true;
+    atls_json_open_object(&j, NULL);
+    atls_json_put_bool(&j, "verified", false);
+    atls_json_put_string(&j, "kind", kind->name);
+    if ((code = kind->view(&v, "content", in)) != ATLS_OK) {
+        atls_json_clear(&j);
+        return code;
+    }
+    atls_json_close(&j);
+    return atls_json_finish(&j, out, err);
+}
+
+/* What a mark of its own announced is what the user wants to hear about when nothing fits. */
+static enum atls_code guess(struct atls_bytes in, struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_err announced = ATLS_ERR_INIT, ignored = ATLS_ERR_INIT;
+    enum atls_code code;
+
+    for (size_t i = 0; i < KINDS; i++) {
+        bool is_marked = kinds[i].looks != looks_like_anything;
+
+        if (!kinds[i].looks(in))
+            continue;
+        code = inspect_as(&kinds[i], in, out,
+                          is_marked && announced.code == ATLS_OK ? &announced : &ignored);
+        if (code == ATLS_OK)
+            return ATLS_OK;
+    }
+    if (announced.code == ATLS_OK)
+        return atls_fail(err, ATLS_E_UNSUPPORTED,
+                         "input of %zu bytes is nothing that is known here; name its kind", in.len);
+    if (err != NULL)
+        *err = announced;
+    return announced.code;
+}
+
+enum atls_code atls_inspect(struct atls_bytes in, const char *kind, struct atls_buf *out,
+                            struct atls_err *err)
+{
+    char shown[48];
+
+    if (kind == NULL)
+        return guess(in, out, err);
+    for (size_t i = 0; i < KINDS; i++)
+        if (strcmp(kinds[i].name, kind) == 0)
+            return inspect_as(&kinds[i], in, out, err);
+    return atls_fail(err, ATLS_E_UNSUPPORTED, "kind \"%s\" is not known",
+                     atls_escape(atls_bytes_of(kind, strlen(kind)), shown, sizeof shown));
+}

@@ -1,0 +1,65 @@
+/* Views: each decodes its input whole, and only then writes one JSON value under key (NULL: an
+ * element or the document), so that a failed view has written nothing and the caller may show the
+ * input in another way. Nothing is verified. Errors are those of the decoders. One thread at a
+ * time. */
+#ifndef ATLS_VERIFIER_INSPECT_VIEW_H
+#define ATLS_VERIFIER_INSPECT_VIEW_H
+
+#include "core/json_writer.h"
+#include "wire/cmw.h"
+
+/* Certificates carry wrappers and wrappers certificates: deeper ones are shown in hexadecimal. */
+#define ATLS_VIEW_NESTING_MAX 4
+
+struct atls_view {
+    struct atls_json *j;
+    unsigned int nesting;
+    struct atls_err *err;
+};
+
+/* Any well-formed CBOR, as diagnostic notation (RFC 8949 section 8). */
+ATLS_MUST_CHECK enum atls_code atls_view_cbor(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
+/* A conceptual message wrapper in any of its shapes; values of known types are looked into. */
+ATLS_MUST_CHECK enum atls_code atls_view_cmw(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_kat(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_soft(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_corim(struct atls_view *v, const char *key,
+                                               struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_ear(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+
+ATLS_MUST_CHECK enum atls_code atls_view_tpm_attest(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_tpm_public(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_tpm_signature(struct atls_view *v, const char *key,
+                                                       struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_tpm_certify(struct atls_view *v, const char *key,
+                                                     struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_tpm_quote(struct atls_view *v, const char *key,
+                                                   struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_event_log(struct atls_view *v, const char *key,
+                                                   struct atls_bytes in);
+
+/* DER, or PEM of one certificate. */
+ATLS_MUST_CHECK enum atls_code atls_view_certificate(struct atls_view *v, const char *key,
+                                                     struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_request(struct atls_view *v, const char *key,
+                                                 struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_authenticator(struct atls_view *v, const char *key,
+                                                       struct atls_bytes in);
+/* One frame of atls/1, or its header alone. */
+ATLS_MUST_CHECK enum atls_code atls_view_frame(struct atls_view *v, const char *key,
+                                               struct atls_bytes in);
+
+typedef enum atls_code atls_view_function(struct atls_view *v, const char *key,
+                                          struct atls_bytes in);
+/* view of in where that works and nesting allows, hexadecimal otherwise. */
+void atls_view_or_hex(struct atls_view *v, const char *key, struct atls_bytes in,
+                      atls_view_function *view);
+
+#endif
