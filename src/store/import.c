@@ -550,7 +550,7 @@ static enum atls_code manifest_name(const struct atls_corim_id *id, char *out, s
     if (id->text.len >= size || strlen(escaped) >= size)
         return atls_fail(err, ATLS_E_LIMIT, "CoRIM: id of %zu bytes, too long to name a manifest",
                          id->text.len);
-    snprintf(out, size, "%s", escaped);
+    memcpy(out, escaped, strlen(escaped) + 1);
     return ATLS_OK;
 }
 
