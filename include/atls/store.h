@@ -80,8 +80,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_attest_key(struct atls_store *s, const struct atls_store_attest_key *key,
                           struct atls_err *err);
 
-/* One row of the store for listing: kind "anchor", "attest-key", "reference". text fields are
- * escaped already. */
+/* One row of the store for listing: kind "anchor", "attest-key", "reference" (one a measurement, all
+ * of a triple with its id). Text is escaped already and borrowed for the call. visit must not call
+ * functions of the store; what it returns beside ATLS_OK ends the listing. */
 struct atls_store_entry {
     int64_t id;
     const char *kind;

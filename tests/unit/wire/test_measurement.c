@@ -284,12 +284,12 @@ static void test_measurement_members(void **state)
 static void test_members_that_are_not_compared(void **state)
 {
     static const char *const rows[] = {
-        "81a101a20101186400",           /* of a profile */
-        "81a101a20101616100",           /* named by text */
-        "81a101a201010f07",             /* range */
-        "81a101a201010d81d902304155",   /* keys */
-        "81a101a201010ea100818201" D32, /* integrity registers */
-        "81a201a101010281d902304155",   /* authority */
+        "81a101a20101186400",             /* of a profile */
+        "81a101a20101616100",             /* named by text */
+        "81a101a201010f07",               /* range */
+        "81a101a201010d81d902304155",     /* keys */
+        ("81a101a201010ea100818201" D32), /* integrity registers */
+        "81a201a101010281d902304155",     /* authority */
     };
     struct atls_arena arena = atls_arena_init(1 << 20);
 
