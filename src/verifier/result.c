@@ -253,22 +253,63 @@ static void walk_measurement(const struct atls_result_sink *s, const struct atls
     s->close(s->arg);
 }
 
-static void walk_detail(const struct atls_result_sink *s, const struct atls_detail *d)
+static void walk_detail(const struct atls_result_sink *s, const char *key,
+                        const struct atls_detail *d)
 {
     switch (d->type) {
     case ATLS_DETAIL_UINT:
-        s->put_uint(s->arg, d->name, d->number);
+        s->put_uint(s->arg, key, d->number);
         break;
     case ATLS_DETAIL_BOOL:
-        s->put_bool(s->arg, d->name, d->number != 0);
+        s->put_bool(s->arg, key, d->number != 0);
         break;
     case ATLS_DETAIL_BYTES:
-        s->put_hex(s->arg, d->name, d->bytes);
+        s->put_hex(s->arg, key, d->bytes);
         break;
     case ATLS_DETAIL_TEXT:
-        s->put_text(s->arg, d->name, d->bytes);
+        s->put_text(s->arg, key, d->bytes);
         break;
     }
+}
+
+/* Index of the next detail of the same name behind index, or the count of details. */
+static size_t next_alike(const struct atls_claims *claims, size_t index)
+{
+    size_t i = index + 1;
+
+    while (i < claims->detail_count &&
+           strcmp(claims->details[i].name, claims->details[index].name) != 0)
+        i++;
+    return i;
+}
+
+static bool is_repetition(const struct atls_claims *claims, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(claims->details[i].name, claims->details[index].name) == 0)
+            return true;
+    return false;
+}
+
+/* Members of an object are unique: details of one name become an array. */
+static void walk_details(const struct atls_claims *claims, const struct atls_result_sink *s)
+{
+    s->open_object(s->arg, "details");
+    for (size_t i = 0; i < claims->detail_count; i++) {
+        const struct atls_detail *d = &claims->details[i];
+
+        if (is_repetition(claims, i))
+            continue;
+        if (next_alike(claims, i) == claims->detail_count) {
+            walk_detail(s, d->name, d);
+            continue;
+        }
+        s->open_array(s->arg, d->name);
+        for (size_t k = i; k < claims->detail_count; k = next_alike(claims, k))
+            walk_detail(s, NULL, &claims->details[k]);
+        s->close(s->arg);
+    }
+    s->close(s->arg);
 }
 
 /* ear_attester_claims: what the evidence says, whether or not a reference value covers it. */
@@ -286,10 +327,7 @@ static void walk_attester_claims(const struct atls_result *r, const struct atls_
     for (size_t i = 0; i < r->claims.measurement_count; i++)
         walk_measurement(s, &r->claims.measurements[i]);
     s->close(s->arg);
-    s->open_object(s->arg, "details");
-    for (size_t i = 0; i < r->claims.detail_count; i++)
-        walk_detail(s, &r->claims.details[i]);
-    s->close(s->arg);
+    walk_details(&r->claims, s);
     s->close(s->arg);
 }
 

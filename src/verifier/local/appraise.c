@@ -75,8 +75,12 @@ static void note_manifest(struct atls_outcome *outcome, const char *manifest)
 /* Digests of other algorithms than the evidence has say nothing about it, neither good nor bad. */
 static bool is_comparable(const struct atls_mval *expected, const struct atls_mval *actual)
 {
-    return (expected->present & actual->present & ATLS_MVAL_DIGESTS) == 0 ||
-           atls_digests_comparable(expected, actual);
+    if ((expected->present & actual->present & ATLS_MVAL_DIGESTS) == 0)
+        return true;
+    for (size_t i = 0; i < expected->digest_count; i++)
+        if (atls_digest_alike(actual, &expected->digests[i]) != NULL)
+            return true;
+    return false;
 }
 
 static void compare(struct matching *m, size_t index, const struct atls_reference *reference,
@@ -179,11 +183,28 @@ static const char *hash_label(const struct atls_digest *digest)
     }
 }
 
-/* The value that a person compares: the first digest, the raw value, or none that is shown. */
-static const char *value_label(const struct atls_mval *mval, char *out, size_t size)
+/* The digest of actual that a person should look at: the first that differs from the expected one
+ * of its algorithm, else the first. NULL when there are no digests. */
+static const struct atls_digest *digest_to_show(const struct atls_mval *actual,
+                                                const struct atls_mval *expected)
 {
-    if ((mval->present & ATLS_MVAL_DIGESTS) && mval->digest_count > 0)
-        return atls_hex(mval->digests[0].value, out, size);
+    for (size_t i = 0; expected != NULL && i < actual->digest_count; i++) {
+        const struct atls_digest *e = atls_digest_alike(expected, &actual->digests[i]);
+
+        if (e != NULL && !atls_bytes_equal(e->value, actual->digests[i].value))
+            return &actual->digests[i];
+    }
+    return actual->digest_count > 0 ? &actual->digests[0] : NULL;
+}
+
+/* A value in a few letters; shown: the digest to look at, of another list perhaps. */
+static const char *value_label(const struct atls_mval *mval, const struct atls_digest *shown,
+                               char *out, size_t size)
+{
+    const struct atls_digest *digest = shown == NULL ? NULL : atls_digest_alike(mval, shown);
+
+    if (digest != NULL)
+        return atls_hex(digest->value, out, size);
     if (mval->present & ATLS_MVAL_RAW)
         return atls_hex(mval->raw, out, size);
     if (mval->present & (ATLS_MVAL_SVN | ATLS_MVAL_MIN_SVN))
@@ -211,12 +232,14 @@ static void explain_finding(const struct matching *m, size_t index, struct atls_
 {
     const struct finding *f = &m->findings[index];
     const struct atls_measurement *actual = &m->claims->measurements[index];
+    const struct atls_digest *shown =
+        digest_to_show(&actual->mval, f->expected == NULL ? NULL : &f->expected->mval);
     char key[72], found[20], wanted[20], bank[20] = "";
 
     key_label(m->claims, &actual->mkey, key, sizeof key);
-    if ((actual->mval.present & ATLS_MVAL_DIGESTS) && actual->mval.digest_count > 0)
-        snprintf(bank, sizeof bank, " (%s)", hash_label(&actual->mval.digests[0]));
-    value_label(&actual->mval, found, sizeof found);
+    if (shown != NULL)
+        snprintf(bank, sizeof bank, " (%s)", hash_label(shown));
+    value_label(&actual->mval, shown, found, sizeof found);
     if (f->compared == 0) {
         atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,
                              "%s%s is %s, its class has no reference value for it", key, bank,
@@ -226,7 +249,7 @@ static void explain_finding(const struct matching *m, size_t index, struct atls_
     atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,
                          "%s%s is %s, no reference value of \"%.40s\" matches, want %s%s", key,
                          bank, found, f->reference->manifest,
-                         value_label(&f->expected->mval, wanted, sizeof wanted),
+                         value_label(&f->expected->mval, shown, wanted, sizeof wanted),
                          f->compared > 1 ? " or another" : "");
 }
 

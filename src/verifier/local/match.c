@@ -56,12 +56,13 @@ static void compare_digests(const struct atls_mval *c, const struct atls_mval *a
     }
 }
 
-bool atls_digests_comparable(const struct atls_mval *condition, const struct atls_mval *actual)
+const struct atls_digest *atls_digest_alike(const struct atls_mval *list,
+                                            const struct atls_digest *d)
 {
-    size_t common, equal;
-
-    compare_digests(condition, actual, &common, &equal);
-    return common > 0;
+    for (size_t i = 0; i < list->digest_count; i++)
+        if (same_algorithm(&list->digests[i], d))
+            return &list->digests[i];
+    return NULL;
 }
 
 static bool digests_hold(const struct atls_mval *c, const struct atls_mval *a)

@@ -14,8 +14,9 @@ bool atls_environment_matches(const struct atls_environment *condition,
 /* Equal kind and content; a measurement without mkey matches only another without. */
 bool atls_mkey_equal(const struct atls_mkey *a, const struct atls_mkey *b);
 
-/* True when the two digest lists have an algorithm in common. */
-bool atls_digests_comparable(const struct atls_mval *condition, const struct atls_mval *actual);
+/* The digest of a list that is of the same algorithm as d, or NULL; borrows from the list. */
+const struct atls_digest *atls_digest_alike(const struct atls_mval *list,
+                                            const struct atls_digest *d);
 
 /* Every member of condition is in actual and holds: version, name equal; svn equal, or at least the
  * minimum; digests have an algorithm in common and every common one is equal; flags equal; raw

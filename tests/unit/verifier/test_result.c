@@ -48,7 +48,10 @@ static void make_claims(struct atls_claims *claims)
     claims->details[1] = (struct atls_detail){"safe", ATLS_DETAIL_BOOL, 1, {NULL, 0}};
     claims->details[2] = (struct atls_detail){"log", ATLS_DETAIL_BYTES, 0, {NULL, 0}};
     claims->details[3] = (struct atls_detail){"who", ATLS_DETAIL_TEXT, 0, atls_bytes_of("a\"", 2)};
-    claims->detail_count = 4;
+    claims->details[4] = (struct atls_detail){"bank", ATLS_DETAIL_TEXT, 0, atls_bytes_of("a", 1)};
+    claims->details[5] = (struct atls_detail){"other", ATLS_DETAIL_UINT, 1, {NULL, 0}};
+    claims->details[6] = (struct atls_detail){"bank", ATLS_DETAIL_TEXT, 0, atls_bytes_of("b", 1)};
+    claims->detail_count = 7;
 }
 
 static struct atls_outcome good_outcome(void)
@@ -267,7 +270,8 @@ static void json_is_the_claims_set(void **state)
         "\"model\":\"R2\",\"measurements\":[{\"key\":7,\"digests\":{\"sha256\":\"aabb\","
         "\"12\":\"cc\"}},{\"key\":\"app\",\"version\":\"1.0\",\"svn\":4,\"name\":\"n\","
         "\"raw-value\":\"10\"},{\"key\":\"0f\"}],\"details\":{\"reset-count\":5,\"safe\":true,"
-        "\"log\":\"\",\"who\":\"a\\\"\"}},\"ear_verifier_claims\":{\"key-trust\":\"enrolled\","
+        "\"log\":\"\",\"who\":\"a\\\"\",\"bank\":[\"a\",\"b\"],\"other\":1}},\"ear_verifier_"
+        "claims\":{\"key-trust\":\"enrolled\","
         "\"insecure\":false,\"checks\":[\"signature\",\"nonce\"],\"manifests\":[\"rack-7\"],"
         "\"reason\":\"measurement\",\"problems\":[\"PCR 7 is wrong\"]},"
         "\"ear_veraison_key_attestation\":{\"akpub\":\"c3BraQ\"}}}}";

@@ -269,6 +269,34 @@ static void both_banks_must_be_covered(void **state)
     assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
 }
 
+static void the_bank_that_differs_is_named(void **state)
+{
+    static struct list evidence, expected;
+    static struct atls_digest actual_digests[2], expected_digests[2];
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 0, 0);
+    put_pcr(&expected, 0, 0);
+    actual_digests[0] = expected_digests[1] = evidence.digests[0];
+    actual_digests[1] = (struct atls_digest){ATLS_HASH_SHA384, 7, digest(1)};
+    expected_digests[0] = (struct atls_digest){ATLS_HASH_SHA384, 7, digest(2)};
+    evidence.items[0].mval.digests = actual_digests;
+    evidence.items[0].mval.digest_count = 2;
+    r = reference_of("rack-7", &expected);
+    o = appraise(claims_of(&evidence), &r, 1); /* one bank known is enough */
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+    expected.items[0].mval.digests = expected_digests;
+    expected.items[0].mval.digest_count = 2;
+    o = appraise(claims_of(&evidence), &r, 1); /* but not where another known one differs */
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_string_equal(o.problems[0],
+                        "PCR 0 (sha384) is 6262626262626262..., no reference value of "
+                        "\"rack-7\" matches, want 6363636363636363...");
+}
+
 static void without_reference_values_nothing_is_affirming(void **state)
 {
     static struct list evidence, expected;
@@ -464,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_pcr_without_reference_value_is_named),
         cmocka_unit_test(a_pcr_that_was_left_out_of_the_quote_is_named),
         cmocka_unit_test(both_banks_must_be_covered),
+        cmocka_unit_test(the_bank_that_differs_is_named),
         cmocka_unit_test(without_reference_values_nothing_is_affirming),
         cmocka_unit_test(trust_in_the_key_decides_identity_and_hardware),
         cmocka_unit_test(keys_of_every_kind_are_named),

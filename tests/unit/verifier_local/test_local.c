@@ -1,0 +1,344 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "testlib.h"
+#include "tpm_forge.h"
+
+#include <atls/corim.h>
+#include <atls/local.h>
+#include <atls/store.h>
+
+#include "core/json_writer.h"
+#include "crypto/crypto.h"
+#include "wire/ear.h"
+
+#define NOW       1700000000
+#define NOT_AFTER 1800000000
+#define CLASS_ID  "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
+
+static const uint8_t binder[48] = "binder of one connection, as long as SHA-384 is";
+static const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
+
+/* One TPM, a store in a folder of its own, and the evidence. */
+struct world {
+    struct test_tpm_evidence e;
+    struct atls_buf evidence;
+    char dir[64], path[96], uri[128];
+};
+
+static void setup(struct world *w, size_t binder_len)
+{
+    struct atls_store *s = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    memset(w, 0, sizeof *w);
+    test_tpm_evidence_init(&w->e, atls_bytes_of(binder, binder_len));
+    snprintf(w->dir, sizeof w->dir, "/tmp/atls-local-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->path, sizeof w->path, "%s/store.db", w->dir);
+    snprintf(w->uri, sizeof w->uri, "local:%s", w->path);
+    test_assert_code(atls_store_open(w->path, ATLS_STORE_CREATE, &s, &err), ATLS_OK, &err);
+    atls_store_close(s);
+}
+
+static void teardown(struct world *w)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char path[128];
+
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s%s", w->path, suffixes[i]);
+        (void)unlink(path);
+    }
+    assert_int_equal(rmdir(w->dir), 0);
+    atls_buf_clear(&w->evidence);
+    test_tpm_evidence_clear(&w->e);
+}
+
+/* Imports a manifest made of this template. */
+static void import(const struct world *w, struct atls_json *template_json)
+{
+    struct atls_buf json = ATLS_BUF_INIT, corim = ATLS_BUF_INIT;
+    struct atls_store_import_report report;
+    struct atls_store *s = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_json_finish(template_json, &json, &err), ATLS_OK, &err);
+    test_assert_code(atls_corim_create(atls_buf_bytes(&json), &corim, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_open(w->path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_corim(s, atls_buf_bytes(&corim), atls_bytes_of(NULL, 0), NOW,
+                                             &report, &err),
+                     ATLS_OK, &err);
+    atls_store_close(s);
+    atls_buf_clear(&json);
+    atls_buf_clear(&corim);
+}
+
+static struct atls_json new_template(const char *id)
+{
+    struct atls_json j = atls_json_init(65536);
+
+    atls_json_open_object(&j, NULL);
+    atls_json_put_string(&j, "id", id);
+    atls_json_put_string(&j, "tag-id", id);
+    atls_json_put_string(&j, "class", CLASS_ID);
+    atls_json_put_int(&j, "not-after", NOT_AFTER);
+    return j;
+}
+
+/* The AK of the evidence, as enrolled. */
+static void enrol(const struct world *w)
+{
+    struct atls_json j = new_template("keys");
+    struct atls_buf pem = ATLS_BUF_INIT;
+    uint8_t ueid[33];
+
+    test_tpm_ueid(&w->e.ak, ueid);
+    assert_int_equal(atls_key_to_pem(atls_private_key_public(w->e.ak.private_key), &pem, NULL),
+                     ATLS_OK);
+    atls_json_open_array(&j, "attest-keys");
+    atls_json_open_object(&j, NULL);
+    atls_json_put_hex(&j, "instance", atls_bytes_of(ueid, sizeof ueid));
+    atls_json_put_text(&j, "key", atls_buf_bytes(&pem));
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    import(w, &j);
+    atls_buf_clear(&pem);
+}
+
+/* The PCRs of the evidence that bitmap names, as reference values. */
+static void refer(const struct world *w, uint32_t bitmap)
+{
+    struct atls_json j = new_template("rack-7");
+    char index[12];
+
+    atls_json_open_object(&j, "reference-values");
+    atls_json_open_object(&j, "sha256");
+    for (unsigned int i = 0; i < 24; i++) {
+        if ((bitmap >> i & 1) == 0)
+            continue;
+        snprintf(index, sizeof index, "%u", i);
+        atls_json_put_hex(&j, index, w->e.banks[0].values[i]);
+    }
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    import(w, &j);
+}
+
+static enum atls_code appraise(struct world *w, const struct atls_verifier_options *options,
+                               int64_t time_s, struct atls_result **out, struct atls_err *err)
+{
+    struct atls_verifier *v = NULL;
+    struct atls_appraisal a;
+    enum atls_code code;
+
+    atls_buf_clear(&w->evidence);
+    w->evidence = test_tpm_evidence_encode(&w->e);
+    test_assert_code(atls_verifier_open(w->uri, backends, options, &v, err), ATLS_OK, err);
+    a = (struct atls_appraisal){atls_buf_bytes(&w->evidence), atls_bytes_of(binder, 32),
+                                test_tpm_evidence_aik_spki(&w->e), time_s};
+    code = atls_verifier_appraise(v, &a, out, err);
+    atls_verifier_unref(v);
+    return code;
+}
+
+/* What we emit is an EAR by our own strict decoder. */
+static void assert_is_ear(struct atls_result *r)
+{
+    const char *text = atls_result_json(r);
+    static struct atls_ear ear;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    assert_non_null(text);
+    test_assert_code(atls_ear_decode(atls_bytes_of(text, strlen(text)), &ear, &err), ATLS_OK, &err);
+    assert_int_equal(ear.version, ATLS_EAR_04);
+    assert_int_equal(ear.submod_count, 1);
+    assert_int_equal(ear.submods[0].status, atls_result_status(r));
+    assert_int_equal(ear.nonce_count, 1);
+    test_assert_bytes(ear.nonces[0], atls_bytes_of(binder, 32));
+    test_assert_bytes(ear.submods[0].key, atls_result_key(r));
+    for (unsigned int i = 0; i < ATLS_TRUST_CLAIMS; i++)
+        assert_int_equal(ear.submods[0].trust[i],
+                         atls_result_submod_trust(r, 0, (enum atls_trust_claim)i));
+    atls_ear_clear(&ear);
+}
+
+static void evidence_against_reference_values(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t references;
+        int executables;
+        enum atls_tier status;
+        enum atls_reason reason;
+        const char *explanation;
+        bool change_pcr_7;
+    } rows[] = {
+        {"every PCR is known", 0xff, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE, "", false},
+        {"PCR 7 changed", 0xff, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT,
+         "PCR 7 (sha256) is ", true},
+        {"PCR 5 has no reference value", 0xdf, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT,
+         "PCR 5 (sha256) is ", false},
+        {"no reference values", 0, 0, ATLS_TIER_WARNING, ATLS_REASON_NO_REFERENCE_VALUES,
+         "no-reference-values: class " CLASS_ID " has none in the store", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct world w;
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+        uint8_t ueid[33];
+
+        print_message("%s\n", rows[i].name);
+        setup(&w, 32);
+        enrol(&w);
+        if (rows[i].references != 0)
+            refer(&w, rows[i].references);
+        if (rows[i].change_pcr_7)
+            test_tpm_evidence_set(&w.e, 0, 7,
+                                  atls_bytes_of("0123456789abcdef0123456789abcdef", 32));
+        test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
+        assert_int_equal(atls_result_status(r), rows[i].status);
+        assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_EXECUTABLES),
+                         rows[i].executables);
+        assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_INSTANCE_IDENTITY), 2);
+        assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_HARDWARE), 0);
+        assert_int_equal(atls_result_reason(r), rows[i].reason);
+        assert_memory_equal(atls_result_explanation(r), rows[i].explanation,
+                            strlen(rows[i].explanation));
+        assert_string_equal(atls_result_evidence_type(r), "tpm");
+        assert_int_equal(atls_result_issued_at(r), NOW);
+        test_tpm_ueid(&w.e.ak, ueid);
+        test_assert_bytes(atls_result_instance(r), atls_bytes_of(ueid, sizeof ueid));
+        assert_is_ear(r);
+        atls_result_unref(r);
+        teardown(&w);
+    }
+}
+
+static void evidence_that_is_not_genuine_has_no_result(void **state)
+{
+    enum { OTHER_KEY, OTHER_BINDER, LATE, NO_CLASS_BANK };
+    static const struct {
+        const char *name;
+        int fault;
+        enum atls_reason want;
+    } rows[] = {
+        {"attestation key that nobody enrolled", OTHER_KEY, ATLS_REASON_UNTRUSTED_AK},
+        {"evidence for another connection", OTHER_BINDER, ATLS_REASON_NONCE_MISMATCH},
+        {"manifest of the key has expired", LATE, ATLS_REASON_UNTRUSTED_AK},
+        {"a bank of SHA-1", NO_CLASS_BANK, ATLS_REASON_WEAK_PCR_BANK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct world w, other;
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        setup(&w, rows[i].fault == OTHER_BINDER ? 48 : 32);
+        setup(&other, 32);
+        enrol(&other);
+        enrol(&w);
+        refer(&w, 0xff);
+        if (rows[i].fault == OTHER_KEY)
+            snprintf(w.uri, sizeof w.uri, "local:%s", other.path);
+        if (rows[i].fault == NO_CLASS_BANK)
+            test_tpm_evidence_add_bank(&w.e, 0x0004, 1);
+        test_assert_code(appraise(&w, NULL, rows[i].fault == LATE ? NOT_AFTER + 1 : NOW, &r, &err),
+                         ATLS_E_EVIDENCE, &err);
+        assert_int_equal(err.reason, rows[i].want);
+        assert_null(r);
+        teardown(&w);
+        teardown(&other);
+    }
+}
+
+static void options_reach_the_checks(void **state)
+{
+    static struct world w;
+    struct atls_verifier_options options;
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    setup(&w, 32);
+    enrol(&w);
+    refer(&w, 0xff);
+    test_tpm_evidence_add_bank(&w.e, 0x0004, 1);
+    atls_verifier_options_init(&options);
+    options.allow_sha1_pcr_bank = true;
+    test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_OK, &err);
+    assert_int_equal(atls_result_status(r), ATLS_TIER_AFFIRMING); /* by the other bank */
+    assert_is_ear(r);
+    atls_result_unref(r);
+    teardown(&w);
+}
+
+static void stores_that_trust_nobody(void **state)
+{
+    static struct world w;
+    struct atls_verifier *v = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    setup(&w, 32);
+    test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "no attestation key"));
+    refer(&w, 0xff); /* reference values vouch for nobody */
+    test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_E_CONFIG, &err);
+    test_assert_code(atls_verifier_open("local:", backends, NULL, &v, &err), ATLS_E_CONFIG, &err);
+    test_assert_code(atls_verifier_open("local:/nowhere/at/all.db", backends, NULL, &v, &err),
+                     ATLS_E_CONFIG, &err);
+    assert_null(v);
+    enrol(&w);
+    test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_OK, &err);
+    atls_verifier_unref(v);
+    teardown(&w);
+}
+
+static char logged[512];
+
+static void keep_line(void *arg, enum atls_log_level level, const char *module, const char *message)
+{
+    (void)arg;
+    (void)level;
+    snprintf(logged, sizeof logged, "%s: %s", module, message);
+}
+
+static void results_are_logged(void **state)
+{
+    static struct world w;
+    struct atls_verifier_options options;
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    setup(&w, 32);
+    enrol(&w);
+    atls_verifier_options_init(&options);
+    options.log = (struct atls_log){NULL, ATLS_LOG_DEBUG, keep_line};
+    test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_OK, &err);
+    assert_memory_equal(logged, "verifier: tpm evidence is warning: no-reference-values", 54);
+    atls_result_unref(r);
+    teardown(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(evidence_against_reference_values),
+        cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
+        cmocka_unit_test(options_reach_the_checks),
+        cmocka_unit_test(stores_that_trust_nobody),
+        cmocka_unit_test(results_are_logged),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
