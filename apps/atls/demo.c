@@ -73,7 +73,7 @@ void demo_report(struct demo *demo, bool good, const char *what, const char *det
 enum atls_code demo_verifier(const char *store, struct atls_verifier **out, struct atls_err *err)
 {
     static const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
-    char uri[128];
+    char uri[LAB_PATH + 16];
 
     snprintf(uri, sizeof(uri), "local:%s", store);
     return atls_verifier_open(uri, backends, NULL, out, err);

@@ -223,7 +223,7 @@ static enum atls_code open_soft(const struct demo *demo, const char *certificate
 {
     static const struct atls_attester_ops *const backends[] = {&atls_soft_attester, NULL};
     struct atls_attester_options options;
-    char key[96], uri[128];
+    char key[LAB_PATH], uri[3 * LAB_PATH];
 
     lab_path(&demo->lab, "soft.pem", key);
     snprintf(uri, sizeof(uri), "soft:%s?aik=%s", key, key);
@@ -234,12 +234,12 @@ static enum atls_code open_soft(const struct demo *demo, const char *certificate
 }
 
 /* A software attester whose AIK the identity CA has certified for the server's name. */
-static enum atls_code open_certified_soft(const struct demo *demo, char certificate[96],
+static enum atls_code open_certified_soft(const struct demo *demo, char certificate[LAB_PATH],
                                           struct atls_attester **out, struct atls_err *err)
 {
     struct atls_attester *bare;
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    char path[96];
+    char path[LAB_PATH];
     FILE *file;
     bool written;
     enum atls_code code;
@@ -271,7 +271,7 @@ static enum atls_code open_liar(struct bench *bench, enum lie lie, struct atls_e
     struct atls_attester *tpm = bench->demo->attesters[LAB_DEVICE_SERVER];
     struct liar *liar = calloc(1, sizeof(*liar));
     struct atls_attester_options options;
-    char certificate[96];
+    char certificate[LAB_PATH];
     enum atls_code code = ATLS_OK;
 
     if (liar == NULL)
@@ -427,7 +427,7 @@ static enum atls_code with_certificate(struct bench *bench, const struct lab_cer
     const struct demo *demo = bench->demo;
     struct lab_certificate certificate = *spec;
     struct atls_attester_options options;
-    char path[96];
+    char path[LAB_PATH];
     enum atls_code code;
 
     certificate.spki = atls_attester_aik_spki(demo->attesters[LAB_DEVICE_SERVER]);
@@ -465,7 +465,7 @@ static enum atls_code soft_evidence(struct bench *bench, struct atls_err *err)
 {
     const struct demo_config client = {.require_peer = true, .soft = true};
     struct demo_config server = {.require_peer = false};
-    char certificate[96];
+    char certificate[LAB_PATH];
     enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
 
     server.attester = bench->attester;
@@ -474,7 +474,7 @@ static enum atls_code soft_evidence(struct bench *bench, struct atls_err *err)
 
 static enum atls_code soft_not_asked_for(struct bench *bench, struct atls_err *err)
 {
-    char certificate[96];
+    char certificate[LAB_PATH];
     enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
 
     return code == ATLS_OK ? usual_ends(bench, err) : code;
@@ -522,7 +522,7 @@ static enum atls_code with_poorer_store(struct bench *bench, const char *name, c
 {
     struct atls_store *from = NULL, *to = NULL;
     struct atls_buf all = ATLS_BUF_INIT;
-    char path[96];
+    char path[LAB_PATH];
     enum atls_code code;
 
     lab_path(&bench->demo->lab, name, path);

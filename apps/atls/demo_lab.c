@@ -21,15 +21,18 @@
 #define START_TIMEOUT_MS 10000
 #define REMOVE_DEPTH_MAX 4
 
-void lab_path(const struct lab *lab, const char *name, char out[96])
+void lab_path(const struct lab *lab, const char *name, char out[LAB_PATH])
 {
-    snprintf(out, 96, "%s/%s", lab->dir, name);
+    char text[LAB_PATH]; /* out may be part of the lab */
+
+    snprintf(text, sizeof(text), "%s/%s", lab->dir, name);
+    memcpy(out, text, sizeof(text));
 }
 
 static enum atls_code write_text(const struct lab *lab, const char *name, const char *text,
                                  struct atls_err *err)
 {
-    char path[96];
+    char path[LAB_PATH];
 
     lab_path(lab, name, path);
     return io_write_file(path, atls_bytes_of(text, strlen(text)), IO_PUBLIC, err);
@@ -41,7 +44,7 @@ static enum atls_code write_text(const struct lab *lab, const char *name, const 
 static enum atls_code spawn(const struct lab *lab, const char *const argv[], pid_t *out,
                             struct atls_err *err)
 {
-    char log[96];
+    char log[LAB_PATH];
     pid_t pid;
 
     lab_path(lab, "tpm.log", log);
@@ -86,7 +89,7 @@ static enum atls_code run_to_end(const struct lab *lab, const char *const argv[]
 /* The TPM maker's CA lives in the lab, not where the system keeps its own. */
 static enum atls_code configure_maker(const struct lab *lab, struct atls_err *err)
 {
-    char text[1024], path[96];
+    char text[1024], path[LAB_PATH];
     enum atls_code code;
 
     lab_path(lab, "maker", path);
@@ -112,7 +115,7 @@ static enum atls_code configure_maker(const struct lab *lab, struct atls_err *er
 enum atls_code lab_start_tpm(struct lab *lab, int device, struct atls_err *err)
 {
     struct lab_device *d = &lab->devices[device];
-    char state[128], server[160], control[160], number[16];
+    char state[2 * LAB_PATH], server[2 * LAB_PATH], control[2 * LAB_PATH], number[16];
     const char *const argv[] = {"swtpm",
                                 "socket",
                                 "--tpm2",
@@ -167,7 +170,7 @@ void lab_stop_tpm(struct lab *lab, int device)
 enum atls_code lab_make_tpm(struct lab *lab, int device, struct atls_err *err)
 {
     struct lab_device *d = &lab->devices[device];
-    char name[16], state[96], config[96];
+    char name[16], state[LAB_PATH], config[LAB_PATH], socket[LAB_PATH];
     const char *const argv[] = {
         "swtpm_setup", "--tpm2", "--tpmstate",      state, "--create-ek-cert", "--lock-nvram",
         "--config",    config,   "--not-overwrite", NULL};
@@ -177,8 +180,10 @@ enum atls_code lab_make_tpm(struct lab *lab, int device, struct atls_err *err)
     lab_path(lab, name, state);
     lab_path(lab, "setup.conf", config);
     snprintf(name, sizeof(name), "tpm%d.sock", device);
-    lab_path(lab, name, d->socket);
-    snprintf(d->uri, sizeof(d->uri), "tpm2:swtpm:path=%s?ak=0x81010002&aik=0x81010003", d->socket);
+    lab_path(lab, name, socket);
+    if ((size_t)snprintf(d->socket, sizeof(d->socket), "%s", socket) >= sizeof(d->socket))
+        return io_error(err, ATLS_E_CONFIG, "%s: too long for a socket", socket);
+    snprintf(d->uri, sizeof(d->uri), "tpm2:swtpm:path=%s?ak=0x81010002&aik=0x81010003", socket);
     if (mkdir(state, 0700) != 0)
         return io_error(err, ATLS_E_IO, "mkdir %s: %s", state, strerror(errno));
     if ((code = configure_maker(lab, err)) != ATLS_OK ||
@@ -222,7 +227,7 @@ enum atls_code lab_maker_anchors(const struct lab *lab, struct atls_buf *out, st
                                         "maker/swtpm-localca-rootca-cert.pem"};
     struct atls_buf files[2] = {ATLS_BUF_INIT, ATLS_BUF_INIT};
     enum atls_code code = ATLS_OK;
-    char path[96];
+    char path[LAB_PATH];
 
     for (size_t i = 0; i < 2 && code == ATLS_OK; i++) {
         lab_path(lab, names[i], path);
@@ -327,7 +332,7 @@ enum atls_code lab_issue(const struct lab *lab, const struct lab_certificate *sp
 
 static enum atls_code make_identity_ca(struct lab *lab, struct atls_err *err)
 {
-    char path[96];
+    char path[LAB_PATH];
     enum atls_code code;
 
     lab->ca_key = EVP_EC_gen("P-256");

@@ -11,6 +11,7 @@
 
 #include <atls/attester.h>
 
+#define LAB_PATH   160 /* of a file in the laboratory */
 #define LAB_SERVER "server.example"
 #define LAB_CLIENT "client.example"
 #define LAB_CLASS  "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
@@ -18,17 +19,17 @@
 enum { LAB_DEVICE_SERVER, LAB_DEVICE_CLIENT, LAB_DEVICES };
 
 struct lab_device {
-    const char *name;   /* DNS name */
-    pid_t pid;          /* of swtpm; 0: not running */
-    char socket[96];    /* where it serves TPM commands */
-    char uri[160];      /* of the attester over it */
-    char aik_chain[96]; /* file: certificate of its AIK, PEM */
-    char instance[80];  /* UEID in hex, once enrolled */
+    const char *name;         /* DNS name */
+    pid_t pid;                /* of swtpm; 0: not running */
+    char socket[96];          /* where it serves TPM commands */
+    char uri[2 * LAB_PATH];   /* of the attester over it */
+    char aik_chain[LAB_PATH]; /* file: certificate of its AIK, PEM */
+    char instance[80];        /* UEID in hex, once enrolled */
 };
 
 struct lab {
     char dir[64];
-    char store[96]; /* path: knows both TPMs and their reference values */
+    char store[LAB_PATH]; /* path: knows both TPMs and their reference values */
     struct lab_device devices[LAB_DEVICES];
     EVP_PKEY *ca_key, *tls_key; /* identity CA; TLS key of the server */
     X509 *ca, *tls;
@@ -54,7 +55,7 @@ ATLS_MUST_CHECK enum atls_code lab_maker_anchors(const struct lab *lab, struct a
                                                  struct atls_err *err);
 
 /* Path of a file in the lab's directory. */
-void lab_path(const struct lab *lab, const char *name, char out[96]);
+void lab_path(const struct lab *lab, const char *name, char out[LAB_PATH]);
 
 struct lab_certificate {
     const char *name;       /* DNS name */

@@ -49,7 +49,7 @@ static enum atls_code app_error(struct atls_err *err, const char *what)
 
 static bool would_block(void)
 {
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    return errno == EAGAIN || errno == EINTR;
 }
 
 /* Reads once from the application, when poll said so. */
@@ -348,10 +348,12 @@ static void linger(int fd)
         return;
     while ((left = deadline - io_now_ms()) > 0) {
         struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        ssize_t got;
 
         if (poll(&poll_fd, 1, (int)left) <= 0)
             return;
-        if (read(fd, sink, sizeof(sink)) <= 0 && !would_block())
+        got = read(fd, sink, sizeof(sink));
+        if (got == 0 || (got < 0 && !would_block()))
             return;
     }
 }
@@ -412,15 +414,16 @@ static json_t *first_submod(struct atls_result *result)
     return first;
 }
 
-static const char *submod_text(const json_t *submod, const char *name)
+/* A text of one group of claims of a submodule; "" when there is none. */
+static const char *claim(const json_t *submod, const char *group, const char *name)
 {
-    const char *text = json_string_value(json_object_get(submod, name));
+    const char *text = json_string_value(json_object_get(json_object_get(submod, group), name));
 
     return text != NULL ? text : "";
 }
 
-#define SUBMOD_CLASS     "atls.class"
-#define SUBMOD_KEY_TRUST "atls.key-trust"
+#define ATTESTER_CLAIMS "ear_attester_claims"
+#define VERIFIER_CLAIMS "ear_verifier_claims"
 
 json_t *relay_peer_json(const struct relay *relay)
 {
@@ -434,10 +437,12 @@ json_t *relay_peer_json(const struct relay *relay)
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
     submod = first_submod(peer.result);
-    json = json_pack("{sb ss ss ss ss ss ss ss si sb sb}", "attested", (int)peer.attested,
+    json = json_pack("{sb ss ss ss ss ss ss ss ss ss si sb sb}", "attested", (int)peer.attested,
                      "evidence-type", peer.evidence_type, "instance", instance, "class",
-                     submod_text(submod, SUBMOD_CLASS), "key-trust",
-                     submod_text(submod, SUBMOD_KEY_TRUST), "binding", peer.binding, "status",
+                     claim(submod, ATTESTER_CLAIMS, "class"), "vendor",
+                     claim(submod, ATTESTER_CLAIMS, "vendor"), "model",
+                     claim(submod, ATTESTER_CLAIMS, "model"), "key-trust",
+                     claim(submod, VERIFIER_CLAIMS, "key-trust"), "binding", peer.binding, "status",
                      atls_tier_name(atls_result_status(peer.result)), "name", name, "attestations",
                      (int)peer.attestations, "insecure", (int)peer.insecure, "self-attested",
                      (int)peer.self_attested);
