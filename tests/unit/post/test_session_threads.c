@@ -93,7 +93,7 @@ static void move(struct pool *pool, struct pair *pairs)
 static void runs_jobs_of_many_sessions_at_once(void **state)
 {
     static struct pair pairs[PAIRS];
-    struct pool pool = {.out = 0};
+    static struct pool pool;
     pthread_t threads[THREADS];
 
     (void)state;
