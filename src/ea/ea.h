@@ -103,7 +103,7 @@ ATLS_MUST_CHECK enum atls_code atls_ea_finished_mac(const struct atls_ea_keys *k
                                                     const struct atls_digest *transcript,
                                                     uint8_t out[ATLS_HASH_MAX],
                                                     struct atls_err *err);
-/* The same for an empty authenticator (RFC 9261 section 6.1). */
+/* The same for an empty authenticator (RFC 9261 section 6). */
 ATLS_MUST_CHECK enum atls_code atls_ea_empty_mac(const struct atls_ea_keys *keys,
                                                  struct atls_bytes request,
                                                  struct atls_bytes context,

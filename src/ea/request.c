@@ -291,7 +291,7 @@ enum atls_code atls_ea_offer_from_hello(const struct atls_ea_client_hello *hello
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < hello->scheme_count; i++)
         add_scheme(out->schemes, &out->scheme_count, (uint16_t)hello->schemes[i]);
-    /* cmw_attestation has no place in a ClientHello (draft-fossati-seat-expat-03, section 4). */
+    /* cmw_attestation has no place in a ClientHello (draft-fossati-seat-expat-03, section 3.2). */
     for (size_t i = 0; i < hello->extension_count; i++)
         if (hello->extensions[i] != ATLS_EA_CMW_ATTESTATION)
             out->extensions[out->extension_count++] = hello->extensions[i];

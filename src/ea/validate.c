@@ -206,7 +206,7 @@ static enum atls_code check_empty(const struct atls_ea_validation *v, struct atl
     uint8_t mac[ATLS_HASH_MAX];
     enum atls_code code;
 
-    if (v->request.len == 0) /* a refusal answers a request (RFC 9261 section 6.1) */
+    if (v->request.len == 0) /* a refusal answers a request (RFC 9261 section 6) */
         return out_of_order(err, ATLS_TLS_FINISHED);
     if ((code = atls_ea_empty_mac(&v->keys, atls_buf_bytes(&v->request),
                                   atls_buf_bytes(&v->context), mac, err)) == ATLS_OK &&

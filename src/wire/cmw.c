@@ -12,7 +12,7 @@
 #define SIGNED_TYPE           "application/cmw+cbor"
 #define SIGNED_CONTENT_FORMAT 273
 
-/* RFC 9277 section 4.3: TN(). */
+/* RFC 9277 appendix B: TN(). */
 #define TAG_BASE               UINT64_C(0x63740101)
 #define TAG_LAST               UINT64_C(0x6374ffff)
 #define TAG_CONTENT_FORMAT_MAX 65024
@@ -307,7 +307,7 @@ static enum atls_code decode_record(struct decoder *d, struct atls_cmw *out)
     return ATLS_OK;
 }
 
-/* RFC 9999, RFC 9277 section 4.3. */
+/* RFC 9999, RFC 9277 appendix B. */
 static enum atls_code decode_tag(struct decoder *d, struct atls_cmw *out)
 {
     uint64_t tag;

@@ -61,7 +61,7 @@ struct atls_cmw_entry {
     struct atls_cmw value;
 };
 
-/* What the first byte of a message says it is, where the carrier did not (RFC 9999 section 4.3). */
+/* What the first byte of a message says it is, where the carrier did not (RFC 9999, "Demuxing"). */
 enum atls_cmw_shape {
     ATLS_CMW_SHAPE_UNKNOWN = 0,
     ATLS_CMW_SHAPE_JSON_RECORD,
@@ -75,7 +75,7 @@ enum atls_cmw_shape {
 
 enum atls_cmw_shape atls_cmw_sniff(struct atls_bytes in);
 
-/* Decodes any CBOR shape by its first byte (RFC 9999 section 4.3); shortest heads only. The tree
+/* Decodes any CBOR shape by its first byte (RFC 9999, "Demuxing"); shortest heads only. The tree
  * lives in arena and borrows from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_cmw_decode(struct atls_bytes in, struct atls_arena *arena,
                                                struct atls_cmw *out, struct atls_err *err);

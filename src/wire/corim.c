@@ -858,7 +858,7 @@ void atls_corim_put_protected(struct atls_writer *w, int64_t alg, struct atls_by
 {
     struct atls_writer meta = atls_writer_init(w->limit);
 
-    /* A window needs its end (section 1 of the map): a beginning alone stays in the claims. */
+    /* A window needs its end (member 1 of the map): a beginning alone stays in the claims. */
     atls_cbor_put_map(&meta, (uint64_t)validity->has_not_after + 1);
     atls_cbor_put_uint(&meta, 0);
     atls_cbor_put_map(&meta, 1);

@@ -46,7 +46,7 @@ static struct atls_bytes *slot_of(struct header *h, int64_t label)
     }
 }
 
-/* Splits a checked map. Labels are integers or text (RFC 9052 section 1.4). */
+/* Splits a checked map. Labels are integers or text (RFC 9052 section 1.5). */
 static enum atls_code read_header(struct atls_bytes in, struct header *h, struct atls_err *err)
 {
     struct atls_reader r = atls_reader_init(in);
