@@ -449,14 +449,18 @@ static struct atls_buf encode_bundle(const struct test_tpm_evidence *e, struct a
     memset(&chain, 0, sizeof chain);
     memset(&endorsements, 0, sizeof endorsements);
     for (size_t i = 0; i < e->ak_chain_count; i++) {
-        certificates[i].label.number = (int64_t)i;
-        certificates[i].value = atls_cmw_record_cf(287, e->ak_chain[i], ATLS_CMW_ENDORSEMENTS);
+        certificates[i].label.number = e->ak_chain_first + (int64_t)i;
+        certificates[i].value =
+            atls_cmw_record_cf(e->ak_chain_format != 0 ? e->ak_chain_format : 287, e->ak_chain[i],
+                               ATLS_CMW_ENDORSEMENTS);
     }
     chain.label.is_text = true;
     chain.label.text = atls_bytes_of("ak-chain", 8);
     chain.value.kind = ATLS_CMW_COLLECTION;
     chain.value.entries = certificates;
     chain.value.count = e->ak_chain_count;
+    if (e->ak_chain_is_record)
+        chain.value = certificates[0].value;
     endorsements.kind = ATLS_CMW_COLLECTION;
     endorsements.entries = &chain;
     endorsements.count = 1;

@@ -83,6 +83,9 @@ struct test_tpm_evidence {
     struct atls_bytes event_log, ima_log;
     struct atls_bytes ak_chain[ATLS_CHAIN_MAX]; /* DER, leaf first */
     size_t ak_chain_count;
+    int64_t ak_chain_first;   /* label of the first certificate */
+    uint16_t ak_chain_format; /* content-format; 0: application/pkix-cert */
+    bool ak_chain_is_record;  /* "ak-chain" is the first certificate itself, no collection */
 
     struct atls_bytes certify_kid, quote_kid;
     struct atls_bytes ak_public, aik_public;

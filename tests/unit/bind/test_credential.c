@@ -161,7 +161,7 @@ static EVP_PKEY *point_of(struct atls_bytes x, struct atls_bytes y)
 static bool open_ecc_seed(EVP_PKEY *ek, struct atls_bytes secret, uint8_t seed[32])
 {
     struct atls_reader r = atls_reader_init(secret);
-    struct atls_bytes x, y;
+    struct atls_bytes x = {NULL, 0}, y = {NULL, 0};
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(ek, NULL);
     EVP_PKEY *peer;
     BIGNUM *own_x = NULL;

@@ -388,6 +388,21 @@ static void ak_pub_off_the_curve(struct fixture *f)
     f->e.certify_kid = f->e.quote_kid = atls_bytes_of(f->bytes, ATLS_TPM_KID_LEN);
 }
 
+static void ak_pub_of_an_unknown_curve(struct fixture *f)
+{
+    uint8_t digest[ATLS_HASH_MAX];
+
+    f->planted = test_tpm_public(&f->e.ak);
+    /* curveID follows type, nameAlg, attributes, an empty policy, no cipher, scheme and hash */
+    assert_int_equal(f->planted.ptr[17], ATLS_TPM_ECC_NIST_P256);
+    f->planted.ptr[17] = 0x20;
+    f->e.ak_public = atls_buf_bytes(&f->planted);
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, f->e.ak_public, digest, NULL), ATLS_OK);
+    f->bytes[0] = 1;
+    memcpy(f->bytes + 1, digest, 32);
+    f->e.certify_kid = f->e.quote_kid = atls_bytes_of(f->bytes, ATLS_TPM_KID_LEN);
+}
+
 static void not_enrolled(struct fixture *f)
 {
     f->enrolled = NOT_ENROLLED;
@@ -443,6 +458,8 @@ static void untrusted_keys_are_refused(void **state)
         {"akPub of another key", ak_pub_of_another, ATLS_E_EVIDENCE, ATLS_REASON_KID_MISMATCH},
         {"akPub is no point of its curve", ak_pub_off_the_curve, ATLS_E_DECODE,
          ATLS_REASON_MALFORMED},
+        {"akPub on a curve that we do not do", ak_pub_of_an_unknown_curve, ATLS_E_UNSUPPORTED,
+         ATLS_REASON_NONE},
         {"a self-made AK", not_enrolled, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_AK},
         {"another public area on file", another_enrolled, ATLS_E_EVIDENCE,
          ATLS_REASON_UNTRUSTED_AK},
@@ -584,6 +601,24 @@ static void certified_by_garbage(struct fixture *f)
     f->e.ak_chain[0] = atls_bytes_of("0123456789", 10);
 }
 
+static void chain_labelled_from_one(struct fixture *f)
+{
+    certify_ak(f, signing);
+    f->e.ak_chain_first = 1;
+}
+
+static void chain_of_another_format(struct fixture *f)
+{
+    certify_ak(f, signing);
+    f->e.ak_chain_format = 60;
+}
+
+static void chain_that_is_no_collection(struct fixture *f)
+{
+    certify_ak(f, signing);
+    f->e.ak_chain_is_record = true;
+}
+
 /* A certificate does not help a key that contradicts what is on file. */
 static void certified_against_the_file(struct fixture *f)
 {
@@ -616,6 +651,12 @@ static void ak_certificates(void **state)
         {"not yet valid", certified_too_early, ATLS_E_CERTIFICATE,
          ATLS_REASON_CERTIFICATE_NOT_YET_VALID},
         {"no certificate at all", certified_by_garbage, ATLS_E_DECODE, ATLS_REASON_MALFORMED},
+        {"a chain that begins with label 1", chain_labelled_from_one, ATLS_E_DECODE,
+         ATLS_REASON_MALFORMED},
+        {"a chain of other records than certificates", chain_of_another_format, ATLS_E_DECODE,
+         ATLS_REASON_MALFORMED},
+        {"a chain that is no collection", chain_that_is_no_collection, ATLS_E_DECODE,
+         ATLS_REASON_MALFORMED},
         {"another key on file", certified_against_the_file, ATLS_E_EVIDENCE,
          ATLS_REASON_UNTRUSTED_AK},
     };

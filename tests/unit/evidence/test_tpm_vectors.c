@@ -85,7 +85,7 @@ static void parse_tool(struct values *v, struct atls_bytes in)
 {
     struct atls_reader r = atls_reader_init(in);
     struct atls_bytes rest, value;
-    uint32_t selections, lists, digests, bitmap;
+    uint32_t selections, lists, digests, bitmap = 0;
     uint16_t hash, len;
     uint8_t select_len;
 
@@ -331,7 +331,6 @@ static enum atls_code verify_parsec(const struct parsec *p, const struct atls_ke
         .nonce = nonce,
         .subject = p->pub_area,
         .spki = atls_key_spki(subject), /* the bundle comes without a TLS identity */
-        .allow_unsafe_clock = true,
     };
     struct atls_tpm_pcr_values bank = {.hash = ATLS_TPM_ALG_SHA256, .present = 7};
     struct atls_tpm_quote_check quote = {
@@ -339,7 +338,6 @@ static enum atls_code verify_parsec(const struct parsec *p, const struct atls_ke
         .attest = p->attest_info,
         .signature = p->pat_sig,
         .nonce = nonce,
-        .allow_unsafe_clock = true,
         .banks = &bank,
         .bank_count = 1,
     };
@@ -385,7 +383,7 @@ static enum atls_code run_enacttrust(json_t *c, struct atls_err *err)
     struct atls_buf token = load(c, "token"), pem = load(c, "ak");
     struct atls_reader r = atls_reader_init(atls_buf_bytes(&token));
     struct atls_key *ak = key_of(atls_buf_bytes(&pem));
-    struct atls_bytes node, attest, signature;
+    struct atls_bytes node, attest = {NULL, 0}, signature = {NULL, 0};
     struct atls_tpm_quote_check check = {.signer = {ak, NULL}};
     struct atls_tpm_quote_result result;
     enum atls_code code;
@@ -546,6 +544,32 @@ static void any_flipped_bit_of_the_signature(void **state)
     }
 }
 
+/* Where only the key is on file, the signature names its scheme, within what the key can be. */
+static void a_key_without_its_public_area(void **state)
+{
+    static const uint8_t ecdsa[] = {0, 0x18, 0, 0x0b, 0, 1, 1, 0, 1, 1};
+    static const uint8_t sm3[] = {0, 0x14, 0, 0x12, 0, 1, 1};
+    static const uint8_t sha1[] = {0, 0x14, 0, 0x04, 0, 1, 1};
+    struct recorded *r = *state;
+
+    r->check.signer.area = NULL;
+    expect(r, ATLS_REASON_NONE);
+    r->check.signature = atls_bytes_of(ecdsa, sizeof ecdsa);
+    expect(r, ATLS_REASON_SIGNATURE);
+    r->check.signature = atls_bytes_of(sm3, sizeof sm3);
+    expect(r, ATLS_REASON_SIGNATURE);
+    r->check.signature = atls_bytes_of(sha1, sizeof sha1);
+    expect(r, ATLS_REASON_WEAK_HASH);
+}
+
+static void no_expected_nonce_matches_nothing(void **state)
+{
+    struct recorded *r = *state;
+
+    r->check.nonce = atls_bytes_of(NULL, 0);
+    expect(r, ATLS_REASON_NONCE_MISMATCH);
+}
+
 static void values_exchanged(void **state)
 {
     struct recorded *r = *state;
@@ -640,6 +664,8 @@ int main(void)
         cmocka_unit_test(every_case_gives_its_verdict),
         cmocka_unit_test_setup_teardown(any_flipped_byte_of_the_message, setup, teardown),
         cmocka_unit_test_setup_teardown(any_flipped_bit_of_the_signature, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_key_without_its_public_area, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_expected_nonce_matches_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(values_exchanged, setup, teardown),
         cmocka_unit_test_setup_teardown(values_of_other_pcrs, setup, teardown),
         cmocka_unit_test_setup_teardown(any_flipped_digest_of_the_log, setup, teardown),
