@@ -127,7 +127,7 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_authenticate(struct atls_ea *ea,
                                                              struct atls_err *err);
 
 /* A server's authenticator without request (RFC 9261 section 5: "spontaneous"): context must be fresh
- * and unpredictable; hello stands for the ClientHello. cmw is not allowed (draft section 4). Errors:
+ * and unpredictable; hello stands for the ClientHello. cmw is not allowed (draft section 3.2). Errors:
  * as atls_ea_authenticate; ATLS_E_USAGE on a client. */
 struct atls_ea_client_hello {
     const enum atls_signature *schemes; /* signature_algorithms of the ClientHello */

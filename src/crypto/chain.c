@@ -15,7 +15,7 @@
 /* Of libcrypto's levels the one of 112 bits: RSA 2048 and SHA-256 pass, SHA-1 does not. */
 #define SECURITY_LEVEL 2
 
-/* Extended key usages of TPM keys (TCG EK Credential Profile, section 3.1). */
+/* Extended key usages of TPM keys (TCG EK Credential Profile). */
 #define OID_EK_CERTIFICATE "2.23.133.8.1"
 #define OID_AK_CERTIFICATE "2.23.133.8.3"
 
@@ -159,7 +159,7 @@ static bool has_extended_usage(X509 *leaf, const char *one, const char *other)
     return found;
 }
 
-/* TCG EK Credential Profile section 3.5 and the AK profile of the same group: what tells an
+/* TCG EK Credential Profile, and the AK profile of the same group: what tells an
  * attestation key, which signs, from an endorsement key, which decrypts. Attestation certificates
  * in the field carry either extended usage, or none. */
 static enum atls_code check_tpm_usage(X509 *leaf, enum atls_chain_purpose purpose,
@@ -185,17 +185,6 @@ static enum atls_code check_tpm_usage(X509 *leaf, enum atls_chain_purpose purpos
         return wrong_usage(err, "attestation key without digitalSignature");
     if (!has_extended_usage(leaf, OID_EK_CERTIFICATE, OID_AK_CERTIFICATE))
         return wrong_usage(err, "attestation key without extended usage 2.23.133.8.3 or 8.1");
-    return ATLS_OK;
-}
-
-/* libcrypto lets version 1 and Netscape authorities pass; only an anchor may be one. */
-static enum atls_code check_authorities(STACK_OF(X509) * path, struct atls_err *err)
-{
-    for (int i = 1; i < sk_X509_num(path) - 1; i++)
-        if (X509_check_ca(sk_X509_value(path, i)) != 1)
-            return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
-                                   ATLS_ALERT_UNKNOWN_CA,
-                                   "certificate %d of path: no basicConstraints with cA", i);
     return ATLS_OK;
 }
 
@@ -254,8 +243,6 @@ static enum atls_code verify_path(STACK_OF(X509) * candidates, struct atls_bytes
     if ((code = set_parameters(ctx, check, err)) == ATLS_OK && X509_verify_cert(ctx) != 1)
         code = refuse(ctx, (size_t)sk_X509_num(candidates), err);
     path = X509_STORE_CTX_get0_chain(ctx);
-    if (code == ATLS_OK)
-        code = check_authorities(path, err);
     if (code == ATLS_OK &&
         (check->purpose == ATLS_CHAIN_TPM_AK || check->purpose == ATLS_CHAIN_TPM_EK))
         code = check_tpm_usage(leaf, check->purpose, err);

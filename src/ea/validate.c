@@ -206,8 +206,6 @@ static enum atls_code check_empty(const struct atls_ea_validation *v, struct atl
     uint8_t mac[ATLS_HASH_MAX];
     enum atls_code code;
 
-    if (v->request.len == 0) /* a refusal answers a request (RFC 9261 section 6) */
-        return out_of_order(err, ATLS_TLS_FINISHED);
     if ((code = atls_ea_empty_mac(&v->keys, atls_buf_bytes(&v->request),
                                   atls_buf_bytes(&v->context), mac, err)) == ATLS_OK &&
         (code = check_mac(&v->keys, got, mac, err)) == ATLS_OK)
@@ -376,7 +374,7 @@ static enum atls_code fresh_context(const struct atls_ea *ea, struct atls_bytes 
 
     if ((code = read_messages(authenticator, &m, err)) != ATLS_OK)
         return code;
-    if (m.empty)
+    if (m.empty) /* a refusal answers a request (RFC 9261 section 6) */
         return out_of_order(err, ATLS_TLS_FINISHED);
     if ((code = atls_ea_get_context(authenticator, out, err)) != ATLS_OK ||
         (code = atls_ea_contexts_find(&ea->contexts, *out, &known, err)) != ATLS_OK)

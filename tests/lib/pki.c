@@ -205,8 +205,9 @@ struct test_identity test_leaf(const struct test_identity *ca, const char *dns_n
                               .common_name = dns_name, .dns_names = names, .key_type = type});
 }
 
-struct atls_buf test_crl(const struct test_identity *ca, const struct test_identity *revoked,
-                         int64_t this_update_s, int64_t next_update_s)
+static struct atls_buf make_crl(const struct test_identity *ca, const struct test_identity *revoked,
+                                int64_t this_update_s, int64_t next_update_s,
+                                const char *distribution_point)
 {
     ASN1_TIME *this_update = ASN1_TIME_set(NULL, (time_t)this_update_s);
     ASN1_TIME *next_update = ASN1_TIME_set(NULL, (time_t)next_update_s);
@@ -232,6 +233,13 @@ struct atls_buf test_crl(const struct test_identity *ca, const struct test_ident
         REQUIRE(X509_CRL_add0_revoked(crl, entry) == 1);
         X509_free(x);
     }
+    if (distribution_point != NULL) {
+        X509_EXTENSION *e =
+            X509V3_EXT_nconf(NULL, NULL, "issuingDistributionPoint", distribution_point);
+
+        REQUIRE(e != NULL && X509_CRL_add_ext(crl, e, -1) == 1);
+        X509_EXTENSION_free(e);
+    }
     REQUIRE(X509_CRL_sign(crl, key, digest_for(key, NULL)) > 0);
     len = i2d_X509_CRL(crl, NULL);
     REQUIRE(len > 0);
@@ -245,6 +253,18 @@ struct atls_buf test_crl(const struct test_identity *ca, const struct test_ident
     ASN1_TIME_free(this_update);
     ASN1_TIME_free(next_update);
     return out;
+}
+
+struct atls_buf test_crl(const struct test_identity *ca, const struct test_identity *revoked,
+                         int64_t this_update_s, int64_t next_update_s)
+{
+    return make_crl(ca, revoked, this_update_s, next_update_s, NULL);
+}
+
+struct atls_buf test_crl_limited(const struct test_identity *ca, int64_t this_update_s,
+                                 int64_t next_update_s, const char *distribution_point)
+{
+    return make_crl(ca, NULL, this_update_s, next_update_s, distribution_point);
 }
 
 struct atls_anchors *test_anchors(struct atls_bytes certificate)

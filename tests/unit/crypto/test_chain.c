@@ -447,6 +447,17 @@ static void revocation(void **state)
     refused(verify(good_leaf, 2, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
             ATLS_ALERT_CERTIFICATE_UNKNOWN);
     atls_anchors_unref(check.anchors);
+
+    /* a list that does not speak for this leaf, so that nothing does */
+    atls_buf_clear(&by_intermediate);
+    by_intermediate = test_crl_limited(&intermediate, TEST_TIME_S - 10, TEST_TIME_S + 1000,
+                                       "critical,indirectCRL:TRUE,onlysomereasons:keyCompromise");
+    check.anchors = test_anchors(DER(root));
+    assert_int_equal(atls_anchors_add_crl(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
+                     ATLS_OK);
+    refused(verify(good_leaf, 2, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
+            ATLS_ALERT_CERTIFICATE_UNKNOWN);
+    atls_anchors_unref(check.anchors);
     atls_buf_clear(&pem);
     atls_buf_clear(&by_intermediate);
     atls_buf_clear(&by_root);
@@ -510,6 +521,9 @@ static void tpm_purposes(void **state)
         {"keyUsage", "critical,digitalSignature,keyEncipherment"}, {NULL, NULL}};
     static const struct test_extension no_key_usage[] = {{"extendedKeyUsage", "2.23.133.8.3"},
                                                          {NULL, NULL}};
+    static const struct test_extension no_key_usage_ek[] = {{"extendedKeyUsage", "2.23.133.8.1"},
+                                                            {NULL, NULL}};
+    static const struct test_extension nothing[] = {{NULL, NULL}};
     static const struct test_extension web[] = {{"keyUsage", "critical,digitalSignature"},
                                                 {"extendedKeyUsage", "serverAuth"},
                                                 {NULL, NULL}};
@@ -532,6 +546,8 @@ static void tpm_purposes(void **state)
         {"endorsement key that agrees", ek_agreeing, false, true},
         {"one that signs and decrypts", both, false, true},
         {"no keyUsage", no_key_usage, false, false},
+        {"endorsement key without keyUsage", no_key_usage_ek, false, false},
+        {"no extension at all", nothing, false, false},
         {"certificate of a web server", web, false, false},
         {"web server with keyEncipherment", web_encipherment, false, false},
         {"nonRepudiation only", commits, false, false},

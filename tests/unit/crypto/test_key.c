@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "crypto/der.h"
 
 static const enum atls_key_type types[] = {ATLS_KEY_P256, ATLS_KEY_P384, ATLS_KEY_P521,
                                            ATLS_KEY_ED25519, ATLS_KEY_RSA};
@@ -210,6 +211,47 @@ static void rsa_fields_are_checked(void **state)
     atls_buf_clear(&spki);
 }
 
+/* Moduli of 256 bytes on both sides of 2048 bits, and the longest and one longer. */
+static void rsa_moduli_have_bounds(void **state)
+{
+    static const struct {
+        size_t len;
+        uint8_t top;
+        enum atls_code want;
+    } rows[] = {
+        {256, 0x80, ATLS_OK},  {256, 0x7f, ATLS_E_UNSUPPORTED},  {255, 0xff, ATLS_E_UNSUPPORTED},
+        {1024, 0xff, ATLS_OK}, {1025, 0x01, ATLS_E_UNSUPPORTED},
+    };
+    static const uint8_t rsa[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7,
+                                  0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+    static const uint8_t exponent[] = {1, 0, 1};
+    uint8_t modulus[1025];
+
+    (void)state;
+    memset(modulus, 0xa5, sizeof modulus); /* odd */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_writer inner = atls_writer_init(4096), w = atls_writer_init(4096);
+        size_t sequence = atls_der_open(&inner, ATLS_DER_SEQUENCE), outer;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_key *key = NULL;
+
+        modulus[0] = rows[i].top;
+        atls_der_put_unsigned(&inner, atls_bytes_of(modulus, rows[i].len));
+        atls_der_put_unsigned(&inner, atls_bytes_of(exponent, sizeof exponent));
+        atls_der_close(&inner, sequence);
+        outer = atls_der_open(&w, ATLS_DER_SEQUENCE);
+        atls_der_put(&w, ATLS_DER_SEQUENCE, atls_bytes_of(rsa, sizeof rsa));
+        atls_der_put_bit_string(&w, atls_writer_bytes(&inner));
+        atls_der_close(&w, outer);
+        test_assert_code(atls_key_from_spki(atls_writer_bytes(&w), &key, &err), rows[i].want, &err);
+        if (rows[i].want != ATLS_OK)
+            assert_non_null(strstr(err.message, "modulus"));
+        atls_key_unref(key);
+        atls_writer_clear(&inner);
+        atls_writer_clear(&w);
+    }
+}
+
 static void signatures_verify_under_their_key_only(void **state)
 {
     static const enum atls_signature schemes[] = {
@@ -321,6 +363,7 @@ static void raw_signatures_have_fixed_width(void **state)
         enum atls_signature scheme = atls_private_key_scheme(keys[i]);
         struct atls_err err = ATLS_ERR_INIT;
         struct atls_buf raw = ATLS_BUF_INIT;
+        uint8_t longer[300];
 
         /* Enough of them to meet integers with leading zeros. */
         for (int round = 0; round < (types[i] == ATLS_KEY_P256 ? 300 : 3); round++) {
@@ -333,6 +376,11 @@ static void raw_signatures_have_fixed_width(void **state)
             test_assert_code(atls_key_verify_raw(key, scheme, message,
                                                  atls_bytes_of(raw.ptr, raw.len - 1), &err),
                              ATLS_E_VERIFY, &err);
+            memcpy(longer, raw.ptr, raw.len);
+            longer[raw.len] = 0;
+            test_assert_code(
+                atls_key_verify_raw(key, scheme, message, atls_bytes_of(longer, raw.len + 1), &err),
+                ATLS_E_VERIFY, &err);
             raw.ptr[3] ^= 4;
             test_assert_code(atls_key_verify_raw(key, scheme, message, atls_buf_bytes(&raw), &err),
                              ATLS_E_VERIFY, &err);
@@ -457,6 +505,7 @@ int main(void)
         cmocka_unit_test(points_must_be_uncompressed_and_on_the_curve),
         cmocka_unit_test(keys_that_are_refused),
         cmocka_unit_test(rsa_fields_are_checked),
+        cmocka_unit_test(rsa_moduli_have_bounds),
         cmocka_unit_test(signatures_verify_under_their_key_only),
         cmocka_unit_test(schemes_must_fit_the_key),
         cmocka_unit_test(pss_and_pkcs1_do_not_stand_in_for_each_other),

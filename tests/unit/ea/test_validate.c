@@ -887,6 +887,9 @@ static void rules_on_spontaneous_ones(void **state)
     test_assert_code(try_spontaneous(client, "0005000100", honest, &err), ATLS_OK, &err);
     test_assert_code(try_spontaneous(client, "", honest, &err), ATLS_E_PROTOCOL, &err);
     refused(&err, ATLS_REASON_CONTEXT_USED, ATLS_ALERT_NONE);
+    /* which is seen before any key is used */
+    test_assert_code(try_spontaneous(client, "", bad_mac, &err), ATLS_E_PROTOCOL, &err);
+    refused(&err, ATLS_REASON_CONTEXT_USED, ATLS_ALERT_NONE);
     atls_ea_free(client);
     /* nor under the context of a request */
     client = open_end(&connection, ATLS_ROLE_CLIENT);
