@@ -28,6 +28,7 @@ struct fixture {
     struct atls_anchors *anchors;
     enum { CLASS, NO_CLASS, BROKEN_CLASS } anchor_class;
     struct test_identity ca, certificate;
+    struct atls_chain_cache *cache;
     struct atls_buf planted, planted2;
     uint8_t bytes[ATLS_HASH_MAX];
 };
@@ -111,6 +112,7 @@ static void fixture_free(struct fixture *f)
     test_tpm_evidence_clear(&f->e);
     test_tpm_key_clear(&f->other);
     atls_anchors_unref(f->anchors);
+    atls_chain_cache_free(f->cache);
     test_identity_clear(&f->ca);
     test_identity_clear(&f->certificate);
     atls_buf_clear(&f->planted);
@@ -254,6 +256,34 @@ static void no_options(struct fixture *f)
     f->request.options = NULL;
 }
 
+/* TPMs may strip leading zeros off r and s: sign until there is one to strip. */
+static void stripped_signature(struct fixture *f)
+{
+    struct atls_buf name = test_tpm_name(&f->e.aik);
+
+    f->e.certify.name = atls_buf_bytes(&name);
+    f->planted = test_tpm_attest(&f->e.certify);
+    f->e.cert_info = atls_buf_bytes(&f->planted);
+    do {
+        atls_buf_clear(&f->planted2);
+        f->planted2 = test_tpm_sign(&f->e.ak, f->e.cert_info);
+    } while (f->planted2.len >= 8 + 2 * 32);
+    f->e.certify_signature = atls_buf_bytes(&f->planted2);
+    f->e.certify.name = atls_bytes_of(NULL, 0);
+    atls_buf_clear(&name);
+}
+
+static void with_cache(struct fixture *f)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_claims claims;
+
+    test_assert_code(atls_chain_cache_new(8, &f->cache, &err), ATLS_OK, &err);
+    f->request.cache = f->cache;
+    test_assert_code(verify(f, &claims, &err), ATLS_OK, &err);
+    atls_claims_clear(&claims);
+}
+
 static void good_evidence_is_accepted(void **state)
 {
     static const struct row rows[] = {
@@ -270,6 +300,8 @@ static void good_evidence_is_accepted(void **state)
         {"a SHA-1 bank, allowed", sha1_allowed, ATLS_OK, ATLS_REASON_NONE},
         {"an unsafe clock, allowed", clock_allowed, ATLS_OK, ATLS_REASON_NONE},
         {"no options", no_options, ATLS_OK, ATLS_REASON_NONE},
+        {"a signature with stripped zeros", stripped_signature, ATLS_OK, ATLS_REASON_NONE},
+        {"the same again, out of the cache", with_cache, ATLS_OK, ATLS_REASON_NONE},
     };
 
     (void)state;

@@ -1,7 +1,10 @@
 #include "testlib.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <atls/limits.h>
 
 #include "core/err.h"
 #include "wire/tpm_ima_log.h"
@@ -282,6 +285,22 @@ static void entries_that_are_refused(void **state)
     }
 }
 
+static void more_than_a_log_may_have(void **state)
+{
+    static uint8_t big[ATLS_EVENT_LOG_MAX + 1];
+    /* A path that leaves no room for its template data. */
+    static char line[ATLS_IMA_TEMPLATE_DATA_MAX + 256];
+    struct atls_err err = ATLS_ERR_INIT;
+    size_t count, len;
+
+    (void)state;
+    test_assert_code(read_all(atls_bytes_of(big, sizeof big), &count, &err), ATLS_E_LIMIT, &err);
+    memset(line, 'a', sizeof line);
+    len = (size_t)snprintf(line, 128, "10 " HEX20 " ima-ng sha1:" HEX20 " ");
+    line[len] = '/';
+    test_assert_code(read_all(atls_bytes_of(line, sizeof line), &count, &err), ATLS_E_LIMIT, &err);
+}
+
 static void an_empty_log_is_done(void **state)
 {
     size_t count;
@@ -302,6 +321,7 @@ int main(void)
         cmocka_unit_test(unknown_templates_are_kept_whole),
         cmocka_unit_test(truncations_are_refused),
         cmocka_unit_test(entries_that_are_refused),
+        cmocka_unit_test(more_than_a_log_may_have),
         cmocka_unit_test(an_empty_log_is_done),
     };
 
