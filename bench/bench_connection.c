@@ -23,7 +23,7 @@ static const char policy_text[] =
     "{decision: (if .submods.SOFT then \"accept\" else \"refuse\" end), "
     "insecure: [\"soft\"]}";
 
-static void die(const char *what, const struct atls_err *err)
+_Noreturn static void die(const char *what, const struct atls_err *err)
 {
     fprintf(stderr, "bench: %s: %s\n", what, err == NULL ? "failed" : err->message);
     exit(2);

@@ -11,7 +11,7 @@
 #include "wire/kat.h"
 #include "wire/tpm.h"
 
-static void die(const char *what)
+_Noreturn static void die(const char *what)
 {
     fprintf(stderr, "bench: %s failed\n", what);
     exit(2);

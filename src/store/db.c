@@ -169,7 +169,7 @@ bool store_column_is_null(const struct store_query *q, int at)
 
 static enum atls_code run_plain(struct atls_store *s, enum store_sql which, struct atls_err *err)
 {
-    struct store_query q;
+    struct store_query q = {0};
     enum atls_code code;
 
     if ((code = store_query(s, which, &q, err)) != ATLS_OK)

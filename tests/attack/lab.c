@@ -500,8 +500,8 @@ bool hand_take(struct line *line, uint8_t type, struct atls_buf *out_body)
     collect(line);
     r = atls_reader_init(atls_buf_bytes(&line->in));
     while (!found && !atls_reader_done(&r)) {
-        struct atls_bytes body;
-        uint8_t got;
+        struct atls_bytes body = {NULL, 0};
+        uint8_t got = 0;
 
         assert_true(atls_get_u8(&r, &got) && atls_get_vec(&r, 0, 0xffffff, &body));
         found = got == type;
