@@ -24,7 +24,8 @@ static struct atls_buf finish(const struct atls_ea *ea, const struct atls_buf *r
         atls_ea_finished_mac(&ea->peer, transcript, mac, NULL) != ATLS_OK)
         abort();
     atls_digest_free(transcript);
-    atls_put_bytes(&w, in);
+    if (in.len != 0)
+        atls_put_bytes(&w, in);
     atls_tls_put_finished(&w, atls_bytes_of(mac, 32));
     if (atls_writer_finish(&w, &out, NULL) != ATLS_OK)
         abort();

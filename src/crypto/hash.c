@@ -149,7 +149,8 @@ static enum atls_code hkdf_expand(enum atls_hash hash, struct atls_bytes secret,
     uint8_t t[ATLS_HASH_MAX];
 
     for (uint8_t counter = 1; done < out_len; counter++, done += take) {
-        atls_put_bytes(&w, atls_bytes_of(t, counter == 1 ? 0 : hash_len));
+        if (counter > 1)
+            atls_put_bytes(&w, atls_bytes_of(t, hash_len));
         atls_put_bytes(&w, info);
         atls_put_u8(&w, counter);
         if (w.failed != ATLS_OK) {

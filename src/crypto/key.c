@@ -260,7 +260,8 @@ static enum atls_code verify_ed25519(const struct atls_key *key,
     bool ready;
 
     for (size_t i = 0; i < count; i++)
-        atls_put_bytes(&w, parts[i]);
+        if (parts[i].len != 0)
+            atls_put_bytes(&w, parts[i]);
     message = atls_writer_bytes(&w);
     ready = w.failed == ATLS_OK && (ctx = EVP_MD_CTX_new()) != NULL &&
             EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key->pkey) == 1;
