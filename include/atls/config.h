@@ -43,8 +43,8 @@ enum atls_on_failure { ATLS_ON_FAILURE_CLOSE = 0, ATLS_ON_FAILURE_GATE = 1 };
 struct atls_config_options {
     size_t size; /* of this struct, set by init */
 
-    /* Our own attestation: with an attester we answer requests; require_self says that a connection on
-     * which the peer does not ask for it is refused. */
+    /* Our own attestation: with an attester we answer requests; require_self says that a connection
+     * on which the peer does not ask for it is refused. */
     struct atls_attester *attester; /* referenced, or NULL */
     bool require_self;
 
@@ -53,22 +53,24 @@ struct atls_config_options {
     struct atls_verifier *verifier; /* referenced */
     struct atls_policy *policy;     /* referenced */
     enum atls_identity identity;
-    struct atls_bytes anchors;      /* PEM for pkix, copied; or empty */
-    bool system_anchors;            /* pkix: what the system trusts, too */
-    /* Evidence technologies accepted, NULL-terminated; NULL: every secure one that the build knows. */
+    struct atls_bytes anchors; /* PEM for pkix, copied; or empty */
+    bool system_anchors;       /* pkix: what the system trusts, too */
+    /* Evidence technologies accepted, NULL-terminated; NULL: every secure one that the build knows.
+     */
     const char *const *evidence_types;
 
-    const char *const *inner_protocols; /* ALPN names spoken behind the gate, NULL-terminated, or NULL */
+    const char *const
+        *inner_protocols; /* ALPN names spoken behind the gate, NULL-terminated, or NULL */
     bool raw; /* framing ends when the gate opens; needs both sides; no re-attestation */
 
     /* Deadlines and limits; 0 in none of them means unlimited. */
-    uint32_t gate_timeout_ms;        /* handshake end to open gate; default 30000 */
-    uint32_t answer_timeout_ms;      /* re-attestation request to accepted answer; default 30000 */
-    uint32_t reattest_interval_s;    /* ask again this often; 0: only on demand */
-    uint32_t peer_requests_per_minute; /* more from the peer is a flood; default 12 */
+    uint32_t gate_timeout_ms;     /* handshake end to open gate; default 30000 */
+    uint32_t answer_timeout_ms;   /* re-attestation request to accepted answer; default 30000 */
+    uint32_t reattest_interval_s; /* ask again this often; 0: only on demand */
+    uint32_t peer_requests_per_minute;  /* more from the peer is a flood; default 12 */
     uint32_t peer_requests_outstanding; /* default 4 */
-    uint32_t frames_before_gate;     /* default 64 */
-    uint32_t bytes_before_gate;      /* default 1 MiB */
+    uint32_t frames_before_gate;        /* default 64 */
+    uint32_t bytes_before_gate;         /* default 1 MiB */
     enum atls_on_failure on_failure;
 
     struct atls_clock clock;

@@ -3,13 +3,15 @@
  *     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
  *     atls_openssl_prepare(ctx, &err);                      TLS 1.3, no tickets, ALPN atls/1
  *     SSL *ssl = ...;  SSL_set_fd(ssl, fd);
- *     atls_openssl_connect(ssl, config, "host.example", &conn, &err);   handshake, attestation, gate
- *     atls_openssl_write(conn, "hello", 5, &n, &err);
+ *     atls_openssl_connect(ssl, config, "host.example", &conn, &err);   handshake, attestation,
+ * gate atls_openssl_write(conn, "hello", 5, &n, &err);
  *
- * One thread at a time per connection. */
+ * One thread at a time per connection. OpenSSL writes to the socket with write(2): a program must
+ * ignore SIGPIPE, or a peer that goes away ends it. */
 #ifndef ATLS_OPENSSL_H
 #define ATLS_OPENSSL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <openssl/ssl.h>
@@ -20,14 +22,18 @@
 extern "C" {
 #endif
 
-/* Makes a context fit for attested connections, client or server: TLS 1.3 only, no session tickets, no
- * session cache, no early data, ALPN "atls/1" offered (client) or selected (server; clients that do
- * not offer it are refused with no_application_protocol). Certificates and their verification stay
- * the program's. Errors: ATLS_E_TLS. */
+/* Makes a context fit for attested connections, client or server: TLS 1.3 only, no session tickets,
+ * no session cache, no early data, ALPN "atls/1" offered (client) or selected (server; clients that
+ * do not offer it are refused with no_application_protocol). On a server it takes the ALPN and the
+ * ClientHello callback of the context. Certificates and their verification stay the program's. Call
+ * it before connections are made of ctx. Errors: ATLS_E_TLS. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struct atls_err *err);
 
-/* Fills struct atls_tls from a finished handshake; out borrows from ssl and *spki_storage, which the
- * caller clears. For programs that drive atls/session.h themselves. Errors: ATLS_E_TLS. */
+/* Fills struct atls_tls from a finished handshake; out borrows from ssl and *spki_storage, which
+ * the caller clears. peer_spki is there only when SSL_VERIFY_PEER was on and the result is
+ * X509_V_OK. For programs that drive atls/session.h themselves. Errors: ATLS_E_TLS: handshake not
+ * finished, version (tls-version), ALPN not "atls/1" (no-common-parameters), tickets on
+ * (tls-resumed); ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out,
                                                          struct atls_buf *spki_storage,
                                                          struct atls_err *err);
@@ -35,9 +41,12 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_tls(SSL *ssl, struct atls_t
 /* One attested connection over an SSL, which stays the caller's and must outlive it. */
 struct atls_openssl;
 
-/* Blocking: runs the TLS handshake if it is not finished, then attestation, until the gate opens. On
- * failure the peer has been told and *out is untouched. The socket must be blocking; deadlines of the
- * configuration are kept by waiting on it with poll(2). Errors: those of atls/session.h, ATLS_E_TLS. */
+/* Blocking: runs the TLS handshake if it is not finished, then attestation, until the gate opens;
+ * jobs run in the calling thread. On failure the peer has been told (which may take half a second)
+ * and *out is untouched. The SSL must be on a socket: so that deadlines are kept (gate_timeout_ms
+ * for the handshake, and again for the gate), it is non-blocking until the connection is closed or
+ * freed, and then as it was. Errors: those of atls/session.h, ATLS_E_TLS, ATLS_E_USAGE (no socket).
+ */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_connect(SSL *ssl, struct atls_config *config,
                                                              const char *peer_name,
                                                              struct atls_openssl **out,
@@ -46,7 +55,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_accept(SSL *ssl, struct atl
                                                             struct atls_openssl **out,
                                                             struct atls_err *err);
 
-/* Non-blocking: a connection to be driven by atls_openssl_step. role as for the session. */
+/* Non-blocking: a connection to be driven by atls_openssl_step; ssl knows its role
+ * (SSL_set_connect_state, SSL_set_accept_state). Sets SSL_MODE_ENABLE_PARTIAL_WRITE and
+ * SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_new(SSL *ssl, struct atls_config *config,
                                                          const char *peer_name,
                                                          struct atls_openssl **out,
@@ -57,36 +68,42 @@ enum atls_want {
     ATLS_WANT_WRITE = 2,   /* wait until the socket is writable */
     ATLS_WANT_JOB = 3,     /* atls_openssl_job: run it here or on another thread, then complete */
 };
-/* Does what can be done now: handshake, flush, read, deadlines. Call it when the socket is ready, when
- * a job was completed and when the deadline (atls_openssl_deadline_ms) passed. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_step(struct atls_openssl *c,
-                                                          enum atls_want *out_want,
-                                                          struct atls_err *err);
+/* Does what can be done now: handshake, flush, read, deadlines. Call it when the socket is ready,
+ * when a job was completed and when the deadline (atls_openssl_deadline_ms) passed. After a failure
+ * atls_openssl_close sends what is left to tell the peer. Errors: why the connection ended. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_openssl_step(struct atls_openssl *c, enum atls_want *out_want, struct atls_err *err);
 ATLS_API struct atls_job *atls_openssl_job(struct atls_openssl *c);
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_complete(struct atls_openssl *c,
-                                                              struct atls_job *job,
-                                                              struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_openssl_complete(struct atls_openssl *c, struct atls_job *job, struct atls_err *err);
 ATLS_API int64_t atls_openssl_deadline_ms(const struct atls_openssl *c);
 
-/* Application data. Blocking connections wait (re-attestation is served meanwhile) until at least one
- * byte moved; *out_len 0 on reading is the orderly end, or the end of the peer's data. Non-blocking ones return ATLS_OK with *out_len
- * 0 and *out_want set. out_want may be NULL when blocking. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len,
-                                                          size_t *out_len, enum atls_want *out_want,
+/* Application data. Blocking connections wait (re-attestation is served meanwhile): reading until
+ * at least one byte came, *out_len 0 being the orderly end or the end of the peer's data; writing
+ * until everything is with the socket. Non-blocking ones return ATLS_OK with what moved, if only 0
+ * bytes, and *out_want set; what write accepted is sent by later calls of any of the three.
+ * out_want may be NULL when blocking. A program that only writes should read now and then: requests
+ * of the peer wait behind unread data. Errors: why the connection ended; ATLS_E_CLOSED for writing
+ * after the peer's CLOSE; ATLS_E_USAGE (len 0 on reading). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf,
+                                                          size_t len, size_t *out_len,
+                                                          enum atls_want *out_want,
                                                           struct atls_err *err);
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf,
                                                            size_t len, size_t *out_len,
                                                            enum atls_want *out_want,
                                                            struct atls_err *err);
-/* Our application data ends here (atls_session_end): nothing more can be written, reading goes on. The
- * peer's reads give *out_len 0 once it has read everything. Blocking connections wait until it was sent. */
+/* Our application data ends here (atls_session_end): nothing more can be written, reading goes on.
+ * The peer's reads give *out_len 0 once it has read everything. Blocking connections wait until it
+ * was sent. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_end(struct atls_openssl *c,
                                                          struct atls_err *err);
 /* True after the peer's orderly CLOSE with everything read. */
 ATLS_API bool atls_openssl_ended(const struct atls_openssl *c);
 /* The session, for atls_session_peer, atls_session_reattest, atls_session_error. */
 ATLS_API struct atls_session *atls_openssl_session(struct atls_openssl *c);
-/* CLOSE, then TLS close_notify, best effort; then frees. NULL is fine. */
+/* CLOSE, then TLS close_notify, best effort (half a second when blocking); then frees. NULL is
+ * fine. */
 ATLS_API void atls_openssl_close(struct atls_openssl *c);
 /* Frees without telling the peer. */
 ATLS_API void atls_openssl_free(struct atls_openssl *c);

@@ -3,8 +3,8 @@
  *
  *     for (;;) {
  *         switch (atls_session_next(session)) {
- *         case ATLS_NEXT_OUTPUT: write atls_session_output() to TLS, atls_session_output_done(); break;
- *         case ATLS_NEXT_JOB:    job = atls_session_job(session); atls_job_run(job);   (any thread)
+ *         case ATLS_NEXT_OUTPUT: write atls_session_output() to TLS, atls_session_output_done();
+ * break; case ATLS_NEXT_JOB:    job = atls_session_job(session); atls_job_run(job);   (any thread)
  *                                atls_session_complete(session, job, &err); break;
  *         case ATLS_NEXT_INPUT:  read from TLS, atls_session_input(); break;
  *         case ATLS_NEXT_OPEN:   application data both ways: atls_session_read, atls_session_write
@@ -12,8 +12,9 @@
  *         }
  *     }
  *
- * One thread at a time per session; jobs excepted, which may run on any thread while the session goes
- * on. A failed call has put CLOSE into the output where the peer can be told: send it, then end TLS. */
+ * One thread at a time per session; jobs excepted, which may run on any thread while the session
+ * goes on. A failed call has put CLOSE into the output where the peer can be told: send it, then
+ * end TLS. */
 #ifndef ATLS_SESSION_H
 #define ATLS_SESSION_H
 
@@ -38,11 +39,12 @@ struct atls_tls {
     void *arg;
     atls_exporter *exporter;
     enum atls_role role;
-    uint16_t version;           /* 0x0304; anything else is refused (tls-version) */
-    enum atls_hash hash;        /* of the cipher suite */
-    enum atls_answer resumed;   /* must be NO (tls-resumed) */
+    uint16_t version;            /* 0x0304; anything else is refused (tls-version) */
+    enum atls_hash hash;         /* of the cipher suite */
+    enum atls_answer resumed;    /* must be NO (tls-resumed) */
     enum atls_answer early_data; /* must be NO (tls-early-data) */
-    struct atls_bytes peer_spki; /* DER, of the peer's TLS leaf; empty unless TLS validated its chain */
+    struct atls_bytes
+        peer_spki; /* DER, of the peer's TLS leaf; empty unless TLS validated its chain */
 };
 
 /* Name of the carrier in ALPN. */
@@ -59,17 +61,15 @@ enum atls_next {
 struct atls_session;
 struct atls_job;
 
-/* peer_name: DNS name or IP address that the peer's AIK certificate must carry with ATLS_IDENTITY_PKIX;
- * a client must give it, on a server NULL accepts any name below the anchors. A client's first flight
- * (HELLO, REQUEST) is in the output at once, a server's after the client's HELLO came. Errors:
- * ATLS_E_TLS with reason tls-version, tls-resumed, tls-early-data, identity-mismatch (same-key, and
- * peer_spki is empty); ATLS_E_CONFIG (name missing); ATLS_E_USAGE; ATLS_E_NOMEM; those of the
- * exporter. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_new(struct atls_config *config,
-                                                         const struct atls_tls *tls,
-                                                         const char *peer_name,
-                                                         struct atls_session **out,
-                                                         struct atls_err *err);
+/* peer_name: DNS name or IP address that the peer's AIK certificate must carry with
+ * ATLS_IDENTITY_PKIX; a client must give it, on a server NULL accepts any name below the anchors. A
+ * client's first flight (HELLO, REQUEST) is in the output at once, a server's after the client's
+ * HELLO came. Errors: ATLS_E_TLS with reason tls-version, tls-resumed, tls-early-data,
+ * identity-mismatch (same-key, and peer_spki is empty); ATLS_E_CONFIG (name missing); ATLS_E_USAGE;
+ * ATLS_E_NOMEM; those of the exporter. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_session_new(struct atls_config *config, const struct atls_tls *tls, const char *peer_name,
+                 struct atls_session **out, struct atls_err *err);
 /* Jobs still running keep what they need; complete is then not called for them: atls_job_free. */
 ATLS_API void atls_session_free(struct atls_session *s);
 
@@ -78,10 +78,10 @@ ATLS_API enum atls_next atls_session_next(const struct atls_session *s);
  * withdrawn. */
 ATLS_API bool atls_session_is_open(const struct atls_session *s);
 
-/* Gives plaintext that TLS delivered; *out_consumed <= bytes.len, less when application data waits to
- * be read first: give the rest again after that. Application data is not copied: what
- * atls_session_read shows borrows from bytes, which must stay in place until it was read. Errors close
- * the session. */
+/* Gives plaintext that TLS delivered; *out_consumed <= bytes.len, less when application data waits
+ * to be read first: give the rest again after that. Application data is not copied: what
+ * atls_session_read shows borrows from bytes, which must stay in place until it was read. Errors
+ * close the session. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input(struct atls_session *s,
                                                            struct atls_bytes bytes,
                                                            size_t *out_consumed,
@@ -90,8 +90,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input(struct atls_session *
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_input_end(struct atls_session *s,
                                                                struct atls_err *err);
 
-/* For callers that read from TLS piece by piece: how many bytes the session takes next without touching
- * application data; 0 when application data is next (atls_session_data_left) or waits to be read. */
+/* For callers that read from TLS piece by piece: how many bytes the session takes next without
+ * touching application data; 0 when application data is next (atls_session_data_left) or waits to
+ * be read. */
 ATLS_API size_t atls_session_input_wanted(const struct atls_session *s);
 
 /* Plaintext to write to TLS; borrows until the next call on s. */
@@ -105,13 +106,12 @@ ATLS_API void atls_session_trim(struct atls_session *s);
  * on any thread, and to complete or free. Several may be out at once. */
 ATLS_API struct atls_job *atls_session_job(struct atls_session *s);
 ATLS_API void atls_job_run(struct atls_job *job);
-/* Takes the job back (and frees it, whatever comes). A failed appraisal closes the session and returns
- * its error; with ATLS_ON_FAILURE_GATE, once the gate has been open, it closes the gate and returns
- * ATLS_OK: atls_session_is_open says so. Evidence that could not be made is told to the peer (DECLINE)
- * and logged; if the peer then refuses, atls_session_error names that cause. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_complete(struct atls_session *s,
-                                                              struct atls_job *job,
-                                                              struct atls_err *err);
+/* Takes the job back (and frees it, whatever comes). A failed appraisal closes the session and
+ * returns its error; with ATLS_ON_FAILURE_GATE, once the gate has been open, it closes the gate and
+ * returns ATLS_OK: atls_session_is_open says so. Evidence that could not be made is told to the
+ * peer (DECLINE) and logged; if the peer then refuses, atls_session_error names that cause. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_session_complete(struct atls_session *s, struct atls_job *job, struct atls_err *err);
 ATLS_API void atls_job_free(struct atls_job *job);
 
 /* Application data received, in order; borrows until atls_session_read_done. */
@@ -122,16 +122,16 @@ ATLS_API void atls_session_read_done(struct atls_session *s, size_t len);
  * instead of giving them to atls_session_input. 0 when something else is next. */
 ATLS_API size_t atls_session_data_left(const struct atls_session *s);
 ATLS_API void atls_session_data_taken(struct atls_session *s, size_t len);
-/* Application data to send: *out_accepted <= bytes.len; 0 means that output must drain first. Errors:
- * ATLS_E_USAGE, reason gate-closed, while the gate is closed (the session goes on). */
+/* Application data to send: *out_accepted <= bytes.len; 0 means that output must drain first.
+ * Errors: ATLS_E_USAGE, reason gate-closed, while the gate is closed (the session goes on). */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_write(struct atls_session *s,
                                                            struct atls_bytes bytes,
                                                            size_t *out_accepted,
                                                            struct atls_err *err);
 
 /* Our application data ends here: nothing more can be written. The peer's data goes on, and so does
- * re-attestation, until either side closes. Errors: ATLS_E_USAGE (the gate is closed, raw mode: there the
- * end of TLS is the end of both directions). */
+ * re-attestation, until either side closes. Errors: ATLS_E_USAGE (the gate is closed, raw mode:
+ * there the end of TLS is the end of both directions). */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_end(struct atls_session *s,
                                                          struct atls_err *err);
 /* True when the peer has said that its application data has ended, and all of it was read. */
@@ -140,13 +140,15 @@ ATLS_API bool atls_session_peer_ended(const struct atls_session *s);
 /* Milliseconds of the monotonic clock at which atls_session_tick must be called at the latest;
  * INT64_MAX: no deadline. */
 ATLS_API int64_t atls_session_deadline_ms(const struct atls_session *s);
-/* Looks at the clock: passes deadlines (errors close the session), starts interval re-attestation. */
+/* Looks at the clock: passes deadlines (errors close the session), starts interval re-attestation.
+ */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_tick(struct atls_session *s,
                                                           struct atls_err *err);
 
-/* Asks the peer to attest again now (policy or store changed, an operator's wish). Data keeps flowing
- * until the answer or answer_timeout_ms. While an answer is awaited, one more request follows it.
- * Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not require the peer), ATLS_E_CLOSED. */
+/* Asks the peer to attest again now (policy or store changed, an operator's wish). Data keeps
+ * flowing until the answer or answer_timeout_ms. While an answer is awaited, one more request
+ * follows it. Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not require the peer),
+ * ATLS_E_CLOSED. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_reattest(struct atls_session *s,
                                                               struct atls_err *err);
 /* Orderly end: CLOSE goes into the output. */
@@ -158,17 +160,17 @@ ATLS_API const struct atls_err *atls_session_error(const struct atls_session *s)
 
 /* What is known of the peer; everything borrows from the session. */
 struct atls_peer {
-    bool attested;               /* accepted by our policy, now */
-    struct atls_result *result;  /* latest appraisal, NULL before the first; also when refused */
-    const char *evidence_type;   /* "tpm"; "" */
-    const char *binding;         /* "connection" */
-    bool insecure;               /* development evidence */
-    int64_t attested_at_s;       /* wall clock of the latest acceptance */
-    uint32_t attestations;       /* how many were accepted on this connection */
-    struct atls_bytes spki;      /* of the peer's AIK */
+    bool attested;                 /* accepted by our policy, now */
+    struct atls_result *result;    /* latest appraisal, NULL before the first; also when refused */
+    const char *evidence_type;     /* "tpm"; "" */
+    const char *binding;           /* "connection" */
+    bool insecure;                 /* development evidence */
+    int64_t attested_at_s;         /* wall clock of the latest acceptance */
+    uint32_t attestations;         /* how many were accepted on this connection */
+    struct atls_bytes spki;        /* of the peer's AIK */
     struct atls_bytes certificate; /* end-entity certificate, DER */
-    const char *inner_protocol;  /* negotiated inner ALPN, "" when none */
-    bool self_attested;          /* the peer accepted our attestation */
+    const char *inner_protocol;    /* negotiated inner ALPN, "" when none */
+    bool self_attested;            /* the peer accepted our attestation */
 };
 ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
 

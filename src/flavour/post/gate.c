@@ -135,7 +135,8 @@ void atls_gate_judged(struct atls_session *s)
 void atls_gate_withdraw(struct atls_session *s, const struct atls_err *cause)
 {
     s->attested = false;
-    atls_put_bytes(&s->held, s->data); /* of one input only: within the limit */
+    if (s->data.len != 0) /* of one input only: within the limit */
+        atls_put_bytes(&s->held, s->data);
     s->data = atls_bytes_of(NULL, 0);
     atls_log(&s->config->options.log, ATLS_LOG_WARNING, "session", "gate closed: %s: %s",
              atls_code_name(cause->code), cause->message);

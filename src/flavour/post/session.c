@@ -379,7 +379,7 @@ enum atls_code atls_session_end(struct atls_session *s, struct atls_err *err)
 
 bool atls_session_peer_ended(const struct atls_session *s)
 {
-    return s->end_received && atls_session_read(s).len == 0;
+    return s->end_received && s->data.len == 0 && s->held.len == s->held_read;
 }
 
 /* ---- time ---- */
