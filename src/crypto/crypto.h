@@ -22,38 +22,45 @@ size_t atls_hash_len(enum atls_hash hash);
 ATLS_MUST_CHECK enum atls_code atls_hash_parts(enum atls_hash hash, const struct atls_bytes *parts,
                                                size_t count, uint8_t out[ATLS_HASH_MAX],
                                                struct atls_err *err);
+/* The same over one piece. */
 ATLS_MUST_CHECK enum atls_code atls_hash_one(enum atls_hash hash, struct atls_bytes data,
                                              uint8_t out[ATLS_HASH_MAX], struct atls_err *err);
 /* A digest in the making, of which intermediate values are needed (the transcript of an
- * authenticator). One thread at a time. Errors: ATLS_E_USAGE (hash), ATLS_E_NOMEM, ATLS_E_CRYPTO. */
+ * authenticator). One thread at a time. Errors: ATLS_E_USAGE (hash), ATLS_E_NOMEM, ATLS_E_CRYPTO.
+ */
 struct atls_digest;
 ATLS_MUST_CHECK enum atls_code atls_digest_new(enum atls_hash hash, struct atls_digest **out,
                                                struct atls_err *err);
+/* Appends data. */
 ATLS_MUST_CHECK enum atls_code atls_digest_add(struct atls_digest *d, struct atls_bytes data,
                                                struct atls_err *err);
 /* The digest of what was added so far; more may follow. */
 ATLS_MUST_CHECK enum atls_code atls_digest_peek(const struct atls_digest *d,
                                                 uint8_t out[ATLS_HASH_MAX], struct atls_err *err);
-void atls_digest_free(struct atls_digest *d);
+void atls_digest_free(struct atls_digest *d); /* NULL is fine */
 
-/* HMAC (RFC 2104). out receives atls_hash_len(hash) bytes, the caller's to wipe. Errors: ATLS_E_USAGE
- * (hash), ATLS_E_CRYPTO. */
+/* HMAC (RFC 2104). out receives atls_hash_len(hash) bytes, the caller's to wipe. Errors:
+ * ATLS_E_USAGE (hash), ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_hmac(enum atls_hash hash, struct atls_bytes key,
                                          struct atls_bytes data, uint8_t out[ATLS_HASH_MAX],
                                          struct atls_err *err);
 
-/* HKDF-Expand-Label (RFC 8446 section 7.1) with the prefix given whole ("tls13 " or "dtls13"). */
+/* HKDF-Expand-Label (RFC 8446 section 7.1) with the prefix given whole ("tls13 " or "dtls13"). out
+ * receives out_len bytes, at most 255 times the hash's length, the caller's to wipe; it is wiped on
+ * failure. Errors: ATLS_E_USAGE (hash, out_len), ATLS_E_LIMIT (label or context above 255 bytes),
+ * ATLS_E_NOMEM, ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_hkdf_expand_label(enum atls_hash hash, struct atls_bytes secret,
                                                       const char *prefix, const char *label,
                                                       struct atls_bytes context, uint8_t *out,
                                                       size_t out_len, struct atls_err *err);
 /* TLS-Exporter (RFC 8446 section 7.5) from an exporter secret: for tests and for TLS stacks that
- * hand out the secret only. */
+ * hand out the secret only. Errors: those of atls_hkdf_expand_label. */
 ATLS_MUST_CHECK enum atls_code atls_tls13_exporter(enum atls_hash hash, struct atls_bytes secret,
                                                    const char *prefix, const char *label,
                                                    struct atls_bytes context, uint8_t *out,
                                                    size_t out_len, struct atls_err *err);
 
+/* len bytes fit for nonces and contexts. Errors: ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_random(void *out, size_t len, struct atls_err *err);
 
 /* One row a signature algorithm, with its names in every format. */
@@ -66,8 +73,9 @@ struct atls_signature_algorithm {
     int cose_alg;            /* 0 when COSE has none */
     const char *jose_alg;    /* NULL when JOSE has none */
 };
-const struct atls_signature_algorithm *
-atls_signature_find(enum atls_signature scheme); /* or NULL */
+/* Rows by their name in TLS, in COSE (which leaves the curve to the key), in JOSE (exact spelling);
+ * NULL when there is none. Static storage. */
+const struct atls_signature_algorithm *atls_signature_find(enum atls_signature scheme);
 const struct atls_signature_algorithm *atls_signature_by_cose(int64_t alg, enum atls_key_type type);
 const struct atls_signature_algorithm *atls_signature_by_jose(struct atls_bytes alg);
 
@@ -78,9 +86,11 @@ struct atls_key;
  * ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_key_from_spki(struct atls_bytes spki, struct atls_key **out,
                                                   struct atls_err *err);
-/* "PUBLIC KEY", "CERTIFICATE" PEM text; private keys are refused. */
+/* First block of PEM text, a "PUBLIC KEY" or a "CERTIFICATE"; private keys are refused. Errors:
+ * those of atls_key_from_spki, ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_key_from_pem(struct atls_bytes pem, struct atls_key **out,
                                                  struct atls_err *err);
+/* Another reference, and its end; NULL is fine. Any thread. */
 struct atls_key *atls_key_ref(struct atls_key *key);
 void atls_key_unref(struct atls_key *key);
 struct atls_bytes atls_key_spki(const struct atls_key *key); /* borrows from key */
@@ -96,35 +106,43 @@ ATLS_MUST_CHECK enum atls_code atls_key_verify(const struct atls_key *key,
                                                enum atls_signature scheme,
                                                const struct atls_bytes *parts, size_t count,
                                                struct atls_bytes signature, struct atls_err *err);
-/* As atls_key_verify where ECDSA signatures are r || s of fixed width (COSE, JOSE). */
+/* As atls_key_verify where ECDSA signatures are r || s of fixed width (RFC 9053 section 2.1, RFC
+ * 7518 section 3.4). */
 ATLS_MUST_CHECK enum atls_code
 atls_key_verify_raw(const struct atls_key *key, enum atls_signature scheme, struct atls_bytes tbs,
                     struct atls_bytes signature, struct atls_err *err);
-/* r and s as unsigned big-endian integers (leading zeros optional, at most the field) -> DER. */
+/* r and s as unsigned big-endian integers (leading zeros optional, at most 66 bytes) -> DER.
+ * Errors: ATLS_E_DECODE (longer), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_ecdsa_der_from_rs(struct atls_bytes r, struct atls_bytes s,
                                                       struct atls_buf *out, struct atls_err *err);
 
 /* A private key in memory, for the software attester, result signing and tests. One owner. Signing
  * may run on several threads at once. */
 struct atls_private_key;
+/* A fresh key; RSA has 2048 bits. Errors: ATLS_E_USAGE (type), ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_private_key_generate(enum atls_key_type type,
                                                          struct atls_private_key **out,
                                                          struct atls_err *err);
-/* PEM text, unencrypted PKCS#8 or traditional. */
+/* PEM text of at most 64 KiB, unencrypted PKCS#8 or traditional; nobody is asked for a password.
+ * Errors: ATLS_E_DECODE, ATLS_E_LIMIT, ATLS_E_UNSUPPORTED (type of key). */
 ATLS_MUST_CHECK enum atls_code atls_private_key_from_pem(struct atls_bytes pem,
                                                          struct atls_private_key **out,
                                                          struct atls_err *err);
+/* PKCS#8 PEM text, NUL terminated inside out (not counted in len): secret, wiped by atls_buf_clear.
+ */
 ATLS_MUST_CHECK enum atls_code atls_private_key_to_pem(const struct atls_private_key *key,
                                                        struct atls_buf *out, struct atls_err *err);
 void atls_private_key_free(struct atls_private_key *key); /* wiped; NULL is fine */
 const struct atls_key *atls_private_key_public(const struct atls_private_key *key); /* borrows */
 /* Default scheme of the key's type: what it signs CertificateVerify with. */
 enum atls_signature atls_private_key_scheme(const struct atls_private_key *key);
+/* Signs tbs; ECDSA signatures are DER. Errors: ATLS_E_UNSUPPORTED (scheme unknown or not of this
+ * key), ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_private_key_sign(const struct atls_private_key *key,
                                                      enum atls_signature scheme,
                                                      struct atls_bytes tbs, struct atls_buf *out,
                                                      struct atls_err *err);
-/* ECDSA as r || s. */
+/* The same with ECDSA as r || s. */
 ATLS_MUST_CHECK enum atls_code
 atls_private_key_sign_raw(const struct atls_private_key *key, enum atls_signature scheme,
                           struct atls_bytes tbs, struct atls_buf *out, struct atls_err *err);
@@ -141,30 +159,36 @@ ATLS_MUST_CHECK enum atls_code atls_certificate_trim(struct atls_bytes padded,
 
 /* A set of trust anchors. Build it, then share it: immutable and reference counted afterwards. */
 struct atls_anchors;
+/* An empty set, which trusts nobody. Errors: ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_anchors_new(struct atls_anchors **out, struct atls_err *err);
-/* Adds one DER certificate, or every certificate of PEM text. */
+/* Adds one DER certificate, or every certificate of PEM text (out_count may be NULL). Errors:
+ * ATLS_E_DECODE, ATLS_E_LIMIT (1024 in one text). */
 ATLS_MUST_CHECK enum atls_code
 atls_anchors_add_der(struct atls_anchors *a, struct atls_bytes certificate, struct atls_err *err);
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_pem(struct atls_anchors *a, struct atls_bytes pem,
                                                     size_t *out_count, struct atls_err *err);
 /* Adds a DER or PEM certificate revocation list; once one is present for an issuer, chains are
- * checked against it. */
+ * checked against it: a list out of date, badly signed or not for that certificate refuses, too.
+ * Errors: ATLS_E_DECODE. */
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_crl(struct atls_anchors *a, struct atls_bytes crl,
                                                     struct atls_err *err);
 /* Adds the anchors that the system trusts (OpenSSL's default paths). */
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_system(struct atls_anchors *a,
                                                        struct atls_err *err);
+/* Another reference, and its end; NULL is fine. Any thread. */
 struct atls_anchors *atls_anchors_ref(struct atls_anchors *a);
 void atls_anchors_unref(struct atls_anchors *a);
+/* Certificates added; the system's store counts as one. */
 size_t atls_anchors_count(const struct atls_anchors *a);
 
 enum atls_chain_purpose {
     ATLS_CHAIN_TLS_SERVER = 1, /* EKU serverAuth when an EKU is there; name required */
     ATLS_CHAIN_TLS_CLIENT = 2,
-    ATLS_CHAIN_TPM_AK =
-        3, /* keyUsage digitalSignature, no keyEncipherment or keyAgreement; TCG SAN */
-    ATLS_CHAIN_TPM_EK =
-        4, /* keyEncipherment or keyAgreement; EKU 2.23.133.8.1 when an EKU is there */
+    /* keyUsage digitalSignature, no keyEncipherment or keyAgreement; EKU 2.23.133.8.3 or 8.1 when
+     * an EKU is there (certificates in the field carry either); no CA. */
+    ATLS_CHAIN_TPM_AK = 3,
+    /* keyUsage keyEncipherment or keyAgreement; EKU 2.23.133.8.1 when an EKU is there; no CA. */
+    ATLS_CHAIN_TPM_EK = 4,
 };
 
 struct atls_chain_check {
@@ -175,30 +199,35 @@ struct atls_chain_check {
 };
 
 struct atls_chain_result {
-    struct atls_key *key;   /* of the leaf; the caller's to unref */
-    int64_t not_after_s;    /* earliest notAfter on the path: how long a cached result may live */
+    struct atls_key *key; /* of the leaf; the caller's to unref */
+    /* Earliest notAfter on the path and nextUpdate of the anchors' lists: how long the result
+     * holds. */
+    int64_t not_after_s;
     struct atls_buf anchor; /* DER of the anchor that ended the path; the caller's to clear */
 };
 
 /* Builds and validates a path from chain[0] to an anchor (RFC 5280; RFC 6125 names), other chain
  * elements and count <= ATLS_CHAIN_MAX being candidates only. Partial chains: an intermediate may
- * be an anchor. The TCG critical SAN (directoryName) is treated as handled for TPM purposes.
- * Errors: ATLS_E_CERTIFICATE with reason chain-issuer, chain-signature, untrusted-root,
+ * be an anchor. Keys and signatures on the path below 112 bits (RSA under 2048, SHA-1) are refused.
+ * The TCG critical SAN (directoryName) is treated as handled for TPM purposes. Errors:
+ * ATLS_E_CERTIFICATE with reason chain-issuer, chain-signature, untrusted-root,
  * certificate-expired, certificate-not-yet-valid, certificate-revoked, certificate-name, key-usage
  * and alert 42..48; ATLS_E_DECODE for a certificate that does not parse. */
 ATLS_MUST_CHECK enum atls_code atls_chain_verify(const struct atls_bytes *chain, size_t count,
                                                  const struct atls_chain_check *check,
                                                  struct atls_chain_result *out,
                                                  struct atls_err *err);
+/* Drops what a result holds; NULL and empty ones are fine. */
 void atls_chain_result_clear(struct atls_chain_result *r);
 
 /* A cache of verified chains and parsed keys by SHA-256 of their content, with expiry: parsing a
  * certificate costs more than a signature check. Fixed number of entries, least recently used goes
  * first. Thread safe. */
 struct atls_chain_cache;
+/* entries is 1..16384. Errors: ATLS_E_USAGE, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_chain_cache_new(size_t entries, struct atls_chain_cache **out,
                                                     struct atls_err *err);
-void atls_chain_cache_free(struct atls_chain_cache *c);
+void atls_chain_cache_free(struct atls_chain_cache *c); /* NULL is fine */
 /* As atls_chain_verify through the cache (NULL: no cache). A hit needs the same chain bytes,
  * purpose, name and anchors object, and check->time_s within [time of the first success,
  * not_after]. */
@@ -229,9 +258,13 @@ struct atls_certificate_spec {
     struct atls_bytes issuer_certificate;
     bool is_ca;
 };
+/* A DER certificate, X.509 version 3 with a random serial number, for TLS or, with is_ca, for
+ * issuing. Errors: ATLS_E_USAGE (names, validity, no sign), ATLS_E_LIMIT (64 names),
+ * ATLS_E_UNSUPPORTED (scheme), ATLS_E_DECODE (spki, issuer), those of sign. */
 ATLS_MUST_CHECK enum atls_code atls_certificate_make(const struct atls_certificate_spec *spec,
                                                      struct atls_buf *out, struct atls_err *err);
-/* PKCS#10 request with the names of spec in a subjectAltName. */
+/* PKCS#10 request (RFC 2986) with the names of spec in a subjectAltName; validity and issuer do not
+ * count. Errors: as atls_certificate_make. */
 ATLS_MUST_CHECK enum atls_code
 atls_certificate_request_make(const struct atls_certificate_spec *spec, struct atls_buf *out,
                               struct atls_err *err);
@@ -239,11 +272,14 @@ atls_certificate_request_make(const struct atls_certificate_spec *spec, struct a
 enum atls_code atls_private_key_sign_function(void *arg, enum atls_signature scheme,
                                               struct atls_bytes tbs, struct atls_buf *out,
                                               struct atls_err *err);
-/* Splits PEM text into DER certificates: fills at most max views and bufs in order. */
+/* Splits PEM text into DER certificates, in order, the caller's to clear; blocks of other kinds are
+ * passed over. Errors: ATLS_E_DECODE (malformed, or no certificate), ATLS_E_LIMIT (more than max).
+ */
 ATLS_MUST_CHECK enum atls_code atls_certificates_from_pem(struct atls_bytes pem,
                                                           struct atls_buf *out, size_t max,
                                                           size_t *out_count, struct atls_err *err);
-/* "CERTIFICATE", "CERTIFICATE REQUEST", ... armour around DER. */
+/* "CERTIFICATE", "CERTIFICATE REQUEST", ... armour around DER, NUL terminated inside out (not
+ * counted in len). Errors: ATLS_E_USAGE (no DER, or above 16 MiB). */
 ATLS_MUST_CHECK enum atls_code atls_pem_encode(const char *label, struct atls_bytes der,
                                                struct atls_buf *out, struct atls_err *err);
 
