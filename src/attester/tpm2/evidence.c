@@ -115,7 +115,7 @@ static enum atls_code quote(struct atls_tpm2 *tpm, const TPM2B_DATA *qualifying,
 }
 
 /* pcrDigest is the hash, by the signing scheme's algorithm, of the values in the order of the
- * selection (Part 2, 10.12.6). */
+ * selection (Part 2, 10.12.4). */
 static enum atls_code digest_agrees(const struct collected *c, bool *out, struct atls_err *err)
 {
     struct atls_bytes values[ATLS_TPM2_BANKS_MAX * ATLS_TPM2_PCRS_MAX];
