@@ -126,7 +126,7 @@ static void put_tpm2b(struct atls_writer *w, struct atls_bytes bytes)
     atls_close_vec(w, mark);
 }
 
-/* Part 1, B.10.3: a random seed under OAEP, label "IDENTITY" with its NUL. */
+/* Part 1, B.10.4: a random seed under OAEP, label "IDENTITY" with its NUL. */
 static enum atls_code put_rsa_secret(const struct atls_key *ek, struct seed *seed,
                                      struct atls_writer *w, struct atls_err *err)
 {
@@ -144,7 +144,7 @@ static enum atls_code put_rsa_secret(const struct atls_key *ek, struct seed *see
     return ATLS_OK;
 }
 
-/* Part 1, C.6.3: an ephemeral point, from whose product with the EK the seed is derived. */
+/* Part 1, C.6.4: an ephemeral point, from whose product with the EK the seed is derived. */
 static enum atls_code put_ecc_secret(const struct atls_key *ek, struct seed *seed,
                                      struct atls_writer *w, struct atls_err *err)
 {
