@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
@@ -41,6 +42,8 @@ int main(int argc, char **argv)
     }
     /* Whoever closes a pipe or socket is told by the failed write. */
     signal(SIGPIPE, SIG_IGN);
+    /* The TPM's own library would print beside our messages, which say the same. */
+    (void)setenv("TSS2_LOG", "all+none", 0);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i]->name) == 0) {
             if (cli_parse(&cli, commands[i], argc - 2, argv + 2, &status))

@@ -1,0 +1,169 @@
+"""The command's own rules: help, usage errors, exit statuses."""
+import json
+
+import pytest
+
+from conftest import ATLS, REFUSED, UNKNOWN, USAGE, run
+
+COMMANDS = ["appraise", "connect", "corim", "demo", "ear", "enrol", "evidence", "inspect", "serve", "store"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_the_usage(command):
+    done = run(command, "--help")
+    assert done.stdout.startswith(b"usage: atls " + command.encode())
+    assert done.stderr == b""
+    assert b"--help" in done.stdout
+
+
+def test_help_lists_every_command():
+    text = run("--help").stdout.decode()
+    assert all(f"  {command} " in text for command in COMMANDS)
+
+
+def test_version():
+    assert run("--version").stdout.startswith(b"atls ")
+
+
+@pytest.mark.parametrize("arguments", [
+    [],
+    ["nonsense"],
+    ["store"],
+    ["store", "nonsense", "--store", "x"],
+    ["store", "init"],
+    ["store", "init", "--store"],
+    ["store", "init", "--store", "a", "--store", "b"],
+    ["store", "init", "--store", "a", "--nonsense"],
+    ["store", "list", "--store", "a", "--json=yes"],
+    ["store", "init", "--store", "a", "extra", "extra"],
+    ["ear", "show"],
+    ["ear", "verify", "x"],
+    ["corim", "create"],
+    ["corim", "show"],
+    ["inspect"],
+    ["inspect", "-x", "file"],
+    ["evidence"],
+    ["evidence", "--attester", "soft:", "--insecure-soft"],
+    ["evidence", "--attester", "soft:", "--insecure-soft", "--binder", "00", "--random-binder"],
+    ["evidence", "--attester", "soft:", "--insecure-soft", "--binder", "00"],
+    ["evidence", "--attester", "soft:", "--insecure-soft", "--binder", "0g" * 32],
+    ["evidence", "--attester", "soft:", "--random-binder"],
+    ["evidence", "--attester", "nonsense:", "--random-binder"],
+    ["appraise"],
+    ["connect"],
+    ["connect", "localhost:1"],
+    ["connect", "localhost", "--verifier", "local:x"],
+    ["connect", "localhost:1", "--verifier", "local:/nonexistent.db"],
+    ["connect", "localhost:1", "--verifier", "nonsense:x"],
+    ["connect", "localhost:1", "--verifier", "local:x", "--identity", "nonsense"],
+    ["connect", "localhost:1", "--verifier", "local:x", "--timeout", "0"],
+    ["connect", "localhost:1", "--verifier", "local:x", "--timeout", "1x"],
+    ["serve"],
+    ["serve", "--listen", "127.0.0.1:0"],
+    ["serve", "--listen", "127.0.0.1:0", "--require-peer"],
+    ["serve", "--listen", "127.0.0.1:0", "--attester", "soft:", "--insecure-soft"],
+    ["serve", "--listen", "127.0.0.1:0", "--attester", "soft:", "--insecure-soft", "--cert", "x"],
+    ["serve", "--listen", "127.0.0.1:0", "--attester", "soft:", "--insecure-soft", "--echo", "--forward", "a:1"],
+    ["enrol"],
+    ["enrol", "nonsense"],
+    ["enrol", "request"],
+    ["enrol", "challenge", "x"],
+    ["enrol", "--attester", "tpm2:", "--store", "x", "--class", "y", "--reference-values", "later"],
+])
+def test_usage_errors(arguments, tmp_path):
+    done = run(*arguments, status=USAGE, cwd=tmp_path)
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"atls") or done.stderr.startswith(b"usage: atls")
+
+
+def test_double_dash_ends_options(tmp_path):
+    run("inspect", "--", "--nonsense", status=UNKNOWN, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["inspect", "missing"],
+    ["inspect", "garbage"],
+    ["inspect", "--kind", "cmw", "garbage"],
+    ["ear", "show", "missing"],
+    ["ear", "show", "garbage"],
+    ["corim", "show", "garbage"],
+    ["corim", "create", "--template", "garbage"],
+    ["evidence", "--attester", "tpm2:swtpm:path=/nonexistent", "--random-binder"],
+])
+def test_unreadable_input_tells_nothing(arguments, tmp_path):
+    (tmp_path / "garbage").write_bytes(b"\xff\x00 garbage")
+    done = run(*arguments, status=UNKNOWN, cwd=tmp_path)
+    assert done.stderr.startswith(b"atls " + arguments[0].encode() + b": ")
+
+
+def test_nobody_listens(tmp_path):
+    run("store", "init", "--store", tmp_path / "s.db")
+    certificate(tmp_path)
+    run("store", "import", "--store", tmp_path / "s.db", "--anchor", "ak", tmp_path / "ca.pem")
+    run("connect", "127.0.0.1:1", "--verifier", f"local:{tmp_path}/s.db", "--identity", "attested",
+        status=UNKNOWN)
+
+
+def certificate(directory):
+    from conftest import tool
+    tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+         directory / "ca.key", "-out", directory / "ca.pem", "-subj", "/CN=Test", "-days", "2")
+
+
+def test_store_keeps_what_it_is_told(tmp_path):
+    store = tmp_path / "s.db"
+    run("store", "init", "--store", store)
+    assert store.stat().st_mode & 0o777 == 0o600
+    run("store", "init", "--store", store, status=USAGE)
+    certificate(tmp_path)
+    run("store", "import", "--store", store, "--anchor", "tls", tmp_path / "ca.pem")
+    run("store", "import", "--store", store, "--anchor", "nonsense", tmp_path / "ca.pem", status=USAGE)
+    run("store", "import", "--store", store, status=USAGE)
+    entries = [json.loads(line) for line in run("store", "list", "--store", store, "--json").stdout.splitlines()]
+    assert [entry["kind"] for entry in entries] == ["anchor"]
+    pem = run("store", "export", "--store", store, "--anchors", "tls").stdout
+    assert pem.split() == (tmp_path / "ca.pem").read_bytes().split()
+    (tmp_path / "all.json").write_bytes(run("store", "export", "--store", store).stdout)
+    copy = tmp_path / "copy.db"
+    run("store", "init", "--store", copy)
+    run("store", "import", "--store", copy, "--from-json", tmp_path / "all.json")
+    assert run("store", "export", "--store", copy).stdout == (tmp_path / "all.json").read_bytes()
+    run("store", "remove", "--store", store, f"anchor:{entries[0]['id']}")
+    assert run("store", "list", "--store", store).stdout == b""
+    run("store", "remove", "--store", store, "anchor:99", status=UNKNOWN)
+    run("store", "remove", "--store", store, "nonsense", status=USAGE)
+
+
+TEMPLATE = {"id": "https://example.org/machines", "tag-id": "machines",
+            "class": "31fb5abf-023e-4992-aa4e-95f9c1503bfa", "vendor": "atls", "model": "test",
+            "reference-values": {"sha256": {"0": "00" * 32, "7": ["11" * 32, "22" * 32]}}}
+
+
+def test_manifest_is_made_signed_verified_and_imported(tmp_path):
+    certificate(tmp_path)
+    template, plain, signed = (tmp_path / name for name in ("t.json", "m.cbor", "m.signed"))
+    template.write_text(json.dumps(TEMPLATE))
+    run("corim", "create", "--template", template, "--out", plain)
+    shown = json.loads(run("corim", "show", "--json", plain).stdout)
+    assert TEMPLATE["id"] in json.dumps(shown)
+    run("corim", "sign", "--key", tmp_path / "ca.key", "--signer", "test", "--out", signed, plain)
+    run("corim", "verify", "--signer-key", tmp_path / "ca.pem", signed)
+    other = tmp_path / "other"
+    other.mkdir()
+    certificate(other)
+    run("corim", "verify", "--signer-key", other / "ca.pem", signed, status=REFUSED)
+    run("corim", "verify", "--signer-key", tmp_path / "ca.pem", plain, status=REFUSED)
+    store = tmp_path / "s.db"
+    run("store", "init", "--store", store)
+    run("store", "import", "--store", store, "--corim", signed, "--signer", other / "ca.pem", status=REFUSED)
+    assert run("store", "list", "--store", store).stdout == b""
+    run("store", "import", "--store", store, "--corim", signed, "--signer", tmp_path / "ca.pem")
+    assert run("store", "list", "--store", store, "--json").stdout.count(b'"reference"') == 3
+    run("store", "remove", "--store", store, f"manifest:{TEMPLATE['id']}")
+    assert run("store", "list", "--store", store).stdout == b""
+
+
+def test_colour_is_for_terminals_only(tmp_path):
+    done = run("store", "init", status=USAGE, cwd=tmp_path)
+    assert b"\x1b" not in done.stderr
+    assert ATLS
