@@ -3,11 +3,14 @@
  *
  *     for (;;) {
  *         switch (atls_session_next(session)) {
- *         case ATLS_NEXT_OUTPUT: write atls_session_output() to TLS, atls_session_output_done();
- * break; case ATLS_NEXT_JOB:    job = atls_session_job(session); atls_job_run(job);   (any thread)
+ *         case ATLS_NEXT_OUTPUT: write atls_session_output() to TLS,
+ *                                atls_session_output_done(); break;
+ *         case ATLS_NEXT_JOB:    job = atls_session_job(session);
+ *                                atls_job_run(job);   (any thread)
  *                                atls_session_complete(session, job, &err); break;
  *         case ATLS_NEXT_INPUT:  read from TLS, atls_session_input(); break;
- *         case ATLS_NEXT_OPEN:   application data both ways: atls_session_read, atls_session_write
+ *         case ATLS_NEXT_OPEN:   application data both ways:
+ *                                atls_session_read, atls_session_write
  *         case ATLS_NEXT_CLOSED: atls_session_error() says why
  *         }
  *     }

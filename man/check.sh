@@ -1,0 +1,66 @@
+#!/bin/sh
+# Fails when what the headers export and what section 3 of the manual shows differ, or when a
+# subcommand of atls has no page, or a page does not pass mandoc.
+#
+#   man/check.sh [ROOT]     ROOT: the source tree, default the parent of this script's folder
+set -eu
+
+root=${1:-$(dirname "$0")/..}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# Prototypes of the headers, one a line, without comments and our own attributes.
+for header in "$root"/include/atls/*.h; do
+    tr '\n' ' ' <"$header" |
+        sed -e 's,/\*[^*]*\*\**\([^/*][^*]*\*\**\)*/, ,g' \
+            -e 's/# *define ATLS_API[^A-Z]*//g' |
+        grep -o 'ATLS_API [^;{]*[;{]' | tr -d ';{' || true
+done | sed -e 's/ATLS_API//' -e 's/ATLS_MUST_CHECK//' -e 's/ATLS_PRINTF([^)]*)//' \
+    -e 's/[[:space:]][[:space:]]*/ /g' -e 's/^ //' -e 's/ $//' -e 's/( /(/' |
+    grep 'atls_' | sort >"$work/headers"
+
+# The same from the pages: .Ft, .Fo, .Fa, .Fc for functions, .Vt "extern ..." for objects.
+awk '
+    /^\.Sh / { on = ($2 == "SYNOPSIS") }
+    !on { next }
+    { line = $0; sub(/^\.[A-Z][a-z] /, "", line); gsub(/"/, "", line) }
+    /^\.Vt / { print line }
+    /^\.Ft / { type = line }
+    /^\.Fo / { text = type (type ~ /\*$/ ? "" : " ") line "("; first = 1 }
+    /^\.Fa / { text = text (first ? "" : ", ") line; first = 0 }
+    /^\.Fc/ { print text ")" }
+' "$root"/man/*.3 | grep -v '^static ' | sort >"$work/pages"
+
+if ! diff -u "$work/headers" "$work/pages" >"$work/diff"; then
+    echo "man/check.sh: headers (-) and pages (+) differ:" >&2
+    cat "$work/diff" >&2
+    failed=1
+fi
+
+for source in "$root"/apps/atls/*.c; do
+    name=$(sed -n 's/^const struct command command_.* = {"\([a-z]*\)".*/\1/p' "$source")
+    if [ -n "$name" ] && [ ! -f "$root/man/atls-$name.1" ]; then
+        echo "man/check.sh: no page for atls $name" >&2
+        failed=1
+    fi
+done
+
+# Every option of a usage text is in its page.
+for page in "$root"/man/atls-*.1; do
+    name=$(basename "$page" .1 | sed 's/^atls-//')
+    source="$root/apps/atls/$name.c"
+    [ -f "$source" ] || continue
+    sed -n 's/^ *"  --\([a-z0-9-]*\).*/\1/p' "$source" >"$work/options"
+    while read -r option; do
+        if ! grep -q -e "^\.It Fl Fl $option\$" -e "^\.It Fl Fl $option " "$page"; then
+            echo "man/check.sh: $page does not document --$option" >&2
+            failed=1
+        fi
+    done <"$work/options"
+done
+
+if command -v mandoc >/dev/null; then
+    mandoc -Tlint -W warning "$root"/man/*.[1-8] >&2 || failed=1
+fi
+exit "$failed"
