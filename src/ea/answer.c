@@ -26,7 +26,7 @@ void atls_ea_answer_free(struct atls_ea_answer *answer)
     free(answer);
 }
 
-static enum atls_code new_answer(const struct atls_ea *ea, struct atls_bytes request,
+static enum atls_code new_answer(struct atls_ea *ea, struct atls_bytes request,
                                  struct atls_bytes context, const struct atls_ea_offer *offer,
                                  struct atls_ea_answer **out, struct atls_err *err)
 {
@@ -35,9 +35,9 @@ static enum atls_code new_answer(const struct atls_ea *ea, struct atls_bytes req
 
     if (a == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "authenticator: out of memory");
-    a->keys = ea->own;
     a->offer = *offer;
-    if ((code = atls_buf_copy(&a->request, request, err)) != ATLS_OK ||
+    if ((code = atls_ea_keys_for(ea, ea->role, &a->keys, err)) != ATLS_OK ||
+        (code = atls_buf_copy(&a->request, request, err)) != ATLS_OK ||
         (code = atls_buf_copy(&a->context, context, err)) != ATLS_OK) {
         atls_ea_answer_free(a);
         return code;

@@ -26,19 +26,34 @@ static enum atls_code export_keys(enum atls_role sender, enum atls_hash hash,
     const struct atls_bytes no_context = {NULL, 0};
     enum atls_code code;
 
-    out->hash = hash;
     if ((code = exporter(arg, labels[sender][0], no_context, out->handshake_context,
-                         atls_hash_len(hash), err)) != ATLS_OK)
+                         atls_hash_len(hash), err)) != ATLS_OK ||
+        (code = exporter(arg, labels[sender][1], no_context, out->finished_key, atls_hash_len(hash),
+                         err)) != ATLS_OK)
         return code;
-    return exporter(arg, labels[sender][1], no_context, out->finished_key, atls_hash_len(hash),
-                    err);
+    out->hash = hash;
+    return ATLS_OK;
+}
+
+enum atls_code atls_ea_keys_for(struct atls_ea *ea, enum atls_role sender, struct atls_ea_keys *out,
+                                struct atls_err *err)
+{
+    struct atls_ea_keys *keys = sender == ea->role ? &ea->own : &ea->peer;
+    enum atls_code code;
+
+    /* At the first use: a connection on which one side alone attests needs half of them. */
+    if (keys->hash == ATLS_HASH_NONE &&
+        (code = export_keys(sender, ea->hash, ea->exporter, ea->exporter_arg, keys, err)) !=
+            ATLS_OK)
+        return code;
+    *out = *keys;
+    return ATLS_OK;
 }
 
 enum atls_code atls_ea_new(enum atls_role role, enum atls_hash hash, atls_exporter *exporter,
                            void *arg, struct atls_ea **out, struct atls_err *err)
 {
     struct atls_ea *ea;
-    enum atls_code code;
 
     if (role != ATLS_ROLE_CLIENT && role != ATLS_ROLE_SERVER)
         return atls_fail(err, ATLS_E_USAGE, "exported authenticators: no role has number %d",
@@ -52,12 +67,9 @@ enum atls_code atls_ea_new(enum atls_role role, enum atls_hash hash, atls_export
     if ((ea = calloc(1, sizeof *ea)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "exported authenticators: out of memory");
     ea->role = role;
-    if ((code = export_keys(role, hash, exporter, arg, &ea->own, err)) != ATLS_OK ||
-        (code = export_keys(atls_ea_peer_role(ea), hash, exporter, arg, &ea->peer, err)) !=
-            ATLS_OK) {
-        atls_ea_free(ea);
-        return code;
-    }
+    ea->hash = hash;
+    ea->exporter = exporter;
+    ea->exporter_arg = arg;
     *out = ea;
     return ATLS_OK;
 }

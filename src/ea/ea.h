@@ -63,9 +63,17 @@ struct atls_ea_keys {
 
 struct atls_ea {
     enum atls_role role;
-    struct atls_ea_keys own, peer; /* for authenticators that we send, that the peer sends */
+    enum atls_hash hash;
+    atls_exporter *exporter;
+    void *exporter_arg;
+    struct atls_ea_keys own, peer; /* for what we send, what the peer sends; hash NONE: not yet */
     struct atls_ea_contexts contexts;
 };
+
+/* Exporter values for authenticators of sender, a copy that the caller wipes; on the connection's
+ * thread. Errors: those of the exporter. */
+ATLS_MUST_CHECK enum atls_code atls_ea_keys_for(struct atls_ea *ea, enum atls_role sender,
+                                                struct atls_ea_keys *out, struct atls_err *err);
 
 /* The other end's role. */
 enum atls_role atls_ea_peer_role(const struct atls_ea *ea);

@@ -307,7 +307,7 @@ void atls_ea_validation_free(struct atls_ea_validation *v)
     free(v);
 }
 
-static enum atls_code new_validation(const struct atls_ea *ea, struct atls_bytes request,
+static enum atls_code new_validation(struct atls_ea *ea, struct atls_bytes request,
                                      struct atls_bytes context, const struct atls_ea_offer *offer,
                                      struct atls_ea_validation **out, struct atls_err *err)
 {
@@ -316,9 +316,9 @@ static enum atls_code new_validation(const struct atls_ea *ea, struct atls_bytes
 
     if (v == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "authenticator: out of memory");
-    v->keys = ea->peer;
     v->offer = *offer;
-    if ((code = atls_buf_copy(&v->request, request, err)) != ATLS_OK ||
+    if ((code = atls_ea_keys_for(ea, atls_ea_peer_role(ea), &v->keys, err)) != ATLS_OK ||
+        (code = atls_buf_copy(&v->request, request, err)) != ATLS_OK ||
         (code = atls_buf_copy(&v->context, context, err)) != ATLS_OK) {
         atls_ea_validation_free(v);
         return code;

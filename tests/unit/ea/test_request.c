@@ -533,15 +533,48 @@ static void objects_that_are_not_made(void **state)
                      &err);
     test_assert_code(atls_ea_new(ATLS_ROLE_CLIENT, ATLS_HASH_SHA256, NULL, &c, &ea, &err),
                      ATLS_E_USAGE, &err);
-    for (int calls = 0; calls < 4; calls++) { /* all four exports count */
-        int left = calls;
-
-        assert_int_equal(
-            atls_ea_new(ATLS_ROLE_CLIENT, ATLS_HASH_SHA256, failing_exporter, &left, &ea, NULL),
-            ATLS_E_TLS);
-    }
     assert_null(ea);
     atls_ea_free(NULL);
+}
+
+/* Each value is exported when it is first needed; a failure spends nothing. */
+static void exports_that_fail(void **state)
+{
+    const enum atls_signature scheme = ATLS_ECDSA_P256_SHA256;
+    const struct atls_ea_request_spec spec = {
+        .context = HEX("context"), .schemes = &scheme, .scheme_count = 1};
+
+    (void)state;
+    for (int calls = 0; calls < 2; calls++) {
+        struct atls_ea_validation *validation = NULL;
+        struct atls_ea_answer *answer = NULL;
+        struct atls_ea *client = NULL, *server = NULL;
+        struct atls_buf request = ATLS_BUF_INIT;
+        int client_left = calls, server_left = calls;
+
+        assert_int_equal(atls_ea_new(ATLS_ROLE_CLIENT, ATLS_HASH_SHA256, failing_exporter,
+                                     &client_left, &client, NULL),
+                         ATLS_OK);
+        assert_int_equal(atls_ea_new(ATLS_ROLE_SERVER, ATLS_HASH_SHA256, failing_exporter,
+                                     &server_left, &server, NULL),
+                         ATLS_OK);
+        assert_int_equal(atls_ea_request(client, &spec, &request, NULL), ATLS_OK);
+        assert_int_equal(atls_ea_prepare(server, atls_buf_bytes(&request), &answer, NULL),
+                         ATLS_E_TLS);
+        assert_int_equal(
+            atls_ea_validate_begin(client, atls_buf_bytes(&request), &validation, NULL),
+            ATLS_E_TLS);
+        assert_null(answer);
+        assert_null(validation);
+        assert_int_equal(atls_ea_prepare(server, atls_buf_bytes(&request), &answer, NULL), ATLS_OK);
+        assert_int_equal(
+            atls_ea_validate_begin(client, atls_buf_bytes(&request), &validation, NULL), ATLS_OK);
+        atls_ea_answer_free(answer);
+        atls_ea_validation_free(validation);
+        atls_buf_clear(&request);
+        atls_ea_free(client);
+        atls_ea_free(server);
+    }
 }
 
 int main(void)
@@ -556,6 +589,7 @@ int main(void)
         cmocka_unit_test(requests_that_are_not_sent),
         cmocka_unit_test(a_request_above_the_limit),
         cmocka_unit_test(objects_that_are_not_made),
+        cmocka_unit_test(exports_that_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ static void assert_hex(const json_t *v, const char *key, struct atls_bytes got)
 
 /* One vector's connection, both ends, and its request and context where it has them. */
 struct fixture {
-    struct test_connection connection;
+    struct test_connection *connection; /* what the exporter of both ends borrows */
     enum atls_role attester;
     struct atls_ea *sender, *receiver;
     struct atls_buf request, context, authenticator;
@@ -64,24 +64,24 @@ struct fixture {
 
 static struct fixture open_vector(const json_t *v)
 {
-    struct fixture f = {.request = ATLS_BUF_INIT};
+    struct fixture f = {.connection = test_calloc(1, sizeof *f.connection)};
     struct atls_buf secret = hex_of(v, "exporter_secret");
     enum atls_role other;
 
-    f.connection.hash =
+    f.connection->hash =
         strcmp(text_of(v, "hash"), "sha384") == 0 ? ATLS_HASH_SHA384 : ATLS_HASH_SHA256;
-    f.connection.prefix = text_of(v, "hkdf_label_prefix");
-    f.hash_len = atls_hash_len(f.connection.hash);
+    f.connection->prefix = text_of(v, "hkdf_label_prefix");
+    f.hash_len = atls_hash_len(f.connection->hash);
     assert_int_equal(secret.len, f.hash_len);
-    memcpy(f.connection.secret, secret.ptr, secret.len);
+    memcpy(f.connection->secret, secret.ptr, secret.len);
     atls_buf_clear(&secret);
     f.attester = strcmp(text_of(v, "role"), "client") == 0 ? ATLS_ROLE_CLIENT : ATLS_ROLE_SERVER;
     other = f.attester == ATLS_ROLE_CLIENT ? ATLS_ROLE_SERVER : ATLS_ROLE_CLIENT;
     assert_int_equal(
-        atls_ea_new(f.attester, f.connection.hash, test_exporter, &f.connection, &f.sender, NULL),
+        atls_ea_new(f.attester, f.connection->hash, test_exporter, f.connection, &f.sender, NULL),
         ATLS_OK);
     assert_int_equal(
-        atls_ea_new(other, f.connection.hash, test_exporter, &f.connection, &f.receiver, NULL),
+        atls_ea_new(other, f.connection->hash, test_exporter, f.connection, &f.receiver, NULL),
         ATLS_OK);
     if (has(v, "request"))
         f.request = hex_of(v, "request");
@@ -94,6 +94,7 @@ static void close_vector(struct fixture *f)
 {
     atls_ea_free(f->sender);
     atls_ea_free(f->receiver);
+    test_free(f->connection);
     atls_buf_clear(&f->request);
     atls_buf_clear(&f->context);
     atls_buf_clear(&f->authenticator);
@@ -105,26 +106,35 @@ static void check_keys(const json_t *v, struct fixture *f)
         {"handshake context", "derive_secret_handshake_context", "handshake_context"},
         {"finished key", "derive_secret_finished_key", "finished_key"},
     };
-    struct atls_bytes secret = atls_bytes_of(f->connection.secret, f->hash_len);
+    struct atls_bytes secret = atls_bytes_of(f->connection->secret, f->hash_len);
     uint8_t empty_hash[ATLS_HASH_MAX], out[ATLS_HASH_MAX];
 
-    assert_int_equal(atls_hash_parts(f->connection.hash, NULL, 0, empty_hash, NULL), ATLS_OK);
+    assert_int_equal(atls_hash_parts(f->connection->hash, NULL, 0, empty_hash, NULL), ATLS_OK);
     for (size_t i = 0; i < 2; i++) {
         char label[80];
 
         snprintf(label, sizeof label, "EXPORTER-%s authenticator %s", text_of(v, "role"),
                  names[i][0]);
-        assert_int_equal(atls_hkdf_expand_label(f->connection.hash, secret, f->connection.prefix,
+        assert_int_equal(atls_hkdf_expand_label(f->connection->hash, secret, f->connection->prefix,
                                                 label, atls_bytes_of(empty_hash, f->hash_len), out,
                                                 f->hash_len, NULL),
                          ATLS_OK);
         assert_hex(v, names[i][1], atls_bytes_of(out, f->hash_len));
     }
-    assert_hex(v, "handshake_context",
-               atls_bytes_of(f->sender->own.handshake_context, f->hash_len));
-    assert_hex(v, "finished_key", atls_bytes_of(f->sender->own.finished_key, f->hash_len));
-    assert_memory_equal(&f->sender->own, &f->receiver->peer, sizeof f->sender->own);
-    assert_memory_not_equal(f->sender->own.finished_key, f->sender->peer.finished_key, f->hash_len);
+    for (size_t i = 0; i < 2; i++) {
+        struct atls_ea *end = i == 0 ? f->sender : f->receiver;
+        struct atls_ea_keys keys, other;
+
+        assert_int_equal(atls_ea_keys_for(end, f->attester, &keys, NULL), ATLS_OK);
+        assert_hex(v, "handshake_context", atls_bytes_of(keys.handshake_context, f->hash_len));
+        assert_hex(v, "finished_key", atls_bytes_of(keys.finished_key, f->hash_len));
+        assert_int_equal(
+            atls_ea_keys_for(end,
+                             f->attester == ATLS_ROLE_CLIENT ? ATLS_ROLE_SERVER : ATLS_ROLE_CLIENT,
+                             &other, NULL),
+            ATLS_OK);
+        assert_memory_not_equal(keys.finished_key, other.finished_key, f->hash_len);
+    }
 }
 
 static void check_exported_values(const json_t *v, struct fixture *f)
@@ -134,7 +144,7 @@ static void check_exported_values(const json_t *v, struct fixture *f)
     uint8_t out[32];
 
     for (size_t i = 0; i < 2 && has(v, names[i][0]); i++) {
-        assert_int_equal(test_exporter(&f->connection, text_of(v, names[i][0]),
+        assert_int_equal(test_exporter(f->connection, text_of(v, names[i][0]),
                                        atls_buf_bytes(&f->context), out, sizeof out, NULL),
                          ATLS_OK);
         assert_hex(v, names[i][1], atls_bytes_of(out, sizeof out));
@@ -272,7 +282,7 @@ static void derived_vectors(void **state)
         check_transcript(v, &f);
         check_exchange(v, &f, atls_buf_bytes(&leaf));
         if (has(v, "aik_pub_hash")) {
-            assert_int_equal(atls_hash_one(f.connection.hash, spki, digest, NULL), ATLS_OK);
+            assert_int_equal(atls_hash_one(f.connection->hash, spki, digest, NULL), ATLS_OK);
             assert_hex(v, "aik_pub_hash", atls_bytes_of(digest, f.hash_len));
         }
         if (has(v, "cmw_attestation_extension")) {
