@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <atls/limits.h>
+
 #include "core/err.h"
 #include "wire/cbor.h"
 
@@ -108,10 +110,44 @@ enum atls_code atls_kat_encode(struct atls_bytes nonce, const struct atls_cose_k
     return ATLS_OK;
 }
 
+/* RFC 9999: an indicator narrows what a record may be used for; none leaves that to the type. */
+static bool serves_as(const struct atls_cmw *record, enum atls_cmw_ind use)
+{
+    return record->ind == 0 || (record->ind & (uint32_t)use) != 0;
+}
+
+/* Every record below serves as endorsement. Recursion ends at ATLS_CMW_DEPTH_MAX. */
+static bool all_endorse(const struct atls_cmw *cmw, unsigned int depth)
+{
+    if (cmw->kind != ATLS_CMW_COLLECTION)
+        return serves_as(cmw, ATLS_CMW_ENDORSEMENTS);
+    if (depth == ATLS_CMW_DEPTH_MAX)
+        return false;
+    for (size_t i = 0; i < cmw->count; i++)
+        if (!all_endorse(&cmw->entries[i].value, depth + 1))
+            return false;
+    return true;
+}
+
+/* The rule on indicators that a bundle of these parts breaks, or NULL. */
+static const char *broken_indicator(const struct atls_cmw *kat, const struct atls_cmw *pat,
+                                    const struct atls_cmw *endorsements)
+{
+    if (!serves_as(kat, ATLS_CMW_EVIDENCE))
+        return "ind of kat does not say evidence";
+    if (!serves_as(pat, ATLS_CMW_EVIDENCE))
+        return "ind of pat does not say evidence";
+    /* The bundle is one level above. */
+    if (endorsements != NULL && !all_endorse(endorsements, 1))
+        return "ind of a record below endorsements does not say endorsements";
+    return NULL;
+}
+
 enum atls_code atls_bundle_open(const struct atls_cmw *cmw, struct atls_bundle *out,
                                 struct atls_err *err)
 {
     const struct atls_cmw *kat, *pat, *endorsements;
+    const char *rule;
 
     if (cmw->kind != ATLS_CMW_COLLECTION)
         return malformed(err, "key attestation bundle", "not a CMW collection");
@@ -129,6 +165,8 @@ enum atls_code atls_bundle_open(const struct atls_cmw *cmw, struct atls_bundle *
     if (cmw->count != (endorsements == NULL ? 2u : 3u))
         return malformed(err, "key attestation bundle",
                          "a label that is none of kat, pat, endorsements");
+    if ((rule = broken_indicator(kat, pat, endorsements)) != NULL)
+        return malformed(err, "key attestation bundle", rule);
     out->kat = *kat;
     out->pat = *pat;
     out->endorsements = endorsements;
@@ -150,12 +188,15 @@ enum atls_code atls_bundle_encode(const struct atls_cmw *kat, const struct atls_
 {
     struct atls_cmw_entry entries[3];
     struct atls_cmw bundle = {.kind = ATLS_CMW_COLLECTION, .entries = entries, .count = 2};
+    const char *rule;
 
     if (kat->kind != ATLS_CMW_RECORD || pat->kind != ATLS_CMW_RECORD ||
         (endorsements != NULL && endorsements->kind != ATLS_CMW_COLLECTION))
         return atls_fail(err, ATLS_E_USAGE,
                          "key attestation bundle: kat and pat are records, "
                          "endorsements a collection");
+    if ((rule = broken_indicator(kat, pat, endorsements)) != NULL)
+        return atls_fail(err, ATLS_E_USAGE, "key attestation bundle: %s", rule);
     bundle.collection_type = atls_bytes_of(ATLS_BUNDLE_TYPE, strlen(ATLS_BUNDLE_TYPE));
     entries[0] = entry_of(LABEL_KAT, kat);
     entries[1] = entry_of(LABEL_PAT, pat);

@@ -48,11 +48,14 @@ struct atls_bundle {
 };
 
 /* A CMW collection of type ATLS_BUNDLE_TYPE with exactly "kat", "pat" (records) and, if any,
- * "endorsements" (a collection). The bundle borrows from cmw. Errors: ATLS_E_DECODE. */
+ * "endorsements" (a collection). A record that has an indicator has the bit of its use in it (RFC
+ * 9999): evidence for the halves, endorsements for whatever stands below "endorsements". The bundle
+ * borrows from cmw. Errors: ATLS_E_DECODE. */
 ATLS_MUST_CHECK enum atls_code atls_bundle_open(const struct atls_cmw *cmw, struct atls_bundle *out,
                                                 struct atls_err *err);
 
-/* Writes the CMW of a bundle; endorsements may be NULL. Errors: as atls_cmw_encode. */
+/* Writes the CMW of a bundle; endorsements may be NULL. Errors: as atls_cmw_encode, ATLS_E_USAGE for
+ * indicators that atls_bundle_open refuses too. */
 ATLS_MUST_CHECK enum atls_code atls_bundle_encode(const struct atls_cmw *kat,
                                                   const struct atls_cmw *pat,
                                                   const struct atls_cmw *endorsements,

@@ -120,6 +120,52 @@ static void content_formats_that_nobody_knows(void **state)
     atls_writer_clear(&w);
 }
 
+/* The octet behind the value of a record is its indicator; cmw was decoded from in. */
+static uint8_t *indicator_of(struct atls_buf *in, const struct atls_cmw *cmw)
+{
+    return in->ptr + (cmw->value.ptr - in->ptr) + cmw->value.len;
+}
+
+/* Evidence of which one record says that it is something else than what it is used for. */
+static void indicators_are_held_against_use(void **state)
+{
+    static const char *const rows[] = {"kat", "pat", "ak-chain"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct test_tpm_evidence e;
+        struct atls_evidence_request request = {.binder = atls_bytes_of(binder, 32)};
+        struct atls_arena arena = atls_arena_init(1 << 16);
+        const struct atls_cmw *record;
+        struct atls_claims claims;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_cmw cmw;
+        struct atls_buf in;
+        uint8_t *ind;
+
+        print_message("  %s\n", rows[i]);
+        test_tpm_evidence_init(&e, atls_bytes_of(binder, 32));
+        e.ak_chain[0] = atls_bytes_of("certificate", 11);
+        e.ak_chain_count = 1;
+        in = test_tpm_evidence_encode(&e);
+        test_assert_code(atls_cmw_decode(atls_buf_bytes(&in), &arena, &cmw, &err), ATLS_OK, &err);
+        record = atls_cmw_find(&cmw, rows[i]);
+        if (record == NULL)
+            record = &atls_cmw_find(atls_cmw_find(&cmw, "endorsements"), rows[i])->entries[0].value;
+        ind = indicator_of(&in, record);
+        assert_int_equal(*ind, i < 2 ? ATLS_CMW_EVIDENCE : ATLS_CMW_ENDORSEMENTS);
+        *ind = ATLS_CMW_ATTESTATION_RESULTS;
+        request.evidence = atls_buf_bytes(&in);
+        request.aik_spki = test_tpm_evidence_aik_spki(&e);
+        test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_DECODE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+        assert_non_null(strstr(err.message, "ind of"));
+        atls_arena_clear(&arena);
+        atls_buf_clear(&in);
+        test_tpm_evidence_clear(&e);
+    }
+}
+
 /* Cut anywhere, or with any one byte more, evidence is malformed, not misread. */
 static void truncations_are_refused(void **state)
 {
@@ -184,6 +230,7 @@ int main(void)
         cmocka_unit_test(evidence_that_is_no_bundle),
         cmocka_unit_test(types_that_nobody_knows),
         cmocka_unit_test(content_formats_that_nobody_knows),
+        cmocka_unit_test(indicators_are_held_against_use),
         cmocka_unit_test(truncations_are_refused),
         cmocka_unit_test(details_are_bounded),
         cmocka_unit_test(table_of_technologies),

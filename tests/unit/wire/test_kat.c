@@ -336,6 +336,77 @@ static void test_bundle_kinds(void **state)
     atls_writer_clear(&w);
 }
 
+/* Indicators of kat, pat and of a record at two depths below endorsements. */
+static const struct {
+    const char *name;
+    uint32_t kat, pat, endorsement, chained;
+    const char *message; /* NULL: taken */
+} indicators[] = {
+    {"none", 0, 0, 0, 0, NULL},
+    {"each its own", 4, 4, 2, 2, NULL},
+    {"each its own among all", 31, 31, 31, 31, NULL},
+    {"kat an endorsement", 2, 4, 2, 2, "ind of kat"},
+    {"kat everything but evidence", 27, 4, 2, 2, "ind of kat"},
+    {"pat an attestation result", 4, 8, 2, 2, "ind of pat"},
+    {"pat everything but evidence", 4, 27, 2, 2, "ind of pat"},
+    {"endorsement a reference value", 4, 4, 1, 2, "below endorsements"},
+    {"certificate of a chain evidence", 4, 4, 2, 4, "below endorsements"},
+    {"certificate of a chain everything but endorsement", 4, 4, 0, 29, "below endorsements"},
+};
+
+static void test_indicators(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof indicators / sizeof indicators[0]; i++) {
+        struct atls_cmw kat = atls_cmw_record_cf(267, any_value, indicators[i].kat);
+        struct atls_cmw pat = atls_cmw_record_cf(60, any_value, indicators[i].pat);
+        struct atls_cmw endorsement = atls_cmw_record_cf(60, any_value, indicators[i].endorsement);
+        struct atls_cmw_entry link = {
+            .value = atls_cmw_record_cf(287, any_value, indicators[i].chained)};
+        struct atls_cmw chain = {.kind = ATLS_CMW_COLLECTION, .entries = &link, .count = 1};
+        struct atls_cmw_entry below[] = {named("a", &endorsement), named("ak-chain", &chain)};
+        struct atls_cmw endorsements = {.kind = ATLS_CMW_COLLECTION, .entries = below, .count = 2};
+        struct atls_cmw_entry parts[] = {named("kat", &kat), named("pat", &pat),
+                                         named("endorsements", &endorsements)};
+        struct atls_cmw cmw = {.kind = ATLS_CMW_COLLECTION, .entries = parts, .count = 3};
+        bool taken = indicators[i].message == NULL;
+        struct atls_writer w = atls_writer_init(1024);
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_bundle bundle;
+
+        print_message("  %s\n", indicators[i].name);
+        cmw.collection_type = atls_bytes_of(ATLS_BUNDLE_TYPE, strlen(ATLS_BUNDLE_TYPE));
+        test_assert_code(atls_bundle_open(&cmw, &bundle, &err), taken ? ATLS_OK : ATLS_E_DECODE,
+                         &err);
+        assert_int_equal(err.reason, taken ? ATLS_REASON_NONE : ATLS_REASON_MALFORMED);
+        assert_true(taken || strstr(err.message, indicators[i].message) != NULL);
+        test_assert_code(atls_bundle_encode(&kat, &pat, &endorsements, &w, &err),
+                         taken ? ATLS_OK : ATLS_E_USAGE, &err);
+        assert_true(taken || strstr(err.message, indicators[i].message) != NULL);
+        assert_int_equal(w.len != 0, taken);
+        atls_writer_clear(&w);
+    }
+}
+
+/* A tree that no decoder gives: a collection that holds itself has no record at its end. */
+static void test_endless_endorsements(void **state)
+{
+    struct atls_cmw record = atls_cmw_record_cf(267, any_value, 0);
+    struct atls_cmw_entry parts[3], loop;
+    struct atls_cmw endless = {.kind = ATLS_CMW_COLLECTION, .entries = &loop, .count = 1};
+    struct atls_cmw cmw = {.kind = ATLS_CMW_COLLECTION, .entries = parts, .count = 3};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_bundle bundle;
+
+    (void)state;
+    loop = named("x", &endless);
+    parts[0] = named("kat", &record);
+    parts[1] = named("pat", &record);
+    parts[2] = named("endorsements", &endless);
+    cmw.collection_type = atls_bytes_of(ATLS_BUNDLE_TYPE, strlen(ATLS_BUNDLE_TYPE));
+    test_assert_code(atls_bundle_open(&cmw, &bundle, &err), ATLS_E_DECODE, &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_foreign_bundle),
         cmocka_unit_test(test_foreign_kat),    cmocka_unit_test(test_bundle),
         cmocka_unit_test(test_bundle_refused), cmocka_unit_test(test_bundle_kinds),
+        cmocka_unit_test(test_indicators),     cmocka_unit_test(test_endless_endorsements),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
