@@ -84,6 +84,8 @@ static enum atls_code make_evidence(void *self, struct atls_bytes binder, struct
     enum atls_code code;
 
     delay(fake->delay_ms);
+    if (fake->silent)
+        return fake->fail_evidence;
     if (fake->fail_evidence != ATLS_OK)
         return atls_fail(err, fake->fail_evidence, "fake attester: evidence fails");
     if ((code = atls_hash_one(ATLS_HASH_SHA256, aik_spki(self), digest, err)) != ATLS_OK)
@@ -177,6 +179,8 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
     enum atls_code code;
 
     delay(fake->delay_ms);
+    if (fake->silent)
+        return fake->fail;
     if (fake->fail != ATLS_OK)
         return atls_fail_reason(err, fake->fail, fake->reason, "fake verifier: appraisal fails");
     if ((code = check_evidence(a, err)) != ATLS_OK)

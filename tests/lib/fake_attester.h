@@ -21,6 +21,7 @@ struct fake_attester {
     bool other_type;              /* offers type "other" */
     enum atls_code fail_evidence; /* evidence fails with this code */
     enum atls_code fail_sign;
+    bool silent;                  /* fails without saying why */
     unsigned int delay_ms;        /* evidence takes so long */
     struct atls_private_key *key; /* the AIK, made when NULL; taken over by the attester */
     enum atls_key_type key_type;  /* of the key made; NONE: P-256 */
@@ -37,6 +38,7 @@ struct fake_verifier {
     bool contraindicated;    /* the status of results */
     enum atls_code fail;     /* appraisal fails with this code, if not ATLS_OK */
     enum atls_reason reason; /* and this reason */
+    bool silent;             /* and does not say why */
     unsigned int delay_ms;
 };
 struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);

@@ -117,7 +117,11 @@ enum atls_code atls_gate_settle(struct atls_session *s, enum atls_code code, str
     }
     if (code == ATLS_OK && s->held.failed != ATLS_OK)
         code = atls_fail(cause, ATLS_E_NOMEM, "session: no memory for data");
-    return code == ATLS_OK ? ATLS_OK : atls_gate_end(s, cause, err);
+    if (code == ATLS_OK)
+        return ATLS_OK;
+    if (cause->code != code) /* an exporter of the program's that gives no reason */
+        (void)atls_fail(cause, code, "session: failed, no reason given");
+    return atls_gate_end(s, cause, err);
 }
 
 void atls_gate_judged(struct atls_session *s)

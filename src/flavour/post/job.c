@@ -233,6 +233,17 @@ static bool is_peers_fault(enum atls_code code)
     }
 }
 
+/* A failed check stays failed, even when a backend gave a code and no reason. */
+static enum atls_code refuse(struct atls_job *job, enum atls_code code, uint16_t refusal,
+                             struct atls_err *err)
+{
+    if (err->code != code)
+        (void)atls_fail(err, code, "%s, no reason given", atls_code_name(code));
+    job->refusal = refusal != ATLS_CARRIER_OK ? refusal : atls_carrier_code_of(err);
+    (void)atls_err_prefix(err, code, "peer");
+    return code;
+}
+
 /* The order is that of cost and of what a later check needs; each says for the peer what failed. */
 static enum atls_code appraise(struct atls_job *job, struct atls_err *err)
 {
@@ -247,17 +258,12 @@ static enum atls_code appraise(struct atls_job *job, struct atls_err *err)
     struct atls_ea_peer peer;
     enum atls_code code = check_authenticator(job, &peer, err);
 
-    if (code != ATLS_OK) {
-        job->refusal = atls_carrier_code_of(err);
-        return atls_err_prefix(err, code, "peer");
-    }
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if ((code = steps[i].check(job, &peer, err)) == ATLS_OK)
-            continue;
-        job->refusal =
-            is_peers_fault(code) ? (uint16_t)steps[i].refusal : atls_carrier_code_of(err);
-        return atls_err_prefix(err, code, "peer");
-    }
+    if (code != ATLS_OK)
+        return refuse(job, code, ATLS_CARRIER_OK, err);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if ((code = steps[i].check(job, &peer, err)) != ATLS_OK)
+            return refuse(job, code,
+                          is_peers_fault(code) ? (uint16_t)steps[i].refusal : ATLS_CARRIER_OK, err);
     return ATLS_OK;
 }
 
@@ -265,4 +271,7 @@ void atls_job_run(struct atls_job *job)
 {
     atls_err_clear(&job->err);
     job->code = job->type == ATLS_JOB_ATTEST ? attest(job, &job->err) : appraise(job, &job->err);
+    if (job->err.code != job->code) /* an attester that gives no reason */
+        (void)atls_fail(&job->err, job->code, "attester: %s, no reason given",
+                        atls_code_name(job->code));
 }

@@ -277,6 +277,35 @@ static void policy_refuses(struct pair *p)
     p->client.options.policy = policy_of(&ops);
 }
 
+static enum atls_code fail_silently(void *self, struct atls_result *result,
+                                    struct atls_decision *out, struct atls_err *err)
+{
+    (void)self;
+    (void)result;
+    (void)err;
+    out->accept = true;
+    return ATLS_E_IO;
+}
+
+static void policy_fails_silently(struct pair *p)
+{
+    static const struct atls_policy_ops ops = {.decide = fail_silently};
+
+    p->client.options.policy = policy_of(&ops);
+}
+
+static void verifier_fails_silently(struct pair *p)
+{
+    p->client.verifier.fail = ATLS_E_EVIDENCE;
+    p->client.verifier.silent = true;
+}
+
+static void attester_fails_silently(struct pair *p)
+{
+    p->server.attester.fail_evidence = ATLS_E_DEVICE;
+    p->server.attester.silent = true;
+}
+
 static void evidence_fails(struct pair *p)
 {
     p->server.attester.fail_evidence = ATLS_E_DEVICE;
@@ -345,6 +374,12 @@ static const struct {
      ATLS_REASON_POLICY, ATLS_E_REFUSED, ATLS_REASON_PEER_REFUSED},
     {"policy that refuses", policy_refuses, ATLS_E_REFUSED, ATLS_REASON_POLICY, ATLS_E_REFUSED,
      ATLS_REASON_PEER_REFUSED},
+    {"policy that fails and does not say why", policy_fails_silently, ATLS_E_IO, ATLS_REASON_NONE,
+     ATLS_E_CLOSED, ATLS_REASON_PEER_REFUSED},
+    {"verifier that refuses and does not say why", verifier_fails_silently, ATLS_E_EVIDENCE,
+     ATLS_REASON_NONE, ATLS_E_REFUSED, ATLS_REASON_PEER_REFUSED},
+    {"attester that fails and does not say why", attester_fails_silently, ATLS_E_DECLINED,
+     ATLS_REASON_EMPTY_AUTHENTICATOR, ATLS_E_DEVICE, ATLS_REASON_NONE},
     {"attester that fails", evidence_fails, ATLS_E_DECLINED, ATLS_REASON_EMPTY_AUTHENTICATOR,
      ATLS_E_DEVICE, ATLS_REASON_NONE},
     {"key that cannot sign", signing_fails, ATLS_E_DECLINED, ATLS_REASON_EMPTY_AUTHENTICATOR,
@@ -679,35 +714,57 @@ static void refuses_connections_that_are_unfit(void **state)
     }
 }
 
-static enum atls_code export_nothing(void *arg, const char *label, struct atls_bytes context,
-                                     uint8_t *out, size_t out_len, struct atls_err *err)
-{
-    int *calls = arg;
+struct failing_exporter {
+    atls_exporter *exporter;
+    void *arg;
+    int left; /* calls that succeed */
+};
 
-    (void)context;
-    (void)err;
-    memset(out, 0, out_len);
-    return (*calls)-- > 0 && label != NULL ? ATLS_OK : ATLS_E_TLS;
+static enum atls_code export_at_first(void *arg, const char *label, struct atls_bytes context,
+                                      uint8_t *out, size_t out_len, struct atls_err *err)
+{
+    struct failing_exporter *f = arg;
+
+    if (f->left-- <= 0)
+        return ATLS_E_TLS;
+    return f->exporter(f->arg, label, context, out, out_len, err);
 }
 
+/* However many values are exported and whenever: one that fails ends the session, and is the cause.
+ */
 static void passes_on_failures_of_the_exporter(void **state)
 {
     struct pair p;
+    int calls = 0;
 
     (void)state;
     pair_init(&p);
     pair_configure(&p);
-    p.client.tls.exporter = export_nothing;
-    for (int calls = 0; calls <= 5; calls++) {
-        struct atls_session *session = NULL;
-        int left = calls;
-        enum atls_code code;
+    for (bool open = false; !open; calls++) {
+        struct failing_exporter f = {p.client.tls.exporter, p.client.tls.arg, calls};
+        struct atls_tls tls = p.client.tls;
 
-        p.client.tls.arg = &left;
-        code = atls_session_new(p.client.config, &p.client.tls, NULL, &session, NULL);
-        assert_int_equal(code, calls < 5 ? ATLS_E_TLS : ATLS_OK); /* four for EA, one to bind */
-        atls_session_free(session);
+        assert_true(calls < 100);
+        tls.exporter = export_at_first;
+        tls.arg = &f;
+        p.client.session = p.server.session = NULL;
+        p.client.code =
+            atls_session_new(p.client.config, &tls, NULL, &p.client.session, &p.client.err);
+        if (p.client.code == ATLS_OK) {
+            assert_int_equal(atls_session_new(p.server.config, &p.server.tls, NULL,
+                                              &p.server.session, &p.server.err),
+                             ATLS_OK);
+            pair_run(&p);
+            open = atls_session_is_open(p.client.session);
+            p.client.code = atls_session_error(p.client.session)->code;
+        }
+        assert_int_equal(p.client.code, open ? ATLS_OK : ATLS_E_TLS);
+        assert_int_equal(open, f.left >= 0);
+        atls_session_free(p.client.session);
+        atls_session_free(p.server.session);
     }
+    assert_true(calls > 3);
+    p.client.session = p.server.session = NULL;
     pair_clear(&p);
 }
 
