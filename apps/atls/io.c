@@ -201,7 +201,8 @@ static int64_t days_since_1970(int year, int month, int day)
 enum atls_code io_time(const char *text, int64_t *out, struct atls_err *err)
 {
     static const int month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year, month, day, hour, minute, second, offset_h = 0, offset_m = 0, sign = 0;
+    int year = 0, month = 1, day = 0, hour = 0, minute = 0, second = 0;
+    int offset_h = 0, offset_m = 0, sign = 0;
     const char *at = text;
     bool good;
 
