@@ -76,9 +76,10 @@ void atls_put_u64(struct atls_writer *w, uint64_t v)
 
 void atls_put_bytes(struct atls_writer *w, struct atls_bytes bytes)
 {
-    uint8_t *p = grow(w, bytes.len);
+    uint8_t *p;
 
-    if (p != NULL && bytes.len != 0)
+    /* An empty writer has no memory that an offset could be added to. */
+    if (bytes.len != 0 && (p = grow(w, bytes.len)) != NULL)
         memcpy(p, bytes.ptr, bytes.len);
 }
 
@@ -125,8 +126,9 @@ enum atls_code atls_writer_finish(struct atls_writer *w, struct atls_buf *out, s
         atls_writer_clear(w);
         if (failed == ATLS_E_NOMEM)
             return atls_fail(err, failed, "out of memory while building a message");
-        return atls_fail(err, failed, "message does not fit: over %zu bytes, or a vector over its "
-                                      "ceiling",
+        return atls_fail(err, failed,
+                         "message does not fit: over %zu bytes, or a vector over its "
+                         "ceiling",
                          limit);
     }
     out->ptr = w->ptr;
