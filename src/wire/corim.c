@@ -766,6 +766,8 @@ static void merge_window(struct atls_corim_validity *v, const struct atls_corim_
 static enum atls_code decode_signed(struct atls_bytes in, struct atls_corim_envelope *e,
                                     struct atls_err *err)
 {
+    static const int64_t labels[] = {ATLS_CORIM_LABEL_META, ATLS_CORIM_LABEL_CWT_CLAIMS};
+    static const struct atls_cose_labels understood = {labels, sizeof labels / sizeof labels[0]};
     struct signed_by meta, cwt, *first;
     struct atls_reader payload;
     enum atls_code code;
@@ -773,7 +775,8 @@ static enum atls_code decode_signed(struct atls_bytes in, struct atls_corim_enve
 
     memset(&meta, 0, sizeof meta);
     memset(&cwt, 0, sizeof cwt);
-    if ((code = atls_cose_sign1_decode(in, ATLS_COSE_TAG_REQUIRED, &e->sign1, err)) != ATLS_OK)
+    code = atls_cose_sign1_decode_with(in, ATLS_COSE_TAG_REQUIRED, &understood, &e->sign1, err);
+    if (code != ATLS_OK)
         return code;
     if ((code = get_corim_labels(e->sign1.protected_header, &meta, &cwt, err)) != ATLS_OK)
         return code;

@@ -85,8 +85,18 @@ static bool has_label(const struct header *h, struct atls_bytes label)
     return false;
 }
 
+static bool is_understood(struct header *prot, int64_t label,
+                          const struct atls_cose_labels *understood)
+{
+    for (size_t i = 0; i < understood->count; i++)
+        if (understood->labels[i] == label)
+            return true;
+    return slot_of(prot, label) != NULL;
+}
+
 /* RFC 9052 section 3.1: crit is a non-empty array of labels of the protected header. */
-static enum atls_code check_crit(struct header *prot, struct atls_err *err)
+static enum atls_code check_crit(struct header *prot, const struct atls_cose_labels *understood,
+                                 struct atls_err *err)
 {
     struct atls_reader r = atls_reader_init(prot->crit);
     struct atls_cbor_iter array;
@@ -100,7 +110,7 @@ static enum atls_code check_crit(struct header *prot, struct atls_err *err)
 
         if (!atls_cbor_get_item(&ahead, &label) || !has_label(prot, label))
             return malformed(err, "COSE_Sign1 crit", "label is not in the protected header");
-        if (!atls_cbor_get_int(&r, &number) || slot_of(prot, number) == NULL)
+        if (!atls_cbor_get_int(&r, &number) || !is_understood(prot, number, understood))
             return atls_fail(err, ATLS_E_UNSUPPORTED,
                              "COSE_Sign1 crit: a label that is not understood is critical");
     }
@@ -134,7 +144,8 @@ static bool get_content_type(struct atls_bytes item, struct atls_cose_sign1 *s)
     return s->has_content_type_text || s->has_content_type_uint;
 }
 
-static enum atls_code read_headers(struct atls_cose_sign1 *s, struct atls_err *err)
+static enum atls_code read_headers(struct atls_cose_sign1 *s,
+                                   const struct atls_cose_labels *understood, struct atls_err *err)
 {
     struct header prot = {.name = "COSE_Sign1 protected header"};
     struct header unprot = {.name = "COSE_Sign1 unprotected header"};
@@ -158,7 +169,7 @@ static enum atls_code read_headers(struct atls_cose_sign1 *s, struct atls_err *e
         return malformed(err, prot.name, "alg is not an integer");
     if (unprot.crit.ptr != NULL)
         return malformed(err, unprot.name, "crit must be protected");
-    if (prot.crit.ptr != NULL && (code = check_crit(&prot, err)) != ATLS_OK)
+    if (prot.crit.ptr != NULL && (code = check_crit(&prot, understood, err)) != ATLS_OK)
         return code;
     if (prot.content_type.ptr != NULL && !get_content_type(prot.content_type, s))
         return malformed(err, prot.name, "content type is neither text nor unsigned");
@@ -175,6 +186,15 @@ static enum atls_code read_headers(struct atls_cose_sign1 *s, struct atls_err *e
 
 enum atls_code atls_cose_sign1_decode(struct atls_bytes in, enum atls_cose_tagging tagging,
                                       struct atls_cose_sign1 *out, struct atls_err *err)
+{
+    static const struct atls_cose_labels none = {NULL, 0};
+
+    return atls_cose_sign1_decode_with(in, tagging, &none, out, err);
+}
+
+enum atls_code atls_cose_sign1_decode_with(struct atls_bytes in, enum atls_cose_tagging tagging,
+                                           const struct atls_cose_labels *understood,
+                                           struct atls_cose_sign1 *out, struct atls_err *err)
 {
     struct atls_reader r = atls_reader_init(in);
     struct atls_cose_sign1 s = {.detached = false};
@@ -203,7 +223,7 @@ enum atls_code atls_cose_sign1_decode(struct atls_bytes in, enum atls_cose_taggi
         return malformed(err, "COSE_Sign1 payload", "neither a byte string nor nil");
     if (!atls_cbor_get_bytes(&r, &s.signature) || s.signature.len == 0)
         return malformed(err, "COSE_Sign1 signature", "not a non-empty byte string");
-    if ((code = read_headers(&s, err)) != ATLS_OK)
+    if ((code = read_headers(&s, understood, err)) != ATLS_OK)
         return code;
     *out = s;
     return ATLS_OK;

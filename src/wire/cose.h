@@ -33,6 +33,19 @@ ATLS_MUST_CHECK enum atls_code atls_cose_sign1_decode(struct atls_bytes in,
                                                       struct atls_cose_sign1 *out,
                                                       struct atls_err *err);
 
+/* Labels of a header beyond those of struct atls_cose_sign1. */
+struct atls_cose_labels {
+    const int64_t *labels;
+    size_t count;
+};
+/* The same for a structure that defines header labels of its own: crit may name those in understood
+ * too. The caller reads them out of out->protected_header, and refuses what it cannot process (RFC
+ * 9052 section 3.1). */
+ATLS_MUST_CHECK enum atls_code
+atls_cose_sign1_decode_with(struct atls_bytes in, enum atls_cose_tagging tagging,
+                            const struct atls_cose_labels *understood, struct atls_cose_sign1 *out,
+                            struct atls_err *err);
+
 /* The octets that are signed: ["Signature1", protected, external_aad, payload] (RFC 9052 section
  * 4.4); an empty protected header enters as a zero-length bstr. */
 void atls_cose_put_to_be_signed(struct atls_writer *w, struct atls_bytes protected_header,

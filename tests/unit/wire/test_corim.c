@@ -382,6 +382,30 @@ static const struct row protected_headers[] = {
     {"CWT claims with others", "a30126" CONTENT_TYPE "0fa4016173026178616100186400", ATLS_OK, NULL},
     {"both, in agreement", "a40126" CONTENT_TYPE "084ba200a100617301a101c102" CWT, ATLS_OK, NULL},
     {"both, one without a window", "a40126" CONTENT_TYPE "0846a100a1006173" CWT, ATLS_OK, NULL},
+    {"corim-meta critical",
+     "a401260281"
+     "08" CONTENT_TYPE "0846a100a1006173",
+     ATLS_OK, NULL},
+    {"CWT claims critical",
+     "a401260281"
+     "0f" CONTENT_TYPE CWT,
+     ATLS_OK, NULL},
+    {"both critical, and the content type",
+     "a501260283"
+     "03080f" CONTENT_TYPE "0846a100a1006173" CWT,
+     ATLS_OK, NULL},
+    {"corim-meta critical and absent",
+     "a401260281"
+     "08" CONTENT_TYPE CWT,
+     ATLS_E_DECODE, "label is not in the protected header"},
+    {"another label critical",
+     "a501260281"
+     "18630846a100a1006173" CONTENT_TYPE "186300",
+     ATLS_E_UNSUPPORTED, "is critical"},
+    {"hash envelope critical",
+     "a501260281"
+     "1901020846a100a1006173" CONTENT_TYPE "1901022f",
+     ATLS_E_UNSUPPORTED, "is critical"},
     {"neither", "a20126" CONTENT_TYPE, ATLS_E_DECODE, "neither corim-meta nor CWT claims"},
     {"both, with two names", "a40126" CONTENT_TYPE "0846a100a1006174" CWT, ATLS_E_DECODE,
      "disagree"},

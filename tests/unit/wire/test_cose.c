@@ -235,6 +235,42 @@ static void test_sign1_rows(void **state)
     }
 }
 
+/* crit may name what the caller understands beyond RFC 9052, and nothing else. */
+static void test_critical_labels_of_the_caller(void **state)
+{
+    static const int64_t eleven[] = {8, 11};
+    static const struct {
+        const char *name;
+        const char *hex;
+        size_t count; /* of eleven that the caller understands */
+        enum atls_code want;
+    } rows[] = {
+        {"understood", "d28448a3012602810b0b00a041784199", 2, ATLS_OK},
+        {"another is understood", "d28448a3012602810b0b00a041784199", 1, ATLS_E_UNSUPPORTED},
+        {"none is understood", "d28448a3012602810b0b00a041784199", 0, ATLS_E_UNSUPPORTED},
+        {"understood, beside one that COSE defines", "d28449a301260282010b0b00a041784199", 2,
+         ATLS_OK},
+        {"understood, beside one that is not", "d2844ba4012602820b0c0b000c00a041784199", 2,
+         ATLS_E_UNSUPPORTED},
+        {"understood and absent", "d28446a2012602810ba041784199", 2, ATLS_E_DECODE},
+        {"understood and not critical", "d28445a201260b00a041784199", 2, ATLS_OK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct atls_cose_labels understood = {eleven, rows[i].count};
+        struct atls_buf in = test_unhex(rows[i].hex);
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_cose_sign1 s;
+
+        print_message("  %s\n", rows[i].name);
+        test_assert_code(atls_cose_sign1_decode_with(atls_buf_bytes(&in), ATLS_COSE_TAG_REQUIRED,
+                                                     &understood, &s, &err),
+                         rows[i].want, &err);
+        atls_buf_clear(&in);
+    }
+}
+
 static void test_sign1_fields(void **state)
 {
     /* {1: -7, 3: "a/b", 4: h'31'}, {33: h'aa', 99: 1} */
@@ -576,12 +612,18 @@ static void test_put_spki_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example_verifies),  cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_sign1_rows),        cmocka_unit_test(test_sign1_fields),
-        cmocka_unit_test(test_too_many_labels),   cmocka_unit_test(test_to_be_signed),
-        cmocka_unit_test(test_key_rows),          cmocka_unit_test(test_key_fields),
-        cmocka_unit_test(test_spki_of_libcrypto), cmocka_unit_test(test_spki_rows),
+        cmocka_unit_test(test_example_verifies),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_sign1_rows),
+        cmocka_unit_test(test_sign1_fields),
+        cmocka_unit_test(test_too_many_labels),
+        cmocka_unit_test(test_to_be_signed),
+        cmocka_unit_test(test_key_rows),
+        cmocka_unit_test(test_key_fields),
+        cmocka_unit_test(test_spki_of_libcrypto),
+        cmocka_unit_test(test_spki_rows),
         cmocka_unit_test(test_put_spki_refuses),
+        cmocka_unit_test(test_critical_labels_of_the_caller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
