@@ -25,9 +25,21 @@ static enum atls_code no_memory(const struct decoder *d)
     return atls_fail(d->err, ATLS_E_NOMEM, "JSON CMW: no memory");
 }
 
+/* A string of JSON may hold control characters by escapes; labels and types have no use for them.
+ */
+static bool has_control(struct atls_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < 0x20)
+            return true;
+    return false;
+}
+
 static enum atls_code copy_text(const struct decoder *d, const char *text, size_t len,
                                 struct atls_bytes *out)
 {
+    if (has_control(atls_bytes_of(text, len)))
+        return malformed(d, "JSON CMW", "label or type with a control character");
     return atls_arena_copy(d->arena, atls_bytes_of(text, len), out) ? ATLS_OK : no_memory(d);
 }
 
@@ -184,12 +196,14 @@ static const char *unfit(const struct atls_cmw *cmw)
 
     if (cmw->kind == ATLS_CMW_TAG)
         return "no tags in JSON";
+    if (cmw->kind == ATLS_CMW_RECORD && !cmw->type.is_text)
+        return media_type_of(cmw) != NULL ? NULL : "content-format has no media type";
     if (cmw->kind == ATLS_CMW_RECORD)
-        return cmw->type.is_text || media_type_of(cmw) != NULL ? NULL
-                                                               : "content-format has no media type";
+        return has_control(cmw->type.text) ? "type with a control character" : NULL;
     for (size_t i = 0; i < cmw->count && rule == NULL; i++)
-        rule = cmw->entries[i].label.is_text ? unfit(&cmw->entries[i].value)
-                                             : "labels are text in JSON";
+        rule = !cmw->entries[i].label.is_text            ? "labels are text in JSON"
+               : has_control(cmw->entries[i].label.text) ? "label with a control character"
+                                                         : unfit(&cmw->entries[i].value);
     return rule;
 }
 

@@ -10,8 +10,8 @@
 #include "wire/cmw.h"
 
 /* Decodes one JSON text that starts with "[" or "{"; white space may follow it. Duplicate members,
- * NUL, control characters and bytes that are not UTF-8 are refused, values are strict base64url. The
- * tree lives in arena and does not borrow from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT,
+ * NUL, bytes that are not UTF-8, and control characters (below U+0020) in labels and types, escaped
+ * or not, are refused, values are strict base64url. The tree lives in arena and does not borrow from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT,
  * ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode(struct atls_bytes in, struct atls_arena *arena,
                                                     struct atls_cmw *out, struct atls_err *err);
@@ -25,9 +25,9 @@ ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode_value(const json_t *value,
 
 /* Writes a tree as the member key (NULL: an element, or the whole text). A content-format is written
  * as its registered media type; __cmwc_t goes first, members in the order of
- * atls_cmw_next. Errors: ATLS_E_USAGE, and
- * nothing written, for a tree that no decoder would give or that JSON cannot hold (tags, numbers for
- * labels, content-formats without a media type); else as atls_json_finish, which reports it. */
+ * atls_cmw_next. Errors: ATLS_E_USAGE, and nothing written, for a tree that no decoder would give or
+ * that this JSON does not hold (tags, numbers for labels, content-formats without a media type,
+ * control characters in labels and types); else as atls_json_finish, which reports it. */
 ATLS_MUST_CHECK enum atls_code atls_cmw_json_put(struct atls_json *j, const char *key,
                                                  const struct atls_cmw *cmw, struct atls_err *err);
 

@@ -64,7 +64,8 @@ static const struct {
     {"type without slash", HEX("[\"ab\",\"AA\"]"), ATLS_E_DECODE, "not a Content-Type"},
     {"type with NUL", HEX("[\"a/b\\u0000\",\"AA\"]"), ATLS_E_DECODE, "JSON CMW"},
     {"type with escaped line break", HEX("[\"a/b;c=\\\"\\n\\\"\",\"AA\"]"), ATLS_E_DECODE,
-     "not a Content-Type"},
+     "control character"},
+    {"type with escaped tab", HEX("[\"a/b;\\tc=d\",\"AA\"]"), ATLS_E_DECODE, "control character"},
     {"type with a control character", HEX("[\"a/\x01\",\"AA\"]"), ATLS_E_DECODE, "JSON CMW"},
     {"type not UTF-8", HEX("[\"a/b;c=\\\"\xff\\\"\",\"AA\"]"), ATLS_E_DECODE, "unable to decode"},
     {"type with half a surrogate pair", HEX("[\"a/b;c=\\\"\\ud800\\\"\",\"AA\"]"), ATLS_E_DECODE,
@@ -105,6 +106,18 @@ static const struct {
      ATLS_E_DECODE, "duplicate"},
     {"label empty", HEX("{\"\":[\"a/b\",\"AA\"]}"), ATLS_E_DECODE, "label is empty"},
     {"label with NUL", HEX("{\"x\\u0000\":[\"a/b\",\"AA\"]}"), ATLS_E_DECODE, "JSON CMW"},
+    {"label with escaped line break", HEX("{\"x\\n\":[\"a/b\",\"AA\"]}"), ATLS_E_DECODE,
+     "control character"},
+    {"label with the first control character", HEX("{\"\\u0001x\":[\"a/b\",\"AA\"]}"),
+     ATLS_E_DECODE, "control character"},
+    {"label with the last control character", HEX("{\"x\\u001fx\":[\"a/b\",\"AA\"]}"),
+     ATLS_E_DECODE, "control character"},
+    {"inner label with a control character", HEX("{\"x\":{\"\\u001b\":[\"a/b\",\"AA\"]}}"),
+     ATLS_E_DECODE, "control character"},
+    {"label with a blank", HEX("{\"x y\":[\"a/b\",\"AA\"]}"), ATLS_OK, NULL},
+    {"collection type with a control character",
+     HEX("{\"__cmwc_t\":\"urn:a\\u0007\",\"x\":[\"a/b\",\"AA\"]}"), ATLS_E_DECODE,
+     "control character"},
     {"collection type a number", HEX("{\"__cmwc_t\":1,\"x\":[\"a/b\",\"AA\"]}"), ATLS_E_DECODE,
      "__cmwc_t is not text"},
     {"collection type a record", HEX("{\"__cmwc_t\":[\"a/b\",\"AA\"],\"x\":[\"a/b\",\"AA\"]}"),
@@ -271,6 +284,7 @@ static void test_put(void **state)
     struct atls_cmw record = atls_cmw_record_cf(263, value, 4);
     struct atls_cmw unknown = atls_cmw_record_cf(64999, value, 0);
     struct atls_cmw tag = record, empty = atls_cmw_record("a/b", atls_bytes_of(NULL, 0), 0);
+    struct atls_cmw tabbed = atls_cmw_record("a/b;\tc=d", value, 0);
     struct atls_cmw_entry entry = {.value = record};
     struct atls_cmw numbered = {.kind = ATLS_CMW_COLLECTION, .entries = &entry, .count = 1};
     struct atls_json j = atls_json_init(256);
@@ -293,6 +307,14 @@ static void test_put(void **state)
     entry.value = tag;
     test_assert_code(atls_cmw_json_put(&j, NULL, &numbered, &err), ATLS_E_USAGE, &err);
     assert_non_null(strstr(err.message, "no tags"));
+    /* What CBOR may hold and JSON would have to escape. */
+    entry.label.text = atls_bytes_of("x\n", 2);
+    entry.value = record;
+    test_assert_code(atls_cmw_json_put(&j, NULL, &numbered, &err), ATLS_E_USAGE, &err);
+    assert_non_null(strstr(err.message, "label with a control character"));
+    test_assert_code(atls_cmw_json_put(&j, NULL, &tabbed, &err), ATLS_E_USAGE, &err);
+    assert_non_null(strstr(err.message, "type with a control character"));
+    entry.label.text = chain;
 
     atls_json_open_object(&j, NULL);
     test_assert_code(atls_cmw_json_put(&j, "cmw", &record, &err), ATLS_OK, &err);
