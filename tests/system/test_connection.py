@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import pathlib
 import re
 import select
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import threading
 
-from conftest import REFUSED, UNKNOWN, YES, ask_again, need, tool, wait_until
+from conftest import ATLS, CLASS, REFUSED, UNKNOWN, USAGE, YES, ask_again, need, run, tool, wait_until
 
 DATA = os.urandom(700_000)
 
@@ -244,3 +245,56 @@ def test_once_ends_as_its_connection_ended(lab):
     server = lab.serve(*lab.tls(), *attester, "--once", "--echo")
     lab.connect(server, "--name", "other.example", stdin=b"x", status=REFUSED)
     assert server.wait(20) != YES
+
+
+def test_policy_decides(lab):
+    server = lab.serve(*lab.tls(), *lab.enrol(lab.tpm()), "--echo")
+    never = lab.dir / "never.jq"
+    never.write_text('{decision: "refuse", reasons: ["closed for maintenance"]}')
+    done = lab.connect(server, "--policy", never, stdin=b"x", status=REFUSED)
+    assert b"closed for maintenance" in done.stderr and b"[policy]" in done.stderr
+    broken = lab.dir / "broken.jq"
+    broken.write_text("this is no jq")
+    lab.connect(server, "--policy", broken, stdin=b"x", status=USAGE)
+
+
+def test_socket_files(lab):
+    path = lab.dir / "s"
+    log = lab.dir / "unix.log"
+    arguments = [ATLS, "serve", "--listen", f"unix:{path}", *lab.tls(), *lab.enrol(lab.tpm()), "--echo"]
+    with log.open("wb") as stderr:
+        server = subprocess.Popen([str(argument) for argument in arguments], stderr=stderr)
+    lab.processes.append(server)
+    wait_until("the server", path.exists)
+    connect = ["connect", f"unix:{path}", "--verifier", lab.verifier]
+    assert run(*connect, "--name", "localhost", stdin=b"hello").stdout == b"hello"
+    run(*connect, stdin=b"hello", status=USAGE)
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(20) == YES
+    assert not path.exists()
+
+
+def test_software_evidence_serves_development(lab):
+    """Without any TPM: a key in a file, whose place in the store and whose name in the policy are
+    an operator's decision, and neither is enough alone."""
+    key = lab.dir / "soft.pem"
+    tool("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    public = tool("openssl", "pkey", "-in", key, "-pubout").decode()
+    uri = f"soft:{key}?measure.app=sha256:{'ab' * 32}"
+    evidence = lab.dir / "soft.cbor"
+    run("evidence", "--attester", uri, "--insecure-soft", "--random-binder", "--out", evidence)
+    ueid = re.search(rb'"ueid": "([0-9a-f]+)"', run("inspect", "--json", evidence).stdout).group(1).decode()
+    template, manifest = lab.dir / "soft.json", lab.dir / "soft.corim"
+    template.write_text(json.dumps({
+        "id": "soft", "tag-id": "soft", "profile": "soft", "class": CLASS,
+        "attest-keys": [{"instance": ueid, "key": public}],
+        "reference-values": {"sha256": {"app": "ab" * 32}}}))
+    run("corim", "create", "--template", template, "--out", manifest)
+    run("store", "import", "--store", lab.store, "--corim", manifest)
+    server = lab.serve("--attester", uri, "--insecure-soft", "--identity", "attested", "--echo")
+    arguments = ["--identity", "attested", "--insecure-soft"]
+    done = lab.connect(server, *arguments, stdin=b"x", status=REFUSED)
+    assert b"anyone can make evidence" in done.stderr
+    policy = pathlib.Path(__file__).parents[2] / "docs/policies/soft-development.jq"
+    done = lab.connect(server, *arguments, "--policy", policy, stdin=b"hello")
+    assert done.stdout == b"hello" and b"soft" in done.stderr
