@@ -86,6 +86,10 @@ struct atls_key;
  * ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_key_from_spki(struct atls_bytes spki, struct atls_key **out,
                                                   struct atls_err *err);
+/* The type of a key of our own, told by its encoding alone where that suffices: its point is not
+ * checked. Errors: as atls_key_from_spki. */
+ATLS_MUST_CHECK enum atls_code atls_key_type_of_spki(struct atls_bytes spki,
+                                                     enum atls_key_type *out, struct atls_err *err);
 /* First block of PEM text, a "PUBLIC KEY" or a "CERTIFICATE"; private keys are refused. Errors:
  * those of atls_key_from_spki, ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_key_from_pem(struct atls_bytes pem, struct atls_key **out,

@@ -213,6 +213,24 @@ enum atls_code atls_key_from_spki(struct atls_bytes spki, struct atls_key **out,
     return code;
 }
 
+enum atls_code atls_key_type_of_spki(struct atls_bytes spki, enum atls_key_type *out,
+                                     struct atls_err *err)
+{
+    const struct prefix *prefix = find_prefix(spki);
+    struct atls_key *key = NULL;
+    enum atls_code code;
+
+    if (prefix != NULL) {
+        *out = prefix->type;
+        return ATLS_OK;
+    }
+    if ((code = atls_key_from_spki(spki, &key, err)) != ATLS_OK)
+        return code;
+    *out = key->type;
+    atls_key_unref(key);
+    return ATLS_OK;
+}
+
 struct atls_key *atls_key_ref(struct atls_key *key)
 {
     if (key != NULL)

@@ -74,17 +74,14 @@ enum atls_code atls_ea_prepare(struct atls_ea *ea, struct atls_bytes request_raw
 
 static enum atls_code check_key(const struct atls_ea_credential *credential, struct atls_err *err)
 {
-    struct atls_key *key = NULL;
+    enum atls_key_type type;
     struct atls_bytes spki;
     enum atls_code code;
-    bool fits;
 
     if ((code = atls_certificate_spki(credential->chain[0], &spki, err)) != ATLS_OK ||
-        (code = atls_key_from_spki(spki, &key, err)) != ATLS_OK)
+        (code = atls_key_type_of_spki(spki, &type, err)) != ATLS_OK)
         return code;
-    fits = atls_signature_find(credential->scheme)->key_type == atls_key_type(key);
-    atls_key_unref(key);
-    if (!fits)
+    if (atls_signature_find(credential->scheme)->key_type != type)
         return atls_fail(err, ATLS_E_USAGE,
                          "authenticator: scheme %s does not fit the certificate's key",
                          atls_signature_find(credential->scheme)->name);
