@@ -82,7 +82,8 @@ ATLS_API int64_t atls_openssl_deadline_ms(const struct atls_openssl *c);
  * at least one byte came, *out_len 0 being the orderly end or the end of the peer's data; writing
  * until everything is with the socket. Non-blocking ones return ATLS_OK with what moved, if only 0
  * bytes, and *out_want set; what write accepted is sent by later calls of any of the three.
- * out_want may be NULL when blocking. A program that only writes should read now and then: requests
+ * out_want may be NULL when blocking. 16380 bytes fill one TLS record: who writes much in one go
+ * saves time with multiples of that. A program that only writes should read now and then: requests
  * of the peer wait behind unread data. Errors: why the connection ended; ATLS_E_CLOSED for writing
  * after the peer's CLOSE; ATLS_E_USAGE (len 0 on reading). */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf,

@@ -1330,12 +1330,17 @@ static void closes_the_gate_until_a_late_answer(void **state)
     assert_true(atls_session_is_open(p.server.session)); /* it does not know yet */
     assert_int_equal(atls_session_write(p.server.session, atls_bytes_of("abc", 3), &n, &err),
                      ATLS_OK);
+    assert_int_equal(atls_session_end(p.server.session, &err), ATLS_OK);
     pair_run(&p);
     assert_int_equal(atls_session_input_wanted(p.client.session), 4);
+    assert_false(atls_session_peer_ended(p.client.session)); /* not before it was read */
     p.hold_jobs = false;
     pair_run(&p);
     assert_true(atls_session_is_open(p.client.session));
     test_assert_bytes(atls_session_read(p.client.session), atls_bytes_of("abc", 3));
+    assert_false(atls_session_peer_ended(p.client.session));
+    atls_session_read_done(p.client.session, 3);
+    assert_true(atls_session_peer_ended(p.client.session));
     pair_clear(&p);
 }
 
