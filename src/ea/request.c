@@ -193,11 +193,11 @@ static void put_extensions(struct atls_writer *w, const struct atls_ea_request_s
         atls_put_u16(w, (uint16_t)spec->schemes[i]);
     atls_close_vec(w, list);
     atls_close_vec(w, data);
+    atls_put_bytes(w, spec->other_extensions);
     if (spec->attestation) {
         atls_put_u16(w, ATLS_EA_CMW_ATTESTATION);
         atls_put_u16(w, 0);
     }
-    atls_put_bytes(w, spec->other_extensions);
     atls_close_vec(w, block);
 }
 

@@ -700,6 +700,7 @@ static void a_stripped_offer_stops_at_finished(void **state)
     /* The offer is the last extension: type and zero length. */
     assert_memory_equal(stripped.ptr + stripped.len - 4, "\xff\x00\x00\x00", 4);
     stripped.len -= 4;
+    assert_true(stripped.ptr[3] >= 4 && stripped.ptr[4 + 1 + 32 + 1] >= 4); /* no borrow */
     stripped.ptr[3] = (uint8_t)(stripped.ptr[3] - 4);
     stripped.ptr[4 + 1 + 32 + 1] = (uint8_t)(stripped.ptr[4 + 1 + 32 + 1] - 4);
     test_assert_code(atls_ea_request_decode(atls_buf_bytes(&stripped), &request, NULL), ATLS_OK,
@@ -830,6 +831,33 @@ static void a_state_that_changes_is_noticed_when_asked_again(void **state)
     victim_close(&v);
 }
 
+/* Another genuine machine takes the place of the first in mid-connection, which only identity
+ * "attested" would let it: the key is pinned. */
+static void another_machine_stops_when_asked_again(void **state)
+{
+    struct victim v;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_buf request;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        victim_open(&v, ATLS_IDENTITY_ATTESTED, NULL);
+        answer(&v, honest(&lab.m1, &v.line.secret, atls_buf_bytes(&v.request)));
+        assert_accepted("first machine", &v.line);
+        test_assert_code(atls_session_reattest(v.line.session, &err), ATLS_OK, &err);
+        hand_wait(&v.line);
+        request = hand_take_message(&v.line, ATLS_FRAME_REQUEST, &v.id);
+        answer(&v, honest(i == 0 ? &lab.m1 : &lab.m2, &v.line.secret, atls_buf_bytes(&request)));
+        if (i == 0)
+            assert_accepted("the same again", &v.line);
+        else
+            assert_refused("another one", &v.line, ATLS_E_CERTIFICATE,
+                           ATLS_REASON_IDENTITY_MISMATCH);
+        atls_buf_clear(&request);
+        victim_close(&v);
+    }
+}
+
 /* ---- connections that are unfit ---- */
 
 static void an_unfit_connection_is_refused_before_anything_is_said(void **state)
@@ -898,6 +926,7 @@ int main(void)
         cmocka_unit_test(another_label_or_hash_stops_at_the_binder),
         cmocka_unit_test(data_before_the_gate_is_refused_and_not_delivered),
         cmocka_unit_test(a_state_that_changes_is_noticed_when_asked_again),
+        cmocka_unit_test(another_machine_stops_when_asked_again),
         cmocka_unit_test(an_unfit_connection_is_refused_before_anything_is_said),
     };
 

@@ -16,6 +16,14 @@ static const enum atls_signature schemes[] = {
     ATLS_RSA_PSS_SHA256,    ATLS_RSA_PSS_SHA384, ATLS_RSA_PSS_SHA512,
 };
 
+/* signature_algorithms_cert (RFC 8446 section 4.2.3): chains may also be signed as most authorities
+ * with RSA keys do, which CertificateVerify may not be. */
+static const uint8_t certificate_schemes[] = {
+    0x00, 0x32, 0x00, 0x16, 0x00, 0x14, /* type, length, length of the list */
+    0x04, 0x03, 0x08, 0x07, 0x05, 0x03, 0x06, 0x03, 0x08, 0x04,
+    0x08, 0x05, 0x08, 0x06, 0x04, 0x01, 0x05, 0x01, 0x06, 0x01,
+};
+
 int64_t atls_gate_now(const struct atls_session *s)
 {
     return atls_clock_monotonic_ms(&s->config->options.clock);
@@ -197,6 +205,7 @@ enum atls_code atls_gate_request(struct atls_session *s, struct atls_err *err)
         .schemes = schemes,
         .scheme_count = sizeof schemes / sizeof schemes[0],
         .attestation = true,
+        .other_extensions = atls_bytes_of(certificate_schemes, sizeof certificate_schemes),
     };
     enum atls_code code;
 

@@ -33,6 +33,7 @@ void atls_job_free(struct atls_job *job)
     atls_ea_validation_free(job->validation);
     free(job->peer_name);
     atls_buf_clear(&job->tls_spki);
+    atls_buf_clear(&job->known);
     atls_buf_clear(&job->authenticator);
     atls_result_unref(job->result);
     atls_buf_clear(&job->spki);
@@ -152,6 +153,11 @@ static enum atls_code check_identity(struct atls_job *job, const struct atls_ea_
         return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_EQUAL_KEYS,
                                ATLS_ALERT_BAD_CERTIFICATE,
                                "attestation identity key equals our own, want two keys");
+    if (job->known.len != 0 && !atls_bytes_equal(peer->spki, atls_buf_bytes(&job->known)))
+        return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_IDENTITY_MISMATCH,
+                               ATLS_ALERT_BAD_CERTIFICATE,
+                               "attestation identity key is another than when this connection "
+                               "was attested first");
     switch (o->identity) {
     case ATLS_IDENTITY_PKIX:
         return check_chain(job, peer, err);

@@ -29,6 +29,7 @@ struct atls_job {
     enum atls_role role;      /* ours */
     char *peer_name;          /* or NULL */
     struct atls_buf tls_spki; /* of the peer's TLS leaf */
+    struct atls_buf known;    /* AIK of an earlier acceptance on this connection; or empty */
 
     /* What is judged (appraise), what was made (attest). */
     struct atls_buf authenticator;

@@ -336,6 +336,8 @@ static enum atls_code receive_authenticator(struct atls_session *s, struct atls_
     memcpy(job->exported, s->own.exported, sizeof job->exported);
     if ((code = copy_text(&job->peer_name, s->peer_name, err)) != ATLS_OK ||
         (code = atls_buf_copy(&job->tls_spki, atls_buf_bytes(&s->tls_spki), err)) != ATLS_OK ||
+        (s->attestations != 0 &&
+         (code = atls_buf_copy(&job->known, atls_buf_bytes(&s->spki), err)) != ATLS_OK) ||
         (code = atls_buf_copy(&job->authenticator, frame.message, err)) != ATLS_OK ||
         (code = atls_ea_validate_begin(s->ea, atls_buf_bytes(&s->own.raw), &job->validation,
                                        err)) != ATLS_OK) {
@@ -398,7 +400,7 @@ enum atls_code atls_receive_appraised(struct atls_session *s, struct atls_job *j
         atls_buf_clear(&s->spki);
         atls_buf_clear(&s->certificate);
         s->result = job->result;
-        s->spki = job->spki;
+        s->spki = job->spki; /* with a result it is the one of before, if there was one */
         s->certificate = job->certificate;
         job->result = NULL;
         job->spki = job->certificate = (struct atls_buf)ATLS_BUF_INIT;
