@@ -52,11 +52,11 @@ ATLS_API void atls_enrol_challenge_clear(struct atls_enrol_challenge *challenge)
 
 /* Checks the request and makes a challenge that only the TPM of this EK can open, and only for this
  * AK: EK certificate against the EK anchors of the store, its key equal to the EK's public area,
- * attributes and policy of the EK template, attributes of the AK. Errors: ATLS_E_DECODE (malformed),
- * ATLS_E_CERTIFICATE (chain, or reason name-mismatch: a certificate of another key), ATLS_E_EVIDENCE
- * with reason key-attributes or untrusted-root (no certificate, or no anchor), ATLS_E_UNSUPPORTED
- * (key type), ATLS_E_REFUSED with reason identity-mismatch (the instance is on file with another EK),
- * those of the store. */
+ * attributes and policy of the EK template, attributes of the AK. Errors: ATLS_E_DECODE
+ * (malformed), ATLS_E_CERTIFICATE (chain, or reason name-mismatch: a certificate of another key),
+ * ATLS_E_EVIDENCE with reason key-attributes or untrusted-root (no certificate, or no anchor),
+ * ATLS_E_UNSUPPORTED (key type), ATLS_E_REFUSED with reason identity-mismatch (the instance is on
+ * file with another EK), those of the store. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_enrol_challenge(struct atls_store *store, const struct atls_enrol_request *request,
                      const struct atls_enrol_options *options, struct atls_enrol_challenge *out,
@@ -69,10 +69,10 @@ struct atls_enrol_answer {
     const char *vendor, *model; /* of the class; may be NULL */
     int64_t time_s;             /* now; 0: the system's clock */
 };
-/* Takes the answer of a challenge: compares in constant time, looks at the expiry, enrols exactly the
- * AK that was challenged. keep is wiped and emptied whatever comes of it, so that nobody can guess
- * twice. Errors: ATLS_E_VERIFY with reason nonce-mismatch (wrong secret), ATLS_E_TIMEOUT (expired),
- * ATLS_E_DECODE (keep), ATLS_E_REFUSED as above, those of atls_store_add_attest_key. */
+/* Takes the answer of a challenge: compares in constant time, looks at the expiry, enrols exactly
+ * the AK that was challenged. keep is wiped and emptied whatever comes of it, so that nobody can
+ * guess twice. Errors: ATLS_E_VERIFY with reason nonce-mismatch (wrong secret), ATLS_E_TIMEOUT
+ * (expired), ATLS_E_DECODE (keep), ATLS_E_REFUSED as above, those of atls_store_add_attest_key. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_enrol_accept(struct atls_store *store,
                                                           struct atls_buf *keep,
                                                           const struct atls_enrol_answer *answer,

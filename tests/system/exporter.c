@@ -1,5 +1,5 @@
-/* Prints what our OpenSSL adapter exports on a connection to an ordinary TLS server, so that a test can
- * compare it with what that server exports: exporter HOST PORT LABEL LENGTH. */
+/* Prints what our OpenSSL adapter exports on a connection to an ordinary TLS server, so that a test
+ * can compare it with what that server exports: exporter HOST PORT LABEL LENGTH. */
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
