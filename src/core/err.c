@@ -98,7 +98,7 @@ enum atls_code atls_err_prefix(struct atls_err *err, enum atls_code code, const 
         return code;
     snprintf(text, sizeof text, "%.64s: %.250s", prefix, err->message);
     memcpy(err->message, text, strlen(text) + 1);
-    return err->code;
+    return code;
 }
 
 const char *atls_code_name(enum atls_code code)

@@ -84,8 +84,11 @@ static void test_message_of_itself(void **state)
     atls_fail(&err, ATLS_E_DECODE, "inner");
     atls_fail(&err, ATLS_E_EVIDENCE, "outer: %s", err.message);
     assert_string_equal(err.message, "outer: inner");
-    assert_int_equal(atls_err_prefix(&err, ATLS_E_IO, "peer"), ATLS_E_EVIDENCE);
+    assert_int_equal(atls_err_prefix(&err, ATLS_E_EVIDENCE, "peer"), ATLS_E_EVIDENCE);
     assert_string_equal(err.message, "peer: outer: inner");
+    /* A failure whose cause nobody recorded does not become success. */
+    atls_err_clear(&err);
+    assert_int_equal(atls_err_prefix(&err, ATLS_E_IO, "peer"), ATLS_E_IO);
 }
 
 static void test_names(void **state)
