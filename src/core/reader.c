@@ -120,8 +120,12 @@ bool atls_get_vec(struct atls_reader *r, size_t floor, size_t ceiling, struct at
     struct atls_bytes body;
     uint64_t len;
 
-    if (!get_be(&ahead, ceiling > 0xffff ? 3 : ceiling > 0xff ? 2 : 1, &len) || len < floor ||
-        len > ceiling || !atls_get_bytes(&ahead, (size_t)len, &body))
+    if (!get_be(&ahead,
+                ceiling > 0xffff ? 3
+                : ceiling > 0xff ? 2
+                                 : 1,
+                &len) ||
+        len < floor || len > ceiling || !atls_get_bytes(&ahead, (size_t)len, &body))
         return false;
     *r = ahead;
     *out = body;
@@ -136,4 +140,19 @@ bool atls_bytes_equal(struct atls_bytes a, struct atls_bytes b)
 bool atls_bytes_equal_text(struct atls_bytes a, const char *text)
 {
     return atls_bytes_equal(a, atls_bytes_of(text, strlen(text)));
+}
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 'a' - 'A') : c;
+}
+
+bool atls_bytes_equal_without_case(struct atls_bytes a, struct atls_bytes b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    return true;
 }

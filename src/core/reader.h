@@ -60,5 +60,7 @@ ATLS_MUST_CHECK bool atls_get_vec(struct atls_reader *r, size_t floor, size_t ce
 bool atls_bytes_equal(struct atls_bytes a, struct atls_bytes b);
 /* Equality with a literal text. */
 bool atls_bytes_equal_text(struct atls_bytes a, const char *text);
+/* The same but for the case of letters A to Z. */
+bool atls_bytes_equal_without_case(struct atls_bytes a, struct atls_bytes b);
 
 #endif

@@ -103,21 +103,6 @@ bool atls_content_type_valid(struct atls_bytes text)
     return atls_reader_done(&r);
 }
 
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 'a' - 'A') : c;
-}
-
-static bool equal_without_case(struct atls_bytes a, struct atls_bytes b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
-            return false;
-    return true;
-}
-
 /* The next character of a token or quoted-string as it is meant; false at its end. */
 static bool next_meant(struct atls_bytes value, size_t *pos, uint8_t *out)
 {
@@ -154,7 +139,7 @@ static bool has_parameter(struct atls_reader r, const struct parameter *wanted)
     bool equal = false;
 
     while (get_parameter(&r, &p)) {
-        if (!equal_without_case(p.name, wanted->name))
+        if (!atls_bytes_equal_without_case(p.name, wanted->name))
             continue;
         named++;
         equal = equal_meant(p.value, wanted->value);
@@ -216,7 +201,8 @@ bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type)
     }
     have = atls_reader_init(text);
     if (!atls_content_type_valid(text) || !get_essence(&have, &have_essence) ||
-        !get_essence(&want, &want_essence) || !equal_without_case(have_essence, want_essence))
+        !get_essence(&want, &want_essence) ||
+        !atls_bytes_equal_without_case(have_essence, want_essence))
         return false;
     while (get_parameter(&want, &wanted))
         if (wanted.name.len != 0 && !has_parameter(have, &wanted))

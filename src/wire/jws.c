@@ -91,6 +91,23 @@ static enum atls_code check_algorithm(const struct atls_jws *jws, struct atls_er
         atls_escape(atls_bytes_of(jws->alg, strlen(jws->alg)), shown, sizeof shown));
 }
 
+/* RFC 7515 section 4.1.9: a media type, in letters of either case, whose "application/" may be left
+ * out. A token that says it is something else was made for another use. */
+static enum atls_code check_type(const struct atls_jws *jws, bool is_there, struct atls_err *err)
+{
+    static const char *const types[] = {"jwt", "application/jwt", "eat+jwt", "application/eat+jwt"};
+    struct atls_bytes typ = atls_bytes_of(jws->typ, strlen(jws->typ));
+    char shown[ATLS_JWS_KID_MAX];
+
+    if (!is_there)
+        return ATLS_OK;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (atls_bytes_equal_without_case(typ, atls_bytes_of(types[i], strlen(types[i]))))
+            return ATLS_OK;
+    return atls_fail(err, ATLS_E_UNSUPPORTED, "JWS header: typ \"%s\", want JWT or eat+jwt",
+                     atls_escape(typ, shown, sizeof shown));
+}
+
 static enum atls_code read_header(struct atls_jws *jws, struct atls_err *err)
 {
     json_t *header =
@@ -107,8 +124,9 @@ static enum atls_code read_header(struct atls_jws *jws, struct atls_err *err)
     }
     if ((code = copy_member(header, "alg", jws->alg, sizeof jws->alg, err)) == ATLS_OK &&
         (code = copy_member(header, "kid", jws->kid, sizeof jws->kid, err)) == ATLS_OK &&
-        (code = copy_member(header, "typ", jws->typ, sizeof jws->typ, err)) == ATLS_OK)
-        code = check_algorithm(jws, err);
+        (code = copy_member(header, "typ", jws->typ, sizeof jws->typ, err)) == ATLS_OK &&
+        (code = check_algorithm(jws, err)) == ATLS_OK)
+        code = check_type(jws, json_object_get(header, "typ") != NULL, err);
     json_decref(header);
     return code;
 }

@@ -146,6 +146,13 @@ static void test_equal(void **state)
     assert_false(atls_bytes_equal_text(a, "abc"));
     assert_false(atls_bytes_equal_text(c, "ab"));
     assert_true(atls_bytes_equal_text(none, ""));
+    assert_true(
+        atls_bytes_equal_without_case(atls_bytes_of("Az@[`{9", 7), atls_bytes_of("aZ@[`{9", 7)));
+    /* Thirty-two apart, and no letters. */
+    assert_false(atls_bytes_equal_without_case(atls_bytes_of("@", 1), atls_bytes_of("`", 1)));
+    assert_false(atls_bytes_equal_without_case(atls_bytes_of("[", 1), atls_bytes_of("{", 1)));
+    assert_false(atls_bytes_equal_without_case(a, atls_bytes_of("AB", 1)));
+    assert_true(atls_bytes_equal_without_case(none, none));
 }
 
 int main(void)
