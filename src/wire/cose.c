@@ -506,27 +506,21 @@ static enum atls_code spki_key(struct atls_bytes bits, const struct key_kind *ki
 enum atls_code atls_cose_key_from_spki(struct atls_bytes spki, struct atls_cose_key *key,
                                        struct atls_err *err)
 {
-    struct atls_reader r = atls_reader_init(spki);
     struct atls_cose_key found = {.alg = 0};
-    struct atls_bytes sequence, algorithm, bits;
+    struct atls_bytes algorithm, bits;
     const struct key_kind *kind = NULL;
+    const char *rule = atls_tlv_split_spki(spki, &algorithm, &bits);
     enum atls_code code;
 
-    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &sequence) || !atls_reader_done(&r))
-        return malformed(err, "SubjectPublicKeyInfo", "not one SEQUENCE");
-    r = atls_reader_init(sequence);
-    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &algorithm) ||
-        !atls_tlv_get(&r, ATLS_TLV_BIT_STRING, &bits) || !atls_reader_done(&r))
-        return malformed(err, "SubjectPublicKeyInfo", "not algorithm and BIT STRING");
-    if (bits.len == 0 || bits.ptr[0] != 0)
-        return malformed(err, "SubjectPublicKeyInfo", "BIT STRING is not of whole bytes");
+    if (rule != NULL)
+        return malformed(err, "SubjectPublicKeyInfo", rule);
     for (size_t i = 0; i < KEY_KINDS && kind == NULL; i++)
         if (atls_bytes_equal(algorithm, key_kinds[i].algorithm))
             kind = &key_kinds[i];
     if (kind == NULL)
         return atls_fail(err, ATLS_E_UNSUPPORTED,
                          "SubjectPublicKeyInfo: algorithm is not one that is supported");
-    code = spki_key(atls_bytes_of(bits.ptr + 1, bits.len - 1), kind, &found, err);
+    code = spki_key(bits, kind, &found, err);
     if (code == ATLS_OK)
         *key = found;
     return code;

@@ -12,6 +12,7 @@
 #include "core/reader.h"
 #include "core/writer.h"
 #include "wire/cmw_json.h"
+#include "wire/tlv.h"
 
 /* Claims whose name depends on the version: with dots and hyphens up to -02, with underscores
  * since. */
@@ -341,12 +342,18 @@ static enum atls_code read_key(const struct decoder *d, const json_t *object,
 {
     const json_t *value = get(d, object, CLAIM_KEY_ATTESTATION);
     const json_t *key = json_object_get(value, "akpub");
+    struct atls_bytes algorithm, bits;
+    enum atls_code code;
+    const char *rule;
 
     if (value == NULL)
         return ATLS_OK;
     if (!json_is_string(key))
         return malformed(d, name_of(d, CLAIM_KEY_ATTESTATION), "has no text \"akpub\"");
-    return copy_octets(d, string_bytes(key), "akpub", &a->key);
+    if ((code = copy_octets(d, string_bytes(key), "akpub", &a->key)) != ATLS_OK)
+        return code;
+    rule = atls_tlv_split_spki(a->key, &algorithm, &bits);
+    return rule == NULL ? ATLS_OK : malformed(d, "akpub", rule);
 }
 
 /* Claims that must have members where they are there. */

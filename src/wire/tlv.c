@@ -61,6 +61,41 @@ bool atls_tlv_get_positive(struct atls_reader *r, struct atls_bytes *out)
     return true;
 }
 
+/* OID and parameters, which are one element of any tag. */
+static bool is_algorithm(struct atls_bytes content)
+{
+    struct atls_reader r = atls_reader_init(content);
+    struct atls_bytes oid, parameters;
+
+    if (!atls_tlv_get(&r, ATLS_TLV_OID, &oid) || oid.len == 0)
+        return false;
+    return atls_reader_done(&r) ||
+           (atls_tlv_get(&r, content.ptr[r.pos], &parameters) && atls_reader_done(&r));
+}
+
+const char *atls_tlv_split_spki(struct atls_bytes in, struct atls_bytes *out_algorithm,
+                                struct atls_bytes *out_key)
+{
+    struct atls_reader r = atls_reader_init(in);
+    struct atls_bytes sequence, algorithm, bits;
+
+    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &sequence) || !atls_reader_done(&r))
+        return "not one SEQUENCE";
+    r = atls_reader_init(sequence);
+    if (!atls_tlv_get(&r, ATLS_TLV_SEQUENCE, &algorithm) ||
+        !atls_tlv_get(&r, ATLS_TLV_BIT_STRING, &bits) || !atls_reader_done(&r))
+        return "not algorithm and BIT STRING";
+    if (!is_algorithm(algorithm))
+        return "algorithm is not an OID with or without parameters";
+    if (bits.len == 0 || bits.ptr[0] != 0)
+        return "BIT STRING is not of whole bytes";
+    if (bits.len == 1)
+        return "key is empty";
+    *out_algorithm = algorithm;
+    *out_key = atls_bytes_of(bits.ptr + 1, bits.len - 1);
+    return NULL;
+}
+
 void atls_tlv_put_head(struct atls_writer *w, uint8_t tag, size_t len)
 {
     atls_put_u8(w, tag);

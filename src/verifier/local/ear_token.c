@@ -169,8 +169,11 @@ static enum atls_code verify_signature(const struct atls_jws *jws, const struct 
                                err);
 }
 
-static enum atls_code check_times(const struct atls_ear *ear, int64_t now, struct atls_err *err)
+static enum atls_code check_times(const struct atls_ear *ear, const struct atls_ear_check *check,
+                                  struct atls_err *err)
 {
+    int64_t now = check->time_s;
+
     if (ear->issued_at_s - SKEW_S > now ||
         (ear->has_not_before && ear->not_before_s - SKEW_S > now))
         return atls_fail_reason(
@@ -181,18 +184,34 @@ static enum atls_code check_times(const struct atls_ear *ear, int64_t now, struc
         return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_EXPIRED,
                                 "EAR: expired at %" PRId64 ", and it is %" PRId64, ear->expiry_s,
                                 now);
+    /* Issued at 0 or later, and at most a little after now: the difference cannot overflow. */
+    if (check->max_age_s != ATLS_EAR_ANY_AGE && now - ear->issued_at_s > check->max_age_s)
+        return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_EXPIRED,
+                                "EAR: issued %" PRId64 " s ago, want at most %" PRId64,
+                                now - ear->issued_at_s, check->max_age_s);
     return ATLS_OK;
 }
 
-enum atls_code atls_ear_verify(struct atls_bytes token, struct atls_bytes public_key_pem,
-                               int64_t time_s, struct atls_buf *out, struct atls_err *err)
+void atls_ear_check_init(struct atls_ear_check *check)
+{
+    *check = (struct atls_ear_check){.size = sizeof(*check)};
+}
+
+enum atls_code atls_ear_verify(struct atls_bytes token, const struct atls_ear_check *check,
+                               struct atls_buf *out, struct atls_err *err)
 {
     struct atls_key *key = NULL;
     struct atls_jws jws;
     struct atls_ear ear;
     enum atls_code code;
 
-    if ((code = atls_key_from_pem(public_key_pem, &key, err)) != ATLS_OK)
+    if (check == NULL || check->size != sizeof(*check) || check->public_key_pem.len == 0)
+        return atls_fail(err, ATLS_E_USAGE, "EAR: what to check, or the key, is missing");
+    if (check->max_age_s < 1 && check->max_age_s != ATLS_EAR_ANY_AGE)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "EAR: want an age of at least 1 s, or ATLS_EAR_ANY_AGE, is %" PRId64,
+                         check->max_age_s);
+    if ((code = atls_key_from_pem(check->public_key_pem, &key, err)) != ATLS_OK)
         return code;
     code = atls_jws_decode(without_line_end(token), &jws, err);
     if (code != ATLS_OK) {
@@ -201,7 +220,7 @@ enum atls_code atls_ear_verify(struct atls_bytes token, struct atls_bytes public
     }
     if ((code = verify_signature(&jws, key, err)) == ATLS_OK &&
         (code = atls_ear_decode(atls_buf_bytes(&jws.payload), &ear, err)) == ATLS_OK) {
-        if ((code = check_times(&ear, time_s, err)) == ATLS_OK)
+        if ((code = check_times(&ear, check, err)) == ATLS_OK)
             code = show(true, &jws, atls_buf_bytes(&jws.payload), out, err);
         atls_ear_clear(&ear);
     }

@@ -16,6 +16,8 @@
 
 static struct atls_result *make_result(void)
 {
+    /* The smallest SubjectPublicKeyInfo: an OID, and a key of one byte. */
+    static const struct atls_bytes spki = HEX("\x30\x0a\x30\x04\x06\x02\x2a\x03\x03\x02\x00\x42");
     static const uint8_t binder[32] = {1};
     static struct atls_claims claims;
     struct atls_outcome o;
@@ -25,7 +27,7 @@ static struct atls_result *make_result(void)
     memset(&claims, 0, sizeof claims);
     claims.technology = "tpm";
     claims.submod = "TPM";
-    claims.key_spki = atls_bytes_of("spki", 4);
+    claims.key_spki = spki;
     o.policy_id = "policy:test";
     o.status = ATLS_TIER_AFFIRMING;
     o.trust[ATLS_TRUST_EXECUTABLES] = 3;
@@ -56,6 +58,19 @@ static void clear_pair(struct pair *p)
     atls_buf_clear(&p->public_pem);
 }
 
+/* As of NOW, whatever the age. */
+static enum atls_code verify(const struct atls_buf *token, const struct atls_buf *key,
+                             struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_ear_check check;
+
+    atls_ear_check_init(&check);
+    check.public_key_pem = atls_buf_bytes(key);
+    check.time_s = NOW;
+    check.max_age_s = ATLS_EAR_ANY_AGE;
+    return atls_ear_verify(atls_buf_bytes(token), &check, out, err);
+}
+
 static void what_is_signed_verifies(void **state)
 {
     static const struct {
@@ -81,9 +96,7 @@ static void what_is_signed_verifies(void **state)
         if (rows[i].want == ATLS_OK) {
             char alg[32];
 
-            test_assert_code(atls_ear_verify(atls_buf_bytes(&token), atls_buf_bytes(&p.public_pem),
-                                             NOW, &shown, &err),
-                             ATLS_OK, &err);
+            test_assert_code(verify(&token, &p.public_pem, &shown, &err), ATLS_OK, &err);
             snprintf(alg, sizeof alg, "\"alg\": \"%s\"", rows[i].alg);
             assert_non_null(strstr((char *)shown.ptr, alg));
             assert_non_null(strstr((char *)shown.ptr, "\"kid\": \"k1\""));
@@ -91,8 +104,7 @@ static void what_is_signed_verifies(void **state)
             assert_non_null(strstr((char *)shown.ptr, "\"ear_status\": \"affirming\""));
             atls_buf_clear(&shown);
             /* Another key: of another type it is no match, of the same type it does not verify. */
-            test_assert_code(atls_ear_verify(atls_buf_bytes(&token),
-                                             atls_buf_bytes(&other.public_pem), NOW, &shown, &err),
+            test_assert_code(verify(&token, &other.public_pem, &shown, &err),
                              rows[i].type == ATLS_KEY_P256 ? ATLS_E_VERIFY : ATLS_E_UNSUPPORTED,
                              &err);
             assert_int_equal(err.reason, ATLS_REASON_SIGNATURE);
@@ -117,14 +129,10 @@ static void every_changed_letter_is_refused(void **state)
         uint8_t old = token.ptr[i];
 
         token.ptr[i] = old == 'A' ? 'B' : 'A';
-        assert_int_not_equal(atls_ear_verify(atls_buf_bytes(&token), atls_buf_bytes(&p.public_pem),
-                                             NOW, &shown, NULL),
-                             ATLS_OK);
+        assert_int_not_equal(verify(&token, &p.public_pem, &shown, NULL), ATLS_OK);
         token.ptr[i] = old;
     }
-    assert_int_equal(
-        atls_ear_verify(atls_buf_bytes(&token), atls_buf_bytes(&p.public_pem), NOW, &shown, NULL),
-        ATLS_OK);
+    assert_int_equal(verify(&token, &p.public_pem, &shown, NULL), ATLS_OK);
     atls_buf_clear(&shown);
     atls_buf_clear(&token);
     clear_pair(&p);
@@ -182,13 +190,91 @@ static void times_and_claims_are_checked_behind_the_signature(void **state)
                  "\"none\"}}}",
                  rows[i].times);
         token = sign_claims(&p, claims);
-        test_assert_code(atls_ear_verify(atls_buf_bytes(&token), atls_buf_bytes(&p.public_pem), NOW,
-                                         &shown, &err),
-                         rows[i].want, &err);
+        test_assert_code(verify(&token, &p.public_pem, &shown, &err), rows[i].want, &err);
         assert_int_equal(err.reason, rows[i].reason);
         atls_buf_clear(&shown);
         atls_buf_clear(&token);
     }
+    clear_pair(&p);
+}
+
+/* The age of a result is told by who issued it, and limited by who reads it. */
+static void age_is_limited(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t max_age_s, time_s;
+        enum atls_code want;
+    } rows[] = {
+        {"any age", ATLS_EAR_ANY_AGE, INT64_MAX, ATLS_OK},
+        {"as old as may be", 100, NOW + 100, ATLS_OK},
+        {"a second too old", 100, NOW + 101, ATLS_E_CERTIFICATE},
+        {"at once", 1, NOW, ATLS_OK},
+        {"issued by a clock that is ahead", 1, NOW - 60, ATLS_OK},
+        {"at the end of time", INT64_MAX, INT64_MAX, ATLS_OK},
+        {"at the end of time, and too old", INT64_MAX - NOW - 1, INT64_MAX, ATLS_E_CERTIFICATE},
+        {"before the beginning of time", 1, INT64_MIN, ATLS_E_CERTIFICATE},
+        {"nobody said", 0, NOW, ATLS_E_USAGE},
+        {"negative", -2, NOW, ATLS_E_USAGE},
+        {"most negative", INT64_MIN, NOW, ATLS_E_USAGE},
+    };
+    struct atls_result *r = make_result();
+    struct pair p = make_pair(ATLS_KEY_P256);
+    struct atls_buf token = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_ear_check check;
+
+    (void)state;
+    test_assert_code(atls_ear_sign(r, atls_buf_bytes(&p.private_pem), NULL, &token, &err), ATLS_OK,
+                     &err);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf shown = ATLS_BUF_INIT;
+
+        print_message("%s\n", rows[i].name);
+        atls_ear_check_init(&check);
+        check.public_key_pem = atls_buf_bytes(&p.public_pem);
+        check.max_age_s = rows[i].max_age_s;
+        check.time_s = rows[i].time_s;
+        test_assert_code(atls_ear_verify(atls_buf_bytes(&token), &check, &shown, &err),
+                         rows[i].want, &err);
+        if (rows[i].want == ATLS_E_CERTIFICATE)
+            assert_int_equal(err.reason, rows[i].time_s < NOW
+                                             ? ATLS_REASON_CERTIFICATE_NOT_YET_VALID
+                                             : ATLS_REASON_CERTIFICATE_EXPIRED);
+        assert_int_equal(shown.ptr != NULL, rows[i].want == ATLS_OK);
+        atls_buf_clear(&shown);
+    }
+    atls_buf_clear(&token);
+    clear_pair(&p);
+    atls_result_unref(r);
+}
+
+static void checks_that_are_none(void **state)
+{
+    struct pair p = make_pair(ATLS_KEY_P256);
+    struct atls_buf shown = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_ear_check check;
+
+    (void)state;
+    test_assert_code(atls_ear_verify(atls_bytes_of("x", 1), NULL, &shown, &err), ATLS_E_USAGE,
+                     &err);
+    memset(&check, 0, sizeof check);
+    check.max_age_s = ATLS_EAR_ANY_AGE;
+    check.public_key_pem = atls_buf_bytes(&p.public_pem);
+    test_assert_code(atls_ear_verify(atls_bytes_of("x", 1), &check, &shown, &err), ATLS_E_USAGE,
+                     &err);
+    /* What init leaves trusts no key, and no age. */
+    atls_ear_check_init(&check);
+    test_assert_code(atls_ear_verify(atls_bytes_of("x", 1), &check, &shown, &err), ATLS_E_USAGE,
+                     &err);
+    check.max_age_s = 1;
+    test_assert_code(atls_ear_verify(atls_bytes_of("x", 1), &check, &shown, &err), ATLS_E_USAGE,
+                     &err);
+    check.public_key_pem = atls_bytes_of("x", 1);
+    test_assert_code(atls_ear_verify(atls_bytes_of("x", 1), &check, &shown, &err), ATLS_E_DECODE,
+                     &err);
+    assert_null(shown.ptr);
     clear_pair(&p);
 }
 
@@ -200,9 +286,9 @@ static void published_tokens(void **state)
     } rows[] = {
         {"arc-testJWT.jwt", ATLS_OK},
         {"arc-testJWT-embedded-jwk.jwt", ATLS_OK},
-        {"jwt-pass-1.jwt", ATLS_OK},
-        {"c-ear.jwt", ATLS_E_DECODE},     /* signature is good, iat is a float */
-        {"draft-opa.jwt", ATLS_E_DECODE}, /* likewise */
+        {"jwt-pass-1.jwt", ATLS_E_DECODE}, /* signature is good, akpub holds the word akpub */
+        {"c-ear.jwt", ATLS_E_DECODE},      /* signature is good, iat is a float */
+        {"draft-opa.jwt", ATLS_E_DECODE},  /* likewise */
         {"jwt-neg-empty-claims.jwt", ATLS_E_DECODE},
         {"jwt-neg-hs256.jwt", ATLS_E_UNSUPPORTED},
         {"jwt-neg-alg-none.jwt", ATLS_E_DECODE},
@@ -221,14 +307,10 @@ static void published_tokens(void **state)
         print_message("%s\n", rows[i].file);
         snprintf(path, sizeof path, "ear/%s", rows[i].file);
         token = test_vector(path);
-        test_assert_code(
-            atls_ear_verify(atls_buf_bytes(&token), atls_buf_bytes(&key), NOW, &shown, &err),
-            rows[i].want, &err);
+        test_assert_code(verify(&token, &key, &shown, &err), rows[i].want, &err);
         atls_buf_clear(&shown);
         if (rows[i].want == ATLS_OK) /* a key in the token's header is no key of ours */
-            test_assert_code(atls_ear_verify(atls_buf_bytes(&token),
-                                             atls_buf_bytes(&other.public_pem), NOW, &shown, &err),
-                             ATLS_E_VERIFY, &err);
+            test_assert_code(verify(&token, &other.public_pem, &shown, &err), ATLS_E_VERIFY, &err);
         test_assert_code(atls_ear_show(atls_buf_bytes(&token), &shown, &err), rows[i].want, &err);
         if (rows[i].want == ATLS_OK)
             assert_memory_equal(shown.ptr, "{\n  \"verified\": false,", 21);
@@ -252,9 +334,7 @@ static void keys_that_are_none(void **state)
     assert_int_not_equal(atls_ear_sign(r, atls_bytes_of("x", 1), NULL, &token, &err), ATLS_OK);
     assert_null(token.ptr);
     assert_int_equal(atls_ear_sign(r, atls_buf_bytes(&p.private_pem), NULL, &token, &err), ATLS_OK);
-    assert_int_not_equal(
-        atls_ear_verify(atls_buf_bytes(&token), atls_buf_bytes(&p.private_pem), NOW, &shown, &err),
-        ATLS_OK);
+    assert_int_not_equal(verify(&token, &p.private_pem, &shown, &err), ATLS_OK);
     assert_null(shown.ptr);
     atls_buf_clear(&token);
     clear_pair(&p);
@@ -284,6 +364,8 @@ int main(void)
         cmocka_unit_test(what_is_signed_verifies),
         cmocka_unit_test(every_changed_letter_is_refused),
         cmocka_unit_test(times_and_claims_are_checked_behind_the_signature),
+        cmocka_unit_test(age_is_limited),
+        cmocka_unit_test(checks_that_are_none),
         cmocka_unit_test(published_tokens),
         cmocka_unit_test(keys_that_are_none),
         cmocka_unit_test(claims_sets_are_shown_without_header),
