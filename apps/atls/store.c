@@ -33,7 +33,7 @@ static const char usage[] =
 
 static const struct {
     const char *name;
-    enum atls_anchor_purpose purpose;
+    enum atls_anchor_purpose purpose = ATLS_ANCHOR_AK;
 } purposes[] = {{"ak", ATLS_ANCHOR_AK}, {"ek", ATLS_ANCHOR_EK}, {"tls", ATLS_ANCHOR_TLS}};
 
 static enum atls_code find_purpose(const char *name, enum atls_anchor_purpose *out,
@@ -51,7 +51,7 @@ static enum atls_code import_anchors(const struct cli *cli, struct atls_store *s
                                      struct atls_err *err)
 {
     struct atls_buf file = ATLS_BUF_INIT;
-    enum atls_anchor_purpose purpose;
+    enum atls_anchor_purpose purpose = ATLS_ANCHOR_AK;
     size_t count = 0;
     enum atls_code code;
 
@@ -165,7 +165,7 @@ static enum atls_code run_export(const struct cli *cli, struct atls_store *store
                                  struct atls_err *err)
 {
     struct atls_buf out = ATLS_BUF_INIT;
-    enum atls_anchor_purpose purpose;
+    enum atls_anchor_purpose purpose = ATLS_ANCHOR_AK;
     enum atls_code code;
 
     if (cli_value(cli, "anchors") == NULL)

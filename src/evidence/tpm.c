@@ -165,7 +165,7 @@ static enum atls_code verify_chain(const struct appraisal *a, struct atls_chain_
     struct atls_bytes chain[ATLS_CHAIN_MAX];
     struct atls_chain_check check = {.purpose = ATLS_CHAIN_TPM_AK, .time_s = a->request->time_s};
     struct atls_anchors *anchors = NULL;
-    size_t count;
+    size_t count = 0;
     enum atls_code code;
 
     if ((code = collect_chain(a, chain, &count, err)) != ATLS_OK)
