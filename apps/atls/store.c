@@ -33,7 +33,7 @@ static const char usage[] =
 
 static const struct {
     const char *name;
-    enum atls_anchor_purpose purpose = ATLS_ANCHOR_AK;
+    enum atls_anchor_purpose purpose;
 } purposes[] = {{"ak", ATLS_ANCHOR_AK}, {"ek", ATLS_ANCHOR_EK}, {"tls", ATLS_ANCHOR_TLS}};
 
 static enum atls_code find_purpose(const char *name, enum atls_anchor_purpose *out,
