@@ -11,17 +11,19 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* in || Finished over it. */
-static struct atls_buf finish(const struct atls_ea *ea, const struct atls_buf *request,
+static struct atls_buf finish(struct atls_ea *ea, const struct atls_buf *request,
                               struct atls_bytes in)
 {
     struct atls_writer w = atls_writer_init(SIZE_MAX / 2);
     struct atls_digest *transcript = NULL;
     struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_ea_keys keys;
     uint8_t mac[ATLS_HASH_MAX];
 
-    if (atls_ea_transcript(&ea->peer, atls_buf_bytes(request), &transcript, NULL) != ATLS_OK ||
+    if (atls_ea_keys_for(ea, ATLS_ROLE_SERVER, &keys, NULL) != ATLS_OK ||
+        atls_ea_transcript(&keys, atls_buf_bytes(request), &transcript, NULL) != ATLS_OK ||
         atls_digest_add(transcript, in, NULL) != ATLS_OK ||
-        atls_ea_finished_mac(&ea->peer, transcript, mac, NULL) != ATLS_OK)
+        atls_ea_finished_mac(&keys, transcript, mac, NULL) != ATLS_OK)
         abort();
     atls_digest_free(transcript);
     atls_put_bytes(&w, in);
