@@ -51,6 +51,8 @@ enum atls_code atls_key_to_pem(const struct atls_key *key, struct atls_buf *out,
 
 static enum atls_code open_pem(struct atls_bytes pem, BIO **out, struct atls_err *err)
 {
+    if (pem.len == 0) /* libcrypto takes no buffer of no bytes */
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "PEM text is empty");
     if (pem.len > PEM_LEN_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "PEM text of %zu bytes, at most %d", pem.len,
                          PEM_LEN_MAX);

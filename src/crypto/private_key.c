@@ -100,6 +100,9 @@ enum atls_code atls_private_key_from_pem(struct atls_bytes pem, struct atls_priv
     EVP_PKEY *pkey;
     BIO *bio;
 
+    if (pem.len == 0) /* libcrypto takes no buffer of no bytes */
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "private key: PEM text is empty");
     if (pem.len > PEM_LEN_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "private key: PEM text of %zu bytes, at most %d",
                          pem.len, PEM_LEN_MAX);

@@ -242,6 +242,8 @@ static void pem_bundles(void **state)
                      ATLS_E_DECODE, &err);
     test_assert_code(atls_certificates_from_pem(atls_bytes_of("", 0), out, 2, &count, &err),
                      ATLS_E_DECODE, &err);
+    test_assert_code(atls_certificates_from_pem(atls_bytes_of(NULL, 0), out, 2, &count, &err),
+                     ATLS_E_DECODE, &err);
     assert_null(out[0].ptr);
 
     assert_int_equal(atls_anchors_new(&anchors, NULL), ATLS_OK);

@@ -493,6 +493,7 @@ static void pem_of_other_things_is_refused(void **state)
                      &err);
     test_assert_code(atls_key_from_pem(atls_bytes_of("hello", 5), &key, &err), ATLS_E_DECODE, &err);
     test_assert_code(atls_key_from_pem(atls_bytes_of("", 0), &key, &err), ATLS_E_DECODE, &err);
+    test_assert_code(atls_key_from_pem(atls_bytes_of(NULL, 0), &key, &err), ATLS_E_DECODE, &err);
     assert_null(key);
     atls_buf_clear(&private_text);
 }

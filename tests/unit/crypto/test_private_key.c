@@ -110,6 +110,7 @@ static void limits_and_unknown_types(void **state)
     assert_int_equal(atls_private_key_generate((enum atls_key_type)77, &key, NULL), ATLS_E_USAGE);
     assert_int_equal(atls_private_key_from_pem(atls_bytes_of(big, sizeof big), &key, NULL),
                      ATLS_E_LIMIT);
+    assert_int_equal(atls_private_key_from_pem(atls_bytes_of(NULL, 0), &key, NULL), ATLS_E_DECODE);
     assert_null(key);
 }
 
