@@ -188,6 +188,23 @@ static enum atls_code check_tpm_usage(X509 *leaf, enum atls_chain_purpose purpos
     return ATLS_OK;
 }
 
+/* RFC 8446 section 4.4.2.2: the key of a TLS certificate signs. libcrypto also lets keys pass that
+ * only encipher or agree, as TLS before 1.3 used them. */
+static enum atls_code check_tls_usage(X509 *leaf, struct atls_err *err)
+{
+    /* Without the extension every bit counts as set. */
+    if ((X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0)
+        return wrong_usage(err, "keyUsage without digitalSignature");
+    return ATLS_OK;
+}
+
+static enum atls_code check_usage(X509 *leaf, enum atls_chain_purpose purpose, struct atls_err *err)
+{
+    if (purpose == ATLS_CHAIN_TLS_SERVER || purpose == ATLS_CHAIN_TLS_CLIENT)
+        return check_tls_usage(leaf, err);
+    return check_tpm_usage(leaf, purpose, err);
+}
+
 static enum atls_code fill_result(STACK_OF(X509) * path, struct atls_bytes leaf,
                                   const struct atls_chain_check *check,
                                   struct atls_chain_result *out, struct atls_err *err)
@@ -243,9 +260,8 @@ static enum atls_code verify_path(STACK_OF(X509) * candidates, struct atls_bytes
     if ((code = set_parameters(ctx, check, err)) == ATLS_OK && X509_verify_cert(ctx) != 1)
         code = refuse(ctx, (size_t)sk_X509_num(candidates), err);
     path = X509_STORE_CTX_get0_chain(ctx);
-    if (code == ATLS_OK &&
-        (check->purpose == ATLS_CHAIN_TPM_AK || check->purpose == ATLS_CHAIN_TPM_EK))
-        code = check_tpm_usage(leaf, check->purpose, err);
+    if (code == ATLS_OK)
+        code = check_usage(leaf, check->purpose, err);
     if (code == ATLS_OK)
         code = fill_result(path, leaf_der, check, out, err);
     X509_STORE_CTX_free(ctx);

@@ -186,6 +186,8 @@ void atls_anchors_unref(struct atls_anchors *a);
 size_t atls_anchors_count(const struct atls_anchors *a);
 
 enum atls_chain_purpose {
+    /* Both TLS purposes: keyUsage, when it is there, has digitalSignature (RFC 8446 section
+     * 4.4.2.2). */
     ATLS_CHAIN_TLS_SERVER = 1, /* EKU serverAuth when an EKU is there; name required */
     ATLS_CHAIN_TLS_CLIENT = 2,
     /* keyUsage digitalSignature, no keyEncipherment or keyAgreement; EKU 2.23.133.8.3 or 8.1 when

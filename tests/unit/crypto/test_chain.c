@@ -242,6 +242,48 @@ static void leaves_broken_in_one_place(void **state)
     }
 }
 
+/* RFC 8446 section 4.4.2.2: what is presented for TLS 1.3 signs, if it says what it does. */
+static void key_usage_for_tls(void **state)
+{
+    static const struct {
+        const char *name, *usage; /* NULL: no extension */
+        enum atls_code want;
+    } rows[] = {
+        {"signs", "critical,digitalSignature", ATLS_OK},
+        {"signs, extension not critical", "digitalSignature", ATLS_OK},
+        {"signs and deciphers", "critical,digitalSignature,keyEncipherment", ATLS_OK},
+        {"says nothing", NULL, ATLS_OK},
+        {"deciphers only", "critical,keyEncipherment", ATLS_E_CERTIFICATE},
+        {"agrees only", "critical,keyAgreement", ATLS_E_CERTIFICATE},
+        {"agrees only, extension not critical", "keyAgreement", ATLS_E_CERTIFICATE},
+        {"commits only", "critical,nonRepudiation", ATLS_E_CERTIFICATE},
+    };
+    static const char *const host[] = {"host.example", NULL};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * (sizeof rows / sizeof rows[0]); i++) {
+        const char *usage = rows[i / 2].usage;
+        const struct test_extension extensions[] = {
+            {"basicConstraints", "critical,CA:FALSE"},
+            {usage != NULL ? "keyUsage" : NULL, usage},
+            {NULL, NULL},
+        };
+        struct test_identity one = test_issue(
+            &root, &(struct test_certificate){.dns_names = host, .extensions = extensions});
+        struct atls_chain_check check =
+            check_for(i % 2 == 0 ? ATLS_CHAIN_TLS_SERVER : ATLS_CHAIN_TLS_CLIENT, "host.example");
+        struct atls_bytes chain[] = {DER(one)};
+        struct atls_err err = ATLS_ERR_INIT;
+        enum atls_code code = verify(chain, 1, &check, &err);
+
+        if (code != rows[i / 2].want)
+            fail_msg("%s: %s: %s", rows[i / 2].name, atls_code_name(code), err.message);
+        if (code != ATLS_OK)
+            refused(code, &err, ATLS_REASON_KEY_USAGE, ATLS_ALERT_UNSUPPORTED_CERTIFICATE);
+        test_identity_clear(&one);
+    }
+}
+
 static void authorities_broken_in_one_place(void **state)
 {
     static const struct test_extension no_constraints[] = {{"keyUsage", "critical,keyCertSign"},
@@ -652,6 +694,7 @@ int main(void)
         cmocka_unit_test(roots_that_are_not_anchors),
         cmocka_unit_test(no_anchors_trust_nobody),
         cmocka_unit_test(leaves_broken_in_one_place),
+        cmocka_unit_test(key_usage_for_tls),
         cmocka_unit_test(authorities_broken_in_one_place),
         cmocka_unit_test(path_length_is_kept),
         cmocka_unit_test(a_leaf_cannot_issue),
