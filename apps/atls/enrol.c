@@ -43,7 +43,7 @@ static const char usage[] =
     "  --aik-cert-out FILE     write the AIK's certificate (PEM)\n"
     "  --csr-out FILE          write a certificate request for the AIK (PEM)\n"
     "  --out FILE              what this step makes; default standard output\n"
-    "  --keep FILE             the verifier's secret between challenge and accept; used once\n"
+    "  --keep FILE             what the verifier keeps between challenge and accept; used once\n"
     "  --lifetime S            how long a challenge may be answered; default 300\n"
     "  --json                  print the outcome as JSON\n"
     "  --help                  this text\n";
@@ -139,7 +139,7 @@ static enum atls_code write_challenge(const struct cli *cli,
 {
     enum atls_code code;
 
-    /* The secret first: a challenge without it could never be accepted. */
+    /* What is kept comes first: a challenge without it could never be accepted. */
     code = write_json(cli_value(cli, "keep"),
                       json_pack("{ss ss sI so}", "type", "atls-enrol-keep", "instance",
                                 challenge->instance, "expires", (json_int_t)challenge->expires_s,
@@ -224,7 +224,7 @@ static enum atls_code step_answer(const struct cli *cli, struct atls_err *err)
     return code;
 }
 
-/* Reads the verifier's secret and takes the file away first: whoever comes second finds nothing,
+/* Reads what the verifier kept and takes the file away first: whoever comes second finds nothing,
  * and a wrong answer cannot be followed by another guess. */
 static enum atls_code claim_keep(const char *path, struct atls_buf *out, char instance[80],
                                  struct atls_err *err)

@@ -4,7 +4,7 @@
  *
  *     device                                      verifier
  *     atls_tpm2_enrolment_identity  -- request -> atls_enrol_challenge
- *     atls_tpm2_enrolment_activate  <- challenge  (keeps "keep", secret and short-lived)
+ *     atls_tpm2_enrolment_activate  <- challenge  (keeps "keep", short-lived)
  *                                   -- secret --> atls_enrol_accept: the AK is in the store
  *
  * Functions may be called from any thread; a store is thread safe. */
@@ -43,7 +43,8 @@ ATLS_API void atls_enrol_options_init(struct atls_enrol_options *options);
 struct atls_enrol_challenge {
     struct atls_buf credential_blob;  /* TPM2B_ID_OBJECT, for the device */
     struct atls_buf encrypted_secret; /* TPM2B_ENCRYPTED_SECRET, for the device */
-    struct atls_buf keep;             /* holds the secret: for the verifier alone */
+    struct atls_buf keep;             /* for atls_enrol_accept: of the verifier alone. The secret is
+                                         not in it */
     int64_t expires_s;                /* seconds since 1970 */
     bool ek_trusted;                  /* the EK's certificate chains to an EK anchor */
     char instance[80];                /* UEID in hex: what the AK will be known by */
@@ -69,10 +70,12 @@ struct atls_enrol_answer {
     const char *vendor, *model; /* of the class; may be NULL */
     int64_t time_s;             /* now; 0: the system's clock */
 };
-/* Takes the answer of a challenge: compares in constant time, looks at the expiry, enrols exactly
- * the AK that was challenged. keep is wiped and emptied whatever comes of it, so that nobody can
- * guess twice. Errors: ATLS_E_VERIFY with reason nonce-mismatch (wrong secret), ATLS_E_TIMEOUT
- * (expired), ATLS_E_DECODE (keep), ATLS_E_REFUSED as above, those of atls_store_add_attest_key. */
+/* Takes the answer of a challenge: compares in constant time, looks at the expiry, judges the EK
+ * once more by this store, and enrols exactly the AK that was challenged. keep is wiped and emptied
+ * whatever comes of it, so that nobody can guess twice. Errors: ATLS_E_VERIFY with reason
+ * nonce-mismatch (wrong secret, or keep is not what was kept), ATLS_E_TIMEOUT (expired),
+ * ATLS_E_DECODE (keep), those of atls_enrol_challenge on the EK and on the instance, those of
+ * atls_store_add_attest_key. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_enrol_accept(struct atls_store *store,
                                                           struct atls_buf *keep,
                                                           const struct atls_enrol_answer *answer,

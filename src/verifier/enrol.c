@@ -19,10 +19,11 @@
 /* As long as the digest of the templates' nameAlg, SHA-256: the most that TPM2_MakeCredential
  * takes. */
 #define SECRET_LEN   32
-#define KEEP_VERSION 1
-#define KEEP_MAX     (16 * 1024)
-/* EK certificates are 1 to 3 KiB. */
+#define KEEP_VERSION 2
+/* EK certificates are 1 to 3 KiB, public areas a few hundred bytes. */
 #define EK_CERTIFICATE_MAX (16 * 1024)
+#define KEEP_MAX           (EK_CERTIFICATE_MAX + 16 * 1024)
+#define MAC_LEN            32
 /* "ek-sha256:" and a fingerprint: fits the label of an enrolled key. */
 #define EK_LABEL_PREFIX "ek-sha256:"
 #define EK_LABEL_MAX    (sizeof(EK_LABEL_PREFIX) + 2 * 32)
@@ -72,6 +73,8 @@ static enum atls_code ek_label(struct atls_bytes ek_public, char out[EK_LABEL_MA
 
 /* A request whose parts were decoded and checked; views borrow from the request. */
 struct candidate {
+    struct atls_bytes ek_certificate; /* as shown, not judged */
+    bool allow_untrusted_ek;
     struct atls_tpmt_public ek, ak;
     struct atls_tpm_name ak_name;
     uint8_t instance[ATLS_TPM_KID_LEN];
@@ -87,10 +90,10 @@ static enum atls_code decode_candidate(struct atls_bytes ek_public, struct atls_
         return atls_err_prefix(err, code, "EK");
     if ((code = atls_tpmt_public_decode(ak_public, &out->ak, err)) != ATLS_OK)
         return atls_err_prefix(err, code, "AK");
-    if ((code = atls_tpm_check_role(&out->ek, ATLS_TPM_ROLE_EK, err)) != ATLS_OK)
-        return atls_err_prefix(err, code, "EK");
-    if ((code = atls_tpm_check_role(&out->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK ||
-        (code = atls_tpm_name_of(&out->ak, &out->ak_name, err)) != ATLS_OK ||
+    if ((code = atls_tpm_check_role(&out->ek, ATLS_TPM_ROLE_EK, err)) != ATLS_OK ||
+        (code = atls_tpm_check_role(&out->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK)
+        return code;
+    if ((code = atls_tpm_name_of(&out->ak, &out->ak_name, err)) != ATLS_OK ||
         (code = atls_tpm_ueid_of(&out->ak_name, out->instance, err)) != ATLS_OK)
         return atls_err_prefix(err, code, "AK");
     return ek_label(ek_public, out->ek_label, err);
@@ -143,24 +146,24 @@ static enum atls_code verify_ek_chain(struct atls_anchors *anchors, struct atls_
 
 /* *out_trusted false is no error: the caller's options decide what follows from it. A certificate
  * that speaks of another key is one in every case. */
-static enum atls_code judge_ek(struct atls_store *store, const struct atls_enrol_request *request,
-                               const struct atls_tpmt_public *ek, int64_t time_s,
-                               struct atls_err *out_why, struct atls_err *err)
+static enum atls_code judge_certificate(struct atls_store *store, const struct candidate *candidate,
+                                        int64_t time_s, struct atls_err *out_why,
+                                        struct atls_err *err)
 {
     struct atls_anchors *anchors = NULL;
-    struct atls_bytes certificate;
+    struct atls_bytes certificate = candidate->ek_certificate;
     enum atls_code code;
 
-    if (request->ek_certificate.len == 0) {
+    if (certificate.len == 0) {
         (void)atls_fail_reason(out_why, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_ROOT,
                                "EK: the TPM shows no certificate of its maker");
         return ATLS_OK;
     }
-    if (request->ek_certificate.len > EK_CERTIFICATE_MAX)
+    if (certificate.len > EK_CERTIFICATE_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "EK certificate: %zu bytes, at most %d",
-                         request->ek_certificate.len, EK_CERTIFICATE_MAX);
-    if ((code = atls_certificate_trim(request->ek_certificate, &certificate, err)) != ATLS_OK ||
-        (code = atls_credential_match_certificate(ek, certificate, err)) != ATLS_OK ||
+                         certificate.len, EK_CERTIFICATE_MAX);
+    if ((code = atls_certificate_trim(certificate, &certificate, err)) != ATLS_OK ||
+        (code = atls_credential_match_certificate(&candidate->ek, certificate, err)) != ATLS_OK ||
         (code = atls_store_anchors(store, ATLS_ANCHOR_EK, &anchors, err)) != ATLS_OK)
         return code;
     if (anchors == NULL)
@@ -172,47 +175,110 @@ static enum atls_code judge_ek(struct atls_store *store, const struct atls_enrol
     return ATLS_OK;
 }
 
+/* Whether this store vouches for the EK; without, whether that is allowed. */
+static enum atls_code judge_ek(struct atls_store *store, const struct candidate *candidate,
+                               int64_t time_s, bool *out_trusted, struct atls_err *err)
+{
+    struct atls_err why = ATLS_ERR_INIT;
+    enum atls_code code = judge_certificate(store, candidate, time_s, &why, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (why.code != ATLS_OK && !candidate->allow_untrusted_ek) {
+        if (err != NULL)
+            *err = why;
+        return why.code;
+    }
+    *out_trusted = why.code == ATLS_OK;
+    return ATLS_OK;
+}
+
 /* ---- what the verifier keeps ---- */
 
-/* struct { u8 version; u64 expires; opaque secret<32..32>; opaque ek<1..2^16-1>; opaque ak<...>; }
- */
+/* struct {
+ *     opaque mac[32];
+ *     u8 version; u8 allow_untrusted_ek; u64 expires;
+ *     opaque ek<1..2^16-1>; opaque ak<1..2^16-1>; opaque ek_certificate<0..2^16-1>;
+ * }
+ * The secret itself is not kept. It is the key of the MAC over all that follows, so that reading
+ * what is kept does not answer the challenge, and what the answer is about cannot be changed. */
+static void put_kept(struct atls_writer *w, int64_t expires_s, const struct candidate *candidate)
+{
+    const struct atls_bytes parts[] = {candidate->ek.raw, candidate->ak.raw,
+                                       candidate->ek_certificate};
+    struct atls_mark mark;
+
+    atls_put_u8(w, KEEP_VERSION);
+    atls_put_u8(w, candidate->allow_untrusted_ek ? 1 : 0);
+    atls_put_u64(w, (uint64_t)expires_s);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        mark = atls_open_vec(w, 0xffff);
+        atls_put_bytes(w, parts[i]);
+        atls_close_vec(w, mark);
+    }
+}
+
 static enum atls_code encode_keep(int64_t expires_s, struct atls_bytes secret,
                                   const struct candidate *candidate, struct atls_buf *out,
                                   struct atls_err *err)
 {
-    struct atls_writer w = atls_writer_init(KEEP_MAX);
-    const struct atls_bytes parts[] = {candidate->ek.raw, candidate->ak.raw};
-    struct atls_mark mark;
+    struct atls_writer kept = atls_writer_init(KEEP_MAX), w = atls_writer_init(KEEP_MAX);
+    struct atls_buf content = ATLS_BUF_INIT;
+    uint8_t mac[ATLS_HASH_MAX];
+    enum atls_code code;
 
-    atls_put_u8(&w, KEEP_VERSION);
-    atls_put_u64(&w, (uint64_t)expires_s);
-    atls_put_bytes(&w, secret);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        mark = atls_open_vec(&w, 0xffff);
-        atls_put_bytes(&w, parts[i]);
-        atls_close_vec(&w, mark);
+    put_kept(&kept, expires_s, candidate);
+    if ((code = atls_writer_finish(&kept, &content, err)) != ATLS_OK)
+        return code;
+    code = atls_hmac(ATLS_HASH_SHA256, secret, atls_buf_bytes(&content), mac, err);
+    if (code == ATLS_OK) {
+        atls_put_bytes(&w, atls_bytes_of(mac, MAC_LEN));
+        atls_put_bytes(&w, atls_buf_bytes(&content));
+        code = atls_writer_finish(&w, out, err);
     }
-    return atls_writer_finish(&w, out, err);
+    atls_buf_clear(&content);
+    return code;
 }
 
+/* Everything borrows from the buffer. */
 struct kept {
+    struct atls_bytes mac, content;
+    bool allow_untrusted_ek;
     int64_t expires_s;
-    struct atls_bytes secret, ek, ak; /* borrow from the buffer */
+    struct atls_bytes ek, ak, ek_certificate;
 };
 
 static enum atls_code decode_keep(struct atls_bytes in, struct kept *out, struct atls_err *err)
 {
     struct atls_reader r = atls_reader_init(in);
     uint64_t expires;
-    uint8_t version;
+    uint8_t version, allow;
 
-    if (!atls_get_u8(&r, &version) || version != KEEP_VERSION || !atls_get_u64(&r, &expires) ||
-        expires > INT64_MAX || !atls_get_bytes(&r, SECRET_LEN, &out->secret) ||
+    if (!atls_get_bytes(&r, MAC_LEN, &out->mac) || !atls_get_u8(&r, &version) ||
+        version != KEEP_VERSION || !atls_get_u8(&r, &allow) || allow > 1 ||
+        !atls_get_u64(&r, &expires) || expires > INT64_MAX ||
         !atls_get_vec(&r, 1, 0xffff, &out->ek) || !atls_get_vec(&r, 1, 0xffff, &out->ak) ||
-        !atls_reader_done(&r))
+        !atls_get_vec(&r, 0, 0xffff, &out->ek_certificate) || !atls_reader_done(&r))
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "kept challenge: malformed near byte %zu", r.pos);
+    out->content = atls_bytes_of(in.ptr + MAC_LEN, in.len - MAC_LEN);
+    out->allow_untrusted_ek = allow == 1;
     out->expires_s = (int64_t)expires;
+    return ATLS_OK;
+}
+
+/* The length counts: HMAC takes a key and the same key with zeros behind it for one. */
+static enum atls_code check_secret(const struct kept *kept, struct atls_bytes secret,
+                                   struct atls_err *err)
+{
+    uint8_t mac[ATLS_HASH_MAX];
+    enum atls_code code = atls_hmac(ATLS_HASH_SHA256, secret, kept->content, mac, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (secret.len != SECRET_LEN || !atls_secret_equal(kept->mac, atls_bytes_of(mac, MAC_LEN)))
+        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_NONCE_MISMATCH,
+                                "answer: not the secret of this challenge, as it was kept");
     return ATLS_OK;
 }
 
@@ -250,10 +316,10 @@ enum atls_code atls_enrol_challenge(struct atls_store *store,
                                     struct atls_enrol_challenge *out, struct atls_err *err)
 {
     struct atls_enrol_options defaults;
-    struct atls_err why = ATLS_ERR_INIT;
     struct candidate candidate;
     int64_t time_s;
     enum atls_code code;
+    bool trusted;
 
     if (options == NULL) {
         atls_enrol_options_init(&defaults);
@@ -263,19 +329,15 @@ enum atls_code atls_enrol_challenge(struct atls_store *store,
         options->lifetime_s == 0)
         return atls_fail(err, ATLS_E_USAGE, "enrolment: store, request or options are missing");
     time_s = now_s(options->time_s);
+    candidate.ek_certificate = request->ek_certificate;
+    candidate.allow_untrusted_ek = options->allow_untrusted_ek;
     if ((code = decode_candidate(request->ek_public, request->ak_public, &candidate, err)) !=
             ATLS_OK ||
         (code = check_known(store, &candidate, err)) != ATLS_OK ||
-        (code = judge_ek(store, request, &candidate.ek, time_s, &why, err)) != ATLS_OK)
+        (code = judge_ek(store, &candidate, time_s, &trusted, err)) != ATLS_OK ||
+        (code = make_challenge(&candidate, time_s + options->lifetime_s, out, err)) != ATLS_OK)
         return code;
-    if (why.code != ATLS_OK && !options->allow_untrusted_ek) {
-        if (err != NULL)
-            *err = why;
-        return why.code;
-    }
-    if ((code = make_challenge(&candidate, time_s + options->lifetime_s, out, err)) != ATLS_OK)
-        return code;
-    out->ek_trusted = why.code == ATLS_OK;
+    out->ek_trusted = trusted;
     return ATLS_OK;
 }
 
@@ -311,19 +373,22 @@ static enum atls_code store_key(struct atls_store *store, const struct candidate
 static enum atls_code accept_kept(struct atls_store *store, const struct kept *kept,
                                   const struct atls_enrol_answer *answer, struct atls_err *err)
 {
-    struct candidate candidate;
+    struct candidate candidate = {.ek_certificate = kept->ek_certificate,
+                                  .allow_untrusted_ek = kept->allow_untrusted_ek};
+    int64_t time_s = now_s(answer->time_s);
     enum atls_code code;
+    bool trusted;
 
-    if (now_s(answer->time_s) >= kept->expires_s)
+    if ((code = check_secret(kept, answer->secret, err)) != ATLS_OK)
+        return code;
+    if (time_s >= kept->expires_s)
         return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
                                 "challenge: expired %lld s ago, ask for another",
-                                (long long)(now_s(answer->time_s) - kept->expires_s));
-    if (!atls_secret_equal(kept->secret, answer->secret))
-        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_NONCE_MISMATCH,
-                                "answer: not the secret of this challenge");
-    /* Decoded again rather than believed: the kept bytes went through a file. */
+                                (long long)(time_s - kept->expires_s));
+    /* Judged again: this store may be another one, or have changed since. */
     if ((code = decode_candidate(kept->ek, kept->ak, &candidate, err)) != ATLS_OK ||
-        (code = check_known(store, &candidate, err)) != ATLS_OK)
+        (code = check_known(store, &candidate, err)) != ATLS_OK ||
+        (code = judge_ek(store, &candidate, time_s, &trusted, err)) != ATLS_OK)
         return code;
     return store_key(store, &candidate, answer, err);
 }
@@ -334,10 +399,11 @@ enum atls_code atls_enrol_accept(struct atls_store *store, struct atls_buf *keep
     struct kept kept;
     enum atls_code code;
 
-    if (store == NULL || keep == NULL || answer == NULL)
-        return atls_fail(err, ATLS_E_USAGE,
-                         "enrolment: store, kept challenge or answer is missing");
-    if ((code = decode_keep(atls_buf_bytes(keep), &kept, err)) == ATLS_OK)
+    if (keep == NULL)
+        return atls_fail(err, ATLS_E_USAGE, "enrolment: kept challenge is missing");
+    if (store == NULL || answer == NULL)
+        code = atls_fail(err, ATLS_E_USAGE, "enrolment: store or answer is missing");
+    else if ((code = decode_keep(atls_buf_bytes(keep), &kept, err)) == ATLS_OK)
         code = accept_kept(store, &kept, answer, err);
     atls_buf_clear(keep);
     return code;

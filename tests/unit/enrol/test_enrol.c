@@ -8,12 +8,14 @@
 #include "testlib.h"
 
 #include "pki.h"
+#include "tpm_activate.h"
 #include "tpm_forge.h"
 
-#define CLASS "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
-/* Where the secret stands in what the verifier keeps: behind version and expiry. */
-#define SECRET_AT  9
+#define CLASS      "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
 #define SECRET_LEN 32
+/* Where what the verifier keeps has the flag that lets an untrusted EK pass, and the expiry. */
+#define FLAG_AT   33
+#define EXPIRY_AT 34
 
 /* A TPM, its maker, and a store that knows the maker. */
 struct scene {
@@ -91,11 +93,41 @@ static enum atls_code challenge(struct scene *s, struct atls_enrol_challenge *ou
     return atls_enrol_challenge(s->store, &s->request, &s->options, out, err);
 }
 
-/* What the TPM would answer: tests/unit/bind opens credentials for real. */
-static struct atls_bytes secret_of(const struct atls_enrol_challenge *c)
+/* What a TPM of this EK, with this AK loaded, makes of the challenge. */
+static bool open_by(const struct test_tpm_key *ek, const struct test_tpm_key *ak,
+                    const struct atls_enrol_challenge *c, uint8_t secret[SECRET_LEN])
 {
-    assert_true(c->keep.len > SECRET_AT + SECRET_LEN);
-    return atls_bytes_of(c->keep.ptr + SECRET_AT, SECRET_LEN);
+    struct atls_buf name = test_tpm_name(ak);
+    uint8_t plain[64];
+    size_t len = 0;
+    bool opened = test_tpm_activate(ek, atls_buf_bytes(&name), atls_buf_bytes(&c->credential_blob),
+                                    atls_buf_bytes(&c->encrypted_secret), plain, &len);
+
+    if (opened) {
+        assert_int_equal(len, SECRET_LEN);
+        memcpy(secret, plain, SECRET_LEN);
+    }
+    atls_buf_clear(&name);
+    return opened;
+}
+
+/* The answer of the TPM that was asked. */
+static void answer_of(const struct scene *s, const struct atls_enrol_challenge *c,
+                      uint8_t secret[SECRET_LEN])
+{
+    assert_true(open_by(&s->ek, &s->ak, c, secret));
+}
+
+/* No message says what the secret is. */
+static void assert_untold(const struct atls_err *err, const uint8_t secret[SECRET_LEN])
+{
+    char hex[9];
+
+    for (size_t i = 0; i + 4 <= SECRET_LEN; i++) {
+        snprintf(hex, sizeof hex, "%02x%02x%02x%02x", secret[i], secret[i + 1], secret[i + 2],
+                 secret[i + 3]);
+        assert_null(strstr(err->message, hex));
+    }
 }
 
 static struct atls_enrol_answer answer_with(const uint8_t secret[SECRET_LEN])
@@ -145,7 +177,7 @@ static void enrols_the_key_that_was_challenged(void **state)
             assert_int_equal(c.expires_s, TEST_TIME_S + 300);
             assert_true(c.credential_blob.len > 0 && c.encrypted_secret.len > 0);
             assert_int_equal(strlen(c.instance), 66);
-            memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
+            answer_of(&s, &c, secret);
             answer = answer_with(secret);
             test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_OK, &err);
             assert_null(c.keep.ptr);
@@ -159,7 +191,9 @@ static void enrols_the_key_that_was_challenged(void **state)
 
 static void secrets_differ(void **state)
 {
+    uint8_t first[SECRET_LEN], second[SECRET_LEN];
     struct atls_enrol_challenge one, two;
+    struct atls_enrol_answer answer;
     struct atls_err err = ATLS_ERR_INIT;
     struct scene s;
 
@@ -167,7 +201,17 @@ static void secrets_differ(void **state)
     scene_open(&s, ATLS_KEY_P256);
     test_assert_code(challenge(&s, &one, &err), ATLS_OK, &err);
     test_assert_code(challenge(&s, &two, &err), ATLS_OK, &err);
-    assert_memory_not_equal(secret_of(&one).ptr, secret_of(&two).ptr, SECRET_LEN);
+    answer_of(&s, &one, first);
+    answer_of(&s, &two, second);
+    assert_memory_not_equal(first, second, SECRET_LEN);
+    /* An answer is one to its own challenge. */
+    answer = answer_with(first);
+    test_assert_code(atls_enrol_accept(s.store, &two.keep, &answer, &err), ATLS_E_VERIFY, &err);
+    assert_int_equal(err.reason, ATLS_REASON_NONCE_MISMATCH);
+    /* The verifier could not answer it either: what it keeps does not hold the secret. */
+    for (size_t i = 0; i + 4 <= one.keep.len; i++)
+        for (size_t k = 0; k + 4 <= SECRET_LEN; k++)
+            assert_true(memcmp(one.keep.ptr + i, first + k, 4) != 0);
     atls_enrol_challenge_clear(&one);
     atls_enrol_challenge_clear(&two);
     atls_enrol_challenge_clear(NULL);
@@ -213,6 +257,11 @@ static void certificate_expired(struct scene *s)
     s->options.time_s = TEST_NOT_AFTER_S + 1;
 }
 
+static void certificate_of_tomorrow(struct scene *s)
+{
+    s->options.time_s = TEST_NOT_BEFORE_S - 1;
+}
+
 static void signing_certificate(struct scene *s)
 {
     static const struct test_extension extensions[] = {{"keyUsage", "critical,digitalSignature"},
@@ -255,12 +304,56 @@ static void ak_that_can_leave(struct scene *s)
     set_ak(s, TEST_TPM_AK_ATTRIBUTES & ~(uint32_t)ATLS_TPMA_FIXED_TPM);
 }
 
-static void ek_that_signs(struct scene *s)
+static void set_ek(struct scene *s, uint32_t attributes)
 {
-    s->ek.attributes = TEST_TPM_AK_ATTRIBUTES;
+    s->ek.attributes = attributes;
     atls_buf_clear(&s->ek_public);
     s->ek_public = test_tpm_public(&s->ek);
     s->request.ek_public = atls_buf_bytes(&s->ek_public);
+}
+
+static void ek_that_signs(struct scene *s)
+{
+    set_ek(s, TEST_TPM_AK_ATTRIBUTES);
+}
+
+static void ek_that_can_leave(struct scene *s)
+{
+    set_ek(s, TEST_TPM_EK_ATTRIBUTES & ~(uint32_t)ATLS_TPMA_FIXED_TPM);
+}
+
+static void ek_that_decrypts_anything(struct scene *s)
+{
+    set_ek(s, TEST_TPM_EK_ATTRIBUTES & ~(uint32_t)ATLS_TPMA_RESTRICTED);
+}
+
+static void ek_without_policy(struct scene *s)
+{
+    s->ek.auth_policy = atls_bytes_of(NULL, 0);
+    set_ek(s, TEST_TPM_EK_ATTRIBUTES);
+}
+
+static void ek_absent(struct scene *s)
+{
+    s->request.ek_public = atls_bytes_of(NULL, 0);
+}
+
+static void ak_in_place_of_the_ek(struct scene *s)
+{
+    s->request.ek_public = s->request.ak_public;
+}
+
+static void ak_that_decrypts(struct scene *s)
+{
+    set_ak(s, TEST_TPM_AK_ATTRIBUTES | ATLS_TPMA_DECRYPT);
+}
+
+static void ak_with_a_byte_behind(struct scene *s)
+{
+    static uint8_t longer[1024];
+
+    memcpy(longer, s->ak_public.ptr, s->ak_public.len);
+    s->request.ak_public = atls_bytes_of(longer, s->ak_public.len + 1);
 }
 
 static void ek_cut(struct scene *s)
@@ -292,6 +385,8 @@ static const struct {
     {"no EK anchor in the store", no_anchor, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_ROOT, false},
     {"certificate has expired", certificate_expired, ATLS_E_CERTIFICATE,
      ATLS_REASON_CERTIFICATE_EXPIRED, false},
+    {"certificate is not valid yet", certificate_of_tomorrow, ATLS_E_CERTIFICATE,
+     ATLS_REASON_CERTIFICATE_NOT_YET_VALID, false},
     {"certificate is no EK's", signing_certificate, ATLS_E_CERTIFICATE, ATLS_REASON_KEY_USAGE,
      false},
     {"certificate of another EK", certificate_of_another_key, ATLS_E_CERTIFICATE,
@@ -303,6 +398,15 @@ static const struct {
     {"AK is not fixed to the TPM", ak_that_can_leave, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES,
      true},
     {"EK is a signing key", ek_that_signs, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES, true},
+    {"AK decrypts", ak_that_decrypts, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES, true},
+    {"EK is not fixed to the TPM", ek_that_can_leave, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES,
+     true},
+    {"EK is not restricted", ek_that_decrypts_anything, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES,
+     true},
+    {"EK has no policy", ek_without_policy, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES, true},
+    {"EK is the AK", ak_in_place_of_the_ek, ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES, true},
+    {"EK is absent", ek_absent, ATLS_E_DECODE, ATLS_REASON_MALFORMED, true},
+    {"AK has a byte behind it", ak_with_a_byte_behind, ATLS_E_DECODE, ATLS_REASON_MALFORMED, true},
     {"EK lacks a byte", ek_cut, ATLS_E_DECODE, ATLS_REASON_MALFORMED, true},
     {"AK lacks a byte", ak_cut, ATLS_E_DECODE, ATLS_REASON_MALFORMED, true},
     {"AK is absent", ak_absent, ATLS_E_DECODE, ATLS_REASON_MALFORMED, true},
@@ -348,6 +452,14 @@ static void refuses_misuse(void **state)
                      &err);
     test_assert_code(atls_enrol_challenge(s.store, NULL, &s.options, &c, &err), ATLS_E_USAGE, &err);
     test_assert_code(atls_enrol_accept(s.store, NULL, &answer, &err), ATLS_E_USAGE, &err);
+    test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+    test_assert_code(atls_enrol_accept(NULL, &c.keep, &answer, &err), ATLS_E_USAGE, &err);
+    assert_null(c.keep.ptr); /* no second try after a mistake either */
+    atls_enrol_challenge_clear(&c);
+    test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+    test_assert_code(atls_enrol_accept(s.store, &c.keep, NULL, &err), ATLS_E_USAGE, &err);
+    assert_null(c.keep.ptr);
+    atls_enrol_challenge_clear(&c);
     s.options.size = 1;
     test_assert_code(challenge(&s, &c, &err), ATLS_E_USAGE, &err);
     atls_enrol_options_init(&s.options);
@@ -369,20 +481,23 @@ static void refuses_every_other_secret_and_forgets(void **state)
 
     (void)state;
     scene_open(&s, ATLS_KEY_P256);
-    for (size_t i = 0; i <= SECRET_LEN + 1; i++) {
+    for (size_t i = 0; i <= SECRET_LEN + 2; i++) {
         struct atls_enrol_challenge c;
-        uint8_t secret[SECRET_LEN];
+        uint8_t secret[SECRET_LEN + 1] = {0};
         struct atls_enrol_answer answer;
 
         test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
-        memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
+        answer_of(&s, &c, secret);
         answer = answer_with(secret);
         if (i < SECRET_LEN)
             secret[i] ^= 1;
-        else
-            answer.secret.len = i == SECRET_LEN ? SECRET_LEN - 1 : 0;
+        else /* one byte less, none, and the same with a zero behind it */
+            answer.secret.len = i == SECRET_LEN       ? SECRET_LEN - 1
+                                : i == SECRET_LEN + 1 ? 0
+                                                      : SECRET_LEN + 1;
         test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_E_VERIFY, &err);
         assert_int_equal(err.reason, ATLS_REASON_NONCE_MISMATCH);
+        assert_untold(&err, secret);
         assert_null(c.keep.ptr);
         /* The right answer comes too late now. */
         if (i < SECRET_LEN)
@@ -412,11 +527,12 @@ static void refuses_late_answers(void **state)
 
         scene_open(&s, ATLS_KEY_P256);
         test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
-        memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
+        answer_of(&s, &c, secret);
         answer = answer_with(secret);
         answer.time_s = TEST_TIME_S + rows[i].after_s;
         test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), rows[i].code, &err);
         assert_int_equal(keys(&s), rows[i].code == ATLS_OK);
+        assert_untold(&err, secret);
         atls_enrol_challenge_clear(&c);
         scene_close(&s);
     }
@@ -426,6 +542,7 @@ static void refuses_a_kept_challenge_that_was_touched(void **state)
 {
     struct atls_enrol_challenge c;
     struct atls_err err = ATLS_ERR_INIT;
+    uint8_t secret[SECRET_LEN];
     struct scene s;
     size_t len;
 
@@ -436,27 +553,156 @@ static void refuses_a_kept_challenge_that_was_touched(void **state)
     for (size_t cut = 0; cut <= len; cut++) {
         struct atls_buf keep = {malloc(len + 1), cut < len ? cut : len + 1};
         struct atls_enrol_answer answer;
-        uint8_t secret[SECRET_LEN];
 
         memcpy(keep.ptr, c.keep.ptr, len);
         keep.ptr[len] = 0;
-        memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
+        answer_of(&s, &c, secret);
         answer = answer_with(secret);
         test_assert_code(atls_enrol_accept(s.store, &keep, &answer, &err), ATLS_E_DECODE, &err);
         assert_null(keep.ptr);
     }
-    c.keep.ptr[0] ^= 1; /* another version */
-    {
-        uint8_t secret[SECRET_LEN];
-        struct atls_enrol_answer answer;
+    answer_of(&s, &c, secret);
+    /* Each bit is under the answer's MAC, or makes what is kept malformed. */
+    for (size_t at = 0; at < len; at++) {
+        struct atls_buf keep;
+        struct atls_enrol_answer answer = answer_with(secret);
+        enum atls_code code;
 
-        memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
-        answer = answer_with(secret);
-        test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_E_DECODE, &err);
+        test_assert_code(atls_buf_copy(&keep, atls_buf_bytes(&c.keep), &err), ATLS_OK, &err);
+        keep.ptr[at] ^= (uint8_t)(1u << at % 8);
+        code = atls_enrol_accept(s.store, &keep, &answer, &err);
+        assert_true(code == ATLS_E_DECODE || code == ATLS_E_VERIFY);
+        assert_untold(&err, secret);
+        assert_null(keep.ptr);
     }
     assert_int_equal(keys(&s), 0);
     atls_enrol_challenge_clear(&c);
     scene_close(&s);
+}
+
+/* What somebody who can write the kept challenge, and knows the answer to it, would change. */
+static void refuses_a_kept_challenge_about_something_else(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+        uint8_t value;
+    } rows[] = {{"an untrusted EK passes", FLAG_AT, 1}, {"expires later", EXPIRY_AT, 1}};
+    struct test_tpm_key other = test_tpm_key_new(ATLS_KEY_P256, TEST_TPM_AK_ATTRIBUTES);
+    struct atls_buf other_public = test_tpm_public(&other);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_enrol_answer answer;
+    struct atls_enrol_challenge c;
+    uint8_t secret[SECRET_LEN], *ak;
+    struct scene s;
+
+    (void)state;
+    scene_open(&s, ATLS_KEY_P256);
+    for (size_t i = 0; i <= sizeof rows / sizeof rows[0]; i++) {
+        bool is_ak = i == sizeof rows / sizeof rows[0];
+
+        print_message("  %s\n", is_ak ? "another AK" : rows[i].name);
+        test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+        answer_of(&s, &c, secret);
+        answer = answer_with(secret);
+        if (is_ak) { /* public areas of one type are of one length */
+            assert_int_equal(other_public.len, s.ak_public.len);
+            ak = c.keep.ptr + EXPIRY_AT + 8 + 2 + s.ek_public.len + 2;
+            assert_memory_equal(ak, s.ak_public.ptr, s.ak_public.len);
+            memcpy(ak, other_public.ptr, other_public.len);
+        } else {
+            assert_int_equal(c.keep.ptr[rows[i].at], 0);
+            c.keep.ptr[rows[i].at] = rows[i].value;
+        }
+        test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_E_VERIFY, &err);
+        assert_int_equal(err.reason, ATLS_REASON_NONCE_MISMATCH);
+        atls_enrol_challenge_clear(&c);
+    }
+    assert_int_equal(keys(&s), 0);
+    atls_buf_clear(&other_public);
+    test_tpm_key_clear(&other);
+    scene_close(&s);
+}
+
+/* A challenge is opened by the TPM of its EK, with its AK loaded, and by nobody else. */
+static void other_keys_cannot_answer(void **state)
+{
+    static const enum atls_key_type types[] = {ATLS_KEY_P256, ATLS_KEY_RSA};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct test_tpm_key ek = test_tpm_ek_new(types[i]),
+                            ak = test_tpm_key_new(ATLS_KEY_P256, TEST_TPM_AK_ATTRIBUTES);
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_enrol_challenge c;
+        uint8_t secret[SECRET_LEN];
+        struct scene s;
+
+        scene_open(&s, types[i]);
+        test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+        assert_false(open_by(&s.ek, &ak, &c, secret));
+        assert_false(open_by(&ek, &s.ak, &c, secret));
+        assert_true(open_by(&s.ek, &s.ak, &c, secret));
+        atls_enrol_challenge_clear(&c);
+        test_tpm_key_clear(&ek);
+        test_tpm_key_clear(&ak);
+        scene_close(&s);
+    }
+}
+
+/* The store that enrols is the one that has to trust the EK, at the time when it does. */
+static void judges_the_ek_once_more(void **state)
+{
+    static const struct {
+        const char *name;
+        bool other_store, allow_untrusted, remove_anchor;
+        int64_t asked_s, answered_s;
+        enum atls_code want;
+        enum atls_reason reason;
+    } rows[] = {
+        {"a store that knows no maker", true, false, false, TEST_TIME_S, TEST_TIME_S,
+         ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_ROOT},
+        {"a store that knows no maker, and need not", true, true, false, TEST_TIME_S, TEST_TIME_S,
+         ATLS_OK, ATLS_REASON_NONE},
+        {"maker is no longer trusted", false, false, true, TEST_TIME_S, TEST_TIME_S,
+         ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_ROOT},
+        {"certificate has expired meanwhile", false, false, false, TEST_NOT_AFTER_S - 1,
+         TEST_NOT_AFTER_S + 1, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_EXPIRED},
+        {"certificate has expired meanwhile, and need not be there", false, true, false,
+         TEST_NOT_AFTER_S - 1, TEST_NOT_AFTER_S + 1, ATLS_OK, ATLS_REASON_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_enrol_challenge c;
+        struct atls_enrol_answer answer;
+        uint8_t secret[SECRET_LEN];
+        struct scene s, other;
+
+        print_message("  %s\n", rows[i].name);
+        scene_open(&s, ATLS_KEY_P256);
+        scene_open(&other, ATLS_KEY_P256);
+        no_anchor(&other);
+        s.options.time_s = rows[i].asked_s;
+        s.options.allow_untrusted_ek = rows[i].allow_untrusted;
+        test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+        assert_true(c.ek_trusted);
+        if (rows[i].remove_anchor)
+            no_anchor(&s);
+        answer_of(&s, &c, secret);
+        answer = answer_with(secret);
+        answer.time_s = rows[i].answered_s;
+        test_assert_code(
+            atls_enrol_accept(rows[i].other_store ? other.store : s.store, &c.keep, &answer, &err),
+            rows[i].want, &err);
+        assert_int_equal(err.reason, rows[i].reason);
+        assert_untold(&err, secret);
+        assert_int_equal(keys(rows[i].other_store ? &other : &s), rows[i].want == ATLS_OK);
+        atls_enrol_challenge_clear(&c);
+        scene_close(&other);
+        scene_close(&s);
+    }
 }
 
 static void refuses_a_known_instance_with_another_ek(void **state)
@@ -466,7 +712,7 @@ static void refuses_a_known_instance_with_another_ek(void **state)
     struct atls_enrol_answer answer;
     struct test_tpm_key other = test_tpm_ek_new(ATLS_KEY_P256);
     struct atls_buf other_public = test_tpm_public(&other), pending;
-    uint8_t secret[SECRET_LEN];
+    uint8_t secret[SECRET_LEN], pending_secret[SECRET_LEN];
     struct scene s;
 
     (void)state;
@@ -476,6 +722,7 @@ static void refuses_a_known_instance_with_another_ek(void **state)
     s.request.ek_public = atls_buf_bytes(&other_public);
     s.request.ek_certificate = atls_bytes_of(NULL, 0);
     test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+    assert_true(open_by(&other, &s.ak, &c, pending_secret));
     pending = c.keep;
     c.keep = (struct atls_buf)ATLS_BUF_INIT;
     atls_enrol_challenge_clear(&c);
@@ -483,13 +730,12 @@ static void refuses_a_known_instance_with_another_ek(void **state)
     s.request.ek_public = atls_buf_bytes(&s.ek_public);
     s.request.ek_certificate = atls_buf_bytes(&s.ek_certificate.certificate);
     test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
-    memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
+    answer_of(&s, &c, secret);
     answer = answer_with(secret);
     test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_OK, &err);
     atls_enrol_challenge_clear(&c);
 
-    memcpy(secret, pending.ptr + SECRET_AT, SECRET_LEN);
-    answer = answer_with(secret);
+    answer = answer_with(pending_secret);
     test_assert_code(atls_enrol_accept(s.store, &pending, &answer, &err), ATLS_E_REFUSED, &err);
     assert_int_equal(err.reason, ATLS_REASON_IDENTITY_MISMATCH);
     s.request.ek_public = atls_buf_bytes(&other_public);
@@ -513,7 +759,7 @@ static void refuses_a_class_that_is_none(void **state)
     (void)state;
     scene_open(&s, ATLS_KEY_P256);
     test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
-    memcpy(secret, secret_of(&c).ptr, SECRET_LEN);
+    answer_of(&s, &c, secret);
     answer = answer_with(secret);
     answer.class_uuid = "rack 7";
     test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_E_CONFIG, &err);
@@ -532,6 +778,9 @@ int main(void)
         cmocka_unit_test(refuses_every_other_secret_and_forgets),
         cmocka_unit_test(refuses_late_answers),
         cmocka_unit_test(refuses_a_kept_challenge_that_was_touched),
+        cmocka_unit_test(refuses_a_kept_challenge_about_something_else),
+        cmocka_unit_test(other_keys_cannot_answer),
+        cmocka_unit_test(judges_the_ek_once_more),
         cmocka_unit_test(refuses_a_known_instance_with_another_ek),
         cmocka_unit_test(refuses_a_class_that_is_none),
     };
