@@ -23,6 +23,8 @@ static const char usage[] =
     "  --time RFC3339    appraise as of this time; default now\n"
     "  --ear-out FILE    write the result as a signed JWT; needs --sign-key\n"
     "  --sign-key PEM    private key (EC P-256, P-384 or Ed25519) for --ear-out\n"
+    "  --allow-ima-violations\n"
+    "                    accept an IMA log with files that changed while they were measured\n"
     "  --insecure-soft   appraise software evidence, too; the policy must name it\n"
     "  --json            JSON instead of text for people\n"
     "  --help            this text\n";

@@ -60,6 +60,7 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
         return ATLS_OK;
     atls_verifier_options_init(&options);
     options.allow_insecure_technology = cli_flag(cli, "insecure-soft");
+    options.allow_ima_violations = cli_flag(cli, "allow-ima-violations");
     return atls_verifier_open(uri, verifiers, &options, out, err);
 }
 

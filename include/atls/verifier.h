@@ -31,6 +31,9 @@ struct atls_verifier_options {
     bool require_ak_eku;
     struct atls_clock clock; /* zeros: the system's */
     struct atls_log log;
+    /* Let an IMA log pass that says of files that they changed while they were measured: then
+     * nobody knows what ran. measurement otherwise. */
+    bool allow_ima_violations;
 };
 ATLS_API void atls_verifier_options_init(struct atls_verifier_options *options);
 

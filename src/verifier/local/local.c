@@ -60,6 +60,7 @@ static enum atls_code local_open(const char *rest, const struct atls_verifier_op
     l->evidence_options.allow_unsafe_clock = options->allow_unsafe_clock;
     l->evidence_options.require_ak_eku = options->require_ak_eku;
     l->evidence_options.allow_insecure_technology = options->allow_insecure_technology;
+    l->evidence_options.allow_ima_violations = options->allow_ima_violations;
     l->log = options->log;
     if ((code = open_store(l, rest, err)) != ATLS_OK) {
         local_close(l);

@@ -281,6 +281,48 @@ static void options_reach_the_checks(void **state)
     teardown(&w);
 }
 
+/* PCR 10 after the one violation that the log begins with: what is extended is ones. */
+static void plant_violation(struct world *w, struct atls_buf *log)
+{
+    uint8_t joined[96], value[ATLS_HASH_MAX];
+
+    memset(joined, 0, 48);
+    memset(joined + 48, 0xff, 48);
+    assert_int_equal(
+        atls_hash_one(ATLS_HASH_SHA384, atls_bytes_of(joined, sizeof joined), value, NULL),
+        ATLS_OK);
+    test_tpm_evidence_add_bank(&w->e, ATLS_TPM_ALG_SHA384, 0x400);
+    test_tpm_evidence_set(&w->e, 1, 10, atls_bytes_of(value, 48));
+    *log = test_vector("tpm/ima/ima-log-sha384");
+    w->e.ima_log = atls_buf_bytes(log);
+}
+
+static void violations_of_the_ima_log_pass_when_allowed(void **state)
+{
+    static struct world w;
+    struct atls_verifier_options options;
+    struct atls_result *r = NULL;
+    struct atls_buf log;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    setup(&w, 32);
+    enrol(&w);
+    plant_violation(&w, &log);
+    atls_verifier_options_init(&options);
+    test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_MEASUREMENT);
+    options.allow_ima_violations = true;
+    test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_OK, &err);
+    atls_result_unref(r);
+    /* a caller that was built before the option was there */
+    options.size = offsetof(struct atls_verifier_options, allow_ima_violations);
+    test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_MEASUREMENT);
+    atls_buf_clear(&log);
+    teardown(&w);
+}
+
 static void stores_that_trust_nobody(void **state)
 {
     static struct world w;
@@ -336,6 +378,7 @@ int main(void)
         cmocka_unit_test(evidence_against_reference_values),
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
         cmocka_unit_test(options_reach_the_checks),
+        cmocka_unit_test(violations_of_the_ima_log_pass_when_allowed),
         cmocka_unit_test(stores_that_trust_nobody),
         cmocka_unit_test(results_are_logged),
     };
