@@ -333,13 +333,8 @@ static bool add_bool(struct atls_claims *claims, const char *name, bool value)
 
 static bool add_banks(const struct appraisal *a, struct atls_claims *claims)
 {
-    static const char *const names[] = {
-        [ATLS_HASH_NONE] = "",         [ATLS_HASH_SHA1] = "sha1",     [ATLS_HASH_SHA256] = "sha256",
-        [ATLS_HASH_SHA384] = "sha384", [ATLS_HASH_SHA512] = "sha512",
-    };
-
     for (size_t i = 0; i < a->quote.bank_count; i++) {
-        const char *name = names[atls_tpm_hash(a->quote.banks[i].hash)];
+        const char *name = atls_hash_name(atls_tpm_hash(a->quote.banks[i].hash));
         struct atls_detail detail = {.name = "pcr-bank", .type = ATLS_DETAIL_TEXT};
 
         detail.bytes = atls_bytes_of(name, strlen(name));

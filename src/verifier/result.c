@@ -191,23 +191,13 @@ static void walk_text(const struct atls_result_sink *s, const char *key, const c
     s->put_text(s->arg, key, atls_bytes_of(text, strlen(text)));
 }
 
-/* Names of the digests of one measurement (IANA named information registry). */
+/* Name of a digest: of its hash, or its number in the IANA named information registry. */
 static const char *digest_name(const struct atls_digest *digest, char *out, size_t size)
 {
-    switch (digest->hash) {
-    case ATLS_HASH_SHA1:
-        return "sha1";
-    case ATLS_HASH_SHA256:
-        return "sha256";
-    case ATLS_HASH_SHA384:
-        return "sha384";
-    case ATLS_HASH_SHA512:
-        return "sha512";
-    case ATLS_HASH_NONE:
-    default:
-        snprintf(out, size, "%" PRId64, digest->named_information);
-        return out;
-    }
+    if (digest->hash != ATLS_HASH_NONE)
+        return atls_hash_name(digest->hash);
+    snprintf(out, size, "%" PRId64, digest->named_information);
+    return out;
 }
 
 static void walk_mkey(const struct atls_result_sink *s, const struct atls_mkey *key)

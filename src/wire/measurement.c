@@ -34,6 +34,16 @@ static const struct atls_named_hash named_hashes[] = {
 /* clang-format on */
 #define NAMED_HASHES (sizeof named_hashes / sizeof named_hashes[0])
 
+const char *atls_hash_name(enum atls_hash hash)
+{
+    static const char *const names[] = {
+        [ATLS_HASH_NONE] = "",         [ATLS_HASH_SHA1] = "sha1",     [ATLS_HASH_SHA256] = "sha256",
+        [ATLS_HASH_SHA384] = "sha384", [ATLS_HASH_SHA512] = "sha512",
+    };
+
+    return names[hash];
+}
+
 const struct atls_named_hash *atls_named_hash_by_number(int64_t number)
 {
     for (size_t i = 0; i < NAMED_HASHES; i++)

@@ -76,6 +76,9 @@ struct atls_measurement {
     struct atls_mval mval; /* a measurement that is bound to an authority carries ATLS_MVAL_OTHER */
 };
 
+/* What people and policies call a hash, "sha256" for one; "" for ATLS_HASH_NONE. Static. */
+const char *atls_hash_name(enum atls_hash hash);
+
 /* A row of the IANA registry "Named Information Hash Algorithm". */
 struct atls_named_hash {
     int64_t number;

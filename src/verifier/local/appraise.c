@@ -166,23 +166,6 @@ static const char *key_label(const struct atls_claims *claims, const struct atls
     return out;
 }
 
-static const char *hash_label(const struct atls_digest *digest)
-{
-    switch (digest->hash) {
-    case ATLS_HASH_SHA1:
-        return "sha1";
-    case ATLS_HASH_SHA256:
-        return "sha256";
-    case ATLS_HASH_SHA384:
-        return "sha384";
-    case ATLS_HASH_SHA512:
-        return "sha512";
-    case ATLS_HASH_NONE:
-    default:
-        return "unknown hash";
-    }
-}
-
 /* The digest of actual that a person should look at: the first that differs from the expected one
  * of its algorithm, else the first. NULL when there are no digests. */
 static const struct atls_digest *digest_to_show(const struct atls_mval *actual,
@@ -238,7 +221,8 @@ static void explain_finding(const struct matching *m, size_t index, struct atls_
 
     key_label(m->claims, &actual->mkey, key, sizeof key);
     if (shown != NULL)
-        snprintf(bank, sizeof bank, " (%s)", hash_label(shown));
+        snprintf(bank, sizeof bank, " (%s)",
+                 shown->hash == ATLS_HASH_NONE ? "unknown hash" : atls_hash_name(shown->hash));
     value_label(&actual->mval, shown, found, sizeof found);
     if (f->compared == 0) {
         atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,

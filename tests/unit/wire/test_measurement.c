@@ -434,9 +434,20 @@ static void test_tagged_bytes(void **state)
     atls_buf_clear(&in);
 }
 
+static void test_names_of_hashes(void **state)
+{
+    (void)state;
+    assert_string_equal(atls_hash_name(ATLS_HASH_NONE), "");
+    assert_string_equal(atls_hash_name(ATLS_HASH_SHA1), "sha1");
+    assert_string_equal(atls_hash_name(ATLS_HASH_SHA256), "sha256");
+    assert_string_equal(atls_hash_name(ATLS_HASH_SHA384), "sha384");
+    assert_string_equal(atls_hash_name(ATLS_HASH_SHA512), "sha512");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_of_hashes),
         cmocka_unit_test(test_environments),
         cmocka_unit_test(test_environment_members),
         cmocka_unit_test(test_measurements),
