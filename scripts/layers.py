@@ -15,7 +15,7 @@ ALLOWED = {
     "attester": "core crypto wire bind",
     "store": "core crypto wire evidence",
     "verifier": "core crypto wire bind evidence store ea flavour",
-    "policy": "core verifier",
+    "policy": "core wire verifier",
     "flavour": "core crypto wire ea bind attester evidence verifier policy",
     "tls": "core flavour",
 }

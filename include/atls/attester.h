@@ -1,7 +1,7 @@
 /* The Attester: whoever proves what this machine runs (RFC 9334 section 4.1).
  *
- *     const struct atls_attester_ops *const backends[] = {&atls_tpm2_attester, &atls_soft_attester, NULL};
- *     atls_attester_open("tpm2:device:/dev/tpmrm0", backends, NULL, &attester, &err);
+ *     const struct atls_attester_ops *const backends[] = {&atls_tpm2_attester, &atls_soft_attester,
+ * NULL}; atls_attester_open("tpm2:device:/dev/tpmrm0", backends, NULL, &attester, &err);
  *
  * An attester holds an attestation identity key (AIK), the key of the authenticator's end-entity
  * certificate, and makes evidence that names this key and answers one challenge. It is reference
@@ -29,17 +29,19 @@ struct atls_attester_options {
     const char *certificate; /* file: PEM chain of the AIK, end entity first; NULL: self-signed */
     const char *common_name; /* of the self-signed certificate; NULL: "atls attester" */
     const char *const *dns_names; /* of the self-signed certificate, NULL-terminated, or NULL */
-    bool insecure;           /* the caller asks for an insecure backend by name ("soft") */
-    const char *endorsements; /* file: PEM certificates that vouch for the attestation key, or NULL */
+    bool insecure;                /* the caller asks for an insecure backend by name ("soft") */
+    const char
+        *endorsements; /* file: PEM certificates that vouch for the attestation key, or NULL */
     struct atls_log log;
 };
 ATLS_API void atls_attester_options_init(struct atls_attester_options *options);
 
-/* A backend. Third parties may write one; see docs/attesters.md. self is the backend's own state. */
+/* A backend. Third parties may write one; see docs/attesters.md. self is the backend's own state.
+ */
 struct atls_attester_ops {
-    const char *scheme; /* of the URI: "tpm2", "soft" */
+    const char *scheme;        /* of the URI: "tpm2", "soft" */
     const char *evidence_type; /* technology name as negotiated: "tpm", "soft" */
-    bool insecure;      /* anyone can make such evidence: open fails unless options->insecure */
+    bool insecure; /* anyone can make such evidence: open fails unless options->insecure */
     /* rest: what follows "scheme:" in the URI. Errors: ATLS_E_CONFIG, ATLS_E_DEVICE, ... */
     enum atls_code (*open)(const char *rest, const struct atls_attester_options *options,
                            void **out_self, struct atls_err *err);
@@ -74,16 +76,15 @@ ATLS_API const char *atls_attester_scheme(const struct atls_attester *a);       
 ATLS_API const char *atls_attester_evidence_type(const struct atls_attester *a); /* "tpm" */
 ATLS_API bool atls_attester_insecure(const struct atls_attester *a);
 /* Certificate chain of the AIK, DER, end entity first; borrows from a; *out_count >= 1. */
-ATLS_API const struct atls_bytes *atls_attester_chain(const struct atls_attester *a, size_t *out_count);
+ATLS_API const struct atls_bytes *atls_attester_chain(const struct atls_attester *a,
+                                                      size_t *out_count);
 ATLS_API struct atls_bytes atls_attester_aik_spki(const struct atls_attester *a);
 ATLS_API enum atls_signature atls_attester_aik_scheme(const struct atls_attester *a);
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_attester_sign(struct atls_attester *a,
-                                                           enum atls_signature scheme,
-                                                           struct atls_bytes tbs,
-                                                           struct atls_buf *out,
-                                                           struct atls_err *err);
-/* Evidence for one challenge: binder is 32 or 48 bytes (docs/binding.md). *out_cmw is the caller's to
- * clear. Slow (tens of milliseconds on a TPM). Errors: ATLS_E_USAGE, ATLS_E_DEVICE, ATLS_E_LIMIT
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_attester_sign(struct atls_attester *a, enum atls_signature scheme, struct atls_bytes tbs,
+                   struct atls_buf *out, struct atls_err *err);
+/* Evidence for one challenge: binder is 32 or 48 bytes (docs/binding.md). *out_cmw is the caller's
+ * to clear. Slow (tens of milliseconds on a TPM). Errors: ATLS_E_USAGE, ATLS_E_DEVICE, ATLS_E_LIMIT
  * (more than ATLS_CMW_DATA_MAX bytes: names what is too large), ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_attester_evidence(struct atls_attester *a,
                                                                struct atls_bytes binder,

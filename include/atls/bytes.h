@@ -25,7 +25,10 @@ struct atls_buf {
     size_t len;
 };
 
-#define ATLS_BUF_INIT {NULL, 0}
+#define ATLS_BUF_INIT                                                                              \
+    {                                                                                              \
+        NULL, 0                                                                                    \
+    }
 
 static inline struct atls_bytes atls_bytes_of(const void *ptr, size_t len)
 {

@@ -1,5 +1,5 @@
-/* Reference manifests (CoRIM, draft-ietf-rats-corim) for TPMs (library libatls-verifier): made from a
- * JSON template, shown as text. */
+/* Reference manifests (CoRIM, draft-ietf-rats-corim) for TPMs (library libatls-verifier): made from
+ * a JSON template, shown as text. */
 #ifndef ATLS_CORIM_H
 #define ATLS_CORIM_H
 
@@ -13,18 +13,16 @@ extern "C" {
 
 /* JSON template (docs/store.md) -> unsigned CoRIM:
  *   {"id": "...", "tag-id": "...", "profile"?: "tpm" (default) or "soft", "class": "<uuid>",
- *    "vendor"?, "model"?, "not-before"?, "not-after"?: seconds since 1970 or "2026-01-31T12:00:00Z",
- *    "attest-keys"?: [{"instance": "<66 hex>", "key": "<PEM>" }],
+ *    "vendor"?, "model"?, "not-before"?, "not-after"?: seconds since 1970 or
+ * "2026-01-31T12:00:00Z", "attest-keys"?: [{"instance": "<66 hex>", "key": "<PEM>" }],
  *    "reference-values"?: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}}}
  * The members of a bank are PCR numbers (tpm) or names of measurements (soft).
  * Errors: ATLS_E_DECODE with the JSON path and rule. *out is the caller's to clear. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_corim_create(struct atls_bytes template_json,
-                                                          struct atls_buf *out,
-                                                          struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_corim_create(struct atls_bytes template_json, struct atls_buf *out, struct atls_err *err);
 /* A CoRIM (unsigned or signed) as JSON text, NUL terminated (not counted); nothing is verified. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_corim_to_json(struct atls_bytes corim,
-                                                           struct atls_buf *out,
-                                                           struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_corim_to_json(struct atls_bytes corim, struct atls_buf *out, struct atls_err *err);
 
 struct atls_corim_sign_options {
     struct atls_bytes key_pem; /* private key, PEM, unencrypted */
@@ -32,19 +30,17 @@ struct atls_corim_sign_options {
     int64_t not_before_s;      /* 0: none */
     int64_t not_after_s;       /* 0: none */
 };
-/* Unsigned CoRIM -> signed one (COSE_Sign1 with corim-meta and CWT claims). Errors: ATLS_E_DECODE (not
- * an unsigned CoRIM), ATLS_E_USAGE, ATLS_E_UNSUPPORTED (COSE has no algorithm for the key). */
+/* Unsigned CoRIM -> signed one (COSE_Sign1 with corim-meta and CWT claims). Errors: ATLS_E_DECODE
+ * (not an unsigned CoRIM), ATLS_E_USAGE, ATLS_E_UNSUPPORTED (COSE has no algorithm for the key). */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_corim_sign(struct atls_bytes corim, const struct atls_corim_sign_options *options,
                 struct atls_buf *out, struct atls_err *err);
 /* Verifies a signed CoRIM under signer_spki (DER) and its validity at time_s. *out_payload (may be
  * NULL) borrows the unsigned CoRIM from corim. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED,
  * ATLS_E_VERIFY (unsigned, or signed by another key), ATLS_E_CERTIFICATE (validity). */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_corim_verify(struct atls_bytes corim,
-                                                          struct atls_bytes signer_spki,
-                                                          int64_t time_s,
-                                                          struct atls_bytes *out_payload,
-                                                          struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_corim_verify(struct atls_bytes corim, struct atls_bytes signer_spki, int64_t time_s,
+                  struct atls_bytes *out_payload, struct atls_err *err);
 
 #ifdef __cplusplus
 }

@@ -41,10 +41,11 @@ typedef enum atls_code atls_exporter(void *arg, const char *label, struct atls_b
 
 struct atls_ea;
 
-/* role: our own side of the TLS connection; hash: of its cipher suite (SHA-256 or SHA-384). exporter
- * is called on the connection's thread, twice for each side that sends authenticators, when its first
- * one is answered or validated; arg must live as long as the object. The values are kept and wiped by
- * free. For a finished TLS 1.3 handshake only. Errors: ATLS_E_USAGE, ATLS_E_NOMEM. */
+/* role: our own side of the TLS connection; hash: of its cipher suite (SHA-256 or SHA-384).
+ * exporter is called on the connection's thread, twice for each side that sends authenticators,
+ * when its first one is answered or validated; arg must live as long as the object. The values are
+ * kept and wiped by free. For a finished TLS 1.3 handshake only. Errors: ATLS_E_USAGE,
+ * ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ea_new(enum atls_role role, enum atls_hash hash,
                                                     atls_exporter *exporter, void *arg,
                                                     struct atls_ea **out, struct atls_err *err);

@@ -8,7 +8,12 @@
 extern "C" {
 #endif
 
-enum atls_log_level { ATLS_LOG_ERROR = 0, ATLS_LOG_WARNING = 1, ATLS_LOG_INFO = 2, ATLS_LOG_DEBUG = 3 };
+enum atls_log_level {
+    ATLS_LOG_ERROR = 0,
+    ATLS_LOG_WARNING = 1,
+    ATLS_LOG_INFO = 2,
+    ATLS_LOG_DEBUG = 3
+};
 
 /* message is one line without its newline, text of a peer already escaped; both strings live only
  * during the call. May be called from any thread that uses the object it was set on. */

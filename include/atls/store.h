@@ -25,8 +25,8 @@ enum atls_store_mode {
 };
 
 /* A store of an older version is brought up to date when it is opened for writing. Errors:
- * ATLS_E_CONFIG (missing, exists already, of a newer version, of an older one and only to be read, not
- * a store, writable by everybody), ATLS_E_IO. */
+ * ATLS_E_CONFIG (missing, exists already, of a newer version, of an older one and only to be read,
+ * not a store, writable by everybody), ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_open(const char *path, enum atls_store_mode mode,
                                                         struct atls_store **out,
                                                         struct atls_err *err);
@@ -39,9 +39,9 @@ enum atls_anchor_purpose {
 };
 
 /* Imports certificates (DER, one; or PEM, one or many) as anchors, all or none. class_uuid (UUID as
- * text) says which class of machines an AK anchor stands for; may be NULL. An anchor that is on file
- * already with the same purpose and class is no error. *out_count (may be NULL) says how many are
- * new. Errors: ATLS_E_DECODE, ATLS_E_CONFIG (class_uuid is no UUID, the anchor is on file for
+ * text) says which class of machines an AK anchor stands for; may be NULL. An anchor that is on
+ * file already with the same purpose and class is no error. *out_count (may be NULL) says how many
+ * are new. Errors: ATLS_E_DECODE, ATLS_E_CONFIG (class_uuid is no UUID, the anchor is on file for
  * another class), ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
@@ -50,39 +50,40 @@ atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose
 
 struct atls_store_import_report {
     char manifest_id[128];
-    size_t reference_values, attest_keys, skipped; /* skipped: triples that no technology here uses */
+    size_t reference_values, attest_keys,
+        skipped; /* skipped: triples that no technology here uses */
 };
-/* Imports an unsigned or signed CoRIM (docs/store.md: profiles), whole or not at all. time_s: now, for
- * validity. A signed one must verify under signer_spki (DER) unless that is empty, and then it is
- * refused: say so with an unsigned one. Importing an id again replaces what it brought before.
- * Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (profile), ATLS_E_VERIFY, ATLS_E_CERTIFICATE (validity),
- * ATLS_E_CONFIG (an instance would get two different keys), ATLS_E_IO. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_import_corim(struct atls_store *s,
-                                                                struct atls_bytes corim,
-                                                                struct atls_bytes signer_spki,
-                                                                int64_t time_s,
-                                                                struct atls_store_import_report *out,
-                                                                struct atls_err *err);
+/* Imports an unsigned or signed CoRIM (docs/store.md: profiles), whole or not at all. time_s: now,
+ * for validity. A signed one must verify under signer_spki (DER) unless that is empty, and then it
+ * is refused: say so with an unsigned one. Importing an id again replaces what it brought before.
+ * Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (profile), ATLS_E_VERIFY, ATLS_E_CERTIFICATE
+ * (validity), ATLS_E_CONFIG (an instance would get two different keys), ATLS_E_IO. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_import_corim(struct atls_store *s, struct atls_bytes corim,
+                        struct atls_bytes signer_spki, int64_t time_s,
+                        struct atls_store_import_report *out, struct atls_err *err);
 
 /* An attestation key that was enrolled on its own, not by a manifest. */
 struct atls_store_attest_key {
-    struct atls_bytes instance;    /* UEID, 7..33 bytes; of a TPM 01 || SHA-256 part of the AK's Name */
-    struct atls_bytes spki;        /* DER */
-    struct atls_bytes public_area; /* TPMT_PUBLIC; may be empty, else of the same key and instance */
-    const char *class_uuid;        /* UUID as text; NULL: no class, so no reference value applies */
-    const char *vendor, *model;    /* of the class; may be NULL */
-    const char *label;             /* for people: a host name; may be NULL, at most 127 bytes */
+    struct atls_bytes
+        instance;           /* UEID, 7..33 bytes; of a TPM 01 || SHA-256 part of the AK's Name */
+    struct atls_bytes spki; /* DER */
+    struct atls_bytes
+        public_area;            /* TPMT_PUBLIC; may be empty, else of the same key and instance */
+    const char *class_uuid;     /* UUID as text; NULL: no class, so no reference value applies */
+    const char *vendor, *model; /* of the class; may be NULL */
+    const char *label;          /* for people: a host name; may be NULL, at most 127 bytes */
 };
-/* Adds one; the very same one again is no error. Errors: ATLS_E_CONFIG (the instance has another key
- * or another class on file: says where it came from; class_uuid is no UUID; the public area is of
- * another key or instance), ATLS_E_DECODE, ATLS_E_UNSUPPORTED (key type), ATLS_E_IO. */
+/* Adds one; the very same one again is no error. Errors: ATLS_E_CONFIG (the instance has another
+ * key or another class on file: says where it came from; class_uuid is no UUID; the public area is
+ * of another key or instance), ATLS_E_DECODE, ATLS_E_UNSUPPORTED (key type), ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_attest_key(struct atls_store *s, const struct atls_store_attest_key *key,
                           struct atls_err *err);
 
-/* One row of the store for listing: kind "anchor", "attest-key", "reference" (one a measurement, all
- * of a triple with its id). Text is escaped already and borrowed for the call. visit must not call
- * functions of the store; what it returns beside ATLS_OK ends the listing. */
+/* One row of the store for listing: kind "anchor", "attest-key", "reference" (one a measurement,
+ * all of a triple with its id). Text is escaped already and borrowed for the call. visit must not
+ * call functions of the store; what it returns beside ATLS_OK ends the listing. */
 struct atls_store_entry {
     int64_t id;
     const char *kind;
@@ -91,26 +92,23 @@ struct atls_store_entry {
     const char *value;    /* purpose, key fingerprint, digest */
     int64_t not_after_s;  /* 0: unlimited */
 };
-ATLS_API ATLS_MUST_CHECK enum atls_code
-atls_store_list(struct atls_store *s,
-                enum atls_code (*visit)(void *arg, const struct atls_store_entry *entry,
-                                        struct atls_err *err),
-                void *arg, struct atls_err *err);
-/* Removes an anchor ("anchor:3") or an enrolled key ("attest-key:7") by its id, or a manifest with all
- * it brought ("manifest:ID"). Errors: ATLS_E_USAGE (none of these forms), ATLS_E_CONFIG (the key goes
- * with its manifest), ATLS_E_NOT_FOUND, ATLS_E_IO. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_list(
+    struct atls_store *s,
+    enum atls_code (*visit)(void *arg, const struct atls_store_entry *entry, struct atls_err *err),
+    void *arg, struct atls_err *err);
+/* Removes an anchor ("anchor:3") or an enrolled key ("attest-key:7") by its id, or a manifest with
+ * all it brought ("manifest:ID"). Errors: ATLS_E_USAGE (none of these forms), ATLS_E_CONFIG (the
+ * key goes with its manifest), ATLS_E_NOT_FOUND, ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_remove(struct atls_store *s, const char *what,
                                                           struct atls_err *err);
 /* The whole content as JSON text that atls_store_import_json takes back; NUL terminated in out. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_export_json(struct atls_store *s,
-                                                               struct atls_buf *out,
-                                                               struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_export_json(struct atls_store *s, struct atls_buf *out, struct atls_err *err);
 /* Adds what an export holds to what is on file, whole or not at all. Signatures of manifests are
  * verified again under the key that they were imported with; validity is left to appraisal, so that
  * an expired manifest can be carried over. Errors: as the other imports, with the JSON path. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_import_json(struct atls_store *s,
-                                                               struct atls_bytes json,
-                                                               struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_import_json(struct atls_store *s, struct atls_bytes json, struct atls_err *err);
 /* PEM of all anchors of one purpose; empty when there are none. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_anchors_pem(struct atls_store *s,
                                                                enum atls_anchor_purpose purpose,

@@ -24,8 +24,9 @@ struct atls_verifier;
 
 /* Call atls_verifier_options_init first. */
 struct atls_verifier_options {
-    size_t size; /* of this struct, set by init */
-    bool allow_insecure_technology; /* let "soft" evidence be appraised; the policy must name it too */
+    size_t size;                    /* of this struct, set by init */
+    bool allow_insecure_technology; /* let "soft" evidence be appraised; the policy must name it too
+                                     */
     bool allow_sha1_pcr_bank;
     bool allow_unsafe_clock;
     bool require_ak_eku;
@@ -40,7 +41,7 @@ ATLS_API void atls_verifier_options_init(struct atls_verifier_options *options);
 /* Everything that an appraisal needs, together: there is no call without binder and AIK. */
 struct atls_appraisal {
     struct atls_bytes evidence; /* one CMW, CBOR */
-    struct atls_bytes binder;   /* 32 or 48 bytes that the evidence must answer; absent is an error */
+    struct atls_bytes binder; /* 32 or 48 bytes that the evidence must answer; absent is an error */
     struct atls_bytes aik_spki; /* DER key of the authenticator's end-entity certificate */
     int64_t time_s;             /* 0: the clock's now */
 };
@@ -64,14 +65,13 @@ atls_verifier_open(const char *uri, const struct atls_verifier_ops *const *backe
 ATLS_API struct atls_verifier *atls_verifier_ref(struct atls_verifier *v);
 ATLS_API void atls_verifier_unref(struct atls_verifier *v);
 
-/* Appraises. ATLS_OK means that the evidence is genuine, answers this binder and names this AIK; the
- * result then says how its claims compare with reference values. Any failed check is an error with
- * its reason (ATLS_E_EVIDENCE, ATLS_E_DECODE, ATLS_E_UNSUPPORTED) and no result. Others: ATLS_E_USAGE
- * (binder or AIK absent), ATLS_E_IO, ATLS_E_CONFIG, ATLS_E_NOMEM. */
-ATLS_API ATLS_MUST_CHECK enum atls_code atls_verifier_appraise(struct atls_verifier *v,
-                                                               const struct atls_appraisal *appraisal,
-                                                               struct atls_result **out,
-                                                               struct atls_err *err);
+/* Appraises. ATLS_OK means that the evidence is genuine, answers this binder and names this AIK;
+ * the result then says how its claims compare with reference values. Any failed check is an error
+ * with its reason (ATLS_E_EVIDENCE, ATLS_E_DECODE, ATLS_E_UNSUPPORTED) and no result. Others:
+ * ATLS_E_USAGE (binder or AIK absent), ATLS_E_IO, ATLS_E_CONFIG, ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_verifier_appraise(struct atls_verifier *v, const struct atls_appraisal *appraisal,
+                       struct atls_result **out, struct atls_err *err);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@
 #include <atls/ea.h>
 
 #define ATLS_BINDER_LABEL "Attestation"
-#define ATLS_BINDER_MAX 48
+#define ATLS_BINDER_MAX   48
 
 /* A value type: copy freely, it is no secret from the peer, but wiped where it was kept. */
 struct atls_binder {
@@ -36,8 +36,8 @@ ATLS_MUST_CHECK enum atls_code atls_binder_make(enum atls_hash hash, struct atls
                                                 struct atls_err *err);
 
 /* The 32 bytes a TPM signs as qualifyingData: the binder itself, or SHA-256 of a 48-byte one. */
-ATLS_MUST_CHECK enum atls_code atls_binder_qualifying_data(struct atls_bytes binder, uint8_t out[32],
-                                                           struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code atls_binder_qualifying_data(struct atls_bytes binder,
+                                                           uint8_t out[32], struct atls_err *err);
 
 /* The 64-byte challenge of the bare profile: binder || Hash(spki) with SHA-256, binder || 16 zero
  * bytes with SHA-384. */

@@ -30,7 +30,7 @@ void *atls_arena_alloc(struct atls_arena *a, size_t count, size_t size);
 
 /* A copy in the arena; .ptr NULL with .len not 0 never happens: failure returns false. */
 ATLS_MUST_CHECK bool atls_arena_copy(struct atls_arena *a, struct atls_bytes bytes,
-                                    struct atls_bytes *out);
+                                     struct atls_bytes *out);
 
 /* Frees everything, wiped. */
 void atls_arena_clear(struct atls_arena *a);

@@ -22,7 +22,8 @@ enum atls_code atls_fail_errno(struct atls_err *err, int sys_errno, const char *
     ATLS_PRINTF(3, 4);
 
 /* Puts "prefix: " before a recorded message, for a caller that knows whose fault it is ("peer",
- * "store.db"). Returns code, whatever err holds: a failure whose cause nobody recorded stays one. */
+ * "store.db"). Returns code, whatever err holds: a failure whose cause nobody recorded stays one.
+ */
 enum atls_code atls_err_prefix(struct atls_err *err, enum atls_code code, const char *prefix);
 
 #endif

@@ -3,7 +3,8 @@
  *     struct atls_reader r = atls_reader_init(in);
  *     if (!atls_get_u16(&r, &scheme) || !atls_get_vec(&r, 0, 0xffff, &signature) ||
  *         !atls_reader_done(&r))
- *         return atls_fail(err, ATLS_E_DECODE, "CertificateVerify: malformed near byte %zu", r.pos);
+ *         return atls_fail(err, ATLS_E_DECODE, "CertificateVerify: malformed near byte %zu",
+ * r.pos);
  *
  * Every getter returns false and changes nothing when it cannot deliver. Integers are big-endian.
  * What getters hand out borrows from the input. One thread at a time per reader. */

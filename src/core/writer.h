@@ -55,8 +55,8 @@ static inline struct atls_bytes atls_writer_bytes(const struct atls_writer *w)
     return atls_bytes_of(w->ptr, w->len);
 }
 
-/* Moves the bytes to out (overwritten, the caller's to clear) and empties the writer. On failure the
- * writer is cleared too. Errors: ATLS_E_NOMEM, ATLS_E_LIMIT. */
+/* Moves the bytes to out (overwritten, the caller's to clear) and empties the writer. On failure
+ * the writer is cleared too. Errors: ATLS_E_NOMEM, ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_writer_finish(struct atls_writer *w, struct atls_buf *out,
                                                   struct atls_err *err);
 

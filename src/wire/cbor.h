@@ -2,8 +2,8 @@
  *
  * A document from outside is checked once, whole, by atls_cbor_check: one item, exactly consumed,
  * shortest heads, valid UTF-8, no duplicate map keys, depth and count within limits, no stray
- * breaks, no reserved values. After that the typed getters walk it; they repeat what they need to be
- * safe on unchecked input (bounds, shortest heads), so a walker never depends on the check for
+ * breaks, no reserved values. After that the typed getters walk it; they repeat what they need to
+ * be safe on unchecked input (bounds, shortest heads), so a walker never depends on the check for
  * memory safety.
  *
  *     struct atls_reader r = atls_reader_init(in);

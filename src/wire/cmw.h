@@ -48,9 +48,9 @@ struct atls_cmw_label {
 
 struct atls_cmw {
     enum atls_cmw_kind kind;
-    struct atls_cmw_type type; /* record, tag */
-    struct atls_bytes value;   /* record, tag; never empty */
-    uint32_t ind;              /* record; 0 when left out */
+    struct atls_cmw_type type;         /* record, tag */
+    struct atls_bytes value;           /* record, tag; never empty */
+    uint32_t ind;                      /* record; 0 when left out */
     struct atls_bytes collection_type; /* __cmwc_t; .ptr NULL when absent */
     struct atls_cmw_entry *entries;    /* collection */
     size_t count;
@@ -94,19 +94,19 @@ ATLS_MUST_CHECK enum atls_code atls_cmw_encode(const struct atls_cmw *cmw, struc
 /* Entry of a collection by text label, or NULL. */
 const struct atls_cmw *atls_cmw_find(const struct atls_cmw *collection, const char *label);
 
-/* The entry that follows after in the bytewise order of encoded labels (RFC 8949 section 4.2.1), the
- * first for NULL; NULL at the end. */
+/* The entry that follows after in the bytewise order of encoded labels (RFC 8949 section 4.2.1),
+ * the first for NULL; NULL at the end. */
 const struct atls_cmw_entry *atls_cmw_next(const struct atls_cmw *collection,
                                            const struct atls_cmw_entry *after);
 
 /* Registered media type of a content-format (IANA CoAP content-formats), or NULL; static. */
 const char *atls_cmw_media_type(uint16_t content_format);
 
-/* True when type names media_type: compares type/subtype and parameter names without case, parameter
- * values exactly, unquoting; a content-format matches its registered media type (table of
+/* True when type names media_type: compares type/subtype and parameter names without case,
+ * parameter values exactly, unquoting; a content-format matches its registered media type (table of
  * spec: 263 application/eat+cwt, 287 application/pkix-cert ...). media_type may carry parameters,
- * which must then be present with that value; parameters of type that media_type lacks are ignored. A parameter that type
- * has twice matches nothing. */
+ * which must then be present with that value; parameters of type that media_type lacks are ignored.
+ * A parameter that type has twice matches nothing. */
 bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type);
 
 /* Grammar of RFC 9110 section 8.3 for a Content-Type. */
@@ -118,12 +118,11 @@ struct atls_cmw atls_cmw_record(const char *media_type, struct atls_bytes value,
 struct atls_cmw atls_cmw_record_cf(uint16_t content_format, struct atls_bytes value, uint32_t ind);
 
 /* Opens a signed CMW (RFC 9999): a tagged COSE_Sign1 with alg and the content type
- * application/cmw+cbor, as text or 273, in the protected header, and a payload. out->payload is not to
- * be decoded before the signature over it was verified. Borrows from in. Errors: as
+ * application/cmw+cbor, as text or 273, in the protected header, and a payload. out->payload is not
+ * to be decoded before the signature over it was verified. Borrows from in. Errors: as
  * atls_cose_sign1_decode. */
-ATLS_MUST_CHECK enum atls_code atls_cmw_signed_open(struct atls_bytes in,
-                                                    struct atls_cose_sign1 *out,
-                                                    struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_cmw_signed_open(struct atls_bytes in, struct atls_cose_sign1 *out, struct atls_err *err);
 
 /* The value of the X.509 extension id-pe-cmw (1.3.6.1.5.5.7.1.35):
  * CMW ::= CHOICE { json UTF8String, cbor OCTET STRING }. */

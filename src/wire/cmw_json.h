@@ -11,8 +11,8 @@
 
 /* Decodes one JSON text that starts with "[" or "{"; white space may follow it. Duplicate members,
  * NUL, bytes that are not UTF-8, and control characters (below U+0020) in labels and types, escaped
- * or not, are refused, values are strict base64url. The tree lives in arena and does not borrow from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT,
- * ATLS_E_NOMEM. */
+ * or not, are refused, values are strict base64url. The tree lives in arena and does not borrow
+ * from in. Errors: ATLS_E_DECODE, ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode(struct atls_bytes in, struct atls_arena *arena,
                                                     struct atls_cmw *out, struct atls_err *err);
 
@@ -23,11 +23,11 @@ ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode_value(const json_t *value,
                                                           struct atls_cmw *out,
                                                           struct atls_err *err);
 
-/* Writes a tree as the member key (NULL: an element, or the whole text). A content-format is written
- * as its registered media type; __cmwc_t goes first, members in the order of
- * atls_cmw_next. Errors: ATLS_E_USAGE, and nothing written, for a tree that no decoder would give or
- * that this JSON does not hold (tags, numbers for labels, content-formats without a media type,
- * control characters in labels and types); else as atls_json_finish, which reports it. */
+/* Writes a tree as the member key (NULL: an element, or the whole text). A content-format is
+ * written as its registered media type; __cmwc_t goes first, members in the order of atls_cmw_next.
+ * Errors: ATLS_E_USAGE, and nothing written, for a tree that no decoder would give or that this
+ * JSON does not hold (tags, numbers for labels, content-formats without a media type, control
+ * characters in labels and types); else as atls_json_finish, which reports it. */
 ATLS_MUST_CHECK enum atls_code atls_cmw_json_put(struct atls_json *j, const char *key,
                                                  const struct atls_cmw *cmw, struct atls_err *err);
 

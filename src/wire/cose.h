@@ -9,25 +9,26 @@
 #include "core/writer.h"
 
 struct atls_cose_sign1 {
-    struct atls_bytes protected_header; /* content of the bstr, as received; may be empty */
+    struct atls_bytes protected_header;   /* content of the bstr, as received; may be empty */
     struct atls_bytes unprotected_header; /* the encoded map */
-    struct atls_bytes payload;          /* .ptr NULL with detached true when nil */
+    struct atls_bytes payload;            /* .ptr NULL with detached true when nil */
     bool detached;
     struct atls_bytes signature;
-    int64_t alg;                        /* label 1 of the protected header; required */
-    struct atls_bytes kid;              /* label 4, protected else unprotected; .ptr NULL if absent */
+    int64_t alg;           /* label 1 of the protected header; required */
+    struct atls_bytes kid; /* label 4, protected else unprotected; .ptr NULL if absent */
     bool has_content_type_text, has_content_type_uint; /* label 3, protected only */
     struct atls_bytes content_type_text;
     uint64_t content_type_uint;
-    struct atls_bytes x5chain;          /* label 33, encoded item, either header; .ptr NULL if absent */
+    struct atls_bytes x5chain; /* label 33, encoded item, either header; .ptr NULL if absent */
 };
 
 enum atls_cose_tagging { ATLS_COSE_TAG_REQUIRED, ATLS_COSE_TAG_OPTIONAL, ATLS_COSE_TAG_FORBIDDEN };
 
 /* Decodes a COSE_Sign1 that fills in exactly. Protected header: definite lengths, unique labels,
- * alg present, crit (2) refused unless every label in it is one that we understand (1, 2, 3, 4, 33).
- * A label in both headers is refused. Borrows from in. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED
- * (crit), ATLS_E_LIMIT (more than 32 labels in a header, or as atls_cbor_check). */
+ * alg present, crit (2) refused unless every label in it is one that we understand (1, 2, 3, 4,
+ * 33). A label in both headers is refused. Borrows from in. Errors: ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED (crit), ATLS_E_LIMIT (more than 32 labels in a header, or as atls_cbor_check).
+ */
 ATLS_MUST_CHECK enum atls_code atls_cose_sign1_decode(struct atls_bytes in,
                                                       enum atls_cose_tagging tagging,
                                                       struct atls_cose_sign1 *out,
@@ -57,7 +58,12 @@ void atls_cose_put_sign1(struct atls_writer *w, struct atls_bytes protected_head
                          struct atls_bytes signature);
 
 enum atls_cose_kty { ATLS_COSE_OKP = 1, ATLS_COSE_EC2 = 2, ATLS_COSE_RSA = 3 };
-enum atls_cose_crv { ATLS_COSE_P256 = 1, ATLS_COSE_P384 = 2, ATLS_COSE_P521 = 3, ATLS_COSE_ED25519 = 6 };
+enum atls_cose_crv {
+    ATLS_COSE_P256 = 1,
+    ATLS_COSE_P384 = 2,
+    ATLS_COSE_P521 = 3,
+    ATLS_COSE_ED25519 = 6
+};
 
 /* A public COSE_Key. Coordinates exactly as long as the field; y may be compressed (sign bit). */
 struct atls_cose_key {
@@ -83,14 +89,12 @@ void atls_cose_put_key(struct atls_writer *w, const struct atls_cose_key *key);
 /* SubjectPublicKeyInfo DER <-> COSE_Key: pure encoding, P-256, P-384, P-521, Ed25519, RSA;
  * uncompressed points only in this direction. key borrows from spki. Errors: ATLS_E_DECODE,
  * ATLS_E_UNSUPPORTED. */
-ATLS_MUST_CHECK enum atls_code atls_cose_key_from_spki(struct atls_bytes spki,
-                                                       struct atls_cose_key *key,
-                                                       struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_cose_key_from_spki(struct atls_bytes spki, struct atls_cose_key *key, struct atls_err *err);
 /* DER SubjectPublicKeyInfo of an uncompressed key; RSA with NULL parameters. Errors:
  * ATLS_E_UNSUPPORTED for a compressed point or another key type, ATLS_E_USAGE for members that the
  * decoder would refuse; nothing is written then. */
-ATLS_MUST_CHECK enum atls_code atls_cose_put_spki(struct atls_writer *w,
-                                                  const struct atls_cose_key *key,
-                                                  struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_cose_put_spki(struct atls_writer *w, const struct atls_cose_key *key, struct atls_err *err);
 
 #endif

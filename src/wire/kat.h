@@ -19,11 +19,11 @@
 #define ATLS_BUNDLE_TYPE "urn:uuid:7d3c1c52-31a5-4a0e-9b1e-6f0f0c0a71b5"
 
 /* Media types of the halves. */
-#define ATLS_TYPE_KAT "application/eat-ucs+cbor"                       /* content-format 267 */
+#define ATLS_TYPE_KAT         "application/eat-ucs+cbor" /* content-format 267 */
 #define ATLS_TYPE_TPM_CERTIFY "application/vnd.libatls.tpm-certify+cbor"
-#define ATLS_TYPE_TPM_QUOTE "application/vnd.libatls.tpm-quote+cbor"
-#define ATLS_SOFT_PROFILE "urn:uuid:0c1d9a86-5a59-4ed7-8a14-1c3f0a6f3a11"
-#define ATLS_TYPE_SOFT "application/eat+cwt; eat_profile=\"" ATLS_SOFT_PROFILE "\""
+#define ATLS_TYPE_TPM_QUOTE   "application/vnd.libatls.tpm-quote+cbor"
+#define ATLS_SOFT_PROFILE     "urn:uuid:0c1d9a86-5a59-4ed7-8a14-1c3f0a6f3a11"
+#define ATLS_TYPE_SOFT        "application/eat+cwt; eat_profile=\"" ATLS_SOFT_PROFILE "\""
 
 struct atls_kat {
     struct atls_bytes nonce; /* binder: 32 or 48 bytes */
@@ -54,8 +54,8 @@ struct atls_bundle {
 ATLS_MUST_CHECK enum atls_code atls_bundle_open(const struct atls_cmw *cmw, struct atls_bundle *out,
                                                 struct atls_err *err);
 
-/* Writes the CMW of a bundle; endorsements may be NULL. Errors: as atls_cmw_encode, ATLS_E_USAGE for
- * indicators that atls_bundle_open refuses too. */
+/* Writes the CMW of a bundle; endorsements may be NULL. Errors: as atls_cmw_encode, ATLS_E_USAGE
+ * for indicators that atls_bundle_open refuses too. */
 ATLS_MUST_CHECK enum atls_code atls_bundle_encode(const struct atls_cmw *kat,
                                                   const struct atls_cmw *pat,
                                                   const struct atls_cmw *endorsements,

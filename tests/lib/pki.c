@@ -207,7 +207,7 @@ struct test_identity test_leaf(const struct test_identity *ca, const char *dns_n
 
 static struct atls_buf make_crl(const struct test_identity *ca, const struct test_identity *revoked,
                                 int64_t this_update_s, int64_t next_update_s,
-                                const char *distribution_point)
+                                const struct test_extension *extensions)
 {
     ASN1_TIME *this_update = ASN1_TIME_set(NULL, (time_t)this_update_s);
     ASN1_TIME *next_update = ASN1_TIME_set(NULL, (time_t)next_update_s);
@@ -222,7 +222,7 @@ static struct atls_buf make_crl(const struct test_identity *ca, const struct tes
     REQUIRE(X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1);
     REQUIRE(X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer)) == 1);
     REQUIRE(X509_CRL_set1_lastUpdate(crl, this_update) == 1);
-    REQUIRE(X509_CRL_set1_nextUpdate(crl, next_update) == 1);
+    REQUIRE(next_update_s == 0 || X509_CRL_set1_nextUpdate(crl, next_update) == 1);
     if (revoked != NULL) {
         X509 *x = parse(atls_buf_bytes(&revoked->certificate));
         X509_REVOKED *entry = X509_REVOKED_new();
@@ -233,10 +233,12 @@ static struct atls_buf make_crl(const struct test_identity *ca, const struct tes
         REQUIRE(X509_CRL_add0_revoked(crl, entry) == 1);
         X509_free(x);
     }
-    if (distribution_point != NULL) {
-        X509_EXTENSION *e =
-            X509V3_EXT_nconf(NULL, NULL, "issuingDistributionPoint", distribution_point);
+    for (; extensions != NULL && extensions->name != NULL; extensions++) {
+        X509_EXTENSION *e;
+        X509V3_CTX context;
 
+        X509V3_set_ctx(&context, issuer, NULL, NULL, crl, 0);
+        e = X509V3_EXT_nconf(NULL, &context, extensions->name, extensions->value);
         REQUIRE(e != NULL && X509_CRL_add_ext(crl, e, -1) == 1);
         X509_EXTENSION_free(e);
     }
@@ -261,10 +263,10 @@ struct atls_buf test_crl(const struct test_identity *ca, const struct test_ident
     return make_crl(ca, revoked, this_update_s, next_update_s, NULL);
 }
 
-struct atls_buf test_crl_limited(const struct test_identity *ca, int64_t this_update_s,
-                                 int64_t next_update_s, const char *distribution_point)
+struct atls_buf test_crl_extended(const struct test_identity *ca, int64_t this_update_s,
+                                  int64_t next_update_s, const struct test_extension *extensions)
 {
-    return make_crl(ca, NULL, this_update_s, next_update_s, distribution_point);
+    return make_crl(ca, NULL, this_update_s, next_update_s, extensions);
 }
 
 struct atls_anchors *test_anchors(struct atls_bytes certificate)

@@ -53,9 +53,9 @@ struct test_identity test_leaf(const struct test_identity *ca, const char *dns_n
 struct atls_buf test_crl(const struct test_identity *ca, const struct test_identity *revoked,
                          int64_t this_update_s, int64_t next_update_s);
 
-/* The same with an issuingDistributionPoint, which limits what the list speaks for. */
-struct atls_buf test_crl_limited(const struct test_identity *ca, int64_t this_update_s,
-                                 int64_t next_update_s, const char *distribution_point);
+/* An empty list with extensions; next_update_s 0: none. */
+struct atls_buf test_crl_extended(const struct test_identity *ca, int64_t this_update_s,
+                                  int64_t next_update_s, const struct test_extension *extensions);
 
 /* Anchors holding one certificate. The caller unrefs. */
 struct atls_anchors *test_anchors(struct atls_bytes certificate);

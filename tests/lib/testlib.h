@@ -13,7 +13,10 @@
 #include <atls/bytes.h>
 
 /* Bytes of a string literal, without its NUL: HEX("\x05\x01"). */
-#define HEX(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define HEX(literal)                                                                               \
+    {                                                                                              \
+        (const uint8_t *)(literal), sizeof(literal) - 1                                            \
+    }
 
 /* Decodes hex digits; fails the test when they are not. The caller clears the result. */
 struct atls_buf test_unhex(const char *hex);
@@ -25,7 +28,8 @@ struct atls_buf test_vector(const char *path);
 void test_assert_bytes(struct atls_bytes got, struct atls_bytes want);
 
 /* Fails the test, showing err, unless code is want. */
-#define test_assert_code(code, want, err) test_assert_code_at((code), (want), (err), __FILE__, __LINE__)
+#define test_assert_code(code, want, err)                                                          \
+    test_assert_code_at((code), (want), (err), __FILE__, __LINE__)
 void test_assert_code_at(enum atls_code code, enum atls_code want, const struct atls_err *err,
                          const char *file, int line);
 
