@@ -10,7 +10,7 @@ all: deps
 
 demo: deps
 	@scripts/build release
-	@build/release/apps/atls/atls demo
+	@build/release/apps/atls demo
 
 test: deps-test
 	@scripts/test
