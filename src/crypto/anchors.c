@@ -1,6 +1,5 @@
 #include "crypto/crypto.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,42 +131,40 @@ enum atls_code atls_anchors_add_pem(struct atls_anchors *a, struct atls_bytes pe
     return code;
 }
 
-static X509_CRL *parse_crl(struct atls_bytes crl)
+static enum atls_code add_crl(struct atls_anchors *a, struct atls_bytes der, struct atls_err *err)
 {
-    const unsigned char *p = crl.ptr;
+    struct atls_crl crl;
     X509_CRL *x = NULL;
-    BIO *bio;
+    enum atls_code code;
 
-    if (crl.len == 0 || crl.len > INT_MAX)
-        return NULL;
-    if (crl.ptr[0] == 0x30) { /* SEQUENCE; text that begins with "0" is not taken for PEM */
-        x = d2i_X509_CRL(NULL, &p, (long)crl.len);
-        if (x != NULL && p != crl.ptr + crl.len) {
-            X509_CRL_free(x);
-            x = NULL;
-        }
-        return x;
-    }
-    if ((bio = BIO_new_mem_buf(crl.ptr, (int)crl.len)) != NULL)
-        x = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    return x;
-}
-
-enum atls_code atls_anchors_add_crl(struct atls_anchors *a, struct atls_bytes crl,
-                                    struct atls_err *err)
-{
-    X509_CRL *x = parse_crl(crl);
-
-    ERR_clear_error();
-    if (x == NULL)
-        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
-                                "CertificateList: %zu bytes are not one DER or PEM list", crl.len);
+    if ((code = atls_crl_read(der, &crl, err)) != ATLS_OK)
+        return code;
+    atls_crl_clear(&crl);
+    if ((code = atls_crl_parse(der, &x, err)) != ATLS_OK)
+        return code;
     if (X509_STORE_add_crl(a->store, x) != 1 || sk_X509_CRL_push(a->crls, x) <= 0) {
         X509_CRL_free(x);
         return atls_fail_libcrypto(err, "adding a revocation list");
     }
     return ATLS_OK;
+}
+
+enum atls_code atls_anchors_add_crls(struct atls_anchors *a, struct atls_bytes crls,
+                                     struct atls_err *err)
+{
+    struct atls_buf *lists = calloc(ATLS_CRLS_MAX, sizeof *lists);
+    size_t count = 0;
+    enum atls_code code;
+
+    if (lists == NULL)
+        return atls_fail_memory(err, "revocation lists");
+    code = atls_crls_split(crls, lists, ATLS_CRLS_MAX, &count, err);
+    for (size_t i = 0; i < count && code == ATLS_OK; i++)
+        code = add_crl(a, atls_buf_bytes(&lists[i]), err);
+    for (size_t i = 0; i < count; i++)
+        atls_buf_clear(&lists[i]);
+    free(lists);
+    return code;
 }
 
 enum atls_code atls_anchors_add_system(struct atls_anchors *a, struct atls_err *err)
@@ -196,14 +193,15 @@ bool atls_anchors_have_crl_of(const struct atls_anchors *a, const X509_NAME *iss
     return false;
 }
 
-int64_t atls_anchors_crl_next_update_s(const struct atls_anchors *a)
+int64_t atls_anchors_crl_next_update_s(const struct atls_anchors *a, const X509_NAME *issuer)
 {
     int64_t earliest = INT64_MAX, next;
 
     for (int i = 0; i < sk_X509_CRL_num(a->crls); i++) {
-        const ASN1_TIME *t = X509_CRL_get0_nextUpdate(sk_X509_CRL_value(a->crls, i));
+        const X509_CRL *x = sk_X509_CRL_value(a->crls, i);
 
-        if (t != NULL && atls_asn1_time(t, &next, NULL) == ATLS_OK && next < earliest)
+        if (X509_NAME_cmp(X509_CRL_get_issuer(x), issuer) == 0 &&
+            atls_asn1_time(X509_CRL_get0_nextUpdate(x), &next, NULL) == ATLS_OK && next < earliest)
             earliest = next;
     }
     return earliest;

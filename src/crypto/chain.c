@@ -48,6 +48,12 @@ static const struct failure {
     {X509_V_ERR_CRL_NOT_YET_VALID, ATLS_REASON_CERTIFICATE_REVOKED, ATLS_ALERT_CERTIFICATE_UNKNOWN},
     {X509_V_ERR_CRL_SIGNATURE_FAILURE, ATLS_REASON_CERTIFICATE_REVOKED,
      ATLS_ALERT_CERTIFICATE_UNKNOWN},
+    {X509_V_ERR_DIFFERENT_CRL_SCOPE, ATLS_REASON_CERTIFICATE_REVOKED,
+     ATLS_ALERT_CERTIFICATE_UNKNOWN},
+    {X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, ATLS_REASON_CERTIFICATE_REVOKED,
+     ATLS_ALERT_CERTIFICATE_UNKNOWN},
+    {X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, ATLS_REASON_CERTIFICATE_REVOKED,
+     ATLS_ALERT_CERTIFICATE_UNKNOWN},
     {X509_V_ERR_UNABLE_TO_GET_CRL, ATLS_REASON_CERTIFICATE_REVOKED, ATLS_ALERT_CERTIFICATE_UNKNOWN},
     {X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER, ATLS_REASON_CERTIFICATE_REVOKED,
      ATLS_ALERT_CERTIFICATE_UNKNOWN},
@@ -211,14 +217,14 @@ static enum atls_code fill_result(STACK_OF(X509) * path, struct atls_bytes leaf,
 {
     struct atls_chain_result result = {
         .key = NULL,
-        .not_after_s = atls_anchors_crl_next_update_s(check->anchors),
+        .not_after_s = INT64_MAX,
         .anchor = ATLS_BUF_INIT,
     };
     X509 *anchor = sk_X509_value(path, sk_X509_num(path) - 1);
     unsigned char *der = NULL;
     struct atls_bytes spki;
     enum atls_code code;
-    int64_t not_after;
+    int64_t not_after, next_update;
     int len;
 
     for (int i = 0; i < sk_X509_num(path); i++) {
@@ -227,6 +233,10 @@ static enum atls_code fill_result(STACK_OF(X509) * path, struct atls_bytes leaf,
             return code;
         if (not_after < result.not_after_s)
             result.not_after_s = not_after;
+        next_update = atls_anchors_crl_next_update_s(check->anchors,
+                                                     X509_get_issuer_name(sk_X509_value(path, i)));
+        if (next_update < result.not_after_s)
+            result.not_after_s = next_update;
     }
     if ((len = i2d_X509(anchor, &der)) <= 0)
         return atls_fail_libcrypto(err, "chain: encoding the anchor");

@@ -171,11 +171,12 @@ ATLS_MUST_CHECK enum atls_code
 atls_anchors_add_der(struct atls_anchors *a, struct atls_bytes certificate, struct atls_err *err);
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_pem(struct atls_anchors *a, struct atls_bytes pem,
                                                     size_t *out_count, struct atls_err *err);
-/* Adds a DER or PEM certificate revocation list; once one is present for an issuer, chains are
- * checked against it: a list out of date, badly signed or not for that certificate refuses, too.
- * Errors: ATLS_E_DECODE. */
-ATLS_MUST_CHECK enum atls_code atls_anchors_add_crl(struct atls_anchors *a, struct atls_bytes crl,
-                                                    struct atls_err *err);
+/* Adds certificate revocation lists (DER, one; or PEM, one to ATLS_CRLS_MAX). Once one is there for
+ * an issuer, every certificate of that issuer in a path is checked against it: a list out of date,
+ * badly signed or not for that certificate refuses, too. Errors: those of atls_crls_split and
+ * atls_crl_read. */
+ATLS_MUST_CHECK enum atls_code atls_anchors_add_crls(struct atls_anchors *a, struct atls_bytes crls,
+                                                     struct atls_err *err);
 /* Adds the anchors that the system trusts (OpenSSL's default paths). */
 ATLS_MUST_CHECK enum atls_code atls_anchors_add_system(struct atls_anchors *a,
                                                        struct atls_err *err);
@@ -184,6 +185,33 @@ struct atls_anchors *atls_anchors_ref(struct atls_anchors *a);
 void atls_anchors_unref(struct atls_anchors *a);
 /* Certificates added; the system's store counts as one. */
 size_t atls_anchors_count(const struct atls_anchors *a);
+
+/* Revocation lists of one text: the makers of TPMs have some dozens. */
+#define ATLS_CRLS_MAX 1024
+
+/* What a certificate revocation list (RFC 5280 section 5) says of itself. */
+struct atls_crl {
+    struct atls_buf issuer; /* Name, DER */
+    struct atls_buf key_id; /* keyIdentifier of the authorityKeyIdentifier; may be empty */
+    struct atls_buf
+        scope; /* issuingDistributionPoint, DER; empty: all certificates of the issuer */
+    int64_t this_update_s, next_update_s;
+};
+/* Reads one list, DER. Nothing is verified. What path validation could make no use of is refused.
+ * The caller clears *out. Errors: ATLS_E_DECODE (also without nextUpdate), ATLS_E_UNSUPPORTED
+ * (delta, indirect, of attribute certificates, of some reasons, unknown critical extension). */
+ATLS_MUST_CHECK enum atls_code atls_crl_read(struct atls_bytes der, struct atls_crl *out,
+                                             struct atls_err *err);
+void atls_crl_clear(struct atls_crl *crl);
+/* DER of one list (DER) or of every "X509 CRL" of PEM text; out has room for max, the caller clears
+ * each. Errors: ATLS_E_DECODE, ATLS_E_LIMIT. */
+ATLS_MUST_CHECK enum atls_code atls_crls_split(struct atls_bytes in, struct atls_buf *out,
+                                               size_t max, size_t *out_count, struct atls_err *err);
+/* *out_issuer: the certificate (DER) bears the name of the list's issuer. If it does, its key must
+ * have signed the list and have cRLSign when it states a usage. Errors: ATLS_E_VERIFY
+ * (chain-signature, key-usage), ATLS_E_DECODE. */
+ATLS_MUST_CHECK enum atls_code atls_crl_verify(struct atls_bytes der, struct atls_bytes certificate,
+                                               bool *out_issuer, struct atls_err *err);
 
 enum atls_chain_purpose {
     /* Both TLS purposes: keyUsage, when it is there, has digitalSignature (RFC 8446 section

@@ -59,13 +59,24 @@ ATLS_MUST_CHECK enum atls_code atls_signature_for_key(const struct atls_key *key
 ATLS_MUST_CHECK enum atls_code atls_x509_parse(struct atls_bytes der, X509 **out,
                                                struct atls_err *err);
 
+/* CertificateList, exactly consumed; the caller frees it. Errors: ATLS_E_DECODE. */
+ATLS_MUST_CHECK enum atls_code atls_crl_parse(struct atls_bytes der, X509_CRL **out,
+                                              struct atls_err *err);
+
+/* DER of every PEM block with this label, of at least one; blocks of other labels are passed over.
+ * out has room for max, the caller clears each. Errors: ATLS_E_DECODE, ATLS_E_LIMIT (max, 16 MiB),
+ * ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_pem_blocks(const char *label, struct atls_bytes pem,
+                                               struct atls_buf *out, size_t max, size_t *out_count,
+                                               struct atls_err *err);
+
 /* Anchors, as chain.c needs them. */
 X509_STORE *atls_anchors_store(const struct atls_anchors *a);
 bool atls_anchors_have_crls(const struct atls_anchors *a);
 /* True when a revocation list of this issuer was added. */
 bool atls_anchors_have_crl_of(const struct atls_anchors *a, const X509_NAME *issuer);
-/* Earliest nextUpdate of the lists, INT64_MAX without. */
-int64_t atls_anchors_crl_next_update_s(const struct atls_anchors *a);
+/* Earliest nextUpdate of the lists of this issuer, INT64_MAX without. */
+int64_t atls_anchors_crl_next_update_s(const struct atls_anchors *a, const X509_NAME *issuer);
 
 /* Seconds since 1970. Errors: ATLS_E_DECODE. */
 ATLS_MUST_CHECK enum atls_code atls_asn1_time(const ASN1_TIME *time, int64_t *out,

@@ -111,8 +111,8 @@ enum atls_code atls_key_from_pem(struct atls_bytes pem, struct atls_key **out, s
     return code;
 }
 
-enum atls_code atls_certificates_from_pem(struct atls_bytes pem, struct atls_buf *out, size_t max,
-                                          size_t *out_count, struct atls_err *err)
+enum atls_code atls_pem_blocks(const char *label, struct atls_bytes pem, struct atls_buf *out,
+                               size_t max, size_t *out_count, struct atls_err *err)
 {
     size_t count = 0;
     enum atls_code code;
@@ -122,9 +122,9 @@ enum atls_code atls_certificates_from_pem(struct atls_bytes pem, struct atls_buf
     if ((code = open_pem(pem, &bio, err)) != ATLS_OK)
         return code;
     while (code == ATLS_OK && read_block(bio, &block)) {
-        if (strcmp(block.label, "CERTIFICATE") == 0) {
+        if (strcmp(block.label, label) == 0) {
             if (count == max)
-                code = atls_fail(err, ATLS_E_LIMIT, "PEM: more than %zu certificates", max);
+                code = atls_fail(err, ATLS_E_LIMIT, "PEM: more than %zu of \"%s\"", max, label);
             else if ((code = atls_buf_copy(&out[count],
                                            atls_bytes_of(block.data, (size_t)block.len), err)) ==
                      ATLS_OK)
@@ -136,10 +136,10 @@ enum atls_code atls_certificates_from_pem(struct atls_bytes pem, struct atls_buf
     /* The end of the text is the one reason to stop that is no error. */
     if (code == ATLS_OK && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
         code = atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
-                                "PEM: block after certificate %zu is malformed", count);
+                                "PEM: block after number %zu of \"%s\" is malformed", count, label);
     if (code == ATLS_OK && count == 0)
         code = atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
-                                "PEM: no \"CERTIFICATE\" in %zu bytes", pem.len);
+                                "PEM: no \"%s\" in %zu bytes", label, pem.len);
     ERR_clear_error();
     if (code != ATLS_OK) {
         while (count > 0)
@@ -148,4 +148,10 @@ enum atls_code atls_certificates_from_pem(struct atls_bytes pem, struct atls_buf
     }
     *out_count = count;
     return ATLS_OK;
+}
+
+enum atls_code atls_certificates_from_pem(struct atls_bytes pem, struct atls_buf *out, size_t max,
+                                          size_t *out_count, struct atls_err *err)
+{
+    return atls_pem_blocks("CERTIFICATE", pem, out, max, out_count, err);
 }

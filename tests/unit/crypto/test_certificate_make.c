@@ -255,11 +255,11 @@ static void pem_bundles(void **state)
                      &err);
     test_assert_code(atls_anchors_add_der(anchors, atls_buf_bytes(&text), &err), ATLS_E_DECODE,
                      &err);
-    test_assert_code(atls_anchors_add_crl(anchors, atls_buf_bytes(&text), &err), ATLS_E_DECODE,
+    test_assert_code(atls_anchors_add_crls(anchors, atls_buf_bytes(&text), &err), ATLS_E_DECODE,
                      &err);
-    test_assert_code(atls_anchors_add_crl(anchors, atls_buf_bytes(&ca.certificate), &err),
+    test_assert_code(atls_anchors_add_crls(anchors, atls_buf_bytes(&ca.certificate), &err),
                      ATLS_E_DECODE, &err);
-    test_assert_code(atls_anchors_add_crl(anchors, atls_bytes_of("", 0), &err), ATLS_E_DECODE,
+    test_assert_code(atls_anchors_add_crls(anchors, atls_bytes_of("", 0), &err), ATLS_E_DECODE,
                      &err);
     test_assert_code(atls_anchors_add_system(anchors, &err), ATLS_OK, &err);
     assert_int_equal(atls_anchors_count(anchors), 3);

@@ -445,6 +445,8 @@ static void names_and_addresses(void **state)
 
 static void revocation(void **state)
 {
+    static const struct test_extension for_authorities[] = {
+        {"issuingDistributionPoint", "critical,onlyCA:TRUE"}, {NULL, NULL}};
     struct atls_chain_check check = check_for(ATLS_CHAIN_TLS_CLIENT, NULL);
     struct test_identity good = test_leaf(&intermediate, "good.example", ATLS_KEY_P256);
     const struct atls_bytes revoked_leaf[] = {DER(leaf), DER(intermediate)};
@@ -459,7 +461,7 @@ static void revocation(void **state)
     (void)state;
     /* a list of the leaf's issuer: the leaf is checked, the intermediate (no list) is not */
     check.anchors = test_anchors(DER(root));
-    assert_int_equal(atls_anchors_add_crl(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
+    assert_int_equal(atls_anchors_add_crls(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
                      ATLS_OK);
     refused(verify(revoked_leaf, 2, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
             ATLS_ALERT_CERTIFICATE_REVOKED);
@@ -476,7 +478,7 @@ static void revocation(void **state)
     check.time_s = TEST_TIME_S;
     /* PEM, and the intermediate revoked */
     assert_int_equal(atls_pem_encode("X509 CRL", atls_buf_bytes(&by_root), &pem, NULL), ATLS_OK);
-    assert_int_equal(atls_anchors_add_crl(check.anchors, atls_buf_bytes(&pem), NULL), ATLS_OK);
+    assert_int_equal(atls_anchors_add_crls(check.anchors, atls_buf_bytes(&pem), NULL), ATLS_OK);
     refused(verify(good_leaf, 2, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
             ATLS_ALERT_CERTIFICATE_REVOKED);
     atls_anchors_unref(check.anchors);
@@ -484,7 +486,7 @@ static void revocation(void **state)
     /* a list that its issuer did not sign */
     by_intermediate.ptr[by_intermediate.len - 1] ^= 1;
     check.anchors = test_anchors(DER(root));
-    assert_int_equal(atls_anchors_add_crl(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
+    assert_int_equal(atls_anchors_add_crls(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
                      ATLS_OK);
     refused(verify(good_leaf, 2, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
             ATLS_ALERT_CERTIFICATE_UNKNOWN);
@@ -492,10 +494,10 @@ static void revocation(void **state)
 
     /* a list that does not speak for this leaf, so that nothing does */
     atls_buf_clear(&by_intermediate);
-    by_intermediate = test_crl_limited(&intermediate, TEST_TIME_S - 10, TEST_TIME_S + 1000,
-                                       "critical,indirectCRL:TRUE,onlysomereasons:keyCompromise");
+    by_intermediate =
+        test_crl_extended(&intermediate, TEST_TIME_S - 10, TEST_TIME_S + 1000, for_authorities);
     check.anchors = test_anchors(DER(root));
-    assert_int_equal(atls_anchors_add_crl(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
+    assert_int_equal(atls_anchors_add_crls(check.anchors, atls_buf_bytes(&by_intermediate), NULL),
                      ATLS_OK);
     refused(verify(good_leaf, 2, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
             ATLS_ALERT_CERTIFICATE_UNKNOWN);
@@ -504,6 +506,53 @@ static void revocation(void **state)
     atls_buf_clear(&by_intermediate);
     atls_buf_clear(&by_root);
     test_identity_clear(&good);
+}
+
+/* The key may sign certificates and no lists: what it says of revocation cannot be used. */
+static void an_issuer_that_may_not_sign_lists(void **state)
+{
+    static const struct test_extension no_crl_sign[] = {{"basicConstraints", "critical,CA:TRUE"},
+                                                        {"keyUsage", "critical,keyCertSign"},
+                                                        {NULL, NULL}};
+    struct test_identity ca = test_issue(
+        NULL, &(struct test_certificate){.common_name = "ca", .extensions = no_crl_sign});
+    struct test_identity one = test_leaf(&ca, "host.example", ATLS_KEY_P256);
+    struct atls_buf crl = test_crl(&ca, NULL, TEST_TIME_S - 10, TEST_TIME_S + 10);
+    struct atls_chain_check check = check_for(ATLS_CHAIN_TLS_CLIENT, NULL);
+    struct atls_bytes chain[] = {DER(one)};
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    check.anchors = test_anchors(DER(ca));
+    test_assert_code(verify(chain, 1, &check, &err), ATLS_OK, &err);
+    test_assert_code(atls_anchors_add_crls(check.anchors, atls_buf_bytes(&crl), &err), ATLS_OK,
+                     &err);
+    refused(verify(chain, 1, &check, &err), &err, ATLS_REASON_CERTIFICATE_REVOKED,
+            ATLS_ALERT_CERTIFICATE_UNKNOWN);
+    atls_anchors_unref(check.anchors);
+    atls_buf_clear(&crl);
+    test_identity_clear(&one);
+    test_identity_clear(&ca);
+}
+
+/* Lists of others have no say, not even on how long a result holds. */
+static void lists_of_other_issuers(void **state)
+{
+    const struct atls_bytes chain[] = {DER(leaf), DER(intermediate)};
+    struct atls_buf expired = test_crl(&other_root, NULL, TEST_TIME_S - 20, TEST_TIME_S - 10);
+    struct atls_chain_check check = check_for(ATLS_CHAIN_TLS_CLIENT, NULL);
+    struct atls_chain_result result;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    check.anchors = test_anchors(DER(root));
+    test_assert_code(atls_anchors_add_crls(check.anchors, atls_buf_bytes(&expired), &err), ATLS_OK,
+                     &err);
+    test_assert_code(atls_chain_verify(chain, 2, &check, &result, &err), ATLS_OK, &err);
+    assert_int_equal(result.not_after_s, TEST_NOT_AFTER_S);
+    atls_chain_result_clear(&result);
+    atls_anchors_unref(check.anchors);
+    atls_buf_clear(&expired);
 }
 
 static void wrong_arguments(void **state)
@@ -701,6 +750,8 @@ int main(void)
         cmocka_unit_test(an_impostor_with_the_same_name),
         cmocka_unit_test(names_and_addresses),
         cmocka_unit_test(revocation),
+        cmocka_unit_test(an_issuer_that_may_not_sign_lists),
+        cmocka_unit_test(lists_of_other_issuers),
         cmocka_unit_test(wrong_arguments),
         cmocka_unit_test(malformed_certificates),
         cmocka_unit_test(tpm_purposes),

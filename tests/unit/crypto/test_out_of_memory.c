@@ -28,7 +28,7 @@ static int setup(void **state)
     leaf = test_leaf(&ca, "host.example", ATLS_KEY_P256);
     anchors = test_anchors(atls_buf_bytes(&ca.certificate));
     crl = test_crl(&ca, NULL, TEST_TIME_S - 1, TEST_TIME_S + 1);
-    if (atls_anchors_add_crl(anchors, atls_buf_bytes(&crl), NULL) != ATLS_OK ||
+    if (atls_anchors_add_crls(anchors, atls_buf_bytes(&crl), NULL) != ATLS_OK ||
         atls_private_key_to_pem(keys[0], &private_pem, NULL) != ATLS_OK ||
         atls_pem_encode("CERTIFICATE", atls_buf_bytes(&leaf.certificate), &certificate_pem, NULL) !=
             ATLS_OK)
@@ -177,7 +177,7 @@ static enum atls_code make_anchors(size_t i, struct atls_err *err)
     (void)i;
     if ((code = atls_anchors_new(&a, err)) == ATLS_OK &&
         (code = atls_anchors_add_pem(a, atls_buf_bytes(&certificate_pem), NULL, err)) == ATLS_OK)
-        code = atls_anchors_add_crl(a, atls_buf_bytes(&crl), err);
+        code = atls_anchors_add_crls(a, atls_buf_bytes(&crl), err);
     atls_anchors_unref(a);
     return code;
 }
