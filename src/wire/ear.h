@@ -26,7 +26,7 @@ struct atls_ear_appraisal {
     bool has_vector;
     int8_t trust[ATLS_TRUST_CLAIMS]; /* 0 where the vector says nothing */
     struct atls_bytes policy_id;     /* the first; .ptr NULL when absent */
-    struct atls_bytes key;           /* SubjectPublicKeyInfo, DER of that structure; .ptr NULL when absent */
+    struct atls_bytes key; /* SubjectPublicKeyInfo, DER of that structure; .ptr NULL when absent */
 };
 
 struct atls_ear {

@@ -24,8 +24,9 @@ struct atls_jws {
 
 /* Decodes exactly three segments of base64url without padding; the header is a JSON object with
  * unique members, a known asymmetric alg, no "crit", and no typ but JWT and eat+jwt (RFC 7515
- * section 4.1.9). The signature is as long as the algorithm says. *out is written on success only and is the caller's to clear. Errors: ATLS_E_DECODE,
- * ATLS_E_UNSUPPORTED (alg, crit, typ), ATLS_E_LIMIT (ATLS_EAR_MAX), ATLS_E_NOMEM. */
+ * section 4.1.9). The signature is as long as the algorithm says. *out is written on success only
+ * and is the caller's to clear. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (alg, crit, typ),
+ * ATLS_E_LIMIT (ATLS_EAR_MAX), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_jws_decode(struct atls_bytes token, struct atls_jws *out,
                                                struct atls_err *err);
 void atls_jws_clear(struct atls_jws *jws);
