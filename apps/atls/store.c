@@ -9,18 +9,20 @@
 
 static const char usage[] =
     "usage: atls store init --store DB\n"
-    "       atls store import --store DB {--anchor PURPOSE FILE | --corim FILE | --from-json "
-    "FILE}\n"
+    "       atls store import --store DB {--anchor PURPOSE FILE | --crl FILE | --corim FILE\n"
+    "             | --from-json FILE}\n"
     "       atls store list --store DB [--json]\n"
     "       atls store remove --store DB ENTRY\n"
     "       atls store export --store DB [--anchors PURPOSE] [--out FILE]\n"
     "\n"
-    "Keeps trust anchors, attestation keys and reference values in one file.\n"
+    "Keeps trust anchors, revocation lists, attestation keys and reference values in one file.\n"
     "\n"
     "  --store DB         the store\n"
     "  --anchor PURPOSE   import FILE, certificates (PEM or DER), as anchors: ak (attestation key\n"
     "                     certificates), ek (TPM makers) or tls (identity certificates)\n"
     "  --class UUID       the class of machines that an ak anchor stands for\n"
+    "  --crl FILE         import certificate revocation lists (PEM or DER); once one is past its\n"
+    "                     next update, certificates of its issuer are refused\n"
     "  --corim FILE       import a reference manifest\n"
     "  --signer FILE      the manifest must be signed by this public key or certificate\n"
     "  --from-json FILE   import what \"export\" wrote\n"
@@ -29,7 +31,7 @@ static const char usage[] =
     "  --json             list as JSON, one object a line\n"
     "  --help             this text\n"
     "\n"
-    "ENTRY is anchor:ID, attest-key:ID or manifest:ID as \"list\" shows them.\n";
+    "ENTRY is anchor:ID, crl:ID, attest-key:ID or manifest:ID as \"list\" shows them.\n";
 
 static const struct {
     const char *name;
@@ -65,6 +67,22 @@ static enum atls_code import_anchors(const struct cli *cli, struct atls_store *s
     atls_buf_clear(&file);
     if (code == ATLS_OK)
         printf("%zu new anchor%s\n", count, count == 1 ? "" : "s");
+    return code;
+}
+
+static enum atls_code import_crls(const struct cli *cli, struct atls_store *store,
+                                  struct atls_err *err)
+{
+    struct atls_buf file = ATLS_BUF_INIT;
+    size_t count = 0;
+    enum atls_code code;
+
+    if ((code = io_read_file(cli_value(cli, "crl"), &file, err)) != ATLS_OK)
+        return code;
+    code = atls_store_import_crls(store, atls_buf_bytes(&file), &count, err);
+    atls_buf_clear(&file);
+    if (code == ATLS_OK)
+        printf("%zu new revocation list%s\n", count, count == 1 ? "" : "s");
     return code;
 }
 
@@ -109,7 +127,10 @@ static enum atls_code run_import(const struct cli *cli, struct atls_store *store
     static const struct {
         const char *option;
         enum atls_code (*import)(const struct cli *, struct atls_store *, struct atls_err *);
-    } kinds[] = {{"anchor", import_anchors}, {"corim", import_corim}, {"from-json", import_json}};
+    } kinds[] = {{"anchor", import_anchors},
+                 {"crl", import_crls},
+                 {"corim", import_corim},
+                 {"from-json", import_json}};
     const size_t count = sizeof(kinds) / sizeof(kinds[0]);
     size_t given = 0, which = 0;
 
@@ -119,7 +140,7 @@ static enum atls_code run_import(const struct cli *cli, struct atls_store *store
             which = i;
         }
     if (given != 1)
-        return io_error(err, ATLS_E_CONFIG, "want one of --anchor, --corim and --from-json");
+        return io_error(err, ATLS_E_CONFIG, "want one of --anchor, --crl, --corim and --from-json");
     return kinds[which].import(cli, store, err);
 }
 

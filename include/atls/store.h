@@ -1,5 +1,5 @@
-/* The store of a verifier (library libatls-verifier): trust anchors, attestation keys and reference
- * values, in one SQLite file.
+/* The store of a verifier (library libatls-verifier): trust anchors, revocation lists, attestation
+ * keys and reference values, in one SQLite file.
  *
  * Thread safe; several processes may have one store open (WAL). An import either takes effect whole
  * or not at all. */
@@ -48,6 +48,20 @@ atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose
                           struct atls_bytes certificates, const char *class_uuid, size_t *out_count,
                           struct atls_err *err);
 
+/* Imports certificate revocation lists (DER, one; or PEM, one or many), all or none. They count for
+ * the anchors of every purpose: from then on a certificate of the same issuer is refused that is on
+ * the list, or that no list on file speaks for, or once the list is past its nextUpdate
+ * (docs/store.md). A list takes the place of an older one of the same issuer, key and scope; the
+ * very same one again is no error. The list of an anchor's own must be signed by it; that of an
+ * authority below an anchor is verified whenever a path leads over that authority. *out_count (may
+ * be NULL) says how many were not on file. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (delta,
+ * indirect, of some reasons only, unknown critical extension), ATLS_E_VERIFY, ATLS_E_CONFIG (not
+ * newer than the one on file), ATLS_E_LIMIT (more than 1024), ATLS_E_IO. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_import_crls(struct atls_store *s,
+                                                               struct atls_bytes crls,
+                                                               size_t *out_count,
+                                                               struct atls_err *err);
+
 struct atls_store_import_report {
     char manifest_id[128];
     size_t reference_values, attest_keys,
@@ -81,24 +95,24 @@ ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_attest_key(struct atls_store *s, const struct atls_store_attest_key *key,
                           struct atls_err *err);
 
-/* One row of the store for listing: kind "anchor", "attest-key", "reference" (one a measurement,
- * all of a triple with its id). Text is escaped already and borrowed for the call. visit must not
- * call functions of the store; what it returns beside ATLS_OK ends the listing. */
+/* One row of the store for listing: kind "anchor", "crl", "attest-key", "reference" (one a
+ * measurement, all of a triple with its id). Text is escaped already and borrowed for the call.
+ * visit must not call functions of the store; what it returns beside ATLS_OK ends the listing. */
 struct atls_store_entry {
     int64_t id;
     const char *kind;
-    const char *manifest; /* manifest id, "" for anchors and for keys enrolled on their own */
-    const char *subject;  /* anchor subject, instance UEID hex, class and measurement */
-    const char *value;    /* purpose, key fingerprint, digest */
-    int64_t not_after_s;  /* 0: unlimited */
+    const char *manifest; /* manifest id, "" for anchors, lists and keys enrolled on their own */
+    const char *subject;  /* anchor subject, CRL issuer, instance UEID hex, class and measurement */
+    const char *value;    /* purpose, next update, key fingerprint, digest */
+    int64_t not_after_s;  /* 0: unlimited; of a CRL its nextUpdate */
 };
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_list(
     struct atls_store *s,
     enum atls_code (*visit)(void *arg, const struct atls_store_entry *entry, struct atls_err *err),
     void *arg, struct atls_err *err);
-/* Removes an anchor ("anchor:3") or an enrolled key ("attest-key:7") by its id, or a manifest with
- * all it brought ("manifest:ID"). Errors: ATLS_E_USAGE (none of these forms), ATLS_E_CONFIG (the
- * key goes with its manifest), ATLS_E_NOT_FOUND, ATLS_E_IO. */
+/* Removes an anchor ("anchor:3"), a revocation list ("crl:2") or an enrolled key ("attest-key:7")
+ * by its id, or a manifest with all it brought ("manifest:ID"). Errors: ATLS_E_USAGE (none of these
+ * forms), ATLS_E_CONFIG (the key goes with its manifest), ATLS_E_NOT_FOUND, ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_remove(struct atls_store *s, const char *what,
                                                           struct atls_err *err);
 /* The whole content as JSON text that atls_store_import_json takes back; NUL terminated in out. */
@@ -114,6 +128,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_anchors_pem(struct atls_store
                                                                enum atls_anchor_purpose purpose,
                                                                struct atls_buf *out,
                                                                struct atls_err *err);
+/* PEM of all revocation lists, for atls_config_options.crls; empty when there are none. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_crls_pem(struct atls_store *s, struct atls_buf *out, struct atls_err *err);
 
 #ifdef __cplusplus
 }

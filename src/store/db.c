@@ -44,6 +44,14 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_ANCHOR_DELETE] = "DELETE FROM anchors WHERE id = ?1 RETURNING id",
     [SQL_ANCHOR_LIST] = "SELECT id, purpose, der, class_id FROM anchors ORDER BY id",
     [SQL_ANCHOR_OF_PURPOSE] = "SELECT der FROM anchors WHERE purpose = ?1 ORDER BY id",
+    [SQL_CRL_FIND] = "SELECT id, this_update, der FROM crls"
+                     " WHERE issuer = ?1 AND key_id = ?2 AND scope = ?3",
+    [SQL_CRL_PUT] = "INSERT INTO crls(issuer, key_id, scope, this_update, next_update, der)"
+                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+                    " ON CONFLICT(issuer, key_id, scope) DO UPDATE SET"
+                    " this_update = ?4, next_update = ?5, der = ?6",
+    [SQL_CRL_DELETE] = "DELETE FROM crls WHERE id = ?1 RETURNING id",
+    [SQL_CRL_LIST] = "SELECT id, issuer, this_update, next_update, der FROM crls ORDER BY id",
     [SQL_HAS_TRUST] = "SELECT EXISTS(SELECT 1 FROM attest_keys)"
                       " OR EXISTS(SELECT 1 FROM anchors WHERE purpose = ?1)",
 };

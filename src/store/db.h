@@ -35,6 +35,10 @@ enum store_sql {
     SQL_ANCHOR_DELETE,
     SQL_ANCHOR_LIST,
     SQL_ANCHOR_OF_PURPOSE,
+    SQL_CRL_FIND,
+    SQL_CRL_PUT,
+    SQL_CRL_DELETE,
+    SQL_CRL_LIST,
     SQL_HAS_TRUST,
     SQL_COUNT,
 };
@@ -123,6 +127,14 @@ ATLS_MUST_CHECK enum atls_code store_put_attest_key(struct atls_store *s,
                                                     const struct atls_store_attest_key *key,
                                                     struct atls_err *err);
 
+/* crl.c: within a transaction. *out_new: it was not on file. Errors: those of
+ * atls_store_import_crls. */
+ATLS_MUST_CHECK enum atls_code store_put_crl(struct atls_store *s, struct atls_bytes der,
+                                             bool *out_new, struct atls_err *err);
+/* Every list on file; those of issuers that a path does not have are not looked at. */
+ATLS_MUST_CHECK enum atls_code store_add_crls(struct atls_store *s, struct atls_anchors *anchors,
+                                              struct atls_err *err);
+
 /* text.c */
 #define STORE_UUID_TEXT     37 /* with its NUL */
 #define STORE_UUID_CLASS_ID 19 /* tag 37 and 16 bytes, encoded */
@@ -137,6 +149,11 @@ const char *store_purpose_name(enum atls_anchor_purpose purpose); /* "ak", "ek",
 ATLS_MUST_CHECK bool store_purpose_by_name(const char *name, enum atls_anchor_purpose *out);
 /* Subject of a certificate as escaped text ("CN=Example, O=Example Ltd"). */
 const char *store_subject_text(struct atls_bytes certificate, char *out, size_t size);
+/* The same of a Name (DER). */
+const char *store_name_text(struct atls_bytes name, char *out, size_t size);
+/* "2027-12-31T23:59:59Z"; "(no date)" for what no calendar has. */
+#define STORE_TIME_TEXT 24
+const char *store_time_text(int64_t time_s, char out[STORE_TIME_TEXT]);
 /* "sha256:" and 16 hexadecimal digits of the digest of bytes. */
 #define STORE_FINGERPRINT_TEXT 24
 const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRINT_TEXT]);

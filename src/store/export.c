@@ -12,6 +12,7 @@
 /* A store as text: thousands of manifests. */
 #define EXPORT_MAX ((size_t)256 << 20)
 #define FORMAT     "libatls-store-1"
+#define CRL_LABEL  "X509 CRL"
 
 /* ---- listing ---- */
 
@@ -64,6 +65,18 @@ static enum atls_code list_key(const struct store_query *q, const struct listing
     atls_escape(store_column(q, 8), label, sizeof label);
     snprintf(subject, sizeof subject, "%s%s%s", instance, label[0] != '\0' ? " " : "", label);
     store_fingerprint(store_column(q, 3), value);
+    return l->visit(l->arg, &entry, err);
+}
+
+static enum atls_code list_crl(const struct store_query *q, const struct listing *l,
+                               struct atls_err *err)
+{
+    char subject[256], value[64], until[STORE_TIME_TEXT];
+    struct atls_store_entry entry = {store_column_int(q, 0), "crl", "", subject, value,
+                                     store_column_int(q, 3)};
+
+    store_name_text(store_column(q, 1), subject, sizeof subject);
+    snprintf(value, sizeof value, "next update %s", store_time_text(entry.not_after_s, until));
     return l->visit(l->arg, &entry, err);
 }
 
@@ -140,6 +153,7 @@ enum atls_code atls_store_list(struct atls_store *s,
 
     store_lock(s);
     if ((code = list_rows(s, SQL_ANCHOR_LIST, list_anchor, &l, err)) == ATLS_OK &&
+        (code = list_rows(s, SQL_CRL_LIST, list_crl, &l, err)) == ATLS_OK &&
         (code = list_rows(s, SQL_KEY_LIST, list_key, &l, err)) == ATLS_OK)
         code = list_rows(s, SQL_REFERENCE_LIST, list_reference, &l, err);
     store_unlock(s);
@@ -191,6 +205,18 @@ static enum atls_code export_anchor(const struct store_query *q, const struct li
     return code;
 }
 
+static enum atls_code export_crl(const struct store_query *q, const struct listing *l,
+                                 struct atls_err *err)
+{
+    struct atls_json *j = l->arg;
+    enum atls_code code;
+
+    atls_json_open_object(j, NULL);
+    code = put_pem(j, "list", CRL_LABEL, store_column(q, 4), err);
+    atls_json_close(j);
+    return code;
+}
+
 static enum atls_code export_key(const struct store_query *q, const struct listing *l,
                                  struct atls_err *err)
 {
@@ -236,6 +262,7 @@ enum atls_code atls_store_export_json(struct atls_store *s, struct atls_buf *out
         enum store_sql which;
         list_row *row;
     } parts[] = {{"anchors", SQL_ANCHOR_LIST, export_anchor},
+                 {"crls", SQL_CRL_LIST, export_crl},
                  {"attest-keys", SQL_KEY_LIST, export_key},
                  {"manifests", SQL_MANIFEST_LIST, export_manifest}};
     struct atls_json j = atls_json_init(EXPORT_MAX);
@@ -262,42 +289,67 @@ enum atls_code atls_store_export_json(struct atls_store *s, struct atls_buf *out
 
 struct pem_export {
     struct atls_writer w;
-    enum atls_anchor_purpose purpose;
+    enum atls_anchor_purpose purpose; /* of anchors */
 };
 
-static enum atls_code export_pem(const struct store_query *q, const struct listing *l,
-                                 struct atls_err *err)
+static enum atls_code put_block(struct pem_export *x, const char *label, struct atls_bytes der,
+                                struct atls_err *err)
 {
-    struct pem_export *x = l->arg;
     struct atls_buf pem = ATLS_BUF_INIT;
     enum atls_code code;
 
-    if (store_column_int(q, 1) != (int64_t)x->purpose)
-        return ATLS_OK;
-    if ((code = atls_pem_encode("CERTIFICATE", store_column(q, 2), &pem, err)) != ATLS_OK)
+    if ((code = atls_pem_encode(label, der, &pem, err)) != ATLS_OK)
         return code;
     atls_put_bytes(&x->w, atls_buf_bytes(&pem));
     atls_buf_clear(&pem);
     return ATLS_OK;
 }
 
-enum atls_code atls_store_anchors_pem(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                      struct atls_buf *out, struct atls_err *err)
+static enum atls_code export_anchor_pem(const struct store_query *q, const struct listing *l,
+                                        struct atls_err *err)
+{
+    struct pem_export *x = l->arg;
+
+    if (store_column_int(q, 1) != (int64_t)x->purpose)
+        return ATLS_OK;
+    return put_block(x, "CERTIFICATE", store_column(q, 2), err);
+}
+
+static enum atls_code export_crl_pem(const struct store_query *q, const struct listing *l,
+                                     struct atls_err *err)
+{
+    return put_block(l->arg, CRL_LABEL, store_column(q, 4), err);
+}
+
+static enum atls_code export_pem(struct atls_store *s, enum store_sql which, list_row *row_function,
+                                 enum atls_anchor_purpose purpose, struct atls_buf *out,
+                                 struct atls_err *err)
 {
     struct pem_export x = {atls_writer_init(EXPORT_MAX), purpose};
     const struct listing l = {NULL, &x};
     enum atls_code code;
 
-    if (store_purpose_name(purpose) == NULL)
-        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
     store_lock(s);
-    code = list_rows(s, SQL_ANCHOR_LIST, export_pem, &l, err);
+    code = list_rows(s, which, row_function, &l, err);
     store_unlock(s);
     if (code != ATLS_OK) {
         atls_writer_clear(&x.w);
         return code;
     }
     return atls_writer_finish(&x.w, out, err);
+}
+
+enum atls_code atls_store_anchors_pem(struct atls_store *s, enum atls_anchor_purpose purpose,
+                                      struct atls_buf *out, struct atls_err *err)
+{
+    if (store_purpose_name(purpose) == NULL)
+        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
+    return export_pem(s, SQL_ANCHOR_LIST, export_anchor_pem, purpose, out, err);
+}
+
+enum atls_code atls_store_crls_pem(struct atls_store *s, struct atls_buf *out, struct atls_err *err)
+{
+    return export_pem(s, SQL_CRL_LIST, export_crl_pem, ATLS_ANCHOR_TLS, out, err);
 }
 
 /* ---- import ---- */
@@ -404,6 +456,27 @@ static enum atls_code import_anchor(struct atls_store *s, const struct store_jso
     return code == ATLS_OK ? ATLS_OK : store_json_prefix(&certificate_at, err, code);
 }
 
+static enum atls_code import_crl(struct atls_store *s, const struct store_json *at,
+                                 struct atls_err *err)
+{
+    static const char *const names[] = {"list", NULL};
+    const struct store_json list_at = store_json_member(at, "list");
+    struct atls_buf der = ATLS_BUF_INIT;
+    const char *pem;
+    enum atls_code code;
+    size_t count;
+    bool is_new;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_text(at, "list", STORE_JSON_REQUIRED, &pem, err)) != ATLS_OK)
+        return code;
+    code = atls_crls_split(atls_bytes_of(pem, strlen(pem)), &der, 1, &count, err);
+    if (code == ATLS_OK)
+        code = store_put_crl(s, atls_buf_bytes(&der), &is_new, err);
+    atls_buf_clear(&der);
+    return code == ATLS_OK ? ATLS_OK : store_json_prefix(&list_at, err, code);
+}
+
 static enum atls_code import_key(struct atls_store *s, const struct store_json *at,
                                  struct atls_err *err)
 {
@@ -476,13 +549,16 @@ static enum atls_code import_manifest(struct atls_store *s, const struct store_j
 static enum atls_code import_all(struct atls_store *s, const struct store_json *root,
                                  struct atls_err *err)
 {
-    static const char *const names[] = {"format", "anchors", "attest-keys", "manifests", NULL};
+    static const char *const names[] = {"format",      "anchors",   "crls",
+                                        "attest-keys", "manifests", NULL};
     static const struct {
         const char *key;
         enum atls_code (*import)(struct atls_store *s, const struct store_json *at,
                                  struct atls_err *err);
-    } parts[] = {
-        {"anchors", import_anchor}, {"attest-keys", import_key}, {"manifests", import_manifest}};
+    } parts[] = {{"anchors", import_anchor}, /* first: they say who may have signed a list */
+                 {"crls", import_crl},
+                 {"attest-keys", import_key},
+                 {"manifests", import_manifest}};
     const struct store_json format_at = store_json_member(root, "format");
     struct store_json list, element;
     const char *format;

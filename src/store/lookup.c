@@ -626,6 +626,8 @@ static enum atls_code load_anchors(struct atls_store *s, enum atls_anchor_purpos
     }
     if (code == ATLS_OK)
         store_end(&q);
+    if (code == ATLS_OK && atls_anchors_count(anchors) != 0)
+        code = store_add_crls(s, anchors, err);
     if (code != ATLS_OK || atls_anchors_count(anchors) == 0) {
         atls_anchors_unref(anchors);
         anchors = NULL;

@@ -64,6 +64,18 @@ static const char *const migrations[] = {
     ") STRICT;"
     "PRAGMA application_id = 1096043603;"
     "PRAGMA user_version = 1;",
+    /* One list of a kind: a newer one takes its place. */
+    "CREATE TABLE crls("
+    " id INTEGER PRIMARY KEY,"
+    " issuer BLOB NOT NULL," /* Name, DER */
+    " key_id BLOB NOT NULL," /* of the authorityKeyIdentifier, or empty */
+    " scope BLOB NOT NULL,"  /* issuingDistributionPoint, or empty */
+    " this_update INTEGER NOT NULL,"
+    " next_update INTEGER NOT NULL,"
+    " der BLOB NOT NULL,"
+    " UNIQUE(issuer, key_id, scope)"
+    ") STRICT;"
+    "PRAGMA user_version = 2;",
 };
 #define STORE_VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
@@ -274,6 +286,11 @@ static enum atls_code remove_anchor(struct atls_store *s, int64_t id, struct atl
     return delete_row(s, SQL_ANCHOR_DELETE, id, "anchor", err);
 }
 
+static enum atls_code remove_crl(struct atls_store *s, int64_t id, struct atls_err *err)
+{
+    return delete_row(s, SQL_CRL_DELETE, id, "crl", err);
+}
+
 /* A key that a manifest brought would be back with the next import of it. */
 static enum atls_code remove_key(struct atls_store *s, int64_t id, struct atls_err *err)
 {
@@ -339,7 +356,7 @@ static enum atls_code remove_what(struct atls_store *s, const char *what, struct
     static const struct {
         const char *prefix;
         enum atls_code (*remove)(struct atls_store *s, int64_t id, struct atls_err *err);
-    } kinds[] = {{"anchor:", remove_anchor}, {"attest-key:", remove_key}};
+    } kinds[] = {{"anchor:", remove_anchor}, {"attest-key:", remove_key}, {"crl:", remove_crl}};
     const char *rest = after(what, "manifest:");
     int64_t id;
 
@@ -349,7 +366,8 @@ static enum atls_code remove_what(struct atls_store *s, const char *what, struct
         if ((rest = after(what, kinds[i].prefix)) != NULL && get_id(rest, &id))
             return kinds[i].remove(s, id, err);
     return atls_fail(err, ATLS_E_USAGE,
-                     "store: what to remove is anchor:NUMBER, attest-key:NUMBER or manifest:ID");
+                     "store: what to remove is anchor:NUMBER, attest-key:NUMBER, crl:NUMBER or "
+                     "manifest:ID");
 }
 
 enum atls_code atls_store_remove(struct atls_store *s, const char *what, struct atls_err *err)

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/log.h"
 #include "crypto/der.h"
@@ -137,20 +138,17 @@ static bool get_attribute(struct atls_reader *name, struct atls_reader *set, str
     return atls_der_get(&pair, ATLS_DER_OID, oid) && atls_der_get_any(&pair, value);
 }
 
-const char *store_subject_text(struct atls_bytes certificate, char *out, size_t size)
+const char *store_name_text(struct atls_bytes name_der, char *out, size_t size)
 {
-    struct atls_reader set = atls_reader_init(atls_bytes_of(NULL, 0)), subject, name;
-    struct atls_certificate_parts parts;
+    struct atls_reader set = atls_reader_init(atls_bytes_of(NULL, 0)), sequence, name;
     struct atls_bytes oid, content;
     struct atls_der value;
     char escaped[128];
     size_t used = 0;
 
     snprintf(out, size, "(no subject)");
-    if (atls_certificate_walk(certificate, &parts, NULL) != ATLS_OK)
-        return out;
-    subject = atls_reader_init(parts.subject);
-    if (!atls_der_get(&subject, ATLS_DER_SEQUENCE, &content))
+    sequence = atls_reader_init(name_der);
+    if (!atls_der_get(&sequence, ATLS_DER_SEQUENCE, &content))
         return out;
     name = atls_reader_init(content);
     while (used < size && get_attribute(&name, &set, &oid, &value)) {
@@ -159,6 +157,26 @@ const char *store_subject_text(struct atls_bytes certificate, char *out, size_t 
 
         used += n > 0 ? (size_t)n : 0;
     }
+    return out;
+}
+
+const char *store_subject_text(struct atls_bytes certificate, char *out, size_t size)
+{
+    struct atls_certificate_parts parts;
+
+    if (atls_certificate_walk(certificate, &parts, NULL) != ATLS_OK)
+        parts.subject = atls_bytes_of(NULL, 0);
+    return store_name_text(parts.subject, out, size);
+}
+
+const char *store_time_text(int64_t time_s, char out[STORE_TIME_TEXT])
+{
+    time_t t = (time_t)time_s;
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm) == NULL || tm.tm_year > 9999 - 1900 || tm.tm_year < 0 ||
+        strftime(out, STORE_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        snprintf(out, STORE_TIME_TEXT, "(no date)");
     return out;
 }
 
