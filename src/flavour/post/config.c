@@ -81,6 +81,8 @@ static enum atls_code check_peer(const struct atls_config_options *o, struct atl
         return anchors ? ATLS_OK : missing(err, "identity pkix wants anchors or system_anchors");
     case ATLS_IDENTITY_SAME_KEY:
     case ATLS_IDENTITY_ATTESTED:
+        if (o->crls.len != 0)
+            return missing(err, "crls are for identity pkix only");
         return anchors ? missing(err, "anchors are for identity pkix only") : ATLS_OK;
     case ATLS_IDENTITY_NONE:
         break;
@@ -185,7 +187,7 @@ static enum atls_code take_anchors(struct atls_config *c, struct atls_err *err)
         return code;
     if (o->anchors.len != 0 && count == 0)
         return atls_fail(err, ATLS_E_DECODE, "config: anchors hold no PEM certificate");
-    return ATLS_OK;
+    return o->crls.len == 0 ? ATLS_OK : atls_anchors_add_crls(c->anchors, o->crls, err);
 }
 
 /* Content of what only lives during atls_config_new was taken; the rest gets references. */
@@ -196,6 +198,7 @@ static void settle(struct atls_config *c)
     o->evidence_types = NULL;
     o->inner_protocols = NULL;
     o->anchors = atls_bytes_of(NULL, 0);
+    o->crls = atls_bytes_of(NULL, 0);
     if (o->attester != NULL)
         atls_attester_ref(o->attester);
     if (o->verifier != NULL)

@@ -11,7 +11,7 @@
 
 struct atls_config {
     atomic_size_t references;
-    /* As given, with references of our own; the arrays of names and the anchors are gone, their
+    /* As given, with references of our own; the arrays of names, anchors and lists are gone, their
      * content is below. */
     struct atls_config_options options;
     struct atls_buf names[ATLS_NAMES_COUNT]; /* encoded Name lists, as HELLO carries them */

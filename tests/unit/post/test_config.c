@@ -112,6 +112,41 @@ static void attested_with_anchors(struct atls_config_options *o)
     o->identity = ATLS_IDENTITY_ATTESTED;
 }
 
+static struct atls_buf crl_pem;
+
+static void make_crl(void)
+{
+    struct test_identity ca = test_ca("config test");
+    struct atls_buf der = test_crl(&ca, NULL, TEST_TIME_S - 1, TEST_TIME_S + 1);
+
+    assert_int_equal(atls_pem_encode("X509 CRL", atls_buf_bytes(&der), &crl_pem, NULL), ATLS_OK);
+    atls_buf_clear(&der);
+    test_identity_clear(&ca);
+}
+
+static void lists(struct atls_config_options *o)
+{
+    o->crls = atls_buf_bytes(&crl_pem);
+}
+
+static void lists_that_are_none(struct atls_config_options *o)
+{
+    o->crls = o->anchors;
+}
+
+static void attested_with_lists(struct atls_config_options *o)
+{
+    attested(o);
+    lists(o);
+}
+
+/* Where the caller's header ends, what lies behind is not looked at. */
+static void lists_of_nobody(struct atls_config_options *o)
+{
+    lists_that_are_none(o);
+    o->size = offsetof(struct atls_config_options, crls);
+}
+
 static void raw_interval(struct atls_config_options *o)
 {
     o->raw = true;
@@ -255,6 +290,10 @@ static const struct {
     {"anchors that are none", anchors_that_are_none, ATLS_E_DECODE, ""},
     {"same-key", same_key, ATLS_OK, ""},
     {"attested", attested, ATLS_OK, ""},
+    {"revocation lists", lists, ATLS_OK, ""},
+    {"revocation lists that are none", lists_that_are_none, ATLS_E_DECODE, "X509 CRL"},
+    {"revocation lists that nothing would use", attested_with_lists, ATLS_E_CONFIG, "crls"},
+    {"a caller that knows no revocation lists", lists_of_nobody, ATLS_OK, ""},
     {"anchors that nothing would use", attested_with_anchors, ATLS_E_CONFIG, "anchors"},
     {"raw", raw, ATLS_OK, ""},
     {"raw with an interval", raw_interval, ATLS_E_CONFIG, "raw"},
@@ -277,6 +316,20 @@ static const struct {
     {"options that were not initialised", size_zero, ATLS_E_USAGE, "atls_config_options_init"},
     {"options of a later header", size_of_the_future, ATLS_E_USAGE, "size"},
 };
+
+static int make_material(void **state)
+{
+    (void)state;
+    make_crl();
+    return 0;
+}
+
+static int clear_material(void **state)
+{
+    (void)state;
+    atls_buf_clear(&crl_pem);
+    return 0;
+}
 
 static void judges_options(void **state)
 {
@@ -369,5 +422,5 @@ int main(void)
         cmocka_unit_test(accepts_secure_technologies_by_default),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_material, clear_material);
 }

@@ -9,6 +9,7 @@
 
 #include <atls/limits.h>
 
+#include "core/clock.h"
 #include "core/writer.h"
 #include "flavour/post/hello.h"
 #include "pki.h"
@@ -506,8 +507,10 @@ static char *write_file(struct atls_bytes pem)
     return path;
 }
 
-/* The server's AIK gets a certificate of ca for name. */
-static void certify_server(struct pair *p, const struct test_identity *ca, const char *name)
+/* The server's AIK gets a certificate of ca for name; out (may be NULL) a copy that the caller
+ * clears. */
+static void certify_server(struct pair *p, const struct test_identity *ca, const char *name,
+                           struct atls_buf *out)
 {
     const char *const names[] = {name, NULL};
     struct atls_private_key *key = NULL;
@@ -522,6 +525,8 @@ static void certify_server(struct pair *p, const struct test_identity *ca, const
                      ATLS_OK, NULL);
     p->server.attester.key = key;
     p->server.attester.certificate = write_file(atls_buf_bytes(&pem));
+    if (out != NULL)
+        assert_int_equal(atls_buf_copy(out, atls_buf_bytes(&leaf.certificate), NULL), ATLS_OK);
     atls_buf_clear(&pem);
     test_identity_clear(&leaf);
 }
@@ -547,7 +552,7 @@ static void validates_names_and_chains(void **state)
         struct pair p;
 
         pair_init(&p);
-        certify_server(&p, &ca, "server.example");
+        certify_server(&p, &ca, "server.example", NULL);
         test_assert_code(
             atls_pem_encode("CERTIFICATE",
                             atls_buf_bytes(rows[i].trusted ? &ca.certificate : &other.certificate),
@@ -575,6 +580,62 @@ static void validates_names_and_chains(void **state)
         atls_buf_clear(&pem);
         test_identity_clear(&ca);
         test_identity_clear(&other);
+        pair_clear(&p);
+    }
+}
+
+/* The certificate of the server's AIK, of an authority with a revocation list. */
+static void asks_revocation_lists(void **state)
+{
+    enum { EMPTY_LIST, LISTED, EXPIRED_LIST, OTHER_LIST };
+    static const struct {
+        const char *name;
+        int list;
+        enum atls_code want;
+    } rows[] = {
+        {"not on the list", EMPTY_LIST, ATLS_OK},
+        {"on the list", LISTED, ATLS_E_CERTIFICATE},
+        {"the list is out of date", EXPIRED_LIST, ATLS_E_CERTIFICATE},
+        {"on the list of another authority", OTHER_LIST, ATLS_OK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct test_identity ca = test_ca("ca"), other = test_ca("other"), listed = {.key = NULL};
+        struct atls_buf pem = ATLS_BUF_INIT, crl, crl_pem = ATLS_BUF_INIT;
+        int64_t now_s;
+        struct pair p;
+
+        pair_init(&p);
+        now_s = atls_clock_wall_s(&p.client.options.clock);
+        certify_server(&p, &ca, "server.example", &listed.certificate);
+        crl = test_crl(rows[i].list == OTHER_LIST ? &other : &ca,
+                       rows[i].list == LISTED || rows[i].list == OTHER_LIST ? &listed : NULL,
+                       now_s - 100, rows[i].list == EXPIRED_LIST ? now_s - 1 : now_s + 100);
+        assert_int_equal(
+            atls_pem_encode("CERTIFICATE", atls_buf_bytes(&ca.certificate), &pem, NULL), ATLS_OK);
+        assert_int_equal(atls_pem_encode("X509 CRL", atls_buf_bytes(&crl), &crl_pem, NULL),
+                         ATLS_OK);
+        p.client.options.identity = ATLS_IDENTITY_PKIX;
+        p.client.options.anchors = atls_buf_bytes(&pem);
+        p.client.options.crls = atls_buf_bytes(&crl_pem);
+        p.client.peer_name = "server.example";
+        pair_start(&p);
+        pair_run(&p);
+        unlink(p.server.attester.certificate);
+        if (rows[i].want == ATLS_OK) {
+            assert_true(atls_session_is_open(p.client.session));
+        } else {
+            pair_assert_closed(rows[i].name, &p.client, rows[i].want,
+                               ATLS_REASON_CERTIFICATE_REVOKED);
+            pair_assert_closed(rows[i].name, &p.server, ATLS_E_REFUSED, ATLS_REASON_PEER_REFUSED);
+        }
+        atls_buf_clear(&pem);
+        atls_buf_clear(&crl);
+        atls_buf_clear(&crl_pem);
+        test_identity_clear(&ca);
+        test_identity_clear(&other);
+        test_identity_clear(&listed);
         pair_clear(&p);
     }
 }
@@ -1496,6 +1557,7 @@ int main(void)
         cmocka_unit_test(accepts_insecure_evidence_by_name_only),
         cmocka_unit_test(declines_when_no_scheme_is_common),
         cmocka_unit_test(validates_names_and_chains),
+        cmocka_unit_test(asks_revocation_lists),
         cmocka_unit_test(compares_with_the_key_of_tls),
         cmocka_unit_test(refuses_a_peer_with_our_own_key),
         cmocka_unit_test(refuses_connections_that_are_unfit),
