@@ -28,6 +28,8 @@ static const char usage[] =
     "  --name NAME            the server's name; default HOST\n"
     "  --ca FILE              anchors (PEM); default: those for tls in a local: store, else the\n"
     "                         system's\n"
+    "  --crl FILE             revocation lists (PEM), beside those of a local: store whose anchors\n"
+    "                         count\n"
     "  --attester URI         attest ourselves when asked: tpm2:TCTI[?option=value&...], "
     "soft:KEY.pem\n"
     "  --attester-cert PEM    certificate chain of our attestation identity key\n"

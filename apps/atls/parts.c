@@ -82,21 +82,51 @@ enum atls_code parts_tls_error(struct atls_err *err, const char *what)
     return io_error(err, ATLS_E_TLS, "%s: %s", what, text);
 }
 
-/* Anchors: --ca, else the anchors for TLS in a local store, else (empty) what the system trusts. */
-static enum atls_code find_anchors(const struct cli *cli, struct atls_buf *out,
-                                   struct atls_err *err)
+/* Appends PEM text; both ends of blocks are lines of their own. */
+static enum atls_code append(struct atls_buf *to, struct atls_bytes pem, struct atls_err *err)
 {
-    const char *file = cli_value(cli, "ca"), *verifier = cli_value(cli, "verifier");
+    uint8_t *grown = realloc(to->ptr, to->len + pem.len + 1);
+
+    if (grown == NULL)
+        return io_error(err, ATLS_E_NOMEM, "revocation lists: out of memory");
+    to->ptr = grown;
+    grown[to->len] = '\n';
+    memcpy(grown + to->len + 1, pem.ptr, pem.len);
+    to->len += pem.len + 1;
+    return ATLS_OK;
+}
+
+static enum atls_code append_store_crls(struct atls_store *store, struct atls_buf *to,
+                                        struct atls_err *err)
+{
+    struct atls_buf pem = ATLS_BUF_INIT;
+    enum atls_code code = atls_store_crls_pem(store, &pem, err);
+
+    if (code == ATLS_OK && pem.len > 0)
+        code = append(to, atls_buf_bytes(&pem), err);
+    atls_buf_clear(&pem);
+    return code;
+}
+
+/* Anchors: --ca, else the anchors for TLS in a local store, else (empty) what the system trusts.
+ * Revocation lists: --crl, and with anchors of a local store those of that store. */
+static enum atls_code find_anchors(const struct cli *cli, struct parts *out, struct atls_err *err)
+{
+    const char *ca = cli_value(cli, "ca"), *crl = cli_value(cli, "crl");
+    const char *verifier = cli_value(cli, "verifier");
     struct atls_store *store;
     enum atls_code code;
 
-    if (file != NULL)
-        return io_read_file(file, out, err);
+    if (crl != NULL && (code = io_read_file(crl, &out->crls, err)) != ATLS_OK)
+        return code;
+    if (ca != NULL)
+        return io_read_file(ca, &out->anchors, err);
     if (verifier == NULL || strncmp(verifier, "local:", 6) != 0)
         return ATLS_OK;
     if ((code = atls_store_open(verifier + 6, ATLS_STORE_READ, &store, err)) != ATLS_OK)
         return code;
-    code = atls_store_anchors_pem(store, ATLS_ANCHOR_TLS, out, err);
+    if ((code = atls_store_anchors_pem(store, ATLS_ANCHOR_TLS, &out->anchors, err)) == ATLS_OK)
+        code = append_store_crls(store, &out->crls, err);
     atls_store_close(store);
     return code;
 }
@@ -124,6 +154,53 @@ static enum atls_code trust_anchors(SSL_CTX *tls, struct atls_bytes pem, struct 
     return ATLS_OK;
 }
 
+/* Lets a path pass for whose issuer there is no revocation list, as the library does. */
+static int skip_without_crl(int ok, X509_STORE_CTX *path)
+{
+    X509 *certificate = X509_STORE_CTX_get_current_cert(path);
+    STACK_OF(X509_CRL) * lists;
+    int count;
+
+    if (ok == 1 || X509_STORE_CTX_get_error(path) != X509_V_ERR_UNABLE_TO_GET_CRL ||
+        certificate == NULL)
+        return ok;
+    lists = X509_STORE_CTX_get1_crls(path, X509_get_issuer_name(certificate));
+    count = sk_X509_CRL_num(lists);
+    sk_X509_CRL_pop_free(lists, X509_CRL_free);
+    if (count > 0)
+        return 0;
+    X509_STORE_CTX_set_error(path, X509_V_OK);
+    return 1;
+}
+
+/* Has TLS itself ask the revocation lists, too. */
+static enum atls_code use_crls(SSL_CTX *tls, struct atls_bytes pem, struct atls_err *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    X509_STORE *store = SSL_CTX_get_cert_store(tls);
+    X509_CRL *list;
+    size_t count = 0;
+    bool added = true;
+
+    if (bio == NULL)
+        return io_error(err, ATLS_E_NOMEM, "revocation lists: out of memory");
+    while (added && (list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+        added = X509_STORE_add_crl(store, list) == 1;
+        X509_CRL_free(list);
+        count++;
+    }
+    BIO_free(bio);
+    /* The end of the text is the one error there that is none. */
+    if (!added || count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return io_error(err, ATLS_E_CONFIG, "revocation lists: number %zu is not one in PEM form",
+                        count + 1);
+    ERR_clear_error();
+    X509_STORE_set_verify_cb(store, skip_without_crl);
+    if (X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
+        return parts_tls_error(err, "revocation lists");
+    return ATLS_OK;
+}
+
 /* TLS checks the peer's chain where the identity rests on it; an attested peer is bound by the
  * exporter, and its certificate says nothing. */
 static enum atls_code set_verification(const struct parts *parts, enum atls_role role,
@@ -131,12 +208,16 @@ static enum atls_code set_verification(const struct parts *parts, enum atls_role
 {
     bool checked = role == ATLS_ROLE_CLIENT ? parts->identity != ATLS_IDENTITY_ATTESTED
                                             : parts->identity == ATLS_IDENTITY_SAME_KEY;
+    enum atls_code code;
 
     SSL_CTX_set_verify(
         parts->tls, checked ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE,
         NULL);
     if (!checked)
         return ATLS_OK;
+    if (parts->crls.len > 0 &&
+        (code = use_crls(parts->tls, atls_buf_bytes(&parts->crls), err)) != ATLS_OK)
+        return code;
     if (parts->anchors.len > 0)
         return trust_anchors(parts->tls, atls_buf_bytes(&parts->anchors), err);
     if (SSL_CTX_set_default_verify_paths(parts->tls) != 1)
@@ -225,6 +306,7 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
     if (options.identity == ATLS_IDENTITY_PKIX) {
         options.anchors = atls_buf_bytes(&parts->anchors);
         options.system_anchors = parts->anchors.len == 0;
+        options.crls = atls_buf_bytes(&parts->crls);
     }
     return atls_config_new(&options, &parts->config, err);
 }
@@ -258,12 +340,16 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
         return CLI_USAGE;
     if (require_peer && parts.identity == ATLS_IDENTITY_NONE)
         parts.identity = ATLS_IDENTITY_PKIX;
+    if (cli_value(cli, "crl") != NULL &&
+        (parts.identity == ATLS_IDENTITY_NONE || parts.identity == ATLS_IDENTITY_ATTESTED))
+        return cli_usage(cli,
+                         "--crl wants the identity pkix or same-key: else no authority is asked");
     if (require_peer && cli_value(cli, "verifier") == NULL)
         return cli_usage(cli, "--verifier is missing: nobody could appraise the peer's evidence");
     if ((code = parts_attester(cli, NULL, &parts.attester, &err)) == ATLS_OK &&
         (code = parts_verifier(cli, &parts.verifier, &err)) == ATLS_OK &&
         (!require_peer || (code = parts_policy(cli, &parts.policy, &err)) == ATLS_OK) &&
-        (code = find_anchors(cli, &parts.anchors, &err)) == ATLS_OK &&
+        (code = find_anchors(cli, &parts, &err)) == ATLS_OK &&
         (code = open_config(cli, interval_s, timeout_s, require_peer, &parts, &err)) == ATLS_OK)
         code = open_tls(cli, role, &parts, &err);
     if (code != ATLS_OK) {
@@ -282,5 +368,6 @@ void parts_clear(struct parts *parts)
     atls_verifier_unref(parts->verifier);
     atls_attester_unref(parts->attester);
     atls_buf_clear(&parts->anchors);
+    atls_buf_clear(&parts->crls);
     *parts = (struct parts){0};
 }

@@ -31,6 +31,7 @@ struct parts {
     SSL_CTX *tls;
     enum atls_identity identity; /* of the peer; ATLS_IDENTITY_NONE: no peer is asked for */
     struct atls_buf anchors;     /* PEM; empty: what the system trusts */
+    struct atls_buf crls;        /* PEM, may be empty */
 };
 
 /* Opens everything for one side. require_peer: the peer must attest. Usage errors are explained

@@ -36,6 +36,8 @@ static const char usage[] =
     "  --identity HOW         pkix (default), same-key or attested; see atls connect --help\n"
     "  --ca FILE              anchors (PEM) for pkix; default: those for tls in a local: store,\n"
     "                         else the system's\n"
+    "  --crl FILE             revocation lists (PEM), beside those of a local: store whose anchors\n"
+    "                         count\n"
     "  --echo                 send back what a client sent\n"
     "  --forward WHERE        connect each client to HOST:PORT or unix:PATH; default: standard\n"
     "                         input and output, one client after the other\n"

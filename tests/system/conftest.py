@@ -129,6 +129,17 @@ class Lab:
              self.dir / "ca.key", "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", out)
         return out
 
+    def crl(self, *revoked):
+        """A revocation list of the CA over these certificates."""
+        config, index, crl = (self.dir / f"crl.{kind}" for kind in ("conf", "index", "pem"))
+        index.write_text("")
+        config.write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {index}\ncertificate = {self.dir}/ca.pem\n"
+                          f"private_key = {self.dir}/ca.key\ndefault_md = sha256\ndefault_crl_days = 7\n")
+        for certificate in revoked:
+            tool("openssl", "ca", "-config", config, "-revoke", certificate)
+        tool("openssl", "ca", "-config", config, "-gencrl", "-out", crl)
+        return crl
+
     def tls(self, name="localhost"):
         """Certificate and key of a TLS server, as options of atls serve."""
         key, request, certificate = (self.dir / f"tls.{kind}" for kind in ("key", "csr", "pem"))

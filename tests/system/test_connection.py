@@ -52,6 +52,29 @@ def test_echo_gives_back_what_was_sent(lab):
     assert shown["name"] == "localhost"
 
 
+def test_revoked_certificates_are_refused(lab):
+    tpm = lab.tpm()
+    server = lab.serve(*lab.tls(), *lab.enrol(tpm), "--echo")
+    empty, refused = lab.crl(), b"certificate-revoked"
+    assert lab.connect(server, "--crl", empty, stdin=b"x").stdout == b"x"
+    # The certificate of the attestation identity key, by an option and by the store.
+    listed = lab.crl(tpm.dir / "aik.pem")
+    assert refused in lab.connect(server, "--crl", listed, stdin=b"x", status=REFUSED).stderr
+    run("store", "import", "--store", lab.store, "--crl", listed)
+    shown = run("store", "list", "--store", lab.store).stdout
+    assert re.search(rb"^crl:1  CN=Test CA  next update 20", shown, re.M)
+    assert refused in lab.connect(server, stdin=b"x", status=REFUSED).stderr
+    assert lab.connect(server, "--ca", lab.dir / "ca.pem", stdin=b"x").stdout == b"x"
+    run("store", "remove", "--store", lab.store, "crl:1")
+    # The certificate of TLS, which TLS refuses.
+    listed = lab.crl(lab.dir / "tls.pem")
+    done = lab.connect(server, "--crl", listed, stdin=b"x", status=REFUSED)
+    assert b"certificate revoked" in done.stderr
+    assert lab.connect(server, stdin=b"x").stdout == b"x"
+    lab.connect(server, "--crl", listed, "--identity", "attested", status=USAGE)
+    lab.connect(server, "--crl", lab.dir / "ca.pem", status=UNKNOWN)
+
+
 def test_raw_connection(lab):
     source = lab.dir / "source"
     source.write_bytes(DATA)
