@@ -54,7 +54,8 @@ ATLS_API void atls_enrol_challenge_clear(struct atls_enrol_challenge *challenge)
 /* Checks the request and makes a challenge that only the TPM of this EK can open, and only for this
  * AK: EK certificate against the EK anchors of the store, its key equal to the EK's public area,
  * attributes and policy of the EK template, attributes of the AK. Errors: ATLS_E_DECODE
- * (malformed), ATLS_E_CERTIFICATE (chain, or reason name-mismatch: a certificate of another key),
+ * (malformed), ATLS_E_CERTIFICATE (chain, or reason name-mismatch: a certificate of another key;
+ * with reason certificate-revoked also with allow_untrusted_ek),
  * ATLS_E_EVIDENCE with reason key-attributes or untrusted-root (no certificate, or no anchor),
  * ATLS_E_UNSUPPORTED (key type), ATLS_E_REFUSED with reason identity-mismatch (the instance is on
  * file with another EK), those of the store. */

@@ -175,7 +175,8 @@ static enum atls_code judge_certificate(struct atls_store *store, const struct c
     return ATLS_OK;
 }
 
-/* Whether this store vouches for the EK; without, whether that is allowed. */
+/* Whether this store vouches for the EK; without, whether that is allowed. It never is for a
+ * certificate that was revoked: then somebody does not vouch. */
 static enum atls_code judge_ek(struct atls_store *store, const struct candidate *candidate,
                                int64_t time_s, bool *out_trusted, struct atls_err *err)
 {
@@ -184,7 +185,8 @@ static enum atls_code judge_ek(struct atls_store *store, const struct candidate 
 
     if (code != ATLS_OK)
         return code;
-    if (why.code != ATLS_OK && !candidate->allow_untrusted_ek) {
+    if (why.code != ATLS_OK &&
+        (!candidate->allow_untrusted_ek || why.reason == ATLS_REASON_CERTIFICATE_REVOKED)) {
         if (err != NULL)
             *err = why;
         return why.code;

@@ -768,6 +768,45 @@ static void refuses_a_class_that_is_none(void **state)
     scene_close(&s);
 }
 
+static void import_crl(struct scene *s, const struct test_identity *revoked, int64_t this_update_s)
+{
+    struct atls_buf crl = test_crl(&s->maker, revoked, this_update_s, this_update_s + 1000);
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_store_import_crls(s->store, atls_buf_bytes(&crl), NULL, &err), ATLS_OK,
+                     &err);
+    atls_buf_clear(&crl);
+}
+
+/* An EK whose maker took its word back; nor is that a matter of options. */
+static void revoked_certificates_of_the_ek(void **state)
+{
+    struct atls_enrol_challenge c;
+    uint8_t secret[SECRET_LEN];
+    struct atls_enrol_answer answer = {.secret = {secret, sizeof secret}, .time_s = TEST_TIME_S};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct scene s;
+
+    (void)state;
+    scene_open(&s, ATLS_KEY_P256);
+    import_crl(&s, NULL, TEST_TIME_S - 10);
+    test_assert_code(challenge(&s, &c, &err), ATLS_OK, &err);
+    assert_true(c.ek_trusted);
+    answer_of(&s, &c, secret);
+    /* revoked while the device thinks */
+    import_crl(&s, &s.ek_certificate, TEST_TIME_S - 5);
+    test_assert_code(atls_enrol_accept(s.store, &c.keep, &answer, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_CERTIFICATE_REVOKED);
+    atls_enrol_challenge_clear(&c);
+    for (int allowed = 0; allowed <= 1; allowed++) {
+        s.options.allow_untrusted_ek = allowed == 1;
+        test_assert_code(challenge(&s, &c, &err), ATLS_E_CERTIFICATE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_CERTIFICATE_REVOKED);
+        assert_null(c.keep.ptr);
+    }
+    scene_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -783,6 +822,7 @@ int main(void)
         cmocka_unit_test(judges_the_ek_once_more),
         cmocka_unit_test(refuses_a_known_instance_with_another_ek),
         cmocka_unit_test(refuses_a_class_that_is_none),
+        cmocka_unit_test(revoked_certificates_of_the_ek),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pki.h"
 #include "testlib.h"
 #include "tpm_forge.h"
 
@@ -260,6 +261,100 @@ static void evidence_that_is_not_genuine_has_no_result(void **state)
     }
 }
 
+static void certify_ak(struct world *w, const struct test_identity *ca, struct test_identity *out)
+{
+    static const struct test_extension extensions[] = {{"keyUsage", "critical,digitalSignature"},
+                                                       {"extendedKeyUsage", "2.23.133.8.3"},
+                                                       {NULL, NULL}};
+
+    *out = test_issue(
+        ca, &(struct test_certificate){.key = w->e.ak.private_key, .extensions = extensions});
+    w->e.ak_chain[0] = atls_buf_bytes(&out->certificate);
+    w->e.ak_chain_count = 1;
+}
+
+/* A certified attestation key is good until its certificate is on a list, or the list is old. */
+static void revocation_of_attestation_keys(void **state)
+{
+    static struct world w;
+    struct test_identity ca = test_ca("ak ca"), ak;
+    struct atls_buf crls[2];
+    struct atls_store *s = NULL;
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    setup(&w, 32);
+    certify_ak(&w, &ca, &ak);
+    crls[0] = test_crl(&ca, NULL, NOW - 10, NOW + 10);
+    crls[1] = test_crl(&ca, &ak, NOW - 5, NOW + 10);
+    test_assert_code(atls_store_open(w.path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_anchors(s, ATLS_ANCHOR_AK, atls_buf_bytes(&ca.certificate),
+                                               CLASS_ID, NULL, &err),
+                     ATLS_OK, &err);
+    refer(&w, 0xff);
+    test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
+    atls_result_unref(r);
+    test_assert_code(atls_store_import_crls(s, atls_buf_bytes(&crls[0]), NULL, &err), ATLS_OK,
+                     &err);
+    test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
+    assert_int_equal(atls_result_status(r), ATLS_TIER_AFFIRMING);
+    atls_result_unref(r);
+    r = NULL;
+    test_assert_code(appraise(&w, NULL, NOW + 11, &r, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_CERTIFICATE_REVOKED);
+    test_assert_code(atls_store_import_crls(s, atls_buf_bytes(&crls[1]), NULL, &err), ATLS_OK,
+                     &err);
+    test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_CERTIFICATE_REVOKED);
+    assert_null(r);
+    atls_store_close(s);
+    for (size_t i = 0; i < 2; i++)
+        atls_buf_clear(&crls[i]);
+    test_identity_clear(&ak);
+    test_identity_clear(&ca);
+    teardown(&w);
+}
+
+/* One verifier that has remembered the chain sees a list that another process imports. */
+static void a_list_counts_for_chains_that_are_remembered(void **state)
+{
+    static struct world w;
+    struct test_identity ca = test_ca("ak ca"), ak;
+    struct atls_appraisal a;
+    struct atls_verifier *v = NULL;
+    struct atls_store *s = NULL;
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_buf crl;
+
+    (void)state;
+    setup(&w, 32);
+    certify_ak(&w, &ca, &ak);
+    test_assert_code(atls_store_open(w.path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_anchors(s, ATLS_ANCHOR_AK, atls_buf_bytes(&ca.certificate),
+                                               CLASS_ID, NULL, &err),
+                     ATLS_OK, &err);
+    w.evidence = test_tpm_evidence_encode(&w.e);
+    test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_OK, &err);
+    a = (struct atls_appraisal){atls_buf_bytes(&w.evidence), atls_bytes_of(binder, 32),
+                                test_tpm_evidence_aik_spki(&w.e), NOW};
+    for (int i = 0; i < 2; i++) {
+        test_assert_code(atls_verifier_appraise(v, &a, &r, &err), ATLS_OK, &err);
+        atls_result_unref(r);
+    }
+    crl = test_crl(&ca, &ak, NOW - 5, NOW + 10);
+    test_assert_code(atls_store_import_crls(s, atls_buf_bytes(&crl), NULL, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_appraise(v, &a, &r, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_CERTIFICATE_REVOKED);
+    atls_verifier_unref(v);
+    atls_store_close(s);
+    atls_buf_clear(&crl);
+    test_identity_clear(&ak);
+    test_identity_clear(&ca);
+    teardown(&w);
+}
+
 static void options_reach_the_checks(void **state)
 {
     static struct world w;
@@ -377,6 +472,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_against_reference_values),
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
+        cmocka_unit_test(revocation_of_attestation_keys),
+        cmocka_unit_test(a_list_counts_for_chains_that_are_remembered),
         cmocka_unit_test(options_reach_the_checks),
         cmocka_unit_test(violations_of_the_ima_log_pass_when_allowed),
         cmocka_unit_test(stores_that_trust_nobody),
