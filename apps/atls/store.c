@@ -21,6 +21,8 @@ static const char usage[] =
     "  --anchor PURPOSE   import FILE, certificates (PEM or DER), as anchors: ak (attestation key\n"
     "                     certificates), ek (TPM makers) or tls (identity certificates)\n"
     "  --class UUID       the class of machines that an ak anchor stands for\n"
+    "  --vendor NAME      of the class, for reference values that name it\n"
+    "  --model NAME       of the class\n"
     "  --crl FILE         import certificate revocation lists (PEM or DER); once one is past its\n"
     "                     next update, certificates of its issuer are refused\n"
     "  --corim FILE       import a reference manifest\n"
@@ -53,17 +55,18 @@ static enum atls_code import_anchors(const struct cli *cli, struct atls_store *s
                                      struct atls_err *err)
 {
     struct atls_buf file = ATLS_BUF_INIT;
-    enum atls_anchor_purpose purpose = ATLS_ANCHOR_AK;
+    struct atls_store_anchor_options as = {.class_uuid = cli_value(cli, "class"),
+                                           .vendor = cli_value(cli, "vendor"),
+                                           .model = cli_value(cli, "model")};
     size_t count = 0;
     enum atls_code code;
 
     if (cli_operand(cli, 1) == NULL)
         return io_error(err, ATLS_E_CONFIG, "--anchor: FILE is missing");
-    if ((code = find_purpose(cli_value(cli, "anchor"), &purpose, err)) != ATLS_OK ||
+    if ((code = find_purpose(cli_value(cli, "anchor"), &as.purpose, err)) != ATLS_OK ||
         (code = io_read_file(cli_operand(cli, 1), &file, err)) != ATLS_OK)
         return code;
-    code = atls_store_import_anchors(store, purpose, atls_buf_bytes(&file), cli_value(cli, "class"),
-                                     &count, err);
+    code = atls_store_import_anchors_as(store, atls_buf_bytes(&file), &as, &count, err);
     atls_buf_clear(&file);
     if (code == ATLS_OK)
         printf("%zu new anchor%s\n", count, count == 1 ? "" : "s");

@@ -48,6 +48,20 @@ atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose
                           struct atls_bytes certificates, const char *class_uuid, size_t *out_count,
                           struct atls_err *err);
 
+/* What anchors are imported as; what is not said is zero. */
+struct atls_store_anchor_options {
+    enum atls_anchor_purpose purpose;
+    const char *class_uuid;     /* as above; may be NULL */
+    const char *vendor, *model; /* of the class, which must then be given: reference values that
+                                   name them match; may be NULL, at most 127 bytes */
+};
+/* The same with all that can be said of an anchor. It is on file for one class, vendor and model.
+ */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_import_anchors_as(struct atls_store *s, struct atls_bytes certificates,
+                             const struct atls_store_anchor_options *as, size_t *out_count,
+                             struct atls_err *err);
+
 /* Imports certificate revocation lists (DER, one; or PEM, one or many), all or none. They count for
  * the anchors of every purpose: from then on a certificate of the same issuer is refused that is on
  * the list, or that no list on file speaks for, or once the list is past its nextUpdate

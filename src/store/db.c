@@ -39,10 +39,13 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_REFERENCE_LIST] = "SELECT r.id, m.name, r.class_id, r.measurements, m.not_after"
                            " FROM reference_triples r JOIN manifests m ON m.id = r.manifest"
                            " ORDER BY r.id",
-    [SQL_ANCHOR_GET_CLASS] = "SELECT class_id FROM anchors WHERE purpose = ?1 AND der = ?2",
-    [SQL_ANCHOR_PUT] = "INSERT INTO anchors(purpose, der, class_id) VALUES(?1, ?2, ?3)",
+    [SQL_ANCHOR_GET_CLASS] = "SELECT class_id, vendor, model FROM anchors"
+                             " WHERE purpose = ?1 AND der = ?2",
+    [SQL_ANCHOR_PUT] = "INSERT INTO anchors(purpose, der, class_id, vendor, model)"
+                       " VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_ANCHOR_DELETE] = "DELETE FROM anchors WHERE id = ?1 RETURNING id",
-    [SQL_ANCHOR_LIST] = "SELECT id, purpose, der, class_id FROM anchors ORDER BY id",
+    [SQL_ANCHOR_LIST] = "SELECT id, purpose, der, class_id, vendor, model FROM anchors"
+                        " ORDER BY id",
     [SQL_ANCHOR_OF_PURPOSE] = "SELECT der FROM anchors WHERE purpose = ?1 ORDER BY id",
     [SQL_CRL_FIND] = "SELECT id, this_update, der FROM crls"
                      " WHERE issuer = ?1 AND key_id = ?2 AND scope = ?3",

@@ -98,6 +98,9 @@ void store_set_busy_timeout(struct atls_store *s, int ms);
 
 /* ---- between the files of this folder ---- */
 
+#define STORE_UUID_TEXT     37 /* with its NUL */
+#define STORE_UUID_CLASS_ID 19 /* tag 37 and 16 bytes, encoded */
+
 void store_lock(struct atls_store *s);
 void store_unlock(struct atls_store *s);
 
@@ -118,11 +121,20 @@ ATLS_MUST_CHECK enum atls_code store_put_manifest(struct atls_store *s,
                                                   const struct store_manifest_import *import,
                                                   struct atls_store_import_report *out,
                                                   struct atls_err *err);
-/* class_id: encoded item, or empty. */
+struct store_anchor {
+    enum atls_anchor_purpose purpose;
+    struct atls_bytes der;
+    struct atls_bytes class_id; /* encoded item, or empty */
+    struct atls_bytes vendor, model;
+};
+/* What the options say beside certificates; class_bytes backs the class. Errors: ATLS_E_USAGE,
+ * ATLS_E_CONFIG. */
+ATLS_MUST_CHECK enum atls_code store_anchor_of(const struct atls_store_anchor_options *as,
+                                               uint8_t class_bytes[STORE_UUID_CLASS_ID],
+                                               struct store_anchor *out, struct atls_err *err);
 ATLS_MUST_CHECK enum atls_code store_put_anchor(struct atls_store *s,
-                                                enum atls_anchor_purpose purpose,
-                                                struct atls_bytes der, struct atls_bytes class_id,
-                                                bool *out_new, struct atls_err *err);
+                                                const struct store_anchor *anchor, bool *out_new,
+                                                struct atls_err *err);
 ATLS_MUST_CHECK enum atls_code store_put_attest_key(struct atls_store *s,
                                                     const struct atls_store_attest_key *key,
                                                     struct atls_err *err);
@@ -136,8 +148,6 @@ ATLS_MUST_CHECK enum atls_code store_add_crls(struct atls_store *s, struct atls_
                                               struct atls_err *err);
 
 /* text.c */
-#define STORE_UUID_TEXT     37 /* with its NUL */
-#define STORE_UUID_CLASS_ID 19 /* tag 37 and 16 bytes, encoded */
 /* 8-4-4-4-12 hexadecimal digits of either case. */
 ATLS_MUST_CHECK bool store_uuid_parse(const char *text, uint8_t out[16]);
 const char *store_uuid_text(const uint8_t uuid[16], char out[STORE_UUID_TEXT]);

@@ -42,14 +42,17 @@ typedef enum atls_code list_row(const struct store_query *q, const struct listin
 static enum atls_code list_anchor(const struct store_query *q, const struct listing *l,
                                   struct atls_err *err)
 {
-    char subject[256], class_text[64], value[96];
+    char subject[256], class_text[64], vendor[128], model[128], value[384];
     struct atls_store_entry entry = {store_column_int(q, 0), "anchor", "", subject, value, 0};
     const char *purpose = store_purpose_name((enum atls_anchor_purpose)store_column_int(q, 1));
 
     store_subject_text(store_column(q, 2), subject, sizeof subject);
     store_class_text(store_column(q, 3), class_text, sizeof class_text);
-    snprintf(value, sizeof value, "%s%s%s", purpose != NULL ? purpose : "?",
-             class_text[0] != '\0' ? " class " : "", class_text);
+    atls_escape(store_column(q, 4), vendor, sizeof vendor);
+    atls_escape(store_column(q, 5), model, sizeof model);
+    snprintf(value, sizeof value, "%s%s%s%s%s%s%s", purpose != NULL ? purpose : "?",
+             class_text[0] != '\0' ? " class " : "", class_text,
+             vendor[0] != '\0' ? " vendor " : "", vendor, model[0] != '\0' ? " model " : "", model);
     return l->visit(l->arg, &entry, err);
 }
 
@@ -200,6 +203,8 @@ static enum atls_code export_anchor(const struct store_query *q, const struct li
     atls_json_open_object(j, NULL);
     atls_json_put_string(j, "purpose", purpose != NULL ? purpose : "?");
     put_class(j, store_column(q, 3));
+    put_text(j, "vendor", store_column(q, 4));
+    put_text(j, "model", store_column(q, 5));
     code = put_pem(j, "certificate", "CERTIFICATE", store_column(q, 2), err);
     atls_json_close(j);
     return code;
@@ -409,9 +414,8 @@ static enum atls_code get_key(const struct store_json *at, const char *key,
     return ATLS_OK;
 }
 
-static enum atls_code import_certificate(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                         struct atls_bytes pem, struct atls_bytes class_id,
-                                         struct atls_err *err)
+static enum atls_code import_certificate(struct atls_store *s, struct store_anchor *anchor,
+                                         struct atls_bytes pem, struct atls_err *err)
 {
     struct atls_anchors *check;
     struct atls_buf der = ATLS_BUF_INIT;
@@ -421,11 +425,10 @@ static enum atls_code import_certificate(struct atls_store *s, enum atls_anchor_
 
     if ((code = atls_certificates_from_pem(pem, &der, 1, &count, err)) != ATLS_OK)
         return code;
-    if (count != 1)
-        return atls_fail(err, ATLS_E_DECODE, "not one certificate");
+    anchor->der = atls_buf_bytes(&der);
     if ((code = atls_anchors_new(&check, err)) == ATLS_OK) {
-        if ((code = atls_anchors_add_der(check, atls_buf_bytes(&der), err)) == ATLS_OK)
-            code = store_put_anchor(s, purpose, atls_buf_bytes(&der), class_id, &is_new, err);
+        if ((code = atls_anchors_add_der(check, anchor->der, err)) == ATLS_OK)
+            code = store_put_anchor(s, anchor, &is_new, err);
         atls_anchors_unref(check);
     }
     atls_buf_clear(&der);
@@ -435,24 +438,29 @@ static enum atls_code import_certificate(struct atls_store *s, enum atls_anchor_
 static enum atls_code import_anchor(struct atls_store *s, const struct store_json *at,
                                     struct atls_err *err)
 {
-    static const char *const names[] = {"purpose", "class", "certificate", NULL};
+    static const char *const names[] = {"purpose", "class", "vendor", "model", "certificate", NULL};
     const struct store_json purpose_at = store_json_member(at, "purpose"),
                             certificate_at = store_json_member(at, "certificate");
+    struct atls_store_anchor_options as = {.class_uuid = NULL};
     uint8_t class_bytes[STORE_UUID_CLASS_ID];
-    enum atls_anchor_purpose purpose;
+    struct store_anchor anchor;
     struct atls_bytes class_id;
-    const char *purpose_text, *pem, *uuid;
+    const char *purpose_text, *pem;
     enum atls_code code;
 
     if ((code = store_json_object(at, names, err)) != ATLS_OK ||
         (code = store_json_text(at, "purpose", STORE_JSON_REQUIRED, &purpose_text, err)) !=
             ATLS_OK ||
         (code = store_json_text(at, "certificate", STORE_JSON_REQUIRED, &pem, err)) != ATLS_OK ||
-        (code = get_class(at, &uuid, class_bytes, &class_id, err)) != ATLS_OK)
+        (code = store_json_text(at, "vendor", STORE_JSON_OPTIONAL, &as.vendor, err)) != ATLS_OK ||
+        (code = store_json_text(at, "model", STORE_JSON_OPTIONAL, &as.model, err)) != ATLS_OK ||
+        (code = get_class(at, &as.class_uuid, class_bytes, &class_id, err)) != ATLS_OK)
         return code;
-    if (!store_purpose_by_name(purpose_text, &purpose))
+    if (!store_purpose_by_name(purpose_text, &as.purpose))
         return store_json_fail(&purpose_at, err, "neither \"ak\", \"ek\" nor \"tls\"");
-    code = import_certificate(s, purpose, atls_bytes_of(pem, strlen(pem)), class_id, err);
+    if ((code = store_anchor_of(&as, class_bytes, &anchor, err)) != ATLS_OK)
+        return store_json_prefix(at, err, code);
+    code = import_certificate(s, &anchor, atls_bytes_of(pem, strlen(pem)), err);
     return code == ATLS_OK ? ATLS_OK : store_json_prefix(&certificate_at, err, code);
 }
 

@@ -23,8 +23,7 @@
 /* ---- anchors ---- */
 
 /* On file already: with the same class fine, with another one somebody has to decide. */
-static enum atls_code check_anchor(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                   struct atls_bytes der, struct atls_bytes class_id,
+static enum atls_code check_anchor(struct atls_store *s, const struct store_anchor *anchor,
                                    bool *out_there, struct atls_err *err)
 {
     char on_file[64];
@@ -33,37 +32,42 @@ static enum atls_code check_anchor(struct atls_store *s, enum atls_anchor_purpos
 
     if ((code = store_query(s, SQL_ANCHOR_GET_CLASS, &q, err)) != ATLS_OK)
         return code;
-    store_bind_int(&q, 1, purpose);
-    store_bind_bytes(&q, 2, der);
+    store_bind_int(&q, 1, anchor->purpose);
+    store_bind_bytes(&q, 2, anchor->der);
     if ((code = store_step(&q, out_there, err)) != ATLS_OK)
         return code;
-    if (*out_there && !atls_bytes_equal(store_column(&q, 0), class_id)) {
+    if (*out_there && !atls_bytes_equal(store_column(&q, 0), anchor->class_id)) {
         store_class_text(store_column(&q, 0), on_file, sizeof on_file);
         code = atls_fail(err, ATLS_E_CONFIG, "anchor: on file already for %s%s: remove it first",
                          on_file[0] == '\0' ? "no class" : "class ", on_file);
+    } else if (*out_there && (!atls_bytes_equal(store_column(&q, 1), anchor->vendor) ||
+                              !atls_bytes_equal(store_column(&q, 2), anchor->model))) {
+        code = atls_fail(err, ATLS_E_CONFIG,
+                         "anchor: on file already for another vendor or model: remove it first");
     }
     store_end(&q);
     return code;
 }
 
-enum atls_code store_put_anchor(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                struct atls_bytes der, struct atls_bytes class_id, bool *out_new,
-                                struct atls_err *err)
+enum atls_code store_put_anchor(struct atls_store *s, const struct store_anchor *anchor,
+                                bool *out_new, struct atls_err *err)
 {
     struct store_query q;
     enum atls_code code;
     bool there;
 
-    if ((code = check_anchor(s, purpose, der, class_id, &there, err)) != ATLS_OK)
+    if ((code = check_anchor(s, anchor, &there, err)) != ATLS_OK)
         return code;
     *out_new = !there;
     if (there)
         return ATLS_OK;
     if ((code = store_query(s, SQL_ANCHOR_PUT, &q, err)) != ATLS_OK)
         return code;
-    store_bind_int(&q, 1, purpose);
-    store_bind_bytes(&q, 2, der);
-    store_bind_bytes(&q, 3, class_id);
+    store_bind_int(&q, 1, anchor->purpose);
+    store_bind_bytes(&q, 2, anchor->der);
+    store_bind_bytes(&q, 3, anchor->class_id);
+    store_bind_text(&q, 4, anchor->vendor);
+    store_bind_text(&q, 5, anchor->model);
     return store_run(&q, err);
 }
 
@@ -99,17 +103,18 @@ static enum atls_code check_certificates(const struct atls_buf *certificates, si
     return code;
 }
 
-static enum atls_code put_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
+static enum atls_code put_anchors(struct atls_store *s, const struct store_anchor *as,
                                   const struct atls_buf *certificates, size_t count,
-                                  struct atls_bytes class_id, size_t *out_new, struct atls_err *err)
+                                  size_t *out_new, struct atls_err *err)
 {
+    struct store_anchor anchor = *as;
     enum atls_code code = ATLS_OK;
     size_t added = 0;
     bool is_new;
 
     for (size_t i = 0; i < count && code == ATLS_OK; i++) {
-        code =
-            store_put_anchor(s, purpose, atls_buf_bytes(&certificates[i]), class_id, &is_new, err);
+        anchor.der = atls_buf_bytes(&certificates[i]);
+        code = store_put_anchor(s, &anchor, &is_new, err);
         if (code == ATLS_OK && is_new)
             added++;
     }
@@ -117,31 +122,54 @@ static enum atls_code put_anchors(struct atls_store *s, enum atls_anchor_purpose
     return code;
 }
 
-enum atls_code atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                         struct atls_bytes certificates, const char *class_uuid,
-                                         size_t *out_count, struct atls_err *err)
+static struct atls_bytes text_or_empty(const char *text)
 {
+    return text == NULL ? atls_bytes_of("", 0) : atls_bytes_of(text, strlen(text));
+}
+
+enum atls_code store_anchor_of(const struct atls_store_anchor_options *as,
+                               uint8_t class_bytes[STORE_UUID_CLASS_ID], struct store_anchor *out,
+                               struct atls_err *err)
+{
+    struct store_anchor anchor = {.purpose = as->purpose,
+                                  .vendor = text_or_empty(as->vendor),
+                                  .model = text_or_empty(as->model)};
+
+    if (store_purpose_name(as->purpose) == NULL)
+        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
+    if (as->class_uuid == NULL && (anchor.vendor.len != 0 || anchor.model.len != 0))
+        return atls_fail(err, ATLS_E_CONFIG, "anchors: vendor and model are of a class: which?");
+    if (anchor.vendor.len > LABEL_MAX || anchor.model.len > LABEL_MAX)
+        return atls_fail(err, ATLS_E_CONFIG, "anchors: vendor and model have at most %d bytes",
+                         LABEL_MAX);
+    if (as->class_uuid != NULL) {
+        if (!store_class_from_uuid(as->class_uuid, class_bytes))
+            return atls_fail(err, ATLS_E_CONFIG, "anchors: the class is not a UUID");
+        anchor.class_id = atls_bytes_of(class_bytes, STORE_UUID_CLASS_ID);
+    }
+    *out = anchor;
+    return ATLS_OK;
+}
+
+enum atls_code atls_store_import_anchors_as(struct atls_store *s, struct atls_bytes certificates,
+                                            const struct atls_store_anchor_options *as,
+                                            size_t *out_count, struct atls_err *err)
+{
+    uint8_t class_bytes[STORE_UUID_CLASS_ID];
+    struct store_anchor anchor;
     struct atls_buf *ders;
-    uint8_t class_id[STORE_UUID_CLASS_ID];
-    struct atls_bytes class_bytes = {NULL, 0};
     enum atls_code code;
     size_t count = 0, added = 0;
 
-    if (store_purpose_name(purpose) == NULL)
-        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
-    if (class_uuid != NULL) {
-        if (!store_class_from_uuid(class_uuid, class_id))
-            return atls_fail(err, ATLS_E_CONFIG, "anchors: the class is not a UUID");
-        class_bytes = atls_bytes_of(class_id, sizeof class_id);
-    }
+    if ((code = store_anchor_of(as, class_bytes, &anchor, err)) != ATLS_OK)
+        return code;
     if ((ders = calloc(ANCHORS_MAX, sizeof *ders)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "anchors: out of memory");
     if ((code = split_certificates(certificates, ders, &count, err)) == ATLS_OK &&
         (code = check_certificates(ders, count, err)) == ATLS_OK) {
         store_lock(s);
         if ((code = store_begin(s, err)) == ATLS_OK)
-            code = store_finish(s, put_anchors(s, purpose, ders, count, class_bytes, &added, err),
-                                err);
+            code = store_finish(s, put_anchors(s, &anchor, ders, count, &added, err), err);
         store_unlock(s);
     }
     for (size_t i = 0; i < count; i++)
@@ -150,6 +178,15 @@ enum atls_code atls_store_import_anchors(struct atls_store *s, enum atls_anchor_
     if (code == ATLS_OK && out_count != NULL)
         *out_count = added;
     return code;
+}
+
+enum atls_code atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
+                                         struct atls_bytes certificates, const char *class_uuid,
+                                         size_t *out_count, struct atls_err *err)
+{
+    const struct atls_store_anchor_options as = {.purpose = purpose, .class_uuid = class_uuid};
+
+    return atls_store_import_anchors_as(s, certificates, &as, out_count, err);
 }
 
 /* ---- attestation keys ---- */
@@ -219,11 +256,6 @@ static enum atls_code put_key_row(struct atls_store *s, const struct key_row *ro
     store_bind_text(&q, 7, row->model);
     store_bind_text(&q, 8, row->label);
     return store_run(&q, err);
-}
-
-static struct atls_bytes text_or_empty(const char *text)
-{
-    return text == NULL ? atls_bytes_of("", 0) : atls_bytes_of(text, strlen(text));
 }
 
 /* The public area is of this key, and the instance is made from its Name (TPM 2.0 Part 1, 16). */

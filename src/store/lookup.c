@@ -229,7 +229,8 @@ static bool read_anchor_row(struct key_builder *b, const struct store_query *q)
         return false;
     row->window.from_s = INT64_MIN;
     row->window.until_s = INT64_MAX;
-    return copy_column(b, q, 0, &row->class_id);
+    return copy_column(b, q, 0, &row->class_id) && copy_column(b, q, 1, &row->vendor) &&
+           copy_column(b, q, 2, &row->model);
 }
 
 /* Turns what was built into an entry of the cache; *out stays NULL when there is no row. */

@@ -76,6 +76,10 @@ static const char *const migrations[] = {
     " UNIQUE(issuer, key_id, scope)"
     ") STRICT;"
     "PRAGMA user_version = 2;",
+    /* What the class is, as references may say it: '' for not said. */
+    "ALTER TABLE anchors ADD COLUMN vendor TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE anchors ADD COLUMN model TEXT NOT NULL DEFAULT '';"
+    "PRAGMA user_version = 3;",
 };
 #define STORE_VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 

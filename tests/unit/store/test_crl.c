@@ -414,7 +414,10 @@ static void a_store_of_before_takes_lists(void **state)
     atls_store_close(p->store);
     p->store = NULL;
     assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "DROP TABLE crls; PRAGMA user_version = 1", NULL, NULL, NULL),
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP TABLE crls; ALTER TABLE anchors DROP COLUMN vendor;"
+                                  "ALTER TABLE anchors DROP COLUMN model; PRAGMA user_version = 1",
+                                  NULL, NULL, NULL),
                      SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     test_assert_code(atls_store_open(p->path, ATLS_STORE_READ, &p->store, &err), ATLS_E_CONFIG,

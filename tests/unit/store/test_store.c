@@ -1065,6 +1065,69 @@ static void test_anchors(void **state)
     atls_buf_clear(&pem_two);
 }
 
+/* The class of an anchor with all that is said of it. */
+static void assert_class_of(struct atls_store *s, struct atls_bytes der, const char *vendor,
+                            const char *model)
+{
+    struct atls_endorsement_source source;
+    struct atls_attest_key key;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    atls_store_source(s, &source);
+    test_assert_code(source.anchor_class(source.arg, der, &key, &err), ATLS_OK, &err);
+    test_assert_bytes(atls_buf_bytes(&key.class_id), class_item());
+    test_assert_bytes(atls_buf_bytes(&key.vendor), atls_bytes_of(vendor, strlen(vendor)));
+    test_assert_bytes(atls_buf_bytes(&key.model), atls_bytes_of(model, strlen(model)));
+    clear_key(&key);
+}
+
+static void test_anchors_of_a_vendor_and_model(void **state)
+{
+    struct place *p = *state;
+    struct atls_buf certificate = new_certificate("maker", true), json = ATLS_BUF_INIT;
+    const struct atls_bytes der = atls_buf_bytes(&certificate);
+    struct atls_store_anchor_options as = {ATLS_ANCHOR_AK, CLASS, "ACME", "Gateway 3"};
+    struct atls_store *other = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    char path[128], large[129];
+    size_t added;
+
+    test_assert_code(atls_store_import_anchors_as(p->store, der, &as, &added, &err), ATLS_OK, &err);
+    assert_int_equal(added, 1);
+    assert_class_of(p->store, der, "ACME", "Gateway 3");
+    test_assert_code(atls_store_import_anchors_as(p->store, der, &as, &added, &err), ATLS_OK, &err);
+    assert_int_equal(added, 0);
+    as.model = "Gateway 4";
+    test_assert_code(atls_store_import_anchors_as(p->store, der, &as, &added, &err), ATLS_E_CONFIG,
+                     &err);
+    assert_non_null(strstr(err.message, "vendor or model"));
+    as.model = "Gateway 3";
+    as.vendor = NULL;
+    test_assert_code(atls_store_import_anchors_as(p->store, der, &as, &added, &err), ATLS_E_CONFIG,
+                     &err);
+    as.class_uuid = NULL;
+    test_assert_code(atls_store_import_anchors_as(p->store, der, &as, &added, &err), ATLS_E_CONFIG,
+                     &err);
+    assert_non_null(strstr(err.message, "which?"));
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    as.class_uuid = CLASS;
+    as.model = large;
+    test_assert_code(atls_store_import_anchors_as(p->store, der, &as, &added, &err), ATLS_E_CONFIG,
+                     &err);
+    assert_non_null(strstr(err.message, "127"));
+
+    /* They travel with an export. */
+    snprintf(path, sizeof path, "%s/other.db", p->directory);
+    test_assert_code(atls_store_export_json(p->store, &json, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_open(path, ATLS_STORE_CREATE, &other, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_json(other, atls_buf_bytes(&json), &err), ATLS_OK, &err);
+    assert_class_of(other, der, "ACME", "Gateway 3");
+    atls_store_close(other);
+    atls_buf_clear(&json);
+    atls_buf_clear(&certificate);
+}
+
 static void test_anchors_refused(void **state)
 {
     struct place *p = *state;
@@ -1537,6 +1600,7 @@ int main(void)
         WITH_STORE(test_enrolled_key),
         WITH_STORE(test_key_of_a_manifest_and_enrolled),
         WITH_STORE(test_anchors),
+        WITH_STORE(test_anchors_of_a_vendor_and_model),
         WITH_STORE(test_anchors_refused),
         WITH_STORE(test_list),
         WITH_STORE(test_export_and_import),

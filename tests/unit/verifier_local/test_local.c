@@ -110,12 +110,16 @@ static void enrol(const struct world *w)
     atls_buf_clear(&pem);
 }
 
-/* The PCRs of the evidence that bitmap names, as reference values. */
-static void refer(const struct world *w, uint32_t bitmap)
+/* The PCRs of the evidence that bitmap names, as reference values of vendor and model (or NULL). */
+static void refer_as(const struct world *w, uint32_t bitmap, const char *vendor, const char *model)
 {
     struct atls_json j = new_template("rack-7");
     char index[12];
 
+    if (vendor != NULL)
+        atls_json_put_string(&j, "vendor", vendor);
+    if (model != NULL)
+        atls_json_put_string(&j, "model", model);
     atls_json_open_object(&j, "reference-values");
     atls_json_open_object(&j, "sha256");
     for (unsigned int i = 0; i < 24; i++) {
@@ -128,6 +132,11 @@ static void refer(const struct world *w, uint32_t bitmap)
     atls_json_close(&j);
     atls_json_close(&j);
     import(w, &j);
+}
+
+static void refer(const struct world *w, uint32_t bitmap)
+{
+    refer_as(w, bitmap, NULL, NULL);
 }
 
 static enum atls_code appraise(struct world *w, const struct atls_verifier_options *options,
@@ -355,6 +364,47 @@ static void a_list_counts_for_chains_that_are_remembered(void **state)
     teardown(&w);
 }
 
+/* Reference values that name vendor and model fit a certified key whose anchor stands for these. */
+static void vendor_and_model_of_a_certified_key(void **state)
+{
+    static const struct {
+        const char *name, *vendor, *model;
+        enum atls_tier want;
+    } rows[] = {
+        {"those of the anchor", "ACME", "Gateway 3", ATLS_TIER_AFFIRMING},
+        {"another model", "ACME", "Gateway 4", ATLS_TIER_WARNING},
+        {"another vendor", "Other", "Gateway 3", ATLS_TIER_WARNING},
+        {"the anchor says none", NULL, NULL, ATLS_TIER_WARNING},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct world w;
+        struct test_identity ca = test_ca("ak ca"), ak;
+        const struct atls_store_anchor_options as = {ATLS_ANCHOR_AK, CLASS_ID, rows[i].vendor,
+                                                     rows[i].model};
+        struct atls_store *s = NULL;
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        setup(&w, 32);
+        certify_ak(&w, &ca, &ak);
+        test_assert_code(atls_store_open(w.path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+        test_assert_code(
+            atls_store_import_anchors_as(s, atls_buf_bytes(&ca.certificate), &as, NULL, &err),
+            ATLS_OK, &err);
+        atls_store_close(s);
+        refer_as(&w, 0xff, "ACME", "Gateway 3");
+        test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
+        assert_int_equal(atls_result_status(r), rows[i].want);
+        atls_result_unref(r);
+        test_identity_clear(&ak);
+        test_identity_clear(&ca);
+        teardown(&w);
+    }
+}
+
 static void options_reach_the_checks(void **state)
 {
     static struct world w;
@@ -474,6 +524,7 @@ int main(void)
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
         cmocka_unit_test(revocation_of_attestation_keys),
         cmocka_unit_test(a_list_counts_for_chains_that_are_remembered),
+        cmocka_unit_test(vendor_and_model_of_a_certified_key),
         cmocka_unit_test(options_reach_the_checks),
         cmocka_unit_test(violations_of_the_ima_log_pass_when_allowed),
         cmocka_unit_test(stores_that_trust_nobody),
