@@ -52,6 +52,7 @@ struct atls_buf test_vector(const char *path)
     if (out.ptr == NULL || fread(out.ptr, 1, (size_t)size, f) != (size_t)size)
         fail_msg("cannot read %s", full);
     fclose(f);
+    out.ptr[size] = '\0'; /* some are read as text */
     out.len = (size_t)size;
     return out;
 }
