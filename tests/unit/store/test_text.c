@@ -168,12 +168,33 @@ static void test_fingerprint(void **state)
     assert_string_equal(store_fingerprint(atls_bytes_of("abc", 3), out), "sha256:ba7816bf8f01cfea");
 }
 
+static void test_times(void **state)
+{
+    static const struct {
+        int64_t time_s;
+        const char *want;
+    } rows[] = {
+        {0, "1970-01-01T00:00:00Z"},
+        {1830297599, "2027-12-31T23:59:59Z"},
+        {INT64_C(253402300799), "9999-12-31T23:59:59Z"},
+        {INT64_C(253402300800), "(no date)"},
+        {INT64_MAX, "(no date)"},
+        {INT64_MIN, "(no date)"},
+    };
+    char text[STORE_TIME_TEXT];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(store_time_text(rows[i].time_s, text), rows[i].want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uuid),     cmocka_unit_test(test_hex),
         cmocka_unit_test(test_purposes), cmocka_unit_test(test_mkey),
         cmocka_unit_test(test_subject),  cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
