@@ -1472,43 +1472,6 @@ static void test_threads(void **state)
     atls_buf_clear(&spki);
 }
 
-static double now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-/* A hot look-up of a key and its reference values together; printed, and bounded loosely because
- * this machine may be busy. */
-static void test_hot_look_up(void **state)
-{
-    enum { ROUNDS = 5, PER_ROUND = 2000 };
-    struct place *p = *state;
-    struct atls_buf spki = new_key(NULL);
-    double best = 1e9;
-
-    import_ok(p->store, make_with_key("m", 1, atls_buf_bytes(&spki), ", " PCR0));
-    for (int round = 0; round < ROUNDS; round++) {
-        double start = now_us(), each;
-
-        for (int i = 0; i < PER_ROUND; i++) {
-            struct atls_reference_set *set;
-
-            assert_int_equal(look_up(p->store, NOW, 1, &spki, NULL), ATLS_OK);
-            assert_int_equal(atls_store_references(p->store, class_item(), NOW, &set, NULL),
-                             ATLS_OK);
-            atls_reference_set_unref(set);
-        }
-        each = (now_us() - start) / PER_ROUND;
-        best = each < best ? each : best;
-    }
-    print_message("hot look-up of key and references: %.2f us\n", best);
-    assert_true(best < 500);
-    atls_buf_clear(&spki);
-}
-
 /* More instances than the cache keeps, more classes than it has room for. */
 static void test_cache_overflows(void **state)
 {
@@ -1608,7 +1571,6 @@ int main(void)
         WITH_STORE(test_import_json_checks_again),
         WITH_STORE(test_remove_refused),
         WITH_STORE(test_threads),
-        WITH_STORE(test_hot_look_up),
         WITH_STORE(test_cache_overflows),
         WITH_STORE(test_damaged_reference),
     };
