@@ -9,12 +9,6 @@
 # atls_library(NAME MODULES ... [PUBLIC libraries] [REQUIRES pkg-config names])
 function(atls_library name)
     cmake_parse_arguments(L "" "DESCRIPTION" "MODULES;PUBLIC;REQUIRES;REQUIRES_PRIVATE" ${ARGN})
-    foreach(module IN LISTS L_MODULES)
-        if(NOT TARGET atls_${module} OR (NOT name STREQUAL atls AND NOT TARGET atls))
-            message(STATUS "lib${name}: module ${module} is missing")
-            return()
-        endif()
-    endforeach()
     set(map "${PROJECT_SOURCE_DIR}/src/lib${name}.map")
     list(TRANSFORM L_MODULES REPLACE "(.+)" "$<TARGET_OBJECTS:atls_\\1>" OUTPUT_VARIABLE objects)
     list(TRANSFORM L_MODULES PREPEND "atls_" OUTPUT_VARIABLE modules)
@@ -57,10 +51,8 @@ atls_library(atls-verifier MODULES store policy_jq verifier_local inspect enrol 
     REQUIRES_PRIVATE jansson sqlite3)
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/atls" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-if(TARGET atls)
 install(EXPORT atls-targets NAMESPACE atls:: FILE atls-targets.cmake
     DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/atls")
-endif()
 include(CMakePackageConfigHelpers)
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/atls-config.cmake.in"
     "${PROJECT_BINARY_DIR}/atls-config.cmake"
