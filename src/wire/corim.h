@@ -18,6 +18,7 @@
 
 #include "core/arena.h"
 #include "core/writer.h"
+#include "wire/corim_triples.h"
 #include "wire/cose.h"
 #include "wire/measurement.h"
 
@@ -38,18 +39,6 @@ enum atls_corim_label {
     ATLS_CORIM_LABEL_CWT_CLAIMS = 15,
     ATLS_CORIM_LABEL_PAYLOAD_HASH = 258, /* to 260: hash envelope */
     ATLS_CORIM_LABEL_PAYLOAD_LOCATION = 260,
-};
-
-enum atls_comid_triple {
-    ATLS_TRIPLE_REFERENCE = 0,
-    ATLS_TRIPLE_ENDORSED = 1,
-    ATLS_TRIPLE_IDENTITY = 2,
-    ATLS_TRIPLE_ATTEST_KEY = 3,
-    ATLS_TRIPLE_DEPENDENCY = 4,
-    ATLS_TRIPLE_MEMBERSHIP = 5,
-    ATLS_TRIPLE_COSWID = 6,
-    ATLS_TRIPLE_CONDITIONAL_SERIES = 8,
-    ATLS_TRIPLE_CONDITIONAL = 10,
 };
 
 /* Seconds since 1970. Without not-after there is no limit. */
@@ -78,14 +67,6 @@ struct atls_corim_reference {
     size_t count;
 };
 
-struct atls_corim_attest_key {
-    struct atls_bytes environment_item;
-    struct atls_environment environment;
-    struct atls_corim_key *keys;
-    size_t count;
-    bool conditional; /* a third member narrows it: mkey or authorized-by */
-};
-
 /* Triples of another kind: the encoded list. */
 struct atls_corim_other {
     int64_t kind;
@@ -93,26 +74,67 @@ struct atls_corim_other {
     size_t count;
 };
 
+enum atls_comid_relation { ATLS_COMID_SUPPLEMENTS = 0, ATLS_COMID_REPLACES = 1 };
+
+struct atls_comid_link {
+    struct atls_corim_id id;
+    enum atls_comid_relation relation;
+};
+
 struct atls_comid {
     struct atls_corim_id id;
     bool has_version;
     uint64_t version;
     bool replaces; /* a linked tag says that this one replaces another */
+    struct atls_comid_link *links;
+    size_t link_count;
     struct atls_corim_entity *entities;
     size_t entity_count;
     struct atls_corim_reference *references;
     size_t reference_count;
     struct atls_corim_attest_key *attest_keys;
     size_t attest_key_count;
-    struct atls_corim_other *others;
+    struct atls_corim_attest_key *identities;
+    size_t identity_count;
+    struct atls_corim_endorsed *endorsed;
+    size_t endorsed_count;
+    struct atls_corim_series *series;
+    size_t series_count;
+    struct atls_corim_conditional *conditionals;
+    size_t conditional_count;
+    struct atls_corim_domain *domains; /* of both kinds, in their order in the tag */
+    size_t domain_count;
+    struct atls_corim_other *others; /* CoSWID links, and kinds that are not known */
     size_t other_count;
     size_t unknown_members;
 };
+
+/* CoTL (tag 508): the tags that go active together, or none of them, while it is valid. */
+struct atls_cotl {
+    struct atls_corim_id id;
+    bool has_version;
+    uint64_t version;
+    struct atls_corim_id *tags;
+    size_t tag_count;
+    struct atls_corim_validity validity;
+};
+
+struct atls_cots; /* wire/cots.h */
 
 struct atls_corim_tag {
     uint64_t number;           /* 505..508 */
     struct atls_bytes content; /* what the byte string holds */
     struct atls_comid *comid;  /* 506; else NULL */
+    struct atls_cots *cots;    /* 507; else NULL */
+    struct atls_cotl *cotl;    /* 508; else NULL */
+};
+
+/* A manifest that this one needs: never fetched. */
+struct atls_corim_locator {
+    struct atls_bytes *hrefs; /* URIs */
+    size_t href_count;
+    struct atls_digest *thumbprints; /* NULL when absent */
+    size_t thumbprint_count;
 };
 
 struct atls_corim {
@@ -125,7 +147,8 @@ struct atls_corim {
     size_t entity_count;
     struct atls_corim_tag *tags;
     size_t tag_count;
-    size_t dependent_rims;  /* number of them */
+    struct atls_corim_locator *dependents;
+    size_t dependent_rims;  /* number of dependents */
     size_t unknown_members; /* of the top map: a profile may define some */
 };
 

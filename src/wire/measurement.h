@@ -48,6 +48,35 @@ struct atls_digest {
     struct atls_bytes value;
 };
 
+/* A $crypto-key-type-choice. */
+struct atls_corim_key {
+    uint64_t tag; /* 554..562 */
+    struct atls_bytes
+        content; /* characters of 554..556, bytes of 560 and 562, else the encoded item */
+};
+
+/* One entry of the integrity registers (mval 14). */
+struct atls_integrity_register {
+    struct atls_bytes name; /* .ptr NULL: the id is number */
+    uint64_t number;
+    struct atls_digest *digests;
+    size_t digest_count;
+};
+
+/* An integer (least and most are it), or a range with or without bounds (tag 564). */
+struct atls_int_range {
+    bool is_range;
+    bool has_least, has_most; /* false: null, no bound */
+    int64_t least, most;
+};
+
+/* A member of the values map with a number that the base specification does not define. */
+struct atls_mval_extension {
+    int64_t key;            /* negative, or a number that a profile defines */
+    struct atls_bytes item; /* as encoded */
+};
+
+/* Whoever compares must refuse what holds a bit that it does not compare. */
 enum atls_mval_present {
     ATLS_MVAL_VERSION = 1 << 0,
     ATLS_MVAL_SVN = 1 << 1,
@@ -56,24 +85,48 @@ enum atls_mval_present {
     ATLS_MVAL_FLAGS = 1 << 4,
     ATLS_MVAL_RAW = 1 << 5,
     ATLS_MVAL_NAME = 1 << 6,
-    ATLS_MVAL_OTHER =
-        1 << 7, /* a member that this build does not compare: such a value never matches */
+    /* A member that nobody can compare (a key that is text): such a value never matches. */
+    ATLS_MVAL_OTHER = 1 << 7,
+    ATLS_MVAL_MAC = 1 << 8,
+    ATLS_MVAL_IP = 1 << 9,
+    ATLS_MVAL_SERIAL = 1 << 10,
+    ATLS_MVAL_UEID = 1 << 11,
+    ATLS_MVAL_UUID = 1 << 12,
+    ATLS_MVAL_KEYS = 1 << 13,
+    ATLS_MVAL_REGISTERS = 1 << 14,
+    ATLS_MVAL_INT_RANGE = 1 << 15,
+    ATLS_MVAL_EXTENSIONS = 1 << 16, /* known to the profile, or the value never matches */
 };
 
 struct atls_mval {
     unsigned int present; /* enum atls_mval_present */
     struct atls_bytes version;
+    struct atls_bytes version_scheme; /* encoded integer or text; .ptr NULL when absent */
     uint64_t svn;
     struct atls_digest *digests;
     size_t digest_count;
     unsigned int flags_known, flags; /* bit n: member n of the flags map */
     struct atls_bytes raw, mask;     /* mask .ptr NULL: all ones */
+    struct atls_bytes mac;           /* 6 or 8 bytes */
+    struct atls_bytes ip;            /* 4 or 16 bytes */
+    struct atls_bytes serial;        /* text */
+    struct atls_bytes ueid;          /* 7..33 bytes */
+    struct atls_bytes uuid;          /* 16 bytes */
     struct atls_bytes name;
+    struct atls_corim_key *keys;
+    size_t key_count;
+    struct atls_integrity_register *registers; /* ids differ */
+    size_t register_count;
+    struct atls_int_range range;
+    struct atls_mval_extension *extensions; /* keys differ */
+    size_t extension_count;
 };
 
 struct atls_measurement {
     struct atls_mkey mkey;
-    struct atls_mval mval; /* a measurement that is bound to an authority carries ATLS_MVAL_OTHER */
+    struct atls_mval mval;
+    struct atls_corim_key *authorized_by; /* keys that must have spoken; NULL when none is named */
+    size_t authorized_by_count;
 };
 
 /* What people and policies call a hash, "sha256" for one; "" for ATLS_HASH_NONE. Static. */
@@ -109,13 +162,6 @@ enum atls_corim_item_tag {
     ATLS_TAG_CERT_DER = 562,
     ATLS_TAG_MASKED_RAW = 563, /* [value, mask] */
     ATLS_TAG_INT_RANGE = 564,  /* [min or null, max or null] */
-};
-
-/* A $crypto-key-type-choice. */
-struct atls_corim_key {
-    uint64_t tag;
-    struct atls_bytes
-        content; /* characters of 554..556, bytes of 560 and 562, else the encoded item */
 };
 
 /* The functions below decode one encoded item that fills in exactly and is part of a document that
