@@ -21,6 +21,7 @@
 #include <atls/bytes.h>
 #include <atls/clock.h>
 #include <atls/log.h>
+#include <atls/passport.h>
 #include <atls/policy.h>
 #include <atls/verifier.h>
 
@@ -79,6 +80,11 @@ struct atls_config_options {
     /* Certificate revocation lists for pkix (PEM, one or many, copied; or empty): a certificate of
      * an issuer that has one is refused when it is listed, or once the list is out of date. */
     struct atls_bytes crls;
+
+    /* A result to show instead of evidence to a peer that takes results (atls/passport.h); of the
+     * same attester. Referenced, or NULL. */
+    struct atls_passport *passport;
+    bool passport_only; /* never show evidence itself */
 };
 
 ATLS_API void atls_config_options_init(struct atls_config_options *options);
@@ -87,9 +93,9 @@ struct atls_config; /* immutable once built, reference counted, share freely */
 
 /* Errors: ATLS_E_CONFIG, naming the option: nothing to do (neither attester nor require_peer),
  * require_peer without verifier, policy or identity, pkix without anchors, require_self without
- * attester, raw with reattest_interval_s, a zero limit, anchors or crls
- * without pkix; ATLS_E_DECODE for anchors and crls; ATLS_E_UNSUPPORTED and ATLS_E_LIMIT for crls
- * (as atls_store_import_crls); ATLS_E_NOMEM. */
+ * attester, passport without attester, passport_only without passport, raw with
+ * reattest_interval_s, a zero limit, anchors or crls without pkix; ATLS_E_DECODE for anchors and
+ * crls; ATLS_E_UNSUPPORTED and ATLS_E_LIMIT for crls (as atls_store_import_crls); ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_config_new(const struct atls_config_options *options,
                                                         struct atls_config **out,
                                                         struct atls_err *err);

@@ -29,26 +29,27 @@ extern "C" {
 /* Stable numbers: new codes are appended. */
 enum atls_code {
     ATLS_OK = 0,
-    ATLS_E_USAGE = 1,       /* the caller broke a documented precondition */
-    ATLS_E_CONFIG = 2,      /* configuration is missing, contradictory or insecure */
-    ATLS_E_NOMEM = 3,       /* out of memory */
-    ATLS_E_IO = 4,          /* a file, socket or database failed; sys_errno may say more */
-    ATLS_E_DECODE = 5,      /* bytes from outside are malformed */
-    ATLS_E_UNSUPPORTED = 6, /* well formed, but a version, algorithm or type we do not do */
-    ATLS_E_CRYPTO = 7,      /* the cryptographic library failed */
-    ATLS_E_VERIFY = 8,      /* a signature, MAC or digest does not match */
-    ATLS_E_CERTIFICATE = 9, /* chain, name, time or usage of a certificate is refused */
-    ATLS_E_PROTOCOL = 10,   /* the peer broke a rule of the protocol */
-    ATLS_E_EVIDENCE = 11,   /* evidence is refused; reason says by which check */
-    ATLS_E_REFUSED = 12,    /* policy refused a peer whose evidence was appraised */
-    ATLS_E_DECLINED = 13,   /* the peer declined to attest, authentically */
-    ATLS_E_LIMIT = 14,      /* a limit of atls/limits.h or of the configuration was reached */
-    ATLS_E_TIMEOUT = 15,    /* a deadline passed */
-    ATLS_E_DEVICE = 16,     /* an attester's device failed or is missing */
-    ATLS_E_TLS = 17,        /* the TLS library failed, or its connection is unfit */
-    ATLS_E_CLOSED = 18,     /* the connection or session is closed */
-    ATLS_E_NOT_FOUND = 19,  /* what was asked for is not in the store */
-    ATLS_E_INTERNAL = 20,   /* a broken invariant: please report */
+    ATLS_E_USAGE = 1,        /* the caller broke a documented precondition */
+    ATLS_E_CONFIG = 2,       /* configuration is missing, contradictory or insecure */
+    ATLS_E_NOMEM = 3,        /* out of memory */
+    ATLS_E_IO = 4,           /* a file, socket or database failed; sys_errno may say more */
+    ATLS_E_DECODE = 5,       /* bytes from outside are malformed */
+    ATLS_E_UNSUPPORTED = 6,  /* well formed, but a version, algorithm or type we do not do */
+    ATLS_E_CRYPTO = 7,       /* the cryptographic library failed */
+    ATLS_E_VERIFY = 8,       /* a signature, MAC or digest does not match */
+    ATLS_E_CERTIFICATE = 9,  /* chain, name, time or usage of a certificate is refused */
+    ATLS_E_PROTOCOL = 10,    /* the peer broke a rule of the protocol */
+    ATLS_E_EVIDENCE = 11,    /* evidence is refused; reason says by which check */
+    ATLS_E_REFUSED = 12,     /* policy refused a peer whose evidence was appraised */
+    ATLS_E_DECLINED = 13,    /* the peer declined to attest, authentically */
+    ATLS_E_LIMIT = 14,       /* a limit of atls/limits.h or of the configuration was reached */
+    ATLS_E_TIMEOUT = 15,     /* a deadline passed */
+    ATLS_E_DEVICE = 16,      /* an attester's device failed or is missing */
+    ATLS_E_TLS = 17,         /* the TLS library failed, or its connection is unfit */
+    ATLS_E_CLOSED = 18,      /* the connection or session is closed */
+    ATLS_E_NOT_FOUND = 19,   /* what was asked for is not in the store */
+    ATLS_E_INTERNAL = 20,    /* a broken invariant: please report */
+    ATLS_E_UNAVAILABLE = 21, /* a database or service cannot be reached now: trying again may do */
 };
 
 /* TLS alert numbers used as local reason codes (RFC 8446 section 6; RFC 9261 leaves signalling to

@@ -1,8 +1,10 @@
 /* The store of a verifier (library libatls-verifier): trust anchors, revocation lists, attestation
- * keys and reference values, in one SQLite file.
+ * keys, reference values and other endorsements, the keys that sign results, and the open sessions
+ * of a service.
  *
- * Thread safe; several processes may have one store open (WAL). An import either takes effect whole
- * or not at all. */
+ * It lives in one SQLite file, or, where several machines share it, in a schema of a PostgreSQL
+ * database ("postgresql://..."). Thread safe; several processes may have one store open. An import
+ * either takes effect whole or not at all. */
 #ifndef ATLS_STORE_H
 #define ATLS_STORE_H
 
@@ -11,6 +13,7 @@
 #include <stdint.h>
 
 #include <atls/bytes.h>
+#include <atls/crypto.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +34,26 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_open(const char *path, enum a
                                                         struct atls_store **out,
                                                         struct atls_err *err);
 ATLS_API void atls_store_close(struct atls_store *s); /* NULL is fine */
+
+/* Call atls_store_options_init first; strings borrow during open. */
+struct atls_store_options {
+    size_t size; /* of this struct, set by init */
+    enum atls_store_mode mode;
+    const char *schema; /* PostgreSQL: schema of this store, [a-z_][a-z0-9_]{0,62}; NULL: "atls" */
+    uint32_t connections;     /* PostgreSQL: at most this many; 0: 4 */
+    uint32_t busy_timeout_ms; /* wait for another's lock, or for a connection; 0: 5000 */
+    uint32_t sessions_max;    /* open sessions at a time, all processes together for PostgreSQL;
+                                 0: 10000 */
+};
+ATLS_API void atls_store_options_init(struct atls_store_options *options);
+/* location: path of a file, or a connection URI of libpq that starts with "postgresql://" or
+ * "postgres://". Errors: as atls_store_open; ATLS_E_UNAVAILABLE: the database cannot be reached or
+ * is locked, which may pass. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_open_with(const char *location, const struct atls_store_options *options,
+                     struct atls_store **out, struct atls_err *err);
+/* Asks the database: ATLS_OK, or ATLS_E_UNAVAILABLE and why. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_ping(struct atls_store *s, struct atls_err *err);
 
 enum atls_anchor_purpose {
     ATLS_ANCHOR_AK = 1,  /* vouches for attestation key certificates */
@@ -145,6 +168,106 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_anchors_pem(struct atls_store
 /* PEM of all revocation lists, for atls_config_options.crls; empty when there are none. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_crls_pem(struct atls_store *s, struct atls_buf *out, struct atls_err *err);
+
+/* A CoRIM with who may have signed it. Call atls_store_corim_options_init first. */
+struct atls_store_corim_options {
+    size_t size;                   /* of this struct, set by init */
+    struct atls_bytes signer_spki; /* DER; the one key that must have signed it; or empty */
+    struct atls_bytes anchors;     /* PEM: its x5chain must lead to one of these; or empty */
+    bool allow_unsigned;           /* asked for by name: anyone could have written it */
+    const char *profile;           /* when given, the manifest's must be this one; or NULL */
+    int64_t time_s;                /* now */
+};
+ATLS_API void atls_store_corim_options_init(struct atls_store_corim_options *options);
+/* Imports as atls_store_import_corim. Without signer, anchors and allow_unsigned: ATLS_E_USAGE. The
+ * very same manifest again changes nothing and is no error. Errors besides: ATLS_E_VERIFY (unsigned
+ * or foreign-signed), ATLS_E_CERTIFICATE (chain or validity), ATLS_E_UNSUPPORTED (profile, also
+ * when it is not the one asked for), ATLS_E_UNAVAILABLE. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_import_corim_as(struct atls_store *s, struct atls_bytes corim,
+                           const struct atls_store_corim_options *options,
+                           struct atls_store_import_report *out, struct atls_err *err);
+
+/* ---- keys that sign results ---- */
+
+#define ATLS_KID_TEXT 65 /* SHA-256 JWK thumbprint (RFC 7638) as base64url, NUL terminated, fits   \
+                          */
+
+/* Makes a signing key (ATLS_KEY_P256, ATLS_KEY_P384 or ATLS_KEY_ED25519) that is published at once
+ * and signs from use_from_s on (seconds since 1970), when the one before it stops; that one stays
+ * published until it is removed. out_kid: ATLS_KID_TEXT bytes. Errors: ATLS_E_USAGE,
+ * ATLS_E_CRYPTO, ATLS_E_UNAVAILABLE, ATLS_E_IO. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_new_signing_key(struct atls_store *s, enum atls_key_type type, int64_t use_from_s,
+                           char *out_kid, struct atls_err *err);
+/* The same with a key of the caller's: PEM "PRIVATE KEY". One that is on file is no error. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_add_signing_key(struct atls_store *s, struct atls_bytes private_key_pem,
+                           int64_t use_from_s, char *out_kid, struct atls_err *err);
+/* Also through atls_store_remove, "signing-key:KID"; the one that signs now cannot be removed
+ * (ATLS_E_CONFIG). Listed with kind "signing-key". */
+/* The public keys as a JWK set (RFC 7517), the one that signs at time_s first; NUL terminated. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_signing_keys_jwks(struct atls_store *s,
+                                                                     int64_t time_s,
+                                                                     struct atls_buf *out,
+                                                                     struct atls_err *err);
+/* The whole content with its private signing keys: as secret as these. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_export_json_with_keys(struct atls_store *s, struct atls_buf *out, struct atls_err *err);
+
+/* ---- sessions of the challenge-response API ---- */
+
+enum atls_store_session_state {
+    ATLS_SESSION_WAITING = 1,    /* for evidence */
+    ATLS_SESSION_PROCESSING = 2, /* evidence was taken, once for all */
+    ATLS_SESSION_COMPLETE = 3,
+    ATLS_SESSION_FAILED = 4,
+};
+#define ATLS_SESSION_ID_TEXT 37 /* random UUID (122 bits), NUL terminated */
+#define ATLS_NONCE_MAX       64
+
+struct atls_store_session {
+    char id[ATLS_SESSION_ID_TEXT];
+    enum atls_store_session_state state;
+    uint8_t nonce[ATLS_NONCE_MAX];
+    size_t nonce_len;
+    int64_t expires_s;
+    struct atls_buf media_type, evidence, result; /* text is NUL terminated, not counted; empty
+                                                     before they are there */
+};
+ATLS_API void atls_store_session_clear(struct atls_store_session *session);
+
+/* Sessions live in memory for a SQLite store (one process) and in an unlogged table for PostgreSQL
+ * (any replica answers). Each of these: ATLS_E_UNAVAILABLE when the database is. */
+
+/* Opens a session for nonce (8..64 bytes) until expires_s. Errors: ATLS_E_USAGE, ATLS_E_LIMIT (too
+ * many are open). */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
+                        int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT], struct atls_err *err);
+/* Reads one. Errors: ATLS_E_NOT_FOUND (unknown, or expired at now_s). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_session_get(struct atls_store *s, const char *id,
+                                                               int64_t now_s,
+                                                               struct atls_store_session *out,
+                                                               struct atls_err *err);
+/* Waiting to processing, for exactly one caller whatever the number of replicas; *out has its
+ * nonce. Errors: ATLS_E_NOT_FOUND; ATLS_E_PROTOCOL (evidence was given already). */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_session_take(struct atls_store *s,
+                                                                const char *id, int64_t now_s,
+                                                                struct atls_store_session *out,
+                                                                struct atls_err *err);
+/* Processing to complete or failed: keeps what session holds (state, media type, evidence, result;
+ * at most 256 KiB together). Errors: ATLS_E_NOT_FOUND, ATLS_E_LIMIT. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_session_finish(struct atls_store *s, const struct atls_store_session *session,
+                          struct atls_err *err);
+/* ATLS_E_NOT_FOUND when there is none. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_session_remove(struct atls_store *s, const char *id, struct atls_err *err);
+/* Removes what expired before now_s; *out_open (may be NULL): how many are left. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_session_sweep(struct atls_store *s,
+                                                                 int64_t now_s, size_t *out_open,
+                                                                 struct atls_err *err);
 
 #ifdef __cplusplus
 }

@@ -35,19 +35,35 @@ struct atls_verifier_options {
     /* Let an IMA log pass that says of files that they changed while they were measured: then
      * nobody knows what ran. measurement otherwise. */
     bool allow_ima_violations;
+
+    /* Verifiers that are elsewhere ("veraison:") and results that were made before ("passport:").
+     * Strings borrow during open. */
+    const char *ca_file;       /* PEM: who may vouch for https servers; NULL: the system's */
+    const char *result_keys;   /* file with the verifier's public keys (JWK, JWK set or PEM), read
+                                  again when it changes; NULL: by discovery over https */
+    uint32_t timeout_ms;       /* of one whole exchange; 0: 10000 */
+    int64_t result_max_age_s;  /* since a result was issued; 0: 300, of a passport 86400 */
+    bool result_echoes_binder; /* a passport counts only if it was made for this connection */
 };
 ATLS_API void atls_verifier_options_init(struct atls_verifier_options *options);
 
 /* Everything that an appraisal needs, together: there is no call without binder and AIK. */
 struct atls_appraisal {
-    struct atls_bytes evidence; /* one CMW, CBOR */
+    struct atls_bytes evidence; /* one CMW, CBOR: evidence, or a result for one that takes these */
     struct atls_bytes binder; /* 32 or 48 bytes that the evidence must answer; absent is an error */
     struct atls_bytes aik_spki; /* DER key of the authenticator's end-entity certificate */
     int64_t time_s;             /* 0: the clock's now */
 };
 
+/* What a verifier can be given of a peer. */
+enum atls_verifier_input {
+    ATLS_VERIFIER_TAKES_EVIDENCE = 0, /* background check */
+    ATLS_VERIFIER_TAKES_RESULTS = 1, /* passport: the peer carries the result of another Verifier */
+};
+
 struct atls_verifier_ops {
     const char *scheme; /* "local" */
+    enum atls_verifier_input input;
     enum atls_code (*open)(const char *rest, const struct atls_verifier_options *options,
                            void **out_self, struct atls_err *err);
     void (*close)(void *self);
@@ -64,11 +80,16 @@ atls_verifier_open(const char *uri, const struct atls_verifier_ops *const *backe
                    struct atls_err *err);
 ATLS_API struct atls_verifier *atls_verifier_ref(struct atls_verifier *v);
 ATLS_API void atls_verifier_unref(struct atls_verifier *v);
+ATLS_API enum atls_verifier_input atls_verifier_input(const struct atls_verifier *v);
+/* True when it refuses results that do not echo the binder of the connection. */
+ATLS_API bool atls_verifier_wants_binder(const struct atls_verifier *v);
 
-/* Appraises. ATLS_OK means that the evidence is genuine, answers this binder and names this AIK;
- * the result then says how its claims compare with reference values. Any failed check is an error
- * with its reason (ATLS_E_EVIDENCE, ATLS_E_DECODE, ATLS_E_UNSUPPORTED) and no result. Others:
- * ATLS_E_USAGE (binder or AIK absent), ATLS_E_IO, ATLS_E_CONFIG, ATLS_E_NOMEM. */
+/* Appraises. ATLS_OK means that the evidence is genuine, answers this binder and names this AIK (a
+ * passport: that a trusted Verifier's result names this AIK, and echoes the binder if
+ * atls_verifier_wants_binder); the result then says how its claims compare with reference values.
+ * Any failed check is an error with its reason (ATLS_E_EVIDENCE, ATLS_E_DECODE, ATLS_E_UNSUPPORTED)
+ * and no result. Others: ATLS_E_USAGE (binder or AIK absent), ATLS_E_IO, ATLS_E_CONFIG,
+ * ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_verifier_appraise(struct atls_verifier *v, const struct atls_appraisal *appraisal,
                        struct atls_result **out, struct atls_err *err);

@@ -125,6 +125,7 @@ const char *atls_code_name(enum atls_code code)
         [ATLS_E_CLOSED] = "closed",
         [ATLS_E_NOT_FOUND] = "not found",
         [ATLS_E_INTERNAL] = "internal error",
+        [ATLS_E_UNAVAILABLE] = "not available now",
     };
 
     if ((unsigned int)code >= sizeof names / sizeof names[0])

@@ -88,6 +88,7 @@ uint16_t atls_carrier_code_of(const struct atls_err *err)
         [ATLS_E_CLOSED] = ATLS_CARRIER_INTERNAL,
         [ATLS_E_NOT_FOUND] = ATLS_CARRIER_UNAVAILABLE,
         [ATLS_E_INTERNAL] = ATLS_CARRIER_INTERNAL,
+        [ATLS_E_UNAVAILABLE] = ATLS_CARRIER_UNAVAILABLE,
     };
 
     for (size_t i = 0; i < sizeof by_reason / sizeof by_reason[0]; i++)

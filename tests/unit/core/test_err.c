@@ -94,13 +94,13 @@ static void test_message_of_itself(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    for (int code = ATLS_OK; code <= ATLS_E_INTERNAL; code++) {
+    for (int code = ATLS_OK; code <= ATLS_E_UNAVAILABLE; code++) {
         assert_non_null(atls_code_name((enum atls_code)code));
         for (int other = ATLS_OK; other < code; other++)
             assert_string_not_equal(atls_code_name((enum atls_code)code),
                                     atls_code_name((enum atls_code)other));
     }
-    assert_string_equal(atls_code_name((enum atls_code)(ATLS_E_INTERNAL + 1)), "unknown error");
+    assert_string_equal(atls_code_name((enum atls_code)(ATLS_E_UNAVAILABLE + 1)), "unknown error");
     assert_string_equal(atls_code_name((enum atls_code) - 1), "unknown error");
 
     for (int reason = ATLS_REASON_NONE; reason <= ATLS_REASON_PEER_REFUSED; reason++) {
