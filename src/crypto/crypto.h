@@ -120,9 +120,11 @@ atls_key_verify_raw(const struct atls_key *key, enum atls_signature scheme, stru
 ATLS_MUST_CHECK enum atls_code atls_ecdsa_der_from_rs(struct atls_bytes r, struct atls_bytes s,
                                                       struct atls_buf *out, struct atls_err *err);
 
-/* A private key in memory, for the software attester, result signing and tests. One owner. Signing
- * may run on several threads at once. */
+/* A private key in memory, for the software attester, result signing and tests. Immutable,
+ * reference counted; signing may run on several threads at once. */
 struct atls_private_key;
+/* Another reference; atls_private_key_free ends one. */
+struct atls_private_key *atls_private_key_ref(struct atls_private_key *key);
 /* A fresh key; RSA has 2048 bits. Errors: ATLS_E_USAGE (type), ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_private_key_generate(enum atls_key_type type,
                                                          struct atls_private_key **out,

@@ -1,5 +1,6 @@
 #include "crypto/crypto.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,17 +19,24 @@
 #define PEM_LEN_MAX        (64 * 1024)
 
 struct atls_private_key {
+    atomic_size_t references;
     EVP_PKEY *pkey;
     struct atls_key *public;
 };
 
 void atls_private_key_free(struct atls_private_key *key)
 {
-    if (key == NULL)
+    if (key == NULL || atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1)
         return;
     EVP_PKEY_free(key->pkey); /* wipes the secret part */
     atls_key_unref(key->public);
     free(key);
+}
+
+struct atls_private_key *atls_private_key_ref(struct atls_private_key *key)
+{
+    atomic_fetch_add_explicit(&key->references, 1, memory_order_relaxed);
+    return key;
 }
 
 /* Takes over pkey, also on failure. */
@@ -43,6 +51,7 @@ static enum atls_code wrap(EVP_PKEY *pkey, struct atls_private_key **out, struct
         EVP_PKEY_free(pkey);
         return atls_fail_memory(err, "private key");
     }
+    atomic_init(&key->references, 1);
     key->pkey = pkey;
     if ((len = i2d_PUBKEY(pkey, &spki)) <= 0)
         code = atls_fail_libcrypto(err, "private key: encoding its public half");

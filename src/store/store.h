@@ -6,6 +6,7 @@
 
 #include "crypto/crypto.h"
 #include "evidence/evidence.h"
+#include "wire/corim_triples.h"
 #include "wire/measurement.h"
 
 /* Fills the functions that evidence verification asks; borrows s. Look-ups are cached in memory and
@@ -24,7 +25,8 @@ void atls_store_view_source(struct atls_store_view *view, struct atls_endorsemen
 /* Reference values of one class: decoded once, cached, immutable while referenced. */
 struct atls_reference_set;
 struct atls_reference {
-    const char *manifest;                /* id of the CoRIM it came from, NUL terminated, escaped */
+    const char *manifest;        /* id of the CoRIM it came from, NUL terminated, escaped */
+    struct atls_bytes authority; /* SubjectPublicKeyInfo that verified it; empty: unsigned */
     struct atls_environment environment; /* class, perhaps instance */
     const struct atls_measurement *measurements;
     size_t count;
@@ -38,6 +40,40 @@ ATLS_MUST_CHECK enum atls_code atls_store_references(struct atls_store *s,
 const struct atls_reference *atls_reference_set_items(const struct atls_reference_set *set,
                                                       size_t *out_count);
 void atls_reference_set_unref(struct atls_reference_set *set);
+
+/* One triple that adds claims. Exactly one of endorsed, series and conditional is not NULL, the one
+ * of kind (ATLS_TRIPLE_ENDORSED, _CONDITIONAL_SERIES, _CONDITIONAL). */
+struct atls_endorsement_set;
+struct atls_endorsement {
+    const char *manifest; /* as of a reference */
+    struct atls_bytes authority;
+    enum atls_comid_triple kind;
+    const struct atls_corim_endorsed *endorsed;
+    const struct atls_corim_series *series;
+    const struct atls_corim_conditional *conditional;
+};
+/* All of these whose environment, or that of the (first) condition, has this class-id; an empty
+ * class_id: those that name none. Decoded once, cached and immutable as reference values are. *out
+ * is the caller's to unref. Errors: ATLS_E_UNAVAILABLE, ATLS_E_IO, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_store_endorsements(struct atls_store *s,
+                                                       struct atls_bytes class_id, int64_t time_s,
+                                                       struct atls_endorsement_set **out,
+                                                       struct atls_err *err);
+const struct atls_endorsement *atls_endorsement_set_items(const struct atls_endorsement_set *set,
+                                                          size_t *out_count);
+void atls_endorsement_set_unref(struct atls_endorsement_set *set);
+
+/* The key that signs results at a time: of those that may be used by then, the one whose use began
+ * last. */
+struct store_signing_key {
+    char kid[ATLS_KID_TEXT];
+    struct atls_private_key *key; /* a reference: the caller's to atls_private_key_free */
+};
+/* Cached as look-ups are. Errors: ATLS_E_NOT_FOUND (none is to be used yet), ATLS_E_UNAVAILABLE,
+ * ATLS_E_IO. */
+ATLS_MUST_CHECK enum atls_code atls_store_signing_key(struct atls_store *s, int64_t time_s,
+                                                      struct store_signing_key *out,
+                                                      struct atls_err *err);
 
 /* Anchors of a purpose as a parsed set (new reference), or *out NULL when there are none. */
 ATLS_MUST_CHECK enum atls_code atls_store_anchors(struct atls_store *s,
