@@ -25,11 +25,11 @@ void atls_store_view_source(struct atls_store_view *view, struct atls_endorsemen
 /* Reference values of one class: decoded once, cached, immutable while referenced. */
 struct atls_reference_set;
 struct atls_reference {
-    const char *manifest;        /* id of the CoRIM it came from, NUL terminated, escaped */
-    struct atls_bytes authority; /* SubjectPublicKeyInfo that verified it; empty: unsigned */
+    const char *manifest;                /* id of the CoRIM it came from, NUL terminated, escaped */
     struct atls_environment environment; /* class, perhaps instance */
     const struct atls_measurement *measurements;
     size_t count;
+    struct atls_bytes authority; /* SubjectPublicKeyInfo that verified it; empty: unsigned */
 };
 /* All reference triples whose class-id is class_id (encoded item) and whose validity covers time_s.
  * *out is the caller's to unref; an empty set is ATLS_OK with count 0. */
