@@ -67,8 +67,10 @@ enum atls_code atls_evidence_verify(const struct atls_evidence_request *request,
         return atls_fail_reason(e, ATLS_E_USAGE, ATLS_REASON_BINDER_MISSING,
                                 "expected binder has %zu bytes, want 32 or 48",
                                 request->binder.len);
-    if (request->aik_spki.len == 0)
-        return atls_fail(e, ATLS_E_USAGE, "no key that the evidence is to name");
+    if ((request->aik_spki.len == 0) != (request->scope == ATLS_EVIDENCE_KEY_UNKNOWN))
+        return atls_fail(e, ATLS_E_USAGE,
+                         request->aik_spki.len == 0 ? "no key that the evidence is to name"
+                                                    : "a key that this scope does not compare");
     code = atls_cmw_decode(request->evidence, &arena, &cmw, e);
     if (code == ATLS_OK)
         code = atls_bundle_open(&cmw, &bundle, e);

@@ -45,7 +45,22 @@ struct atls_endorsement_source {
                                    struct atls_err *err);
 };
 
+/* Who asks, and so what there is to compare with. Every other check is always made. */
+enum atls_evidence_scope {
+    /* A Relying Party whose Verifier is in this process: everything. */
+    ATLS_EVIDENCE_COMPLETE = 0,
+    /* A Relying Party whose Verifier is elsewhere. Whether to trust the attestation key is that
+     * Verifier's to say, and key_trust stays NONE: the key that a TPM's evidence carries verifies
+     * its signatures here; a technology whose evidence carries none ("soft") has its signature
+     * verified there alone. */
+    ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE = 1,
+    /* A Verifier that serves others: it sees no connection, aik_spki must be empty, and the key
+     * that the evidence names is in the claims for the Relying Party to compare. */
+    ATLS_EVIDENCE_KEY_UNKNOWN = 2,
+};
+
 struct atls_evidence_request {
+    enum atls_evidence_scope scope;
     struct atls_bytes evidence; /* one CMW, CBOR */
     struct atls_bytes binder;   /* 32 or 48 bytes; absent is an error (binder-missing) */
     struct atls_bytes aik_spki; /* DER, of the authenticator's end-entity certificate */
@@ -94,7 +109,7 @@ struct atls_claims {
     struct atls_environment environment; /* class from the store, instance encoded (tag 550) */
     struct atls_measurement *measurements;
     size_t measurement_count;
-    struct atls_bytes key_spki; /* the attested key; equals the AIK */
+    struct atls_bytes key_spki; /* the attested key; equals the AIK where that was known */
     struct atls_detail details[ATLS_DETAILS_MAX];
     size_t detail_count;
 };

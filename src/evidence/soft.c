@@ -24,7 +24,7 @@ static enum atls_code find_signer(const struct atls_evidence_request *request,
                                   struct atls_bytes kid, struct atls_attest_key *out,
                                   struct atls_err *err)
 {
-    struct atls_attest_key key;
+    struct atls_attest_key key = {0};
     uint8_t digest[ATLS_HASH_MAX];
     enum atls_code code;
 
@@ -32,6 +32,10 @@ static enum atls_code find_signer(const struct atls_evidence_request *request,
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "soft: kid of %zu bytes, want a UEID of %d, first 01", kid.len,
                                 ATLS_SOFT_UEID_LEN);
+    if (request->scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE) {
+        *out = key;
+        return ATLS_OK;
+    }
     code = atls_evidence_attest_key(request, kid, &key, err);
     if (code == ATLS_E_NOT_FOUND)
         return refuse(err, ATLS_REASON_UNTRUSTED_AK, "the signing key is not enrolled");
@@ -70,31 +74,61 @@ static enum atls_code verify_sign1(const struct atls_cose_sign1 *sign1, const st
     return code;
 }
 
-static enum atls_code verify_token(const struct atls_evidence_request *request,
-                                   const struct atls_attest_key *signer,
-                                   const struct atls_cose_sign1 *sign1, struct atls_soft_token *out,
-                                   struct atls_err *err)
+static enum atls_code verify_signature(const struct atls_evidence_request *request,
+                                       const struct atls_attest_key *signer,
+                                       const struct atls_cose_sign1 *sign1, struct atls_err *err)
 {
     struct atls_key *key;
     enum atls_code code;
 
+    if (request->scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE)
+        return ATLS_OK; /* the key is where it is trusted */
     code = atls_chain_cache_key(request->cache, atls_buf_bytes(&signer->spki), &key, err);
     if (code != ATLS_OK)
         return code;
     code = verify_sign1(sign1, key, err);
     atls_key_unref(key);
-    if (code != ATLS_OK || (code = atls_soft_token_decode(sign1->payload, out, err)) != ATLS_OK)
+    return code;
+}
+
+static enum atls_code verify_token(const struct atls_evidence_request *request,
+                                   const struct atls_attest_key *signer,
+                                   const struct atls_cose_sign1 *sign1, struct atls_soft_token *out,
+                                   struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = verify_signature(request, signer, sign1, err)) != ATLS_OK ||
+        (code = atls_soft_token_decode(sign1->payload, out, err)) != ATLS_OK)
         return code;
     if (!atls_bytes_equal(out->ueid, sign1->kid))
         return refuse(err, ATLS_REASON_KID_MISMATCH, "ueid of the claims is not the kid");
     return ATLS_OK;
 }
 
-/* The challenge authenticates the KAT; only then is it read. */
-static enum atls_code verify_kat(struct atls_bytes encoded, struct atls_bytes challenge,
-                                 const struct atls_evidence_request *request, struct atls_err *err)
+static enum atls_code check_key(const struct atls_evidence_request *request,
+                                const struct atls_kat *kat, struct atls_buf *out_spki,
+                                struct atls_err *err)
 {
     struct atls_writer w = atls_writer_init(SPKI_MAX);
+    enum atls_code code = atls_cose_put_spki(&w, &kat->key, err);
+
+    if (code == ATLS_OK && w.failed == ATLS_OK && request->scope != ATLS_EVIDENCE_KEY_UNKNOWN &&
+        !atls_bytes_equal(atls_writer_bytes(&w), request->aik_spki))
+        code = refuse(err, ATLS_REASON_KEY_BINDING_MISMATCH,
+                      "cnf of the KAT is not the key of this TLS identity");
+    if (code != ATLS_OK) {
+        atls_writer_clear(&w);
+        return code;
+    }
+    return atls_writer_finish(&w, out_spki, err);
+}
+
+/* The challenge authenticates the KAT; only then is it read. */
+static enum atls_code verify_kat(struct atls_bytes encoded, struct atls_bytes challenge,
+                                 const struct atls_evidence_request *request,
+                                 struct atls_buf *out_spki, struct atls_err *err)
+{
     uint8_t digest[ATLS_HASH_MAX];
     struct atls_kat kat;
     enum atls_code code;
@@ -107,14 +141,7 @@ static enum atls_code verify_kat(struct atls_bytes encoded, struct atls_bytes ch
         return code;
     if (!atls_secret_equal(kat.nonce, request->binder))
         return refuse(err, ATLS_REASON_NONCE_MISMATCH, "nonce of the KAT is not the binder");
-    code = atls_cose_put_spki(&w, &kat.key, err);
-    if (code == ATLS_OK && w.failed != ATLS_OK)
-        code = atls_fail(err, w.failed, "soft: SubjectPublicKeyInfo cannot be kept");
-    if (code == ATLS_OK && !atls_bytes_equal(atls_writer_bytes(&w), request->aik_spki))
-        code = refuse(err, ATLS_REASON_KEY_BINDING_MISMATCH,
-                      "cnf of the KAT is not the key of this TLS identity");
-    atls_writer_clear(&w);
-    return code;
+    return check_key(request, &kat, out_spki, err);
 }
 
 static enum atls_code add_measurements(const struct atls_soft_token *token,
@@ -143,16 +170,14 @@ static enum atls_code add_measurements(const struct atls_soft_token *token,
 }
 
 static enum atls_code make_claims(const struct atls_soft_token *token,
-                                  const struct atls_attest_key *signer,
-                                  const struct atls_evidence_request *request,
+                                  const struct atls_attest_key *signer, struct atls_bytes spki,
                                   struct atls_claims *out, struct atls_err *err)
 {
     struct atls_claims claims = atls_claims_init(&atls_technology_soft);
     enum atls_code code;
 
-    claims.key_trust = ATLS_KEY_TRUST_ENROLLED;
-    if ((code = atls_claims_identify(&claims, token->ueid, signer, request->aik_spki, err)) !=
-            ATLS_OK ||
+    claims.key_trust = signer->spki.len != 0 ? ATLS_KEY_TRUST_ENROLLED : ATLS_KEY_TRUST_NONE;
+    if ((code = atls_claims_identify(&claims, token->ueid, signer, spki, err)) != ATLS_OK ||
         (code = add_measurements(token, &claims, err)) != ATLS_OK) {
         atls_claims_clear(&claims);
         return code;
@@ -166,6 +191,7 @@ static enum atls_code appraise(const struct atls_bundle *bundle,
                                struct atls_soft_token *token, struct atls_claims *out,
                                struct atls_err *err)
 {
+    struct atls_buf spki = ATLS_BUF_INIT;
     struct atls_attest_key signer;
     struct atls_cose_sign1 sign1;
     enum atls_code code;
@@ -177,9 +203,10 @@ static enum atls_code appraise(const struct atls_bundle *bundle,
         return code;
     code = verify_token(request, &signer, &sign1, token, err);
     if (code == ATLS_OK)
-        code = verify_kat(bundle->kat.value, token->challenge, request, err);
+        code = verify_kat(bundle->kat.value, token->challenge, request, &spki, err);
     if (code == ATLS_OK)
-        code = make_claims(token, &signer, request, out, err);
+        code = make_claims(token, &signer, atls_buf_bytes(&spki), out, err);
+    atls_buf_clear(&spki);
     atls_attest_key_clear(&signer);
     return code;
 }

@@ -26,6 +26,7 @@ struct appraisal {
     struct atls_tpm_quote_half quote;
     struct atls_tpmt_public ak;
     struct atls_buf ak_spki;
+    struct atls_buf subject_spki; /* of the certified key, where nothing else says it */
     struct atls_key *ak_key;
     struct atls_attest_key trusted; /* class, vendor and model of the instance */
     enum atls_key_trust trust;
@@ -36,6 +37,7 @@ struct appraisal {
 static void appraisal_free(struct appraisal *a)
 {
     atls_buf_clear(&a->ak_spki);
+    atls_buf_clear(&a->subject_spki);
     atls_key_unref(a->ak_key);
     atls_attest_key_clear(&a->trusted);
     free(a);
@@ -76,16 +78,24 @@ static enum atls_code check_kid(const struct appraisal *a, struct atls_err *err)
     return ATLS_OK;
 }
 
-static enum atls_code parse_key(struct appraisal *a, struct atls_err *err)
+static enum atls_code make_spki(const struct atls_tpmt_public *public, struct atls_buf *out,
+                                struct atls_err *err)
 {
     struct atls_writer w = atls_writer_init(SPKI_MAX);
-    enum atls_code code = atls_tpmt_public_put_spki(&a->ak, &w, err);
+    enum atls_code code = atls_tpmt_public_put_spki(public, &w, err);
 
     if (code != ATLS_OK) {
         atls_writer_clear(&w);
         return code;
     }
-    if ((code = atls_writer_finish(&w, &a->ak_spki, err)) != ATLS_OK)
+    return atls_writer_finish(&w, out, err);
+}
+
+static enum atls_code parse_key(struct appraisal *a, struct atls_err *err)
+{
+    enum atls_code code = make_spki(&a->ak, &a->ak_spki, err);
+
+    if (code != ATLS_OK)
         return code;
     return atls_chain_cache_key(a->request->cache, atls_buf_bytes(&a->ak_spki), &a->ak_key, err);
 }
@@ -210,8 +220,11 @@ static enum atls_code check_certified(struct appraisal *a, struct atls_err *err)
 
 static enum atls_code check_trust(struct appraisal *a, struct atls_err *err)
 {
-    enum atls_code code = atls_evidence_attest_key(a->request, a->quote.kid, &a->trusted, err);
+    enum atls_code code;
 
+    if (a->request->scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE)
+        return ATLS_OK; /* and a->trust stays NONE */
+    code = atls_evidence_attest_key(a->request, a->quote.kid, &a->trusted, err);
     if (code == ATLS_OK)
         return check_enrolled(a, err);
     if (code != ATLS_E_NOT_FOUND)
@@ -222,17 +235,37 @@ static enum atls_code check_trust(struct appraisal *a, struct atls_err *err)
 
 /* ---- what it signed ---- */
 
+/* The key that the evidence is to name: the peer's, or for a Verifier that does not see the
+ * connection the one that it does name. */
+static struct atls_bytes subject_of(const struct appraisal *a)
+{
+    return a->request->scope == ATLS_EVIDENCE_KEY_UNKNOWN ? atls_buf_bytes(&a->subject_spki)
+                                                          : a->request->aik_spki;
+}
+
+static enum atls_code find_subject(struct appraisal *a, struct atls_err *err)
+{
+    struct atls_tpmt_public subject;
+    enum atls_code code;
+
+    if (a->request->scope != ATLS_EVIDENCE_KEY_UNKNOWN)
+        return ATLS_OK;
+    if ((code = atls_tpmt_public_decode(a->certify.pub_area, &subject, err)) != ATLS_OK)
+        return code;
+    return make_spki(&subject, &a->subject_spki, err);
+}
+
 static enum atls_code check_signed(struct appraisal *a, struct atls_err *err)
 {
     const struct atls_tpm_signer signer = {a->ak_key, &a->ak};
-    uint8_t nonce[32];
+    uint8_t nonce[32] = {0};
     struct atls_tpm_certify_check certify = {
         .signer = signer,
         .attest = a->certify.cert_info,
         .signature = a->certify.signature,
         .nonce = atls_bytes_of(nonce, sizeof nonce),
         .subject = a->certify.pub_area,
-        .spki = a->request->aik_spki,
+        .spki = subject_of(a),
         .allow_unsafe_clock = a->options->allow_unsafe_clock,
     };
     struct atls_tpm_quote_check quote = {
@@ -378,7 +411,7 @@ static enum atls_code make_claims(const struct appraisal *a, struct atls_claims 
     enum atls_code code;
 
     claims.key_trust = a->trust;
-    code = atls_claims_identify(&claims, a->quote.kid, &a->trusted, a->request->aik_spki, err);
+    code = atls_claims_identify(&claims, a->quote.kid, &a->trusted, subject_of(a), err);
     if (code == ATLS_OK && (!add_measurements(a, &claims) || !add_details(a, &claims)))
         code = atls_fail(err, ATLS_E_NOMEM, "TPM: out of memory");
     if (code != ATLS_OK) {
@@ -398,7 +431,8 @@ static enum atls_code appraise(struct appraisal *a, const struct atls_bundle *bu
         (code = check_kid(a, err)) != ATLS_OK || (code = parse_key(a, err)) != ATLS_OK ||
         (code = check_trust(a, err)) != ATLS_OK ||
         (code = atls_tpm_check_role(&a->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK ||
-        (code = check_signed(a, err)) != ATLS_OK || (code = check_pair(a, err)) != ATLS_OK)
+        (code = find_subject(a, err)) != ATLS_OK || (code = check_signed(a, err)) != ATLS_OK ||
+        (code = check_pair(a, err)) != ATLS_OK)
         return code;
     return make_claims(a, out, err);
 }

@@ -18,6 +18,7 @@ static const uint8_t digest[64] = {0x77};
 /* The parts of a token, each of which a row may change; bytes with .ptr NULL are made. */
 struct fixture {
     struct atls_private_key *signer, *aik, *other;
+    enum atls_evidence_scope scope;
     const struct atls_private_key *signs;    /* NULL: signer */
     const struct atls_private_key *enrolled; /* NULL: signer; other key: under the same UEID */
     bool not_enrolled, broken_store, allow;
@@ -200,6 +201,7 @@ static enum atls_code verify(struct fixture *f, struct atls_claims *out, struct 
     struct atls_evidence_options options = {.allow_insecure_technology = f->allow};
     struct atls_buf cmw = encode(f);
     struct atls_evidence_request request = {
+        .scope = f->scope,
         .evidence = atls_buf_bytes(&cmw),
         .binder = atls_bytes_of(binder, f->binder_len),
         .aik_spki = f->aik_spki,
@@ -423,11 +425,77 @@ static void verdicts(void **state)
     }
 }
 
+/* A verifier that sees no connection says which key the evidence names. */
+static void key_unknown(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct atls_bytes aik = f->aik_spki;
+    struct atls_claims claims;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    f->scope = ATLS_EVIDENCE_KEY_UNKNOWN;
+    test_assert_code(verify(f, &claims, &err), ATLS_E_USAGE, &err);
+    f->aik_spki = atls_bytes_of(NULL, 0);
+    test_assert_code(verify(f, &claims, &err), ATLS_OK, &err);
+    test_assert_bytes(claims.key_spki, aik);
+    assert_int_equal(claims.key_trust, ATLS_KEY_TRUST_ENROLLED);
+    atls_claims_clear(&claims);
+    f->not_enrolled = true;
+    test_assert_code(verify(f, &claims, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNTRUSTED_AK);
+    fixture_free(f);
+}
+
+/* Challenge and key are checked whoever vouches for the signer. */
+static void trust_elsewhere(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*lie)(struct fixture *f);
+        enum atls_code want;
+        enum atls_reason reason;
+    } rows[] = {
+        {"not enrolled", not_enrolled, ATLS_OK, ATLS_REASON_NONE},
+        {"signed by another key", signed_by_another, ATLS_OK, ATLS_REASON_NONE},
+        {"challenge of another KAT", challenge_of_another, ATLS_E_EVIDENCE,
+         ATLS_REASON_NONCE_MISMATCH},
+        {"KAT of another connection", kat_of_another_connection, ATLS_E_EVIDENCE,
+         ATLS_REASON_NONCE_MISMATCH},
+        {"another key in the TLS certificate", another_tls_key, ATLS_E_EVIDENCE,
+         ATLS_REASON_KEY_BINDING_MISMATCH},
+        {"ueid that is not the kid", ueid_of_another, ATLS_E_EVIDENCE, ATLS_REASON_KID_MISMATCH},
+        {"not allowed by name", not_allowed, ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims;
+        struct atls_err err = ATLS_ERR_INIT;
+        enum atls_code code;
+
+        print_message("  %s\n", rows[i].name);
+        rows[i].lie(f);
+        f->scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE;
+        code = verify(f, &claims, &err);
+        test_assert_code(code, rows[i].want, &err);
+        assert_int_equal(err.reason, rows[i].reason);
+        if (code == ATLS_OK) {
+            assert_int_equal(claims.key_trust, ATLS_KEY_TRUST_NONE);
+            atls_claims_clear(&claims);
+        }
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_say_what_was_signed),
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(key_unknown),
+        cmocka_unit_test(trust_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,61 @@ struct row {
     enum atls_reason reason;
 };
 
+/* A verifier that sees no connection checks all but the one key: it says which one it is. */
+static void run_key_unknown(const struct row *row)
+{
+    struct fixture *f = fixture_new();
+    bool binding = row->reason == ATLS_REASON_KEY_BINDING_MISMATCH;
+    struct atls_bytes aik;
+    struct atls_claims claims;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum atls_code code;
+
+    row->lie(f);
+    aik = test_tpm_evidence_aik_spki(&f->e);
+    f->request.aik_spki = atls_bytes_of(NULL, 0);
+    f->request.scope = ATLS_EVIDENCE_KEY_UNKNOWN;
+    code = verify(f, &claims, &err);
+    test_assert_code(code, binding ? ATLS_OK : row->want, &err);
+    assert_int_equal(err.reason, binding ? ATLS_REASON_NONE : row->reason);
+    if (code == ATLS_OK) {
+        test_assert_bytes(claims.key_spki, aik);
+        atls_claims_clear(&claims);
+    }
+    fixture_free(f);
+}
+
+/* Reasons that only say that nothing here vouches for the attestation key. */
+static bool is_about_trust(const struct row *row)
+{
+    return row->reason == ATLS_REASON_UNTRUSTED_AK || row->want == ATLS_E_CONFIG ||
+           row->want == ATLS_E_IO || row->want == ATLS_E_CERTIFICATE;
+}
+
+static void run_trust_elsewhere(const struct row *row)
+{
+    struct fixture *f = fixture_new();
+    struct atls_claims claims;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum atls_code code;
+
+    row->lie(f);
+    f->request.scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE;
+    code = verify(f, &claims, &err);
+    if (!is_about_trust(row) && f->enrolled == ENROLLED) {
+        test_assert_code(code, row->want, &err);
+        assert_int_equal(err.reason, row->reason);
+    }
+    if (is_about_trust(row))
+        test_assert_code(code, ATLS_OK, &err);
+    if (code == ATLS_OK) {
+        assert_int_equal(claims.key_trust, ATLS_KEY_TRUST_NONE);
+        assert_int_equal(claims.environment.class_id.len, 0);
+        atls_claims_clear(&claims);
+    }
+    fixture_free(f);
+}
+
 static void run(const struct row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -160,6 +215,8 @@ static void run(const struct row *rows, size_t count)
         else /* written on success only */
             assert_int_equal(((const uint8_t *)&claims)[0], 0xa5);
         fixture_free(f);
+        run_key_unknown(&rows[i]);
+        run_trust_elsewhere(&rows[i]);
     }
 }
 #define RUN(rows) run((rows), sizeof(rows) / sizeof((rows)[0]))
