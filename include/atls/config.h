@@ -56,8 +56,8 @@ struct atls_config_options {
     enum atls_identity identity;
     struct atls_bytes anchors; /* PEM for pkix, copied; or empty */
     bool system_anchors;       /* pkix: what the system trusts, too */
-    /* Evidence technologies accepted, NULL-terminated; NULL: every secure one that the build knows.
-     */
+    /* Evidence technologies accepted, NULL-terminated; NULL: every secure one that the build knows,
+     * and of results every secure one that their Verifier knows. */
     const char *const *evidence_types;
 
     const char *const

@@ -163,13 +163,14 @@ ATLS_API const struct atls_err *atls_session_error(const struct atls_session *s)
 
 /* What is known of the peer; everything borrows from the session. */
 struct atls_peer {
-    bool attested;                 /* accepted by our policy, now */
-    struct atls_result *result;    /* latest appraisal, NULL before the first; also when refused */
-    const char *evidence_type;     /* "tpm"; "" */
-    const char *binding;           /* "connection" */
-    bool insecure;                 /* development evidence */
-    int64_t attested_at_s;         /* wall clock of the latest acceptance */
-    uint32_t attestations;         /* how many were accepted on this connection */
+    bool attested;              /* accepted by our policy, now */
+    struct atls_result *result; /* latest appraisal, NULL before the first; also when refused */
+    const char *evidence_type;  /* "tpm"; "" */
+    const char *binding;   /* "connection": made for it; "key": a passport, made before it about the
+                              key   that authenticated it; "" before there is a result */
+    bool insecure;         /* development evidence */
+    int64_t attested_at_s; /* wall clock of the latest acceptance */
+    uint32_t attestations; /* how many were accepted on this connection */
     struct atls_bytes spki;        /* of the peer's AIK */
     struct atls_bytes certificate; /* end-entity certificate, DER */
     const char *inner_protocol;    /* negotiated inner ALPN, "" when none */

@@ -190,8 +190,9 @@ atls_store_import_corim_as(struct atls_store *s, struct atls_bytes corim,
 
 /* ---- keys that sign results ---- */
 
-#define ATLS_KID_TEXT 65 /* SHA-256 JWK thumbprint (RFC 7638) as base64url, NUL terminated, fits   \
-                          */
+#define ATLS_KID_TEXT                                                                              \
+    65 /* SHA-256 JWK thumbprint (RFC 7638) as base64url, NUL terminated, fits                     \
+        */
 
 /* Makes a signing key (ATLS_KEY_P256, ATLS_KEY_P384 or ATLS_KEY_ED25519) that is published at once
  * and signs from use_from_s on (seconds since 1970), when the one before it stops; that one stays

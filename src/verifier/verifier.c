@@ -16,6 +16,7 @@ struct atls_verifier {
     const struct atls_verifier_ops *ops;
     void *self;
     struct atls_clock clock;
+    bool wants_binder;
 };
 
 void atls_verifier_options_init(struct atls_verifier_options *options)
@@ -77,6 +78,7 @@ enum atls_code atls_verifier_open(const char *uri, const struct atls_verifier_op
     atomic_init(&v->references, 1);
     v->ops = ops;
     v->clock = taken.clock;
+    v->wants_binder = ops->input == ATLS_VERIFIER_TAKES_RESULTS && taken.result_echoes_binder;
     *out = v;
     return ATLS_OK;
 }
@@ -95,15 +97,28 @@ void atls_verifier_unref(struct atls_verifier *v)
     free(v);
 }
 
-/* No backend is trusted to have looked at binder and key: a result about another connection or
- * another key is none. */
-static enum atls_code check_result(const struct atls_appraisal *a, const struct atls_result *r,
-                                   struct atls_err *err)
+enum atls_verifier_input atls_verifier_input(const struct atls_verifier *v)
 {
-    if (!atls_secret_equal(atls_result_nonce(r), a->binder))
+    return v->ops->input;
+}
+
+bool atls_verifier_wants_binder(const struct atls_verifier *v)
+{
+    return v->wants_binder;
+}
+
+/* No backend is trusted to have looked at binder and key: a result about another connection or
+ * another key is none. A passport was made before there was a connection, so that only its key ties
+ * it to this one, unless the Relying Party asks for more. */
+static enum atls_code check_result(const struct atls_verifier *v, const struct atls_appraisal *a,
+                                   const struct atls_result *r, struct atls_err *err)
+{
+    bool answers = v->ops->input == ATLS_VERIFIER_TAKES_EVIDENCE || v->wants_binder;
+
+    if (answers && !atls_secret_equal(atls_result_nonce(r), a->binder))
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_BINDER_MISMATCH,
                                 "result: its nonce is not the binder of this connection");
-    if (!atls_bytes_equal(atls_result_key(r), a->aik_spki))
+    if (atls_result_key(r).len == 0 || !atls_bytes_equal(atls_result_key(r), a->aik_spki))
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_KEY_BINDING_MISMATCH,
                                 "result: the key that it attests is not the authenticator's");
     return ATLS_OK;
@@ -129,7 +144,7 @@ enum atls_code atls_verifier_appraise(struct atls_verifier *v,
         a.time_s = atls_clock_wall_s(&v->clock);
     if ((code = v->ops->appraise(v->self, &a, &r, err)) != ATLS_OK)
         return code;
-    if ((code = check_result(&a, r, err)) != ATLS_OK) {
+    if ((code = check_result(v, &a, r, err)) != ATLS_OK) {
         atls_result_unref(r);
         return code;
     }

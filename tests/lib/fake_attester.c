@@ -6,6 +6,8 @@
 
 #include "testlib.h"
 
+#include <atls/limits.h>
+
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
@@ -130,6 +132,41 @@ struct atls_attester *fake_attester_open(struct fake_attester *fake)
     return attester;
 }
 
+/* ---- passport ---- */
+
+static void close_passport(void *self)
+{
+    (void)self;
+}
+
+static enum atls_code make_result(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
+                                  struct atls_err *err)
+{
+    static const uint8_t zeros[32];
+    struct fake_passport *fake = self;
+    struct fake_attester copy = *fake->attester;
+
+    if (fake->fail != ATLS_OK)
+        return atls_fail(err, fake->fail, "fake passport: no result");
+    fake->shown++;
+    fake->echoed += binder.len != 0;
+    copy.wrong_binder = fake->wrong_binder;
+    copy.wrong_key = fake->wrong_key;
+    copy.evidence_len = fake->too_large ? ATLS_CMW_DATA_MAX + 1 : 0;
+    return make_evidence(&copy, binder.len != 0 ? binder : atls_bytes_of(zeros, sizeof zeros),
+                         out_cmw, err);
+}
+
+struct atls_passport *fake_passport_open(struct fake_passport *fake)
+{
+    static const struct atls_passport_ops ops = {close_passport, make_result};
+    struct atls_passport *passport = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_passport_new(&ops, fake, &passport, &err), ATLS_OK, &err);
+    return passport;
+}
+
 /* ---- verifier ---- */
 
 static enum atls_code open_verifier(const char *rest, const struct atls_verifier_options *options,
@@ -147,7 +184,10 @@ static void close_verifier(void *self)
     (void)self;
 }
 
-static enum atls_code check_evidence(const struct atls_appraisal *a, struct atls_err *err)
+/* out_nonce: the challenge that the evidence answers. A passport may answer any. */
+static enum atls_code check_evidence(const struct fake_verifier *fake,
+                                     const struct atls_appraisal *a, struct atls_bytes *out_nonce,
+                                     struct atls_err *err)
 {
     struct atls_reader r = atls_reader_init(a->evidence);
     uint8_t digest[ATLS_HASH_MAX];
@@ -161,7 +201,8 @@ static enum atls_code check_evidence(const struct atls_appraisal *a, struct atls
         !atls_get_bytes(&r, DIGEST_LEN, &key))
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "fake evidence is malformed");
-    if (!atls_bytes_equal(binder, a->binder))
+    *out_nonce = binder;
+    if (!fake->takes_results && !atls_bytes_equal(binder, a->binder))
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
                                 "fake evidence answers another challenge");
     if (!atls_bytes_equal(key, atls_bytes_of(digest, DIGEST_LEN)))
@@ -176,6 +217,7 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
     struct fake_verifier *fake = self;
     struct atls_claims claims = {.arena = atls_arena_init(65536)};
     struct atls_outcome outcome = {.policy_id = "tag:example.com,2026:fake"};
+    struct atls_bytes nonce;
     enum atls_code code;
 
     delay(fake->delay_ms);
@@ -183,7 +225,7 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
         return fake->fail;
     if (fake->fail != ATLS_OK)
         return atls_fail_reason(err, fake->fail, fake->reason, "fake verifier: appraisal fails");
-    if ((code = check_evidence(a, err)) != ATLS_OK)
+    if ((code = check_evidence(fake, a, &nonce, err)) != ATLS_OK)
         return code;
     claims.technology = fake->type == NULL ? "fake" : fake->type;
     claims.submod = "FAKE";
@@ -193,7 +235,7 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
     outcome.status = fake->contraindicated ? ATLS_TIER_CONTRAINDICATED : ATLS_TIER_AFFIRMING;
     if (fake->contraindicated)
         atls_outcome_problem(&outcome, ATLS_REASON_MEASUREMENT, "fake measurement differs");
-    code = atls_result_new(&claims, &outcome, a->binder, a->time_s, out, err);
+    code = atls_result_new(&claims, &outcome, nonce, a->time_s, out, err);
     if (code != ATLS_OK)
         atls_claims_clear(&claims);
     return code;
@@ -203,11 +245,21 @@ struct atls_verifier *fake_verifier_open(struct fake_verifier *fake)
 {
     static const struct atls_verifier_ops ops = {
         .scheme = "fake", .open = open_verifier, .close = close_verifier, .appraise = appraise};
-    const struct atls_verifier_ops *const backends[] = {&ops, NULL};
+    static const struct atls_verifier_ops passport_ops = {.scheme = "fake",
+                                                          .input = ATLS_VERIFIER_TAKES_RESULTS,
+                                                          .open = open_verifier,
+                                                          .close = close_verifier,
+                                                          .appraise = appraise};
+    const struct atls_verifier_ops *const backends[] = {fake->takes_results ? &passport_ops : &ops,
+                                                        NULL};
+    struct atls_verifier_options options;
     struct atls_verifier *verifier = NULL;
     struct atls_err err = ATLS_ERR_INIT;
 
+    atls_verifier_options_init(&options);
+    options.result_echoes_binder = fake->wants_binder;
     opening_verifier = fake;
-    test_assert_code(atls_verifier_open("fake:", backends, NULL, &verifier, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_open("fake:", backends, &options, &verifier, &err), ATLS_OK,
+                     &err);
     return verifier;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include <atls/attester.h>
+#include <atls/passport.h>
 #include <atls/policy.h>
 #include <atls/verifier.h>
 
@@ -31,6 +32,18 @@ struct fake_attester {
 /* Fails the test when it cannot. The caller unrefs. */
 struct atls_attester *fake_attester_open(struct fake_attester *fake);
 
+/* A passport of the same form: its results carry a nonce of 32 zeros where no binder is asked for.
+ * Must outlive it. */
+struct fake_passport {
+    struct fake_attester *attester;
+    bool wrong_binder; /* a result that is asked to echo a binder does not */
+    bool wrong_key;
+    bool too_large;
+    enum atls_code fail;
+    size_t shown, echoed; /* how many results were given out, and with a binder */
+};
+struct atls_passport *fake_passport_open(struct fake_passport *fake);
+
 /* What the verifier does; must outlive it. Zeros: appraises as affirming, of type "fake". */
 struct fake_verifier {
     const char *type;        /* of the results; NULL: "fake" */
@@ -40,6 +53,8 @@ struct fake_verifier {
     enum atls_reason reason; /* and this reason */
     bool silent;             /* and does not say why */
     unsigned int delay_ms;
+    bool takes_results; /* passports */
+    bool wants_binder;  /* and of these only such as echo the binder */
 };
 struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);
 

@@ -65,6 +65,10 @@ static void configure_end(struct pair_end *end)
 
     if (end->attests)
         o->attester = fake_attester_open(&end->attester);
+    if (end->has_passport) {
+        end->passport.attester = &end->attester;
+        o->passport = fake_passport_open(&end->passport);
+    }
     o->require_peer = end->requires;
     if (end->requires) {
         o->verifier = fake_verifier_open(&end->verifier);
@@ -75,6 +79,7 @@ static void configure_end(struct pair_end *end)
     }
     test_assert_code(atls_config_new(o, &end->config, &end->err), ATLS_OK, &end->err);
     atls_attester_unref(o->attester);
+    atls_passport_unref(o->passport);
     if (o->verifier != NULL)
         atls_verifier_unref(o->verifier);
     if (own != NULL) {

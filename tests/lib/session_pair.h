@@ -14,6 +14,8 @@ struct pair_end {
     struct fake_attester attester;
     struct fake_verifier verifier;
     bool attests, requires;
+    bool has_passport; /* of its attester */
+    struct fake_passport passport;
     struct atls_config_options options; /* attester, verifier and policy are filled in by start */
     struct atls_tls tls;                /* the same for exporter and hash */
     const char *peer_name;

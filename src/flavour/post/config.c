@@ -57,6 +57,10 @@ static enum atls_code check_roles(const struct atls_config_options *o, struct at
         return missing(err, "nothing to do: want an attester, require_peer, or both");
     if (o->require_self && o->attester == NULL)
         return missing(err, "require_self wants an attester");
+    if (o->passport != NULL && o->attester == NULL)
+        return missing(err, "passport wants the attester that its results are about");
+    if (o->passport_only && o->passport == NULL)
+        return missing(err, "passport_only wants a passport");
     if (o->raw && o->reattest_interval_s != 0)
         return missing(err, "raw excludes reattest_interval_s: framing ends when the gate opens");
     if (o->reattest_interval_s != 0 && !o->require_peer)
@@ -131,6 +135,8 @@ static enum atls_code take_names(const char *what, const char *const *names, str
     return atls_writer_finish(&w, out, err);
 }
 
+static const char *const results[] = {ATLS_RESULT_EAR_JWT, ATLS_RESULT_EAR_CWT, NULL};
+
 /* Every secure technology that the build knows. */
 static enum atls_code take_secure_technologies(struct atls_buf *out, struct atls_err *err)
 {
@@ -142,29 +148,57 @@ static enum atls_code take_secure_technologies(struct atls_buf *out, struct atls
     return atls_writer_finish(&w, out, err);
 }
 
+/* What we show: evidence, results, or either. */
+static enum atls_code take_offers(struct atls_config *c, struct atls_err *err)
+{
+    const struct atls_config_options *o = &c->options;
+    const char *const evidence[] = {
+        o->attester == NULL || o->passport_only ? NULL : atls_attester_evidence_type(o->attester),
+        NULL};
+    enum atls_code code = take_names("evidence type of the attester", evidence,
+                                     &c->names[ATLS_NAMES_EVIDENCE_OFFERED], err);
+
+    if (code != ATLS_OK || o->passport == NULL)
+        return code;
+    return take_names("results", results, &c->names[ATLS_NAMES_RESULTS_OFFERED], err);
+}
+
+/* What we judge: evidence of these technologies, or results about whatever their Verifier knows. */
+static enum atls_code take_demands(struct atls_config *c, struct atls_err *err)
+{
+    const struct atls_config_options *o = &c->options;
+    enum atls_code code;
+
+    if (!o->require_peer)
+        return ATLS_OK;
+    if (o->evidence_types != NULL)
+        code = take_names("evidence_types", o->evidence_types, &c->technologies, err);
+    else if (atls_verifier_input(o->verifier) == ATLS_VERIFIER_TAKES_EVIDENCE)
+        code = take_secure_technologies(&c->technologies, err);
+    else
+        return take_names("results", results, &c->names[ATLS_NAMES_RESULTS_ACCEPTED], err);
+    if (code != ATLS_OK)
+        return code;
+    if (c->technologies.len == 0)
+        return missing(err, "evidence_types is empty: no peer could be accepted");
+    if (atls_verifier_input(o->verifier) == ATLS_VERIFIER_TAKES_RESULTS)
+        return take_names("results", results, &c->names[ATLS_NAMES_RESULTS_ACCEPTED], err);
+    return atls_buf_copy(&c->names[ATLS_NAMES_EVIDENCE_ACCEPTED], atls_buf_bytes(&c->technologies),
+                         err);
+}
+
 static enum atls_code take_all_names(struct atls_config *c, struct atls_err *err)
 {
     static const char *const profiles[] = {ATLS_PROFILE_KAT_BUNDLE, NULL};
-    const struct atls_config_options *o = &c->options;
-    const char *const offered[] = {
-        o->attester == NULL ? NULL : atls_attester_evidence_type(o->attester), NULL};
-    struct atls_buf *accepted = &c->names[ATLS_NAMES_EVIDENCE_ACCEPTED];
     enum atls_code code;
 
-    if ((code = take_names("evidence type of the attester", offered,
-                           &c->names[ATLS_NAMES_EVIDENCE_OFFERED], err)) != ATLS_OK ||
+    if ((code = take_offers(c, err)) != ATLS_OK ||
         (code = take_names("bundle profiles", profiles, &c->names[ATLS_NAMES_BUNDLE_PROFILES],
                            err)) != ATLS_OK ||
-        (code = take_names("inner_protocols", o->inner_protocols,
-                           &c->names[ATLS_NAMES_INNER_PROTOCOLS], err)) != ATLS_OK ||
-        !o->require_peer)
+        (code = take_names("inner_protocols", c->options.inner_protocols,
+                           &c->names[ATLS_NAMES_INNER_PROTOCOLS], err)) != ATLS_OK)
         return code;
-    code = o->evidence_types == NULL
-               ? take_secure_technologies(accepted, err)
-               : take_names("evidence_types", o->evidence_types, accepted, err);
-    if (code == ATLS_OK && accepted->len == 0)
-        return missing(err, "evidence_types is empty: no peer could be accepted");
-    return code;
+    return take_demands(c, err);
 }
 
 static enum atls_code take_anchors(struct atls_config *c, struct atls_err *err)
@@ -201,6 +235,8 @@ static void settle(struct atls_config *c)
     o->crls = atls_bytes_of(NULL, 0);
     if (o->attester != NULL)
         atls_attester_ref(o->attester);
+    if (o->passport != NULL)
+        atls_passport_ref(o->passport);
     if (o->verifier != NULL)
         atls_verifier_ref(o->verifier);
     if (o->policy != NULL)
@@ -211,6 +247,7 @@ static void free_config(struct atls_config *c)
 {
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++)
         atls_buf_clear(&c->names[i]);
+    atls_buf_clear(&c->technologies);
     atls_anchors_unref(c->anchors);
     atls_chain_cache_free(c->cache);
     free(c);
@@ -256,6 +293,7 @@ void atls_config_unref(struct atls_config *c)
     if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
         return;
     atls_attester_unref(c->options.attester);
+    atls_passport_unref(c->options.passport);
     atls_verifier_unref(c->options.verifier);
     atls_policy_unref(c->options.policy);
     free_config(c);

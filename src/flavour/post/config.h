@@ -15,8 +15,9 @@ struct atls_config {
      * content is below. */
     struct atls_config_options options;
     struct atls_buf names[ATLS_NAMES_COUNT]; /* encoded Name lists, as HELLO carries them */
-    struct atls_anchors *anchors;            /* NULL unless pkix */
-    struct atls_chain_cache *cache;          /* NULL unless require_peer */
+    struct atls_buf technologies; /* of evidence that is accepted, a Name list; empty: all secure */
+    struct atls_anchors *anchors; /* NULL unless pkix */
+    struct atls_chain_cache *cache; /* NULL unless require_peer */
 };
 
 static inline struct atls_bytes atls_config_names(const struct atls_config *c,

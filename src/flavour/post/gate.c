@@ -181,7 +181,10 @@ enum atls_code atls_gate_first_flight(struct atls_session *s, struct atls_err *e
     hello.flags =
         (uint8_t)((o->attester != NULL ? ATLS_HELLO_ATTESTS : 0) |
                   (o->require_peer ? ATLS_HELLO_REQUIRES : 0) | (o->raw ? ATLS_HELLO_RAW : 0) |
-                  (o->require_self ? ATLS_HELLO_REQUIRES_SELF : 0));
+                  (o->require_self ? ATLS_HELLO_REQUIRES_SELF : 0) |
+                  (o->require_peer && atls_verifier_wants_binder(o->verifier)
+                       ? ATLS_HELLO_BINDER_ECHO
+                       : 0));
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++)
         hello.names[i] = atls_config_names(s->config, (enum atls_hello_names)i);
     if (s->role == ATLS_ROLE_SERVER) {

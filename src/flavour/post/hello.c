@@ -7,16 +7,21 @@
 #include "flavour/post/carrier.h"
 
 #define FLAGS_DEFINED                                                                              \
-    (ATLS_HELLO_ATTESTS | ATLS_HELLO_REQUIRES | ATLS_HELLO_RAW | ATLS_HELLO_REQUIRES_SELF)
-/* Types 1 to 4 are lists of names, in the order of enum atls_hello_names. */
-#define PARAMETER_NAMES_FIRST 1
-#define PARAMETER_FRAME_MAX   5
+    (ATLS_HELLO_ATTESTS | ATLS_HELLO_REQUIRES | ATLS_HELLO_RAW | ATLS_HELLO_REQUIRES_SELF |        \
+     ATLS_HELLO_BINDER_ECHO)
+#define PARAMETER_FRAME_MAX 5
 
-static const char *const parameter_names[ATLS_NAMES_COUNT] = {
-    [ATLS_NAMES_EVIDENCE_OFFERED] = "evidence offered",
-    [ATLS_NAMES_EVIDENCE_ACCEPTED] = "evidence accepted",
-    [ATLS_NAMES_BUNDLE_PROFILES] = "bundle profiles",
-    [ATLS_NAMES_INNER_PROTOCOLS] = "inner protocols",
+/* Parameters in the order of their types, which is that of enum atls_hello_names. */
+static const struct {
+    uint16_t type;
+    const char *name;
+} name_parameters[ATLS_NAMES_COUNT] = {
+    [ATLS_NAMES_EVIDENCE_OFFERED] = {1, "evidence offered"},
+    [ATLS_NAMES_EVIDENCE_ACCEPTED] = {2, "evidence accepted"},
+    [ATLS_NAMES_BUNDLE_PROFILES] = {3, "bundle profiles"},
+    [ATLS_NAMES_INNER_PROTOCOLS] = {4, "inner protocols"},
+    [ATLS_NAMES_RESULTS_OFFERED] = {6, "results offered"},
+    [ATLS_NAMES_RESULTS_ACCEPTED] = {7, "results accepted"},
 };
 
 bool atls_names_next(struct atls_bytes *list, struct atls_bytes *out_name)
@@ -99,12 +104,11 @@ static enum atls_code decode_frame_max(struct atls_bytes data, uint32_t *out, st
 static enum atls_code decode_parameter(uint16_t type, struct atls_bytes data,
                                        struct atls_hello *hello, struct atls_err *err)
 {
-    size_t index = (size_t)type - PARAMETER_NAMES_FIRST;
-
     if (type == PARAMETER_FRAME_MAX)
         return decode_frame_max(data, &hello->frame_max, err);
-    if (type >= PARAMETER_NAMES_FIRST && index < ATLS_NAMES_COUNT)
-        return decode_names(data, parameter_names[index], &hello->names[index], err);
+    for (size_t i = 0; i < ATLS_NAMES_COUNT; i++)
+        if (name_parameters[i].type == type)
+            return decode_names(data, name_parameters[i].name, &hello->names[i], err);
     return ATLS_OK; /* unknown parameters are ignored */
 }
 
@@ -157,6 +161,9 @@ enum atls_code atls_hello_decode(struct atls_bytes body, struct atls_hello *out,
     if ((hello.flags & ATLS_HELLO_REQUIRES_SELF) != 0 && (hello.flags & ATLS_HELLO_ATTESTS) == 0)
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "HELLO: requires-self without attests");
+    if ((hello.flags & ATLS_HELLO_BINDER_ECHO) != 0 && (hello.flags & ATLS_HELLO_REQUIRES) == 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: binder-echo without requires");
     if ((code = decode_parameters(parameters, &hello, err)) != ATLS_OK)
         return code;
     *out = hello;
@@ -174,6 +181,16 @@ static void put_names(struct atls_writer *w, uint16_t type, struct atls_bytes na
     atls_close_vec(w, data);
 }
 
+static void put_frame_max(struct atls_writer *w, uint32_t frame_max)
+{
+    if (frame_max == ATLS_FRAME_BODY_MAX)
+        return;
+    atls_put_u16(w, PARAMETER_FRAME_MAX);
+    struct atls_mark data = atls_open_vec(w, 0xffff);
+    atls_put_u24(w, frame_max);
+    atls_close_vec(w, data);
+}
+
 void atls_hello_put(struct atls_writer *w, const struct atls_hello *hello)
 {
     atls_put_u8(w, ATLS_FRAME_HELLO);
@@ -181,13 +198,10 @@ void atls_hello_put(struct atls_writer *w, const struct atls_hello *hello)
     atls_put_u8(w, ATLS_HELLO_VERSION);
     atls_put_u8(w, hello->flags);
     struct atls_mark parameters = atls_open_vec(w, 0xffff);
-    for (uint16_t i = 0; i < ATLS_NAMES_COUNT; i++)
-        put_names(w, (uint16_t)(PARAMETER_NAMES_FIRST + i), hello->names[i]);
-    if (hello->frame_max != ATLS_FRAME_BODY_MAX) {
-        atls_put_u16(w, PARAMETER_FRAME_MAX);
-        struct atls_mark data = atls_open_vec(w, 0xffff);
-        atls_put_u24(w, hello->frame_max);
-        atls_close_vec(w, data);
+    for (size_t i = 0; i < ATLS_NAMES_COUNT; i++) {
+        if (i == ATLS_NAMES_RESULTS_OFFERED)
+            put_frame_max(w, hello->frame_max);
+        put_names(w, name_parameters[i].type, hello->names[i]);
     }
     atls_close_vec(w, parameters);
     atls_close_vec(w, body);

@@ -21,15 +21,22 @@ enum atls_hello_flag {
     ATLS_HELLO_REQUIRES = 2,
     ATLS_HELLO_RAW = 4,
     ATLS_HELLO_REQUIRES_SELF = 8,
+    ATLS_HELLO_BINDER_ECHO = 16, /* only results that echo the binder are taken */
 };
 
-/* Parameters that hold a list of names, in the order of their types from 1. */
+/* Names of results that a peer may carry as a passport. */
+#define ATLS_RESULT_EAR_JWT "ear+jwt"
+#define ATLS_RESULT_EAR_CWT "ear+cwt"
+
+/* Parameters that hold a list of names. */
 enum atls_hello_names {
     ATLS_NAMES_EVIDENCE_OFFERED = 0,
     ATLS_NAMES_EVIDENCE_ACCEPTED = 1,
     ATLS_NAMES_BUNDLE_PROFILES = 2,
     ATLS_NAMES_INNER_PROTOCOLS = 3,
-    ATLS_NAMES_COUNT = 4,
+    ATLS_NAMES_RESULTS_OFFERED = 4,
+    ATLS_NAMES_RESULTS_ACCEPTED = 5,
+    ATLS_NAMES_COUNT = 6,
 };
 
 struct atls_hello {

@@ -71,6 +71,18 @@ static enum atls_code check_size(const struct atls_job *job,
     return ATLS_OK;
 }
 
+static enum atls_code make_cmw(const struct atls_job *job, const struct atls_binder *binder,
+                               struct atls_buf *out, struct atls_err *err)
+{
+    const struct atls_config_options *o = &job->config->options;
+
+    if (!job->shows_result)
+        return atls_attester_evidence(o->attester, atls_binder_bytes(binder), out, err);
+    return atls_passport_result(
+        o->passport, job->echoes_binder ? atls_binder_bytes(binder) : atls_bytes_of(NULL, 0), out,
+        err);
+}
+
 static enum atls_code attest(struct atls_job *job, struct atls_err *err)
 {
     struct atls_attester *attester = job->config->options.attester;
@@ -81,7 +93,7 @@ static enum atls_code attest(struct atls_job *job, struct atls_err *err)
     code =
         atls_binder_make(job->hash, atls_attester_aik_spki(attester), job->exported, &binder, err);
     if (code == ATLS_OK)
-        code = atls_attester_evidence(attester, atls_binder_bytes(&binder), &cmw, err);
+        code = make_cmw(job, &binder, &cmw, err);
     if (code == ATLS_OK) {
         struct atls_ea_credential credential = {
             .cmw = atls_buf_bytes(&cmw), .scheme = job->scheme, .sign = sign, .sign_arg = attester};
@@ -181,8 +193,16 @@ static enum atls_code check_identity(struct atls_job *job, const struct atls_ea_
 static enum atls_code check_type(const struct atls_job *job, struct atls_err *err)
 {
     const char *type = atls_result_evidence_type(job->result);
-    struct atls_bytes accepted = atls_config_names(job->config, ATLS_NAMES_EVIDENCE_ACCEPTED);
+    struct atls_bytes accepted = atls_buf_bytes(&job->config->technologies);
 
+    if (accepted.len == 0) {
+        if (!atls_result_insecure(job->result))
+            return ATLS_OK;
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY,
+                                "result about evidence of type \"%s\", which anyone can make, and "
+                                "which is not accepted here",
+                                type);
+    }
     if (!atls_names_contain(accepted, atls_bytes_of(type, strlen(type))))
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
                                 "evidence is of type \"%s\", which is not accepted here", type);

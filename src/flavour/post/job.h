@@ -23,6 +23,8 @@ struct atls_job {
     struct atls_ea_answer *answer;
     enum atls_signature scheme;
     uint32_t frame_max; /* largest frame that the peer takes */
+    bool shows_result;  /* a result of the passport instead of evidence */
+    bool echoes_binder; /* made for this connection */
 
     /* ATLS_JOB_APPRAISE */
     struct atls_ea_validation *validation;

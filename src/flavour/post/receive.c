@@ -35,13 +35,35 @@ static enum atls_code no_common(struct atls_err *err, const char *why)
                             "negotiation: %s", why);
 }
 
+static enum atls_code none_accepted(const char *what, struct atls_bytes offered,
+                                    struct atls_err *err)
+{
+    struct atls_bytes name;
+    char text[64];
+
+    if (!atls_names_next(&offered, &name))
+        return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_NO_COMMON_PARAMETERS,
+                                "negotiation: the peer attests but offers no type of %s", what);
+    return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_NO_COMMON_PARAMETERS,
+                            "negotiation: the peer offers %s of type \"%s\"%s, none of which is "
+                            "accepted here",
+                            what, atls_escape(name, text, sizeof text),
+                            offered.len != 0 ? ", ..." : "");
+}
+
+static bool takes_evidence(const struct atls_session *s)
+{
+    return s->config->options.require_peer &&
+           atls_verifier_input(s->config->options.verifier) == ATLS_VERIFIER_TAKES_EVIDENCE;
+}
+
 /* The peer is to attest: with something that we accept. */
 static enum atls_code negotiate_peer(const struct atls_session *s, const struct atls_hello *hello,
                                      struct atls_err *err)
 {
-    struct atls_bytes offered = hello->names[ATLS_NAMES_EVIDENCE_OFFERED], name;
-    struct atls_bytes accepted = atls_config_names(s->config, ATLS_NAMES_EVIDENCE_ACCEPTED);
-    char text[64];
+    bool evidence = takes_evidence(s);
+    struct atls_bytes offered =
+        hello->names[evidence ? ATLS_NAMES_EVIDENCE_OFFERED : ATLS_NAMES_RESULTS_OFFERED];
 
     if (!s->config->options.require_peer)
         return (hello->flags & ATLS_HELLO_REQUIRES_SELF) == 0
@@ -50,22 +72,25 @@ static enum atls_code negotiate_peer(const struct atls_session *s, const struct 
                                     "require_peer is off");
     if ((hello->flags & ATLS_HELLO_ATTESTS) == 0)
         return no_common(err, "the peer does not attest, and require_peer is on");
-    if (atls_names_common(offered, accepted).len != 0)
+    if (atls_names_common(offered,
+                          atls_config_names(s->config, evidence ? ATLS_NAMES_EVIDENCE_ACCEPTED
+                                                                : ATLS_NAMES_RESULTS_ACCEPTED))
+            .len != 0)
         return ATLS_OK;
-    if (!atls_names_next(&offered, &name))
-        return no_common(err, "the peer attests but offers no type of evidence");
-    return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_NO_COMMON_PARAMETERS,
-                            "negotiation: the peer offers evidence of type \"%s\"%s, none of which "
-                            "is accepted here",
-                            atls_escape(name, text, sizeof text), offered.len != 0 ? ", ..." : "");
+    return none_accepted(evidence ? "evidence" : "attestation result", offered, err);
 }
 
-/* We are to attest: with something that the peer accepts. */
-static enum atls_code negotiate_self(const struct atls_session *s, const struct atls_hello *hello,
+static bool is_common(const struct atls_session *s, enum atls_hello_names ours,
+                      const struct atls_hello *hello, enum atls_hello_names theirs)
+{
+    return atls_names_common(atls_config_names(s->config, ours), hello->names[theirs]).len != 0;
+}
+
+/* We are to attest: with something that the peer accepts, evidence before a result about it. */
+static enum atls_code negotiate_self(struct atls_session *s, const struct atls_hello *hello,
                                      struct atls_err *err)
 {
     const struct atls_config_options *o = &s->config->options;
-    struct atls_bytes accepted = hello->names[ATLS_NAMES_EVIDENCE_ACCEPTED];
 
     if ((hello->flags & ATLS_HELLO_REQUIRES) == 0)
         return o->require_self ? no_common(err, "the peer does not ask for our attestation, and "
@@ -73,26 +98,30 @@ static enum atls_code negotiate_self(const struct atls_session *s, const struct 
                                : ATLS_OK;
     if (o->attester == NULL)
         return no_common(err, "the peer requires our attestation, and there is no attester");
-    if (atls_names_common(atls_config_names(s->config, ATLS_NAMES_EVIDENCE_OFFERED), accepted)
-            .len == 0)
-        return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_NO_COMMON_PARAMETERS,
-                                "negotiation: the peer does not accept evidence of type \"%s\"",
-                                atls_attester_evidence_type(o->attester));
-    return ATLS_OK;
+    if (is_common(s, ATLS_NAMES_EVIDENCE_OFFERED, hello, ATLS_NAMES_EVIDENCE_ACCEPTED))
+        return ATLS_OK;
+    s->shows_result = is_common(s, ATLS_NAMES_RESULTS_OFFERED, hello, ATLS_NAMES_RESULTS_ACCEPTED);
+    if (s->shows_result)
+        return ATLS_OK;
+    if (hello->names[ATLS_NAMES_RESULTS_ACCEPTED].len != 0 && o->passport == NULL)
+        return no_common(err, "the peer accepts attestation results, and there is no passport");
+    return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_NO_COMMON_PARAMETERS,
+                            "negotiation: the peer does not accept evidence of type \"%s\"%s",
+                            atls_attester_evidence_type(o->attester),
+                            o->passport != NULL ? " nor results of ours" : "");
 }
 
-static enum atls_code negotiate(const struct atls_session *s, const struct atls_hello *hello,
+static enum atls_code negotiate(struct atls_session *s, const struct atls_hello *hello,
                                 struct atls_err *err)
 {
-    bool evidence = s->config->options.require_peer || (hello->flags & ATLS_HELLO_REQUIRES) != 0;
+    bool bundle;
     enum atls_code code;
 
     if ((code = negotiate_peer(s, hello, err)) != ATLS_OK ||
         (code = negotiate_self(s, hello, err)) != ATLS_OK)
         return code;
-    if (evidence && atls_names_common(atls_config_names(s->config, ATLS_NAMES_BUNDLE_PROFILES),
-                                      hello->names[ATLS_NAMES_BUNDLE_PROFILES])
-                            .len == 0)
+    bundle = takes_evidence(s) || ((hello->flags & ATLS_HELLO_REQUIRES) != 0 && !s->shows_result);
+    if (bundle && !is_common(s, ATLS_NAMES_BUNDLE_PROFILES, hello, ATLS_NAMES_BUNDLE_PROFILES))
         return no_common(err, "no bundle profile in common");
     return ATLS_OK;
 }
@@ -195,6 +224,8 @@ static enum atls_code prepare(struct atls_session *s, const struct atls_ea_reque
         (code = atls_ea_prepare(s->ea, request->raw, &job->answer, err)) != ATLS_OK)
         return code;
     job->frame_max = s->peer_frame_max;
+    job->shows_result = s->shows_result;
+    job->echoes_binder = (s->peer_flags & ATLS_HELLO_BINDER_ECHO) != 0;
     job->scheme = atls_ea_choose_scheme(request, &ours, 1);
     if (job->scheme == ATLS_SIGNATURE_NONE)
         atls_fail_reason(&job->err, ATLS_E_UNSUPPORTED, ATLS_REASON_SCHEME_NOT_OFFERED,

@@ -147,13 +147,22 @@ const struct atls_err *atls_session_error(const struct atls_session *s)
     return &s->error;
 }
 
+static const char *binding_of(const struct atls_config *c)
+{
+    const struct atls_verifier *v = c->options.verifier;
+
+    return atls_verifier_input(v) == ATLS_VERIFIER_TAKES_EVIDENCE || atls_verifier_wants_binder(v)
+               ? "connection"
+               : "key";
+}
+
 void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
 {
     *out = (struct atls_peer){
         .attested = s->attested,
         .result = s->result,
         .evidence_type = s->result == NULL ? "" : atls_result_evidence_type(s->result),
-        .binding = s->result == NULL ? "" : "connection",
+        .binding = s->result == NULL ? "" : binding_of(s->config),
         .insecure = s->result != NULL && atls_result_insecure(s->result),
         .attested_at_s = s->attested_at_s,
         .attestations = s->attestations,

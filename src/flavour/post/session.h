@@ -63,6 +63,7 @@ struct atls_session {
     bool hello_received;
     uint8_t peer_flags;
     uint32_t peer_frame_max;
+    bool shows_result;          /* we show a result instead of evidence */
     const char *inner_protocol; /* borrows from inner_storage */
     char inner_storage[256];
 

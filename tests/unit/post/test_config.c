@@ -2,6 +2,8 @@
 
 #include "testlib.h"
 
+#include "core/err.h"
+
 #include "fake_attester.h"
 #include "flavour/post/config.h"
 #include "pki.h"
@@ -261,6 +263,45 @@ static void too_many_protocols(struct atls_config_options *o)
     o->inner_protocols = names;
 }
 
+static enum atls_code no_result(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
+                                struct atls_err *err)
+{
+    (void)self;
+    (void)binder;
+    (void)out_cmw;
+    return atls_fail(err, ATLS_E_IO, "none");
+}
+
+static void close_nothing(void *self)
+{
+    (void)self;
+}
+
+static const struct atls_passport_ops passport_ops = {close_nothing, no_result};
+static struct atls_passport *passport; /* made and cleared with the rest of the material */
+
+static void with_passport(struct atls_config_options *o)
+{
+    o->passport = passport;
+}
+
+static void with_passport_alone(struct atls_config_options *o)
+{
+    o->passport = passport;
+    o->passport_only = true;
+}
+
+static void passport_of_nobody(struct atls_config_options *o)
+{
+    no_attester(o);
+    o->passport = passport;
+}
+
+static void only_no_passport(struct atls_config_options *o)
+{
+    o->passport_only = true;
+}
+
 static void size_zero(struct atls_config_options *o)
 {
     o->size = 0;
@@ -313,6 +354,10 @@ static const struct {
     {"inner protocol of 256 bytes", long_protocol, ATLS_E_CONFIG, "inner_protocols"},
     {"inner protocol of 255 bytes", longest_protocol, ATLS_OK, ""},
     {"too many inner protocols", too_many_protocols, ATLS_E_CONFIG, "inner_protocols"},
+    {"a passport beside evidence", with_passport, ATLS_OK, ""},
+    {"a passport alone", with_passport_alone, ATLS_OK, ""},
+    {"a passport without attester", passport_of_nobody, ATLS_E_CONFIG, "passport"},
+    {"passport_only without passport", only_no_passport, ATLS_E_CONFIG, "passport_only"},
     {"options that were not initialised", size_zero, ATLS_E_USAGE, "atls_config_options_init"},
     {"options of a later header", size_of_the_future, ATLS_E_USAGE, "size"},
 };
@@ -321,13 +366,14 @@ static int make_material(void **state)
 {
     (void)state;
     make_crl();
-    return 0;
+    return atls_passport_new(&passport_ops, NULL, &passport, NULL) == ATLS_OK ? 0 : -1;
 }
 
 static int clear_material(void **state)
 {
     (void)state;
     atls_buf_clear(&crl_pem);
+    atls_passport_unref(passport);
     return 0;
 }
 

@@ -13,7 +13,19 @@ static const struct {
     bool same; /* encodes to the same bytes again */
 } rows[] = {
     {"smallest", "01000000", ATLS_OK, true},
-    {"every flag", "010f0000", ATLS_OK, true},
+    {"every flag", "011f0000", ATLS_OK, true},
+    {"results offered and accepted",
+     "01130018"
+     "0006000a0008076561722b6a7774"
+     "0007000600040378797a",
+     ATLS_OK, true},
+    {"results before evidence",
+     "01010014"
+     "0006000600040378797a"
+     "0001000600040374706d",
+     ATLS_E_DECODE, false},
+    {"binder-echo without requires", "01110000", ATLS_E_DECODE, false},
+    {"empty list of results", "01000006000700020000", ATLS_E_DECODE, false},
     {"evidence offered", "0101000a0001000600040374706d", ATLS_OK, true},
     {"evidence offered and accepted",
      "0103001400010006000403747"
@@ -35,7 +47,7 @@ static const struct {
     {"version 0", "00000000", ATLS_E_UNSUPPORTED, false},
     {"version 2", "02000000", ATLS_E_UNSUPPORTED, false},
     {"version 2 in another form", "02", ATLS_E_UNSUPPORTED, false},
-    {"undefined flag", "01100000", ATLS_E_DECODE, false},
+    {"undefined flag", "01200000", ATLS_E_DECODE, false},
     {"requires-self without attests", "01080000", ATLS_E_DECODE, false},
     {"parameters out of order",
      "01000014000200060004037470"
@@ -104,7 +116,7 @@ static struct atls_bytes text(const char *s)
 static struct atls_writer full(void)
 {
     struct atls_writer lists[ATLS_NAMES_COUNT], w = atls_writer_init(70000);
-    struct atls_hello hello = {.flags = 15, .frame_max = 70000};
+    struct atls_hello hello = {.flags = 31, .frame_max = 70000};
 
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++) {
         lists[i] = atls_writer_init(1000);
@@ -126,7 +138,7 @@ static void round_trips_everything(void **state)
 
     (void)state;
     assert_int_equal(atls_hello_decode(atls_bytes_of(w.ptr + 4, w.len - 4), &hello, NULL), ATLS_OK);
-    assert_int_equal(hello.flags, 15);
+    assert_int_equal(hello.flags, 31);
     assert_int_equal(hello.frame_max, 70000);
     assert_true(atls_names_contain(hello.names[0], text("soft")));
     assert_false(atls_names_contain(hello.names[1], text("soft")));

@@ -62,8 +62,14 @@ static enum atls_code fake_appraise(void *self, const struct atls_appraisal *a,
     return atls_result_new(&claims, &o, b, a->time_s, out, err);
 }
 
-static const struct atls_verifier_ops fake_ops = {"fake", fake_open, fake_close, fake_appraise};
-static const struct atls_verifier_ops *const backends[] = {&fake_ops, NULL};
+static const struct atls_verifier_ops fake_ops = {
+    .scheme = "fake", .open = fake_open, .close = fake_close, .appraise = fake_appraise};
+static const struct atls_verifier_ops fake_passport_ops = {.scheme = "fake-passport",
+                                                           .input = ATLS_VERIFIER_TAKES_RESULTS,
+                                                           .open = fake_open,
+                                                           .close = fake_close,
+                                                           .appraise = fake_appraise};
+static const struct atls_verifier_ops *const backends[] = {&fake_ops, &fake_passport_ops, NULL};
 
 static int64_t wall(void *arg)
 {
@@ -228,12 +234,56 @@ static void time_comes_from_the_caller_or_the_clock(void **state)
     atls_verifier_unref(v);
 }
 
+/* A passport was made before this connection; its key ties it to the peer, and its nonce where the
+ * Relying Party asks for that. */
+static void passports_are_tied_by_their_key(void **state)
+{
+    static const struct {
+        const char *name, *uri;
+        bool echoes;
+        enum atls_code want;
+        enum atls_reason reason;
+    } rows[] = {
+        {"made before", "fake-passport:other-binder", false, ATLS_OK, ATLS_REASON_NONE},
+        {"made for this connection", "fake-passport:ok", true, ATLS_OK, ATLS_REASON_NONE},
+        {"made before, one for this connection is due", "fake-passport:other-binder", true,
+         ATLS_E_EVIDENCE, ATLS_REASON_BINDER_MISMATCH},
+        {"of another suite, one for this connection is due", "fake-passport:longer-binder", true,
+         ATLS_E_EVIDENCE, ATLS_REASON_BINDER_MISMATCH},
+        {"about another key", "fake-passport:other-key", false, ATLS_E_EVIDENCE,
+         ATLS_REASON_KEY_BINDING_MISMATCH},
+        {"evidence is never a passport", "fake:other-binder", false, ATLS_E_EVIDENCE,
+         ATLS_REASON_BINDER_MISMATCH},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_appraisal a = good_appraisal();
+        struct atls_verifier_options options;
+        struct atls_verifier *v = NULL;
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        atls_verifier_options_init(&options);
+        options.result_echoes_binder = rows[i].echoes;
+        test_assert_code(atls_verifier_open(rows[i].uri, backends, &options, &v, &err), ATLS_OK,
+                         &err);
+        assert_int_equal(atls_verifier_wants_binder(v), rows[i].echoes);
+        test_assert_code(atls_verifier_appraise(v, &a, &r, &err), rows[i].want, &err);
+        assert_int_equal(err.reason, rows[i].reason);
+        atls_result_unref(r);
+        atls_verifier_unref(v);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_finds_the_backend),
         cmocka_unit_test(options_reach_the_backend),
         cmocka_unit_test(references_keep_it_open),
+        cmocka_unit_test(passports_are_tied_by_their_key),
         cmocka_unit_test(appraisal_takes_everything_together),
         cmocka_unit_test(time_comes_from_the_caller_or_the_clock),
     };
