@@ -108,7 +108,7 @@ static const struct row realm_rows[] = {
      "public key"},
     {"public key compressed", 44237, "583aa401022002215830" A48 "22f5", ATLS_E_DECODE,
      "both coordinates"},
-    {"public key of Ed25519", 44237, "5827a301012006215820" A32, ATLS_E_DECODE, "both coordinates"},
+    {"public key of Ed25519", 44237, "5828a301012006215820" A32, ATLS_E_DECODE, "both coordinates"},
     {"public key of P-256", 44237, "584ba401022001215820" A32 "225820" A32, ATLS_OK, NULL},
     {"no initial measurement", 44238, NULL, ATLS_E_DECODE, "initial measurement"},
     {"initial measurement of 31", 44238, H31, ATLS_E_DECODE, "initial measurement"},
