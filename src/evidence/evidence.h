@@ -110,6 +110,9 @@ struct atls_claims {
     struct atls_measurement *measurements;
     size_t measurement_count;
     struct atls_bytes key_spki; /* the attested key; equals the AIK where that was known */
+    /* The key that signed the evidence, its authority where manifests ask for one; empty: nobody
+     * vouches for it. */
+    struct atls_bytes signer_spki;
     struct atls_detail details[ATLS_DETAILS_MAX];
     size_t detail_count;
 };

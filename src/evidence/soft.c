@@ -177,8 +177,11 @@ static enum atls_code make_claims(const struct atls_soft_token *token,
     enum atls_code code;
 
     claims.key_trust = signer->spki.len != 0 ? ATLS_KEY_TRUST_ENROLLED : ATLS_KEY_TRUST_NONE;
-    if ((code = atls_claims_identify(&claims, token->ueid, signer, spki, err)) != ATLS_OK ||
-        (code = add_measurements(token, &claims, err)) != ATLS_OK) {
+    code = atls_claims_identify(&claims, token->ueid, signer, spki, err);
+    if (code == ATLS_OK &&
+        !atls_arena_copy(&claims.arena, atls_buf_bytes(&signer->spki), &claims.signer_spki))
+        code = atls_fail(err, ATLS_E_NOMEM, "soft: out of memory");
+    if (code != ATLS_OK || (code = add_measurements(token, &claims, err)) != ATLS_OK) {
         atls_claims_clear(&claims);
         return code;
     }

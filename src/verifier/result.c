@@ -219,27 +219,144 @@ static void walk_mkey(const struct atls_result_sink *s, const struct atls_mkey *
     }
 }
 
-static void walk_measurement(const struct atls_result_sink *s, const struct atls_measurement *m)
+static void walk_digests(const struct atls_result_sink *s, const char *key,
+                         const struct atls_digest *digests, size_t count)
 {
     char number[24];
 
-    s->open_object(s->arg, NULL);
-    walk_mkey(s, &m->mkey);
-    if (m->mval.present & ATLS_MVAL_VERSION)
-        s->put_text(s->arg, "version", m->mval.version);
-    if (m->mval.present & ATLS_MVAL_SVN)
-        s->put_uint(s->arg, "svn", m->mval.svn);
-    if (m->mval.present & ATLS_MVAL_NAME)
-        s->put_text(s->arg, "name", m->mval.name);
-    if (m->mval.present & ATLS_MVAL_RAW)
-        s->put_hex(s->arg, "raw-value", m->mval.raw);
-    if (m->mval.present & ATLS_MVAL_DIGESTS) {
-        s->open_object(s->arg, "digests");
-        for (size_t i = 0; i < m->mval.digest_count; i++)
-            s->put_hex(s->arg, digest_name(&m->mval.digests[i], number, sizeof number),
-                       m->mval.digests[i].value);
+    s->open_object(s->arg, key);
+    for (size_t i = 0; i < count; i++)
+        s->put_hex(s->arg, digest_name(&digests[i], number, sizeof number), digests[i].value);
+    s->close(s->arg);
+}
+
+static void walk_flags(const struct atls_result_sink *s, const struct atls_mval *v)
+{
+    static const char *const names[] = {
+        "configured",          "secure",           "recovery",  "debug", "replay-protected",
+        "integrity-protected", "runtime-measured", "immutable", "tcb",   "confidential",
+        "runtime-updatable",
+    };
+
+    s->open_object(s->arg, "flags");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (v->flags_known >> i & 1)
+            s->put_bool(s->arg, names[i], v->flags >> i & 1);
+    s->close(s->arg);
+}
+
+/* Tag and content: text of 554 to 556, bytes of the others. */
+static void walk_keys(const struct atls_result_sink *s, const struct atls_mval *v)
+{
+    s->open_array(s->arg, "cryptokeys");
+    for (size_t i = 0; i < v->key_count; i++) {
+        bool text = v->keys[i].tag >= ATLS_TAG_PKIX_KEY && v->keys[i].tag <= ATLS_TAG_PKIX_PATH;
+
+        s->open_object(s->arg, NULL);
+        s->put_uint(s->arg, "tag", v->keys[i].tag);
+        if (text)
+            s->put_text(s->arg, "text", v->keys[i].content);
+        else
+            s->put_hex(s->arg, "content", v->keys[i].content);
         s->close(s->arg);
     }
+    s->close(s->arg);
+}
+
+static void walk_registers(const struct atls_result_sink *s, const struct atls_mval *v)
+{
+    s->open_array(s->arg, "integrity-registers");
+    for (size_t i = 0; i < v->register_count; i++) {
+        const struct atls_integrity_register *r = &v->registers[i];
+
+        s->open_object(s->arg, NULL);
+        if (r->name.ptr == NULL)
+            s->put_uint(s->arg, "id", r->number);
+        else
+            s->put_text(s->arg, "id", r->name);
+        walk_digests(s, "digests", r->digests, r->digest_count);
+        s->close(s->arg);
+    }
+    s->close(s->arg);
+}
+
+/* A number, or an object with the bounds that there are. */
+static void walk_range(const struct atls_result_sink *s, const struct atls_int_range *range)
+{
+    if (!range->is_range) {
+        s->put_int(s->arg, "int-range", range->least);
+        return;
+    }
+    s->open_object(s->arg, "int-range");
+    if (range->has_least)
+        s->put_int(s->arg, "min", range->least);
+    if (range->has_most)
+        s->put_int(s->arg, "max", range->most);
+    s->close(s->arg);
+}
+
+/* Members that only a profile gives meaning: number and encoded item. */
+static void walk_extensions(const struct atls_result_sink *s, const struct atls_mval *v)
+{
+    s->open_array(s->arg, "extensions");
+    for (size_t i = 0; i < v->extension_count; i++) {
+        s->open_object(s->arg, NULL);
+        s->put_int(s->arg, "key", v->extensions[i].key);
+        s->put_hex(s->arg, "item", v->extensions[i].item);
+        s->close(s->arg);
+    }
+    s->close(s->arg);
+}
+
+static void walk_identifiers(const struct atls_result_sink *s, const struct atls_mval *v)
+{
+    if (v->present & ATLS_MVAL_MAC)
+        s->put_hex(s->arg, "mac-address", v->mac);
+    if (v->present & ATLS_MVAL_IP)
+        s->put_hex(s->arg, "ip-address", v->ip);
+    if (v->present & ATLS_MVAL_SERIAL)
+        s->put_text(s->arg, "serial-number", v->serial);
+    if (v->present & ATLS_MVAL_UEID)
+        s->put_hex(s->arg, "ueid", v->ueid);
+    if (v->present & ATLS_MVAL_UUID)
+        s->put_hex(s->arg, "uuid", v->uuid);
+}
+
+/* The members of the object that is open. */
+static void walk_mval(const struct atls_result_sink *s, const struct atls_mval *v)
+{
+    if (v->present & ATLS_MVAL_VERSION)
+        s->put_text(s->arg, "version", v->version);
+    if (v->present & ATLS_MVAL_SVN)
+        s->put_uint(s->arg, "svn", v->svn);
+    if (v->present & ATLS_MVAL_MIN_SVN)
+        s->put_uint(s->arg, "min-svn", v->svn);
+    if (v->present & ATLS_MVAL_FLAGS)
+        walk_flags(s, v);
+    if (v->present & ATLS_MVAL_NAME)
+        s->put_text(s->arg, "name", v->name);
+    if (v->present & ATLS_MVAL_RAW)
+        s->put_hex(s->arg, "raw-value", v->raw);
+    if ((v->present & ATLS_MVAL_RAW) != 0 && v->mask.ptr != NULL)
+        s->put_hex(s->arg, "raw-value-mask", v->mask);
+    walk_identifiers(s, v);
+    if (v->present & ATLS_MVAL_KEYS)
+        walk_keys(s, v);
+    if (v->present & ATLS_MVAL_REGISTERS)
+        walk_registers(s, v);
+    if (v->present & ATLS_MVAL_INT_RANGE)
+        walk_range(s, &v->range);
+    if (v->present & ATLS_MVAL_EXTENSIONS)
+        walk_extensions(s, v);
+    if (v->present & ATLS_MVAL_DIGESTS)
+        walk_digests(s, "digests", v->digests, v->digest_count);
+}
+
+static void walk_measurement(const struct atls_result_sink *s, const struct atls_measurement *m)
+{
+    s->open_object(s->arg, NULL);
+    walk_mkey(s, &m->mkey);
+    walk_mval(s, &m->mval);
     s->close(s->arg);
 }
 
@@ -321,6 +438,63 @@ static void walk_attester_claims(const struct atls_result *r, const struct atls_
     s->close(s->arg);
 }
 
+/* Identifiers as encoded, with their tags. */
+static void walk_environment(const struct atls_result_sink *s, const struct atls_environment *e)
+{
+    s->open_object(s->arg, "environment");
+    if (e->class_id.ptr != NULL)
+        s->put_hex(s->arg, "class", e->class_id);
+    if (e->vendor.ptr != NULL)
+        s->put_text(s->arg, "vendor", e->vendor);
+    if (e->model.ptr != NULL)
+        s->put_text(s->arg, "model", e->model);
+    if (e->has_layer)
+        s->put_uint(s->arg, "layer", e->layer);
+    if (e->has_index)
+        s->put_uint(s->arg, "index", e->index);
+    if (e->instance.ptr != NULL)
+        s->put_hex(s->arg, "instance", e->instance);
+    if (e->group.ptr != NULL)
+        s->put_hex(s->arg, "group", e->group);
+    s->close(s->arg);
+}
+
+static void walk_endorsed(const struct atls_result_sink *s, const struct atls_endorsed_claim *claim)
+{
+    s->open_object(s->arg, NULL);
+    walk_text(s, "manifest", claim->manifest);
+    if (claim->authority.len != 0)
+        s->put_hex(s->arg, "authority", claim->authority);
+    walk_environment(s, &claim->environment);
+    walk_mkey(s, &claim->measurement.mkey);
+    s->open_object(s->arg, "value");
+    walk_mval(s, &claim->measurement.mval);
+    s->close(s->arg);
+    s->close(s->arg);
+}
+
+/* What endorsers added, and what of it was dropped; nothing where they are silent. */
+static void walk_endorsements(const struct atls_outcome *o, const struct atls_result_sink *s)
+{
+    if (o->endorsed_count != 0) {
+        s->open_array(s->arg, "endorsements");
+        for (size_t i = 0; i < o->endorsed_count; i++)
+            walk_endorsed(s, &o->endorsed[i]);
+        s->close(s->arg);
+    }
+    if (o->conflict_count == 0)
+        return;
+    s->put_uint(s->arg, "conflict-count", o->conflict_count);
+    s->open_array(s->arg, "conflicts");
+    for (size_t i = 0; i < o->conflicts_named; i++) {
+        s->open_object(s->arg, NULL);
+        walk_text(s, "manifest", o->conflicts[i].manifest);
+        walk_mkey(s, &o->conflicts[i].mkey);
+        s->close(s->arg);
+    }
+    s->close(s->arg);
+}
+
 /* ear_verifier_claims: what this verifier did, and why the status is what it is. */
 static void walk_verifier_claims(const struct atls_result *r, const struct atls_result_sink *s)
 {
@@ -341,6 +515,7 @@ static void walk_verifier_claims(const struct atls_result *r, const struct atls_
     for (size_t i = 0; i < r->outcome.manifest_count && i < ATLS_MANIFESTS_MAX; i++)
         walk_text(s, NULL, r->outcome.manifests[i]);
     s->close(s->arg);
+    walk_endorsements(&r->outcome, s);
     if (r->outcome.problem_count != 0)
         walk_text(s, "reason", atls_reason_name(r->outcome.reason));
     s->open_array(s->arg, "problems");

@@ -19,7 +19,23 @@
 /* A result as JSON: measurements and details of one submodule (evidence is at most 64 KiB). */
 #define ATLS_RESULT_JSON_MAX (512 * 1024)
 
-/* What appraisal found. Zero-initialised it claims nothing. A value type. */
+/* A claim that an endorser added (draft-ietf-rats-corim): shown, and nothing else. */
+struct atls_endorsed_claim {
+    const char *manifest; /* id of the CoRIM, NUL terminated, escaped */
+    /* SHA-256 of the SubjectPublicKeyInfo that its manifest was signed under; empty: unsigned. */
+    struct atls_bytes authority;
+    struct atls_environment environment; /* that it speaks of; not always all of the attester's */
+    struct atls_measurement measurement;
+};
+
+/* An endorsement that was dropped: its authority already said something else. */
+struct atls_endorsement_conflict {
+    const char *manifest;
+    struct atls_mkey mkey;
+};
+
+/* What appraisal found. Zero-initialised it claims nothing. A value type; the claims of endorsers
+ * live in the arena of the attester's claims. */
 struct atls_outcome {
     int8_t trust[ATLS_TRUST_CLAIMS];
     enum atls_tier status;     /* at best; see atls_result_new */
@@ -30,6 +46,10 @@ struct atls_outcome {
     char problems[ATLS_PROBLEMS_MAX][ATLS_PROBLEM_LEN]; /* for people, NUL terminated */
     size_t manifest_count; /* manifests whose values matched; may be more than the array */
     char manifests[ATLS_MANIFESTS_MAX][ATLS_MANIFEST_ID_LEN];
+    const struct atls_endorsed_claim *endorsed;
+    size_t endorsed_count;
+    const struct atls_endorsement_conflict *conflicts; /* the first ones */
+    size_t conflicts_named, conflict_count;
 };
 
 /* Appends a problem; keeps the reason of the first. Text over ATLS_PROBLEM_LEN is cut. */

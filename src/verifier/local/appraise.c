@@ -7,7 +7,9 @@
 
 #include "core/err.h"
 #include "core/log.h"
-#include "core/reader.h"
+#include "verifier/local/corroborate.h"
+#include "verifier/local/endorse.h"
+#include "verifier/local/endorsed.h"
 #include "verifier/local/match.h"
 
 /* Values of the trust vector (draft-ietf-rats-ar4si section 2.3.4) that this verifier gives. */
@@ -23,44 +25,9 @@ enum trust_value {
 /* PCR of the Linux kernel's integrity measurements: what runs after boot. */
 #define PCR_IMA 10
 
-/* Mkeys of small numbers (PCR indices) are found through a table. */
-#define SMALL_KEYS 32
-/* Absent measurements that are told apart; of more, nobody reads. */
-#define ABSENT_MAX 8
-
-/* What the references say of one measurement of the evidence. */
-struct finding {
-    bool covered;
-    size_t compared;                         /* references that it could be compared with */
-    const struct atls_reference *reference;  /* the first of them */
-    const struct atls_measurement *expected; /* and its value */
-    size_t next;                             /* 1 + next finding with the same small key; 0: none */
-};
-
-struct matching {
-    const struct atls_claims *claims;
-    struct finding *findings; /* one a measurement */
-    size_t small[SMALL_KEYS]; /* 1 + first measurement with that number as mkey; 0: none */
-    size_t applicable;        /* references whose environment is that of the claims */
-    size_t absent_count;      /* up to ABSENT_MAX */
-    const struct atls_measurement *absent[ABSENT_MAX];
-    const struct atls_reference *absent_reference[ABSENT_MAX];
-};
-
-static void note_absent(struct matching *m, const struct atls_reference *reference,
-                        const struct atls_measurement *expected)
+static void note_manifest(void *arg, const char *manifest)
 {
-    for (size_t i = 0; i < m->absent_count; i++)
-        if (atls_mkey_equal(&m->absent[i]->mkey, &expected->mkey))
-            return;
-    if (m->absent_count == ABSENT_MAX)
-        return;
-    m->absent[m->absent_count] = expected;
-    m->absent_reference[m->absent_count++] = reference;
-}
-
-static void note_manifest(struct atls_outcome *outcome, const char *manifest)
-{
+    struct atls_outcome *outcome = arg;
     size_t known =
         outcome->manifest_count < ATLS_MANIFESTS_MAX ? outcome->manifest_count : ATLS_MANIFESTS_MAX;
 
@@ -68,72 +35,8 @@ static void note_manifest(struct atls_outcome *outcome, const char *manifest)
         if (strncmp(outcome->manifests[i], manifest, ATLS_MANIFEST_ID_LEN - 1) == 0)
             return;
     if (known < ATLS_MANIFESTS_MAX)
-        snprintf(outcome->manifests[known], ATLS_MANIFEST_ID_LEN, "%s", manifest);
+        memcpy(outcome->manifests[known], manifest, strnlen(manifest, ATLS_MANIFEST_ID_LEN - 1));
     outcome->manifest_count++;
-}
-
-/* Digests of other algorithms than the evidence has say nothing about it, neither good nor bad. */
-static bool is_comparable(const struct atls_mval *expected, const struct atls_mval *actual)
-{
-    if ((expected->present & actual->present & ATLS_MVAL_DIGESTS) == 0)
-        return true;
-    for (size_t i = 0; i < expected->digest_count; i++)
-        if (atls_digest_alike(actual, &expected->digests[i]) != NULL)
-            return true;
-    return false;
-}
-
-static void compare(struct matching *m, size_t index, const struct atls_reference *reference,
-                    const struct atls_measurement *expected, struct atls_outcome *outcome)
-{
-    struct finding *f = &m->findings[index];
-    const struct atls_mval *actual = &m->claims->measurements[index].mval;
-
-    if (f->covered || !is_comparable(&expected->mval, actual))
-        return;
-    if (f->compared++ == 0) {
-        f->reference = reference;
-        f->expected = expected;
-    }
-    if (atls_mval_holds(&expected->mval, actual)) {
-        f->covered = true;
-        note_manifest(outcome, reference->manifest);
-    }
-}
-
-/* Compares one reference value with every measurement of its mkey. */
-static void use_value(struct matching *m, const struct atls_reference *reference,
-                      const struct atls_measurement *expected, struct atls_outcome *outcome)
-{
-    bool present = false;
-
-    if (expected->mkey.kind == ATLS_MKEY_UINT && expected->mkey.number < SMALL_KEYS) {
-        for (size_t i = m->small[expected->mkey.number]; i != 0; i = m->findings[i - 1].next) {
-            compare(m, i - 1, reference, expected, outcome);
-            present = true;
-        }
-    } else {
-        for (size_t i = 0; i < m->claims->measurement_count; i++) {
-            if (!atls_mkey_equal(&m->claims->measurements[i].mkey, &expected->mkey))
-                continue;
-            compare(m, i, reference, expected, outcome);
-            present = true;
-        }
-    }
-    if (!present)
-        note_absent(m, reference, expected);
-}
-
-static void index_small_keys(struct matching *m)
-{
-    for (size_t i = m->claims->measurement_count; i-- > 0;) {
-        const struct atls_mkey *key = &m->claims->measurements[i].mkey;
-
-        if (key->kind != ATLS_MKEY_UINT || key->number >= SMALL_KEYS)
-            continue;
-        m->findings[i].next = m->small[key->number];
-        m->small[key->number] = i + 1;
-    }
 }
 
 static bool is_tpm(const struct atls_claims *claims)
@@ -211,15 +114,16 @@ static const char *class_label(struct atls_bytes class_id, char *out, size_t siz
 }
 
 /* Why one measurement is not covered. Hexadecimal is cut: whole values stand in the claims. */
-static void explain_finding(const struct matching *m, size_t index, struct atls_outcome *outcome)
+static void explain_finding(const struct atls_corroboration *c, size_t index,
+                            struct atls_outcome *outcome)
 {
-    const struct finding *f = &m->findings[index];
-    const struct atls_measurement *actual = &m->claims->measurements[index];
+    const struct atls_finding *f = &c->findings[index];
+    const struct atls_measurement *actual = &c->claims->measurements[index];
     const struct atls_digest *shown =
         digest_to_show(&actual->mval, f->expected == NULL ? NULL : &f->expected->mval);
     char key[72], found[20], wanted[20], bank[20] = "";
 
-    key_label(m->claims, &actual->mkey, key, sizeof key);
+    key_label(c->claims, &actual->mkey, key, sizeof key);
     if (shown != NULL)
         snprintf(bank, sizeof bank, " (%s)",
                  shown->hash == ATLS_HASH_NONE ? "unknown hash" : atls_hash_name(shown->hash));
@@ -237,14 +141,15 @@ static void explain_finding(const struct matching *m, size_t index, struct atls_
                          f->compared > 1 ? " or another" : "");
 }
 
-static void explain_absent(const struct matching *m, size_t index, struct atls_outcome *outcome)
+static void explain_absent(const struct atls_corroboration *c, size_t index,
+                           struct atls_outcome *outcome)
 {
     char key[72];
 
     atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,
                          "%s is not in the evidence, \"%.40s\" has a reference value for it",
-                         key_label(m->claims, &m->absent[index]->mkey, key, sizeof key),
-                         m->absent_reference[index]->manifest);
+                         key_label(c->claims, &c->absent[index]->mkey, key, sizeof key),
+                         c->absent_reference[index]->manifest);
 }
 
 static void explain_no_references(const struct atls_claims *claims, size_t count,
@@ -264,27 +169,28 @@ static void explain_no_references(const struct atls_claims *claims, size_t count
 
 /* The integrity measurements of the kernel cover what ran after boot, other PCRs what ran during
  * it; the caller has found every measurement covered. */
-static int approved_executables(const struct matching *m)
+static int approved_executables(const struct atls_corroboration *c)
 {
-    return is_tpm(m->claims) && m->small[PCR_IMA] != 0 ? TRUST_APPROVED : TRUST_APPROVED_BOOT;
+    return is_tpm(c->claims) && c->small[PCR_IMA] != 0 ? TRUST_APPROVED : TRUST_APPROVED_BOOT;
 }
 
-static int judge_executables(const struct matching *m, size_t count, struct atls_outcome *outcome)
+static int judge_executables(const struct atls_corroboration *c, size_t count,
+                             struct atls_outcome *outcome)
 {
     size_t before = outcome->problem_count;
 
-    if (m->applicable == 0) {
-        explain_no_references(m->claims, count, outcome);
+    if (c->applicable == 0) {
+        explain_no_references(c->claims, count, outcome);
         return TRUST_NO_STATEMENT;
     }
-    for (size_t i = 0; i < m->claims->measurement_count; i++)
-        if (!m->findings[i].covered)
-            explain_finding(m, i, outcome);
-    for (size_t i = 0; i < m->absent_count; i++)
-        explain_absent(m, i, outcome);
-    if (m->claims->measurement_count == 0 && outcome->problem_count == before)
+    for (size_t i = 0; i < c->claims->measurement_count; i++)
+        if (!c->findings[i].covered)
+            explain_finding(c, i, outcome);
+    for (size_t i = 0; i < c->absent_count; i++)
+        explain_absent(c, i, outcome);
+    if (c->claims->measurement_count == 0 && outcome->problem_count == before)
         atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT, "the evidence measures nothing");
-    return outcome->problem_count == before ? approved_executables(m) : TRUST_UNRECOGNISED;
+    return outcome->problem_count == before ? approved_executables(c) : TRUST_UNRECOGNISED;
 }
 
 /* Instance and hardware, from how the attestation key came to be trusted. */
@@ -330,36 +236,63 @@ static void name_method(const struct atls_claims *claims, struct atls_outcome *o
     outcome->checks = is_tpm(claims) ? tpm_checks : other_checks;
 }
 
-enum atls_code atls_appraise(const struct atls_claims *claims,
-                             const struct atls_reference *references, size_t count,
-                             struct atls_outcome *out, struct atls_err *err)
+/* Evidence, reference values, endorsements (draft-ietf-rats-corim, phases 2 to 4). */
+static enum atls_code fill_set(const struct atls_corroboration_input *in,
+                               const struct atls_known_values *known, struct atls_corroboration *c,
+                               struct atls_accepted_claims *acs, struct atls_err *err)
 {
-    struct atls_outcome outcome;
-    struct matching m;
+    enum atls_code code = atls_accepted_claims_init(acs, in->claims, err);
+
+    if (code == ATLS_OK)
+        code = atls_corroborate(in, acs, c, err);
+    return code != ATLS_OK ? code
+                           : atls_endorse(acs, known->endorsements, known->endorsement_count, err);
+}
+
+static void judge(const struct atls_corroboration *c, size_t reference_count,
+                  struct atls_outcome *outcome)
+{
     int executables;
 
-    memset(&outcome, 0, sizeof outcome);
-    memset(&m, 0, sizeof m);
-    m.claims = claims;
-    m.findings = calloc(claims->measurement_count + 1, sizeof *m.findings);
-    if (m.findings == NULL)
-        return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
-    index_small_keys(&m);
-    for (size_t i = 0; i < count; i++) {
-        if (!atls_environment_matches(&references[i].environment, &claims->environment))
-            continue;
-        m.applicable++;
-        for (size_t k = 0; k < references[i].count; k++)
-            use_value(&m, &references[i], &references[i].measurements[k], &outcome);
-    }
-    name_method(claims, &outcome);
-    judge_key(claims, &outcome);
-    executables = judge_executables(&m, count, &outcome);
-    outcome.trust[ATLS_TRUST_EXECUTABLES] = (int8_t)executables;
+    name_method(c->claims, outcome);
+    judge_key(c->claims, outcome);
+    executables = judge_executables(c, reference_count, outcome);
+    outcome->trust[ATLS_TRUST_EXECUTABLES] = (int8_t)executables;
     /* Evidence whose code nobody judged is never affirming, whatever is known of its key. */
-    outcome.status =
+    outcome->status =
         atls_tier_of(executables) == ATLS_TIER_AFFIRMING ? ATLS_TIER_AFFIRMING : ATLS_TIER_WARNING;
-    free(m.findings);
-    *out = outcome;
-    return ATLS_OK;
+}
+
+enum atls_code atls_appraise(struct atls_claims *claims, const struct atls_known_values *known,
+                             struct atls_outcome *out, struct atls_err *err)
+{
+    struct atls_corroboration_input in = {
+        .claims = claims,
+        .references = known->references,
+        .count = known->reference_count,
+        .noted = note_manifest,
+    };
+    struct atls_accepted_claims acs;
+    struct atls_corroboration c;
+    struct atls_outcome outcome;
+    enum atls_code code;
+
+    memset(&outcome, 0, sizeof outcome);
+    in.arg = &outcome;
+    c.findings = NULL;
+    /* Without endorsements nobody asks who vouches for what. */
+    if (known->endorsement_count == 0) {
+        code = atls_corroborate(&in, NULL, &c, err);
+    } else {
+        code = fill_set(&in, known, &c, &acs, err);
+        if (code == ATLS_OK)
+            code = atls_endorsed_keep(&acs, &claims->arena, &outcome, err);
+        atls_accepted_claims_clear(&acs);
+    }
+    if (code == ATLS_OK) {
+        judge(&c, known->reference_count, &outcome);
+        *out = outcome;
+    }
+    atls_corroboration_clear(&c);
+    return code;
 }

@@ -29,22 +29,22 @@ void atls_judge_clear(struct atls_judge *judge)
 }
 
 /* Compares verified claims with what the store holds for their class. */
-static enum atls_code compare(const struct atls_judge *judge, const struct atls_claims *claims,
+static enum atls_code compare(const struct atls_judge *judge, struct atls_claims *claims,
                               int64_t time_s, struct atls_outcome *out, struct atls_err *err)
 {
-    struct atls_reference_set *set = NULL;
-    const struct atls_reference *references = NULL;
+    struct atls_bytes class_id = claims->environment.class_id;
+    struct atls_reference_set *references = NULL;
+    struct atls_known_values known = {0};
     enum atls_code code;
-    size_t count = 0;
 
-    if (claims->environment.class_id.len != 0) {
-        code = atls_store_references(judge->store, claims->environment.class_id, time_s, &set, err);
+    if (class_id.len != 0) {
+        code = atls_store_references(judge->store, class_id, time_s, &references, err);
         if (code != ATLS_OK)
             return code;
-        references = atls_reference_set_items(set, &count);
+        known.references = atls_reference_set_items(references, &known.reference_count);
     }
-    code = atls_appraise(claims, references, count, out, err);
-    atls_reference_set_unref(set);
+    code = atls_appraise(claims, &known, out, err);
+    atls_reference_set_unref(references);
     return code;
 }
 

@@ -1,5 +1,6 @@
 /* Matching of CoRIM: does what a manifest says hold for what evidence says? (draft-ietf-rats-corim,
- * "Comparing a condition ECT against an accepted claims set"). Pure: any thread. */
+ * "Rules of Comparison"). A condition is contained in an entry when everything that the condition
+ * names is in the entry and satisfies it; the entry may have more. Pure: any thread. */
 #ifndef ATLS_VERIFIER_LOCAL_MATCH_H
 #define ATLS_VERIFIER_LOCAL_MATCH_H
 
@@ -11,6 +12,9 @@
 bool atls_environment_matches(const struct atls_environment *condition,
                               const struct atls_environment *actual);
 
+/* The same members with equal bytes. */
+bool atls_environment_equal(const struct atls_environment *a, const struct atls_environment *b);
+
 /* Equal kind and content; a measurement without mkey matches only another without. */
 bool atls_mkey_equal(const struct atls_mkey *a, const struct atls_mkey *b);
 
@@ -18,10 +22,37 @@ bool atls_mkey_equal(const struct atls_mkey *a, const struct atls_mkey *b);
 const struct atls_digest *atls_digest_alike(const struct atls_mval *list,
                                             const struct atls_digest *d);
 
-/* Every member of condition is in actual and holds: version, name equal; svn equal, or at least the
- * minimum; digests have an algorithm in common and every common one is equal; flags equal; raw
- * value equal under the mask. An empty condition and one with a member that this build does not
- * compare hold for nothing. */
+/* Every member of condition is in actual and holds:
+ *
+ *     version, name, serial, MAC,   equal (a version scheme when the condition names one)
+ *     IP, UEID, UUID
+ *     svn                           equal, or at least the minimum; what is itself only a minimum
+ *                                   holds for an equal minimum only
+ *     digests                       an algorithm in common, and every common one equal; no list
+ *                                   names one twice
+ *     flags                         every flag of the condition known and equal
+ *     raw value                     equal under the mask of the condition; not itself masked
+ *     cryptographic keys            as many, in the same order, of equal tag and content
+ *     integrity registers           every register of the condition there, then as digests
+ *     integer                       in the range; a range in the range
+ *     extensions of a profile       atls_extension_holds
+ *
+ * An empty condition and one with a member that nobody can compare hold for nothing. */
 bool atls_mval_holds(const struct atls_mval *condition, const struct atls_mval *actual);
+
+/* A claim that somebody vouched for by naming some of its members: does condition ask only for
+ * those? vouched and condition both hold for the claim. */
+bool atls_mval_vouched(const struct atls_mval *vouched, const struct atls_mval *condition);
+
+/* What two values say of one thing. */
+enum atls_mval_relation {
+    ATLS_MVAL_UNRELATED, /* no member in common */
+    ATLS_MVAL_AGREE,     /* one holds for the other in every common member */
+    ATLS_MVAL_DIFFER,
+};
+enum atls_mval_relation atls_mval_relate(const struct atls_mval *a, const struct atls_mval *b);
+
+/* a says nothing that b does not say: all members of a are in b, with the same content. */
+bool atls_mval_within(const struct atls_mval *a, const struct atls_mval *b);
 
 #endif

@@ -65,18 +65,21 @@ static struct atls_claims *claims_of(struct list *evidence)
 
 static struct atls_reference reference_of(const char *manifest, const struct list *l)
 {
-    struct atls_reference r = {manifest, {.class_id = class_of_tests.class_id}, l->items, l->count};
+    struct atls_reference r = {
+        manifest, {.class_id = class_of_tests.class_id}, l->items, l->count, {NULL, 0}};
 
     return r;
 }
 
-static struct atls_outcome appraise(const struct atls_claims *claims,
+static struct atls_outcome appraise(struct atls_claims *claims,
                                     const struct atls_reference *references, size_t count)
 {
     struct atls_outcome o;
     struct atls_err err = ATLS_ERR_INIT;
 
-    test_assert_code(atls_appraise(claims, references, count, &o, &err), ATLS_OK, &err);
+    test_assert_code(
+        atls_appraise(claims, &(struct atls_known_values){references, count, NULL, 0}, &o, &err),
+        ATLS_OK, &err);
     for (size_t i = 0; i < o.problem_count && i < ATLS_PROBLEMS_MAX; i++)
         print_message("    %s\n", o.problems[i]);
     return o;

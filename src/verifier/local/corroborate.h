@@ -1,0 +1,68 @@
+/* Reference values against evidence (draft-ietf-rats-corim, "Reference Values Corroboration and
+ * Augmentation"): what of the evidence its maker vouches for, and what is missing. */
+#ifndef ATLS_VERIFIER_LOCAL_CORROBORATE_H
+#define ATLS_VERIFIER_LOCAL_CORROBORATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+#include "verifier/local/accepted_claims.h"
+
+/* Mkeys of small numbers (PCR indices) are found through a table. */
+#define ATLS_SMALL_KEYS 32
+/* Absent measurements that are told apart; of more, nobody reads. */
+#define ATLS_ABSENT_MAX 8
+/* Providers (authority, and members of the environment that they name) that have a bit; the values
+ * of further ones are looked up. */
+#define ATLS_PROVIDERS_MAX 64
+
+/* What the references say of one measurement of the evidence. */
+struct atls_finding {
+    bool covered;
+    size_t compared;                         /* references that it could be compared with */
+    const struct atls_reference *reference;  /* the first of them */
+    const struct atls_measurement *expected; /* and its value */
+    size_t next;                             /* 1 + next finding with the same small key; 0: none */
+};
+
+struct atls_provider {
+    struct atls_bytes authority;
+    unsigned int members; /* of the environment, bit by bit */
+    size_t entry;         /* of the set */
+};
+
+struct atls_corroboration {
+    const struct atls_claims *claims;
+    struct atls_finding *findings; /* one a measurement */
+    size_t small[ATLS_SMALL_KEYS]; /* 1 + first measurement with that number as mkey; 0: none */
+    size_t applicable;             /* references whose environment is that of the claims */
+    size_t absent_count;           /* up to ATLS_ABSENT_MAX */
+    const struct atls_measurement *absent[ATLS_ABSENT_MAX];
+    const struct atls_reference *absent_reference[ATLS_ABSENT_MAX];
+    size_t provider_count;
+    struct atls_provider providers[ATLS_PROVIDERS_MAX];
+};
+
+struct atls_corroboration_input {
+    const struct atls_claims *claims;
+    const struct atls_reference *references;
+    size_t count;
+    /* Called with the manifests of values that are the first to cover a measurement, several times
+     * perhaps; may be NULL. */
+    void (*noted)(void *arg, const char *manifest);
+    void *arg;
+};
+
+/* Compares every reference value with the evidence. Each value is a condition of its own; one that
+ * holds covers its measurement. acs, of the same claims, gets an element for each authority and
+ * environment that covers a measurement, because conditions may ask for them; NULL when nobody
+ * asks: then the first that covers it is enough. *c is the caller's to clear, whatever the answer.
+ * Errors: ATLS_E_NOMEM, ATLS_E_LIMIT, ATLS_E_CRYPTO. */
+ATLS_MUST_CHECK enum atls_code atls_corroborate(const struct atls_corroboration_input *in,
+                                                struct atls_accepted_claims *acs,
+                                                struct atls_corroboration *c, struct atls_err *err);
+void atls_corroboration_clear(struct atls_corroboration *c);
+
+#endif
