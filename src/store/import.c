@@ -556,6 +556,8 @@ static enum atls_code put_comid(struct import *im, const struct atls_comid *m, s
                              (long long)m->others[i].kind);
         im->report.skipped += m->others[i].count;
     }
+    im->report.skipped += m->endorsed_count + m->identity_count + m->series_count +
+                          m->conditional_count + m->domain_count;
     for (size_t i = 0; i < m->reference_count; i++)
         if ((code = put_reference(im, &m->references[i], err)) != ATLS_OK)
             return code;

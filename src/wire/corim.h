@@ -4,9 +4,10 @@
  *     (verify envelope.sign1 when envelope.is_signed)
  *     atls_corim_decode(envelope.manifest, &corim, err);
  *
- * Reference and attest-key triples are decoded, every other kind is carried as encoded. Pure codec:
- * profiles, signatures and time are the store's. Definite lengths only. Views borrow from the
- * input, arrays live in the arena of struct atls_corim; immutable once decoded, share freely. */
+ * Every kind of triple is decoded but the links to CoSWID tags, which are carried as encoded. Pure
+ * codec: profiles are wire/corim_profile.h's, signatures and time the store's. Definite lengths
+ * only. Views borrow from the input (or from the arena, where deprecated forms were written anew),
+ * arrays live in the arena of struct atls_corim; immutable once decoded, share freely. */
 #ifndef ATLS_WIRE_CORIM_H
 #define ATLS_WIRE_CORIM_H
 
@@ -22,8 +23,9 @@
 #include "wire/cose.h"
 #include "wire/measurement.h"
 
-#define ATLS_CORIM_CONTENT_TYPE "application/rim+cbor"
-#define ATLS_CORIM_TPM_PROFILE  "tag:github.com/parallaxsecond,2023-03-03:tpm"
+#define ATLS_CORIM_CONTENT_TYPE    "application/rim+cbor"
+#define ATLS_CORIM_TPM_PROFILE     "tag:github.com/parallaxsecond,2023-03-03:tpm"
+#define ATLS_CORIM_OLD_PSA_PROFILE "http://arm.com/psa/iot/1"
 
 enum atls_corim_tag_number {
     ATLS_TAG_CORIM = 501,
@@ -51,6 +53,12 @@ struct atls_corim_validity {
 struct atls_corim_id {
     struct atls_bytes text;
     struct atls_bytes uuid;
+};
+
+struct atls_tag_identity {
+    struct atls_corim_id id;
+    bool has_version;
+    uint64_t version;
 };
 
 struct atls_corim_entity {
@@ -111,10 +119,8 @@ struct atls_comid {
 
 /* CoTL (tag 508): the tags that go active together, or none of them, while it is valid. */
 struct atls_cotl {
-    struct atls_corim_id id;
-    bool has_version;
-    uint64_t version;
-    struct atls_corim_id *tags;
+    struct atls_tag_identity identity;
+    struct atls_tag_identity *tags; /* without a version: any */
     size_t tag_count;
     struct atls_corim_validity validity;
 };
@@ -154,12 +160,21 @@ struct atls_corim {
 
 struct atls_corim_envelope {
     bool is_signed;
+    bool is_untagged;           /* legacy: no tag 501 in front */
     struct atls_bytes manifest; /* tag 501 and what it holds */
     /* When signed: */
     struct atls_cose_sign1 sign1;
     struct atls_bytes signer;     /* name, not empty; nobody's until the signature is verified */
     struct atls_bytes signer_uri; /* .ptr NULL when absent */
     struct atls_corim_validity validity; /* of the signature */
+};
+
+/* Forms of manifests that are taken on request only. */
+enum atls_corim_flags {
+    /* What an old tool wrote: the payload of a signature without tag 501, tags as bare byte strings
+     * that hold their tag, a profile that is bare text, and tags 600 and 601 whatever the profile.
+     */
+    ATLS_CORIM_LEGACY = 1,
 };
 
 /* Tells the forms apart (unsigned; COSE_Sign1; either inside tags 500 and 502 of old tools, which
@@ -171,17 +186,36 @@ struct atls_corim_envelope {
 ATLS_MUST_CHECK enum atls_code atls_corim_envelope_decode(struct atls_bytes in,
                                                           struct atls_corim_envelope *out,
                                                           struct atls_err *err);
+/* The same with flags (enum atls_corim_flags). */
+ATLS_MUST_CHECK enum atls_code atls_corim_envelope_decode_with(struct atls_bytes in,
+                                                               unsigned int flags,
+                                                               struct atls_corim_envelope *out,
+                                                               struct atls_err *err);
 
-/* Decodes an unsigned CoRIM (tag 501) that fills in exactly. *out is the caller's to clear. Errors:
- * ATLS_E_DECODE (malformed) saying where, ATLS_E_UNSUPPORTED (see wire/measurement.h; an unknown
- * kind of tag), ATLS_E_LIMIT, ATLS_E_NOMEM. */
+/* Decodes an unsigned CoRIM (tag 501) that fills in exactly. *out is the caller's to clear. Under
+ * the older profile of PSA (ATLS_CORIM_OLD_PSA_PROFILE) the deprecated tags 600 and 601 are written
+ * anew as the current one has them; elsewhere they are refused. Errors: ATLS_E_DECODE (malformed)
+ * saying where, ATLS_E_UNSUPPORTED (see wire/measurement.h; an unknown kind of tag), ATLS_E_LIMIT,
+ * ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_corim_decode(struct atls_bytes in, struct atls_corim *out,
                                                  struct atls_err *err);
+/* The same with flags (enum atls_corim_flags). */
+ATLS_MUST_CHECK enum atls_code atls_corim_decode_with(struct atls_bytes in, unsigned int flags,
+                                                      struct atls_corim *out, struct atls_err *err);
 void atls_corim_clear(struct atls_corim *corim);
 
 /* Decodes one CoMID map (untagged) into arena. Errors as above. */
 ATLS_MUST_CHECK enum atls_code atls_comid_decode(struct atls_bytes in, struct atls_arena *arena,
                                                  struct atls_comid *out, struct atls_err *err);
+/* Decodes one CoTL map (untagged) into arena. Errors as above. */
+ATLS_MUST_CHECK enum atls_code atls_cotl_decode(struct atls_bytes in, struct atls_arena *arena,
+                                                struct atls_cotl *out, struct atls_err *err);
+
+/* Certificates of an x5chain item (label 33: one byte string, or a list), leaf first, as views;
+ * out has room for ATLS_CHAIN_MAX. Errors: ATLS_E_DECODE, ATLS_E_LIMIT. */
+ATLS_MUST_CHECK enum atls_code atls_corim_x5chain_decode(struct atls_bytes item,
+                                                         struct atls_bytes *out, size_t *out_count,
+                                                         struct atls_err *err);
 
 /* Writes the protected header of a signed CoRIM: alg, content type, corim-meta and CWT claims of
  * one signer name and window. */

@@ -7,14 +7,12 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "wire/cbor.h"
+#include "wire/corim_items.h"
 
 /* Keys of one list: a triple that names more is not about one environment. */
 #define KEYS_MAX 64
 /* Opaque identifiers (tag 560): long enough for every digest and device id. */
 #define OPAQUE_MAX 1024
-/* Tags of old PSA manifests: known, so that the refusal can say what they are. */
-#define TAG_OLD_IMPLEMENTATION_ID 600
-#define TAG_OLD_REFERENCE_ID      601
 
 /* clang-format off */
 static const struct atls_named_hash named_hashes[] = {
@@ -66,22 +64,6 @@ const struct atls_named_hash *atls_named_hash_of(enum atls_hash hash)
         if (named_hashes[i].hash == hash)
             return &named_hashes[i];
     return NULL;
-}
-
-static enum atls_code malformed(struct atls_err *err, const char *member, const char *rule)
-{
-    return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "CoRIM %s: %s", member,
-                            rule);
-}
-
-static enum atls_code unsupported(struct atls_err *err, const char *member, const char *what)
-{
-    return atls_fail(err, ATLS_E_UNSUPPORTED, "CoRIM %s: %s", member, what);
-}
-
-static enum atls_code no_memory(struct atls_err *err)
-{
-    return atls_fail(err, ATLS_E_NOMEM, "CoRIM: out of memory, or larger decoded than is taken");
 }
 
 /* What one tag of a type choice holds. */
@@ -167,17 +149,18 @@ static enum atls_code get_digest(struct atls_reader *r, const char *member, stru
 
     *name = atls_bytes_of(NULL, 0);
     if (!atls_cbor_enter_array(r, &pair) || pair.left != 2)
-        return malformed(err, member, "a digest is not [algorithm, bytes]");
+        return atls_corim_malformed(err, member, "a digest is not [algorithm, bytes]");
     if (atls_cbor_get_int(r, &d.named_information)) {
         row = atls_named_hash_by_number(d.named_information);
     } else {
         if (!atls_cbor_get_text(r, name))
-            return malformed(err, member, "digest algorithm is neither a number nor a name");
+            return atls_corim_malformed(err, member,
+                                        "digest algorithm is neither a number nor a name");
         if ((row = atls_named_hash_by_name(*name)) != NULL)
             d.named_information = row->number;
     }
     if (!atls_cbor_get_bytes(r, &d.value) || d.value.len == 0)
-        return malformed(err, member, "a digest is not a non-empty byte string");
+        return atls_corim_malformed(err, member, "a digest is not a non-empty byte string");
     if (row != NULL && d.value.len != row->len)
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "CoRIM %s: digest of %zu bytes, %s has %zu", member, d.value.len,
@@ -200,37 +183,54 @@ static bool is_repeated(const struct atls_digest *digests, const struct atls_byt
     return false;
 }
 
-/* digests-type: [+ hash-entry], no algorithm twice. out may be NULL: only checked. */
-static enum atls_code get_digests(struct atls_reader *r, const char *member,
-                                  struct atls_arena *arena, struct atls_mval *out,
-                                  struct atls_err *err)
+enum atls_code atls_corim_get_digest(struct atls_reader *r, const char *member,
+                                     struct atls_digest *out, struct atls_err *err)
+{
+    struct atls_bytes name;
+
+    return get_digest(r, member, out, &name, err);
+}
+
+enum atls_code atls_corim_get_digests(struct atls_reader *r, struct atls_corim_list *list,
+                                      struct atls_digest **out, size_t *out_count,
+                                      struct atls_err *err)
 {
     /* The registry has fewer rows: more entries name one twice or are unknown to everybody. */
     enum { DIGESTS_MAX = 32 };
-    struct atls_digest digests[DIGESTS_MAX];
+    struct atls_digest digests[DIGESTS_MAX], *copy;
     struct atls_bytes names[DIGESTS_MAX];
-    struct atls_cbor_iter list;
     enum atls_code code;
     size_t count = 0;
 
-    if (!atls_cbor_enter_array(r, &list) || list.left == 0)
-        return malformed(err, member, "digests are not a non-empty list");
-    if (list.left > DIGESTS_MAX)
-        return malformed(err, member, "more digests than there are algorithms");
-    while (atls_cbor_more(r, &list)) {
-        if ((code = get_digest(r, member, &digests[count], &names[count], err)) != ATLS_OK)
+    if (!atls_cbor_enter_array(r, &list->iter) || list->iter.left == 0)
+        return atls_corim_malformed(err, list->member, "digests are not a non-empty list");
+    if (list->iter.left > DIGESTS_MAX)
+        return atls_corim_malformed(err, list->member, "more digests than there are algorithms");
+    while (atls_cbor_more(r, &list->iter)) {
+        if ((code = get_digest(r, list->member, &digests[count], &names[count], err)) != ATLS_OK)
             return code;
         if (is_repeated(digests, names, count))
-            return malformed(err, member, "two digests of one algorithm");
+            return atls_corim_malformed(err, list->member, "two digests of one algorithm");
         count++;
     }
-    if (out == NULL)
-        return ATLS_OK;
-    if ((out->digests = atls_arena_alloc(arena, count, sizeof *digests)) == NULL)
-        return no_memory(err);
-    memcpy(out->digests, digests, count * sizeof *digests);
-    out->digest_count = count;
+    if ((copy = atls_arena_alloc(list->arena, count, sizeof *copy)) == NULL)
+        return atls_corim_no_memory(err);
+    memcpy(copy, digests, count * sizeof *copy);
+    *out = copy;
+    *out_count = count;
     return ATLS_OK;
+}
+
+/* A manifest is public: nobody's private key may be in it, nor be taken for a public one. */
+static bool holds_private_key(struct atls_bytes pem)
+{
+    static const char label[] = "PRIVATE KEY-----";
+    const size_t len = sizeof label - 1;
+
+    for (size_t i = 0; pem.len >= len && i <= pem.len - len; i++)
+        if (memcmp(pem.ptr + i, label, len) == 0)
+            return true;
+    return false;
 }
 
 /* Content of a tag: writes what a struct atls_corim_key has. */
@@ -252,7 +252,9 @@ static enum atls_code get_content(struct atls_bytes item, const struct choice *c
         break;
     case CONTENT_TEXT:
         if (!atls_cbor_get_text(&r, out) || out->len == 0)
-            return malformed(err, member, "tag of a PEM text is not on text");
+            return atls_corim_malformed(err, member, "tag of a PEM text is not on text");
+        if (holds_private_key(*out))
+            return atls_corim_malformed(err, member, "PEM text holds a private key");
         break;
     case CONTENT_THUMBPRINT:
         if ((code = get_digest(&r, member, &digest, &name, err)) != ATLS_OK)
@@ -263,11 +265,12 @@ static enum atls_code get_content(struct atls_bytes item, const struct choice *c
     default:
         if (!atls_cbor_peek(&r, &type) || (type != ATLS_CBOR_MAP && type != ATLS_CBOR_ARRAY) ||
             !atls_cbor_skip(&r))
-            return malformed(err, member, "tag 558 is not on a COSE_Key or COSE_KeySet");
+            return atls_corim_malformed(err, member, "tag 558 is not on a COSE_Key or COSE_KeySet");
         *out = item;
         break;
     }
-    return atls_reader_done(&r) ? ATLS_OK : malformed(err, member, "content is too long");
+    return atls_reader_done(&r) ? ATLS_OK
+                                : atls_corim_malformed(err, member, "content is too long");
 }
 
 /* One item of a type choice. */
@@ -279,9 +282,9 @@ static enum atls_code get_choice(struct atls_bytes item, const struct choice *ch
     uint64_t tag;
 
     if (!atls_cbor_get_tag(&r, &tag))
-        return malformed(err, member, "not tagged");
-    if (tag == TAG_OLD_IMPLEMENTATION_ID || tag == TAG_OLD_REFERENCE_ID)
-        return unsupported(err, member, "tag 600 or 601 of old PSA manifests");
+        return atls_corim_malformed(err, member, "not tagged");
+    if (tag == ATLS_TAG_OLD_IMPLEMENTATION_ID || tag == ATLS_TAG_OLD_REFERENCE_ID)
+        return atls_corim_unsupported(err, member, "tag 600 or 601 of old PSA manifests");
     for (; choices->tag != 0; choices++) {
         if (choices->tag != tag)
             continue;
@@ -303,7 +306,7 @@ static enum atls_code get_identifier(struct atls_reader *r, const struct choice 
     enum atls_code code;
 
     if (!atls_cbor_get_item(r, out))
-        return malformed(err, member, "missing");
+        return atls_corim_malformed(err, member, "missing");
     if ((code = get_choice(*out, choices, member, &ignored, err)) != ATLS_OK)
         return code;
     return ATLS_OK;
@@ -321,10 +324,10 @@ static enum atls_code get_class(struct atls_reader *r, struct atls_environment *
     bool ok = true;
 
     if (!atls_cbor_enter_map(r, &map) || map.left == 0)
-        return malformed(err, "class", "not a non-empty map");
+        return atls_corim_malformed(err, "class", "not a non-empty map");
     while (atls_cbor_more(r, &map)) {
         if (!atls_cbor_get_int(r, &key))
-            return unsupported(err, "class", "member with a key that is not an integer");
+            return atls_corim_unsupported(err, "class", "member with a key that is not an integer");
         switch (key) {
         case CLASS_ID:
             if ((code = get_identifier(r, class_choices, "class-id", &e->class_id, err)) != ATLS_OK)
@@ -343,10 +346,10 @@ static enum atls_code get_class(struct atls_reader *r, struct atls_environment *
             ok = e->has_index = atls_cbor_get_uint(r, &e->index);
             break;
         default:
-            return unsupported(err, "class", "unknown member");
+            return atls_corim_unsupported(err, "class", "unknown member");
         }
         if (!ok)
-            return malformed(err, "class", "member of the wrong type");
+            return atls_corim_malformed(err, "class", "member of the wrong type");
     }
     return ATLS_OK;
 }
@@ -364,12 +367,13 @@ enum atls_code atls_environment_decode(struct atls_bytes in, struct atls_environ
 
     memset(&e, 0, sizeof e);
     if (!is_item(in))
-        return malformed(err, "environment", "truncated, or trailing bytes");
+        return atls_corim_malformed(err, "environment", "truncated, or trailing bytes");
     if (!atls_cbor_enter_map(&r, &map) || map.left == 0)
-        return malformed(err, "environment", "not a non-empty map");
+        return atls_corim_malformed(err, "environment", "not a non-empty map");
     while (atls_cbor_more(&r, &map)) {
         if (!atls_cbor_get_int(&r, &key))
-            return unsupported(err, "environment", "member with a key that is not an integer");
+            return atls_corim_unsupported(err, "environment",
+                                          "member with a key that is not an integer");
         switch (key) {
         case ENVIRONMENT_CLASS:
             code = get_class(&r, &e, err);
@@ -381,7 +385,7 @@ enum atls_code atls_environment_decode(struct atls_bytes in, struct atls_environ
             code = get_identifier(&r, group_choices, "group", &e.group, err);
             break;
         default:
-            return unsupported(err, "environment", "unknown member");
+            return atls_corim_unsupported(err, "environment", "unknown member");
         }
         if (code != ATLS_OK)
             return code;
@@ -402,17 +406,17 @@ enum atls_code atls_corim_keys_decode(struct atls_bytes in, struct atls_arena *a
     size_t count = 0;
 
     if (!is_item(in))
-        return malformed(err, "keys", "truncated, or trailing bytes");
+        return atls_corim_malformed(err, "keys", "truncated, or trailing bytes");
     if (!atls_cbor_enter_array(&r, &list) || list.left == 0)
-        return malformed(err, "keys", "not a non-empty list");
+        return atls_corim_malformed(err, "keys", "not a non-empty list");
     if (list.left > KEYS_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "CoRIM keys: %llu, at most %d are taken",
                          (unsigned long long)list.left, KEYS_MAX);
     if ((keys = atls_arena_alloc(arena, (size_t)list.left, sizeof *keys)) == NULL)
-        return no_memory(err);
+        return atls_corim_no_memory(err);
     while (atls_cbor_more(&r, &list)) {
         if (!atls_cbor_get_item(&r, &item))
-            return malformed(err, "keys", "truncated");
+            return atls_corim_malformed(err, "keys", "truncated");
         if ((code = get_choice(item, key_choices, "key", &keys[count++], err)) != ATLS_OK)
             return code;
     }
@@ -421,7 +425,8 @@ enum atls_code atls_corim_keys_decode(struct atls_bytes in, struct atls_arena *a
     return ATLS_OK;
 }
 
-static enum atls_code get_mkey(struct atls_reader *r, struct atls_mkey *out, struct atls_err *err)
+enum atls_code atls_corim_get_mkey(struct atls_reader *r, struct atls_mkey *out,
+                                   struct atls_err *err)
 {
     struct atls_corim_key tagged;
     struct atls_bytes item;
@@ -436,236 +441,11 @@ static enum atls_code get_mkey(struct atls_reader *r, struct atls_mkey *out, str
         return ATLS_OK;
     }
     if (!atls_cbor_get_item(r, &item))
-        return malformed(err, "mkey", "missing");
+        return atls_corim_malformed(err, "mkey", "missing");
     if ((code = get_choice(item, mkey_choices, "mkey", &tagged, err)) != ATLS_OK)
         return code;
     out->kind = tagged.tag == ATLS_TAG_UUID ? ATLS_MKEY_UUID : ATLS_MKEY_OID;
     out->bytes = tagged.content;
-    return ATLS_OK;
-}
-
-/* ---- members of the mval map: each function consumes exactly one item ---- */
-
-struct mval_context {
-    struct atls_arena *arena;
-    struct atls_mval *mval;
-};
-
-typedef enum atls_code mval_get(struct atls_reader *r, const struct mval_context *c,
-                                struct atls_err *err);
-
-/* {0: text, ?1: scheme} */
-static enum atls_code get_version(struct atls_reader *r, const struct mval_context *c,
-                                  struct atls_err *err)
-{
-    struct atls_cbor_iter map;
-    bool found = false;
-    int64_t key;
-
-    if (!atls_cbor_enter_map(r, &map))
-        return malformed(err, "version", "not a map");
-    while (atls_cbor_more(r, &map)) {
-        if (!atls_cbor_get_int(r, &key) || key < 0 || key > 1)
-            return malformed(err, "version", "unknown member");
-        if (key == 0 ? !(found = atls_cbor_get_text(r, &c->mval->version)) : !atls_cbor_skip(r))
-            return malformed(err, "version", "not text");
-    }
-    if (!found)
-        return malformed(err, "version", "has no text");
-    c->mval->present |= ATLS_MVAL_VERSION;
-    return ATLS_OK;
-}
-
-/* uint, 552(uint) exact, 553(uint) minimum. */
-static enum atls_code get_svn(struct atls_reader *r, const struct mval_context *c,
-                              struct atls_err *err)
-{
-    enum atls_mval_present kind = ATLS_MVAL_SVN;
-    uint64_t tag;
-
-    if (atls_cbor_get_tag(r, &tag)) {
-        if (tag != ATLS_TAG_SVN && tag != ATLS_TAG_MIN_SVN)
-            return malformed(err, "svn", "tag is neither 552 nor 553");
-        if (tag == ATLS_TAG_MIN_SVN)
-            kind = ATLS_MVAL_MIN_SVN;
-    }
-    if (!atls_cbor_get_uint(r, &c->mval->svn))
-        return malformed(err, "svn", "not an unsigned integer");
-    c->mval->present |= kind;
-    return ATLS_OK;
-}
-
-static enum atls_code get_mval_digests(struct atls_reader *r, const struct mval_context *c,
-                                       struct atls_err *err)
-{
-    c->mval->present |= ATLS_MVAL_DIGESTS;
-    return get_digests(r, "digests", c->arena, c->mval, err);
-}
-
-static enum atls_code get_flags(struct atls_reader *r, const struct mval_context *c,
-                                struct atls_err *err)
-{
-    /* Members 0..10 are defined. */
-    enum { FLAG_LAST = 10 };
-    struct atls_cbor_iter map;
-    uint64_t key;
-    bool value;
-
-    if (!atls_cbor_enter_map(r, &map) || map.left == 0)
-        return malformed(err, "flags", "not a non-empty map");
-    while (atls_cbor_more(r, &map)) {
-        if (!atls_cbor_get_uint(r, &key) || key > FLAG_LAST)
-            return unsupported(err, "flags", "unknown member");
-        if (!atls_cbor_get_bool(r, &value))
-            return malformed(err, "flags", "a flag is neither true nor false");
-        c->mval->flags_known |= 1u << key;
-        c->mval->flags |= (unsigned int)value << key;
-    }
-    c->mval->present |= ATLS_MVAL_FLAGS;
-    return ATLS_OK;
-}
-
-/* 560 bytes, 563 [value, mask], or bare bytes as old data has it. */
-static enum atls_code get_raw(struct atls_reader *r, const struct mval_context *c,
-                              struct atls_err *err)
-{
-    struct atls_cbor_iter pair;
-    uint64_t tag = ATLS_TAG_BYTES;
-    bool ok;
-
-    if (atls_cbor_get_tag(r, &tag) && tag != ATLS_TAG_BYTES && tag != ATLS_TAG_MASKED_RAW)
-        return malformed(err, "raw-value", "tag is neither 560 nor 563");
-    if (tag == ATLS_TAG_MASKED_RAW)
-        ok = atls_cbor_enter_array(r, &pair) && pair.left == 2 &&
-             atls_cbor_get_bytes(r, &c->mval->raw) && atls_cbor_get_bytes(r, &c->mval->mask);
-    else
-        ok = atls_cbor_get_bytes(r, &c->mval->raw);
-    if (!ok)
-        return malformed(err, "raw-value", "not bytes, nor [value, mask]");
-    c->mval->present |= ATLS_MVAL_RAW;
-    return ATLS_OK;
-}
-
-/* The mask of a raw value as a member of its own: deprecated, still in use. */
-static enum atls_code get_mask(struct atls_reader *r, const struct mval_context *c,
-                               struct atls_err *err)
-{
-    if (c->mval->mask.ptr != NULL || !atls_cbor_get_bytes(r, &c->mval->mask))
-        return malformed(err, "raw-value mask", "not bytes, or a second one");
-    return ATLS_OK;
-}
-
-static enum atls_code get_name(struct atls_reader *r, const struct mval_context *c,
-                               struct atls_err *err)
-{
-    if (!atls_cbor_get_text(r, &c->mval->name))
-        return malformed(err, "name", "not text");
-    c->mval->present |= ATLS_MVAL_NAME;
-    return ATLS_OK;
-}
-
-static enum atls_code get_cryptokeys(struct atls_reader *r, const struct mval_context *c,
-                                     struct atls_err *err)
-{
-    struct atls_corim_key *keys;
-    struct atls_bytes item;
-    size_t count;
-
-    if (!atls_cbor_get_item(r, &item))
-        return malformed(err, "cryptokeys", "missing");
-    c->mval->present |= ATLS_MVAL_OTHER;
-    return atls_corim_keys_decode(item, c->arena, &keys, &count, err);
-}
-
-/* {+ (uint or text) => digests} */
-static enum atls_code get_registers(struct atls_reader *r, const struct mval_context *c,
-                                    struct atls_err *err)
-{
-    struct atls_cbor_iter map;
-    struct atls_bytes name;
-    enum atls_code code;
-    uint64_t number;
-
-    if (!atls_cbor_enter_map(r, &map) || map.left == 0)
-        return malformed(err, "integrity registers", "not a non-empty map");
-    while (atls_cbor_more(r, &map)) {
-        if (!atls_cbor_get_uint(r, &number) && !atls_cbor_get_text(r, &name))
-            return malformed(err, "integrity registers", "id is neither a number nor text");
-        if ((code = get_digests(r, "integrity registers", NULL, NULL, err)) != ATLS_OK)
-            return code;
-    }
-    c->mval->present |= ATLS_MVAL_OTHER;
-    return ATLS_OK;
-}
-
-/* One end of a range; has_end false for null. */
-static bool get_range_end(struct atls_reader *r, int64_t *end, bool *has_end)
-{
-    *has_end = atls_cbor_get_int(r, end);
-    return *has_end || atls_cbor_get_null(r);
-}
-
-/* int, or 564([min or null, max or null]). */
-static enum atls_code get_range(struct atls_reader *r, const struct mval_context *c,
-                                struct atls_err *err)
-{
-    struct atls_cbor_iter pair;
-    int64_t least = 0, most = 0;
-    bool has_least, has_most;
-    uint64_t tag;
-
-    c->mval->present |= ATLS_MVAL_OTHER;
-    if (atls_cbor_get_int(r, &least))
-        return ATLS_OK;
-    if (!atls_cbor_get_tag(r, &tag) || tag != ATLS_TAG_INT_RANGE ||
-        !atls_cbor_enter_array(r, &pair) || pair.left != 2 ||
-        !get_range_end(r, &least, &has_least) || !get_range_end(r, &most, &has_most))
-        return malformed(err, "int-range", "neither an integer nor 564([min, max])");
-    if (has_least && has_most && least > most)
-        return malformed(err, "int-range", "least is above most");
-    return ATLS_OK;
-}
-
-/* measurement-values-map; a member without a row is ATLS_MVAL_OTHER. */
-static const struct {
-    int64_t key;
-    mval_get *get;
-} mval_members[] = {
-    {0, get_version}, {1, get_svn},   {2, get_mval_digests}, {3, get_flags},      {4, get_raw},
-    {5, get_mask},    {11, get_name}, {13, get_cryptokeys},  {14, get_registers}, {15, get_range},
-};
-
-static enum atls_code get_mval_member(struct atls_reader *r, const struct mval_context *c,
-                                      struct atls_err *err)
-{
-    struct atls_bytes name;
-    int64_t key;
-
-    if (atls_cbor_get_int(r, &key)) {
-        for (size_t i = 0; i < sizeof mval_members / sizeof mval_members[0]; i++)
-            if (mval_members[i].key == key)
-                return mval_members[i].get(r, c, err);
-    } else if (!atls_cbor_get_text(r, &name)) {
-        return malformed(err, "mval", "key is neither an integer nor text");
-    }
-    c->mval->present |= ATLS_MVAL_OTHER;
-    return atls_cbor_skip(r) ? ATLS_OK : malformed(err, "mval", "truncated");
-}
-
-static enum atls_code get_mval(struct atls_reader *r, const struct mval_context *c,
-                               struct atls_err *err)
-{
-    const struct atls_mval *m = c->mval;
-    struct atls_cbor_iter map;
-    enum atls_code code;
-
-    if (!atls_cbor_enter_map(r, &map) || map.left == 0)
-        return malformed(err, "mval", "not a non-empty map");
-    while (atls_cbor_more(r, &map))
-        if ((code = get_mval_member(r, c, err)) != ATLS_OK)
-            return code;
-    if (m->mask.ptr != NULL && (m->raw.ptr == NULL || m->mask.len != m->raw.len))
-        return malformed(err, "raw-value", "mask is not as long as the value");
     return ATLS_OK;
 }
 
@@ -675,41 +455,39 @@ enum { MEASUREMENT_MKEY, MEASUREMENT_MVAL, MEASUREMENT_AUTHORIZED_BY };
 static enum atls_code get_measurement(struct atls_reader *r, struct atls_arena *arena,
                                       struct atls_measurement *out, struct atls_err *err)
 {
-    struct mval_context context = {arena, &out->mval};
-    struct atls_corim_key *keys;
     struct atls_cbor_iter map;
     struct atls_bytes item;
     enum atls_code code;
     bool has_mval = false;
-    size_t count;
     int64_t key;
 
     if (!atls_cbor_enter_map(r, &map))
-        return malformed(err, "measurement", "not a map");
+        return atls_corim_malformed(err, "measurement", "not a map");
     while (atls_cbor_more(r, &map)) {
         if (!atls_cbor_get_int(r, &key))
-            return unsupported(err, "measurement", "member with a key that is not an integer");
+            return atls_corim_unsupported(err, "measurement",
+                                          "member with a key that is not an integer");
         switch (key) {
         case MEASUREMENT_MKEY:
-            code = get_mkey(r, &out->mkey, err);
+            code = atls_corim_get_mkey(r, &out->mkey, err);
             break;
         case MEASUREMENT_MVAL:
             has_mval = true;
-            code = get_mval(r, &context, err);
+            code = atls_corim_get_mval(r, arena, &out->mval, err);
             break;
         case MEASUREMENT_AUTHORIZED_BY:
             if (!atls_cbor_get_item(r, &item))
-                return malformed(err, "authorized-by", "missing");
-            out->mval.present |= ATLS_MVAL_OTHER;
-            code = atls_corim_keys_decode(item, arena, &keys, &count, err);
+                return atls_corim_malformed(err, "authorized-by", "missing");
+            code = atls_corim_keys_decode(item, arena, &out->authorized_by,
+                                          &out->authorized_by_count, err);
             break;
         default:
-            return unsupported(err, "measurement", "unknown member");
+            return atls_corim_unsupported(err, "measurement", "unknown member");
         }
         if (code != ATLS_OK)
             return code;
     }
-    return has_mval ? ATLS_OK : malformed(err, "measurement", "has no values");
+    return has_mval ? ATLS_OK : atls_corim_malformed(err, "measurement", "has no values");
 }
 
 enum atls_code atls_measurements_decode(struct atls_bytes in, struct atls_arena *arena,
@@ -723,14 +501,14 @@ enum atls_code atls_measurements_decode(struct atls_bytes in, struct atls_arena 
     size_t count = 0;
 
     if (!is_item(in))
-        return malformed(err, "measurements", "truncated, or trailing bytes");
+        return atls_corim_malformed(err, "measurements", "truncated, or trailing bytes");
     if (!atls_cbor_enter_array(&r, &list) || list.left == 0)
-        return malformed(err, "measurements", "not a non-empty list");
+        return atls_corim_malformed(err, "measurements", "not a non-empty list");
     if (list.left > ATLS_CORIM_MEASUREMENTS_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "CoRIM measurements: %llu, at most %d are taken",
                          (unsigned long long)list.left, ATLS_CORIM_MEASUREMENTS_MAX);
     if ((measurements = atls_arena_alloc(arena, (size_t)list.left, sizeof *measurements)) == NULL)
-        return no_memory(err);
+        return atls_corim_no_memory(err);
     while (atls_cbor_more(&r, &list))
         if ((code = get_measurement(&r, arena, &measurements[count++], err)) != ATLS_OK)
             return code;

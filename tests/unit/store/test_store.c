@@ -797,15 +797,15 @@ static void test_profiles(void **state)
          0, 0, NULL},
         {"PEM of something else", tpm, KEYS("82" KEYENV "81d9022a6161"), ATLS_E_DECODE, 0, 0,
          "does not begin with"},
-        {"two endorsed triples", tpm, "a2" IDENT "04a101820000", ATLS_OK, 0, 2, NULL},
+        {"two links to CoSWID tags", tpm, "a2" IDENT "04a106820000", ATLS_OK, 0, 2, NULL},
         {"unknown kind of triples", tpm, "a2" IDENT "04a1078100", ATLS_E_UNSUPPORTED, 0, 0,
          "unknown kind 7"},
         {"replaces another tag", tpm,
          "a3" IDENT "0381a20061610101"
-         "04a1018100",
+         "04a1068100",
          ATLS_E_UNSUPPORTED, 0, 0, "replaces another"},
         {"unknown member of a CoMID", tpm,
-         "a3" IDENT "04a1018100"
+         "a3" IDENT "04a1068100"
          "186400",
          ATLS_E_UNSUPPORTED, 0, 0, "CoMID with members"},
         {"unknown profile", "tag:example.com,2026:x", REFS(ENV, MEAS("00")), ATLS_E_UNSUPPORTED, 0,

@@ -47,10 +47,7 @@ static const struct row comids[] = {
     {"attest key", "a2" ID "04a10381" KEY, ATLS_OK, NULL},
     {"attest key with conditions", "a2" ID "04a1038183a101d9022647010203040506ff81d9022a6161a10007",
      ATLS_OK, NULL},
-    {"triples of another kind",
-     "a2" ID "04a1016161"
-     "",
-     ATLS_E_DECODE, "not a non-empty list"},
+    {"links to CoSWID tags are text", "a2" ID "04a1066161", ATLS_E_DECODE, "not a non-empty list"},
     {"unknown kind of triple",
      "a2" ID "04a1188"
      "18100",
@@ -104,7 +101,8 @@ static const struct row comids[] = {
      "reference triples: not a non-empty list"},
     {"no attest-key triples in the list", "a2" ID "04a10380", ATLS_E_DECODE,
      "attest-key triples: not a non-empty list"},
-    {"no other triples in the list", "a2" ID "04a10180", ATLS_E_DECODE, "not a non-empty list"},
+    {"no links to CoSWID tags in the list", "a2" ID "04a10680", ATLS_E_DECODE,
+     "not a non-empty list"},
     {"reference triple of one member", "a2" ID "04a1008181" ENV, ATLS_E_DECODE,
      "reference triple 0: CoRIM triple: not [environment, measurements]"},
     {"second reference triple with an empty environment", "a2" ID "04a10082" REF "82a0" MEAS,
@@ -146,7 +144,7 @@ static void test_comid_members(void **state)
                                     "1d82061750281"
                                     "02"
                                     "0381a20061610101"
-                                    "04a30081" REF "0381" KEY "01820102"
+                                    "04a30081" REF "0381" KEY "06820102"
                                     "186400");
     struct atls_arena arena = atls_arena_init(1 << 20);
     struct atls_err err = ATLS_ERR_INIT;
@@ -171,7 +169,7 @@ static void test_comid_members(void **state)
     test_assert_bytes(m.attest_keys[0].keys[0].content, atls_bytes_of("a", 1));
     assert_false(m.attest_keys[0].conditional);
     assert_int_equal(m.other_count, 1);
-    assert_int_equal(m.others[0].kind, ATLS_TRIPLE_ENDORSED);
+    assert_int_equal(m.others[0].kind, ATLS_TRIPLE_COSWID);
     assert_int_equal(m.others[0].count, 2);
     test_assert_bytes(m.others[0].list, atls_bytes_of("\x82\x01\x02", 3));
     assert_int_equal(m.unknown_members, 1);
@@ -187,8 +185,11 @@ static void test_comid_members(void **state)
 static const struct row corims[] = {
     {"smallest", "d901f5a2006169" TAGS, ATLS_OK, NULL},
     {"id by UUID", "d901f5a200500102030405060708090a0b0c0d0e0f10" TAGS, ATLS_OK, NULL},
-    {"tags that are skipped", "d901f5a20061690184" TAG506 "d901f941a0d901fb41a0d901fc41a0", ATLS_OK,
-     NULL},
+    {"tag that is skipped", "d901f5a20061690182" TAG506 "d901f941a0", ATLS_OK, NULL},
+    {"CoTS without members", "d901f5a20061690182" TAG506 "d901fb41a0", ATLS_E_DECODE,
+     "tag 1: CoTS map: has no environments"},
+    {"CoTL without members", "d901f5a20061690182" TAG506 "d901fc41a0", ATLS_E_DECODE,
+     "tag 1: CoRIM CoTL: has no tag-identity"},
     {"profile by URI", "d901f5a3006169" TAGS "03d820617a", ATLS_OK, NULL},
     {"profile by OID", "d901f5a3006169" TAGS "03d86f4155", ATLS_OK, NULL},
     {"validity", "d901f5a3006169" TAGS "04a200c10101c102", ATLS_OK, NULL},
@@ -234,6 +235,17 @@ static const struct row corims[] = {
      "dependent-rims: not a non-empty list"},
     {"dependent manifest is text", "d901f5a3006169" TAGS "02816161", ATLS_E_DECODE,
      "dependent-rims: not a map"},
+    {"dependent manifest with a thumbprint", "d901f5a3006169" TAGS "0281a200d8206175018201" D32,
+     ATLS_OK, NULL},
+    {"dependent manifest with two places and two thumbprints",
+     "d901f5a3006169" TAGS "0281a20082d8206175d8206176018182014103", ATLS_E_DECODE,
+     "dependent-rims: digest of 1 bytes"},
+    {"dependent manifest without a place", "d901f5a3006169" TAGS "0281a1018201" D32, ATLS_E_DECODE,
+     "dependent-rims: has no href"},
+    {"dependent manifest with another member", "d901f5a3006169" TAGS "0281a200d82061750200",
+     ATLS_E_DECODE, "dependent-rims: unknown member"},
+    {"dependent manifest with a bare place", "d901f5a3006169" TAGS "0281a100816175", ATLS_E_DECODE,
+     "dependent-rims: href is not a URI"},
     {"duplicate id", "d901f5a3006169006169" TAGS, ATLS_E_DECODE, "duplicate map key"},
     {"one trailing byte", "d901f5a2006169" TAGS "00", ATLS_E_DECODE, "trailing bytes"},
 };
@@ -275,6 +287,9 @@ static void test_corim_members(void **state)
     assert_true(c.validity.has_not_after && c.validity.not_after_s == 2);
     assert_int_equal(c.entity_count, 1);
     assert_int_equal(c.dependent_rims, 1);
+    assert_int_equal(c.dependents[0].href_count, 1);
+    test_assert_bytes(c.dependents[0].hrefs[0], atls_bytes_of("u", 1));
+    assert_int_equal(c.dependents[0].thumbprint_count, 0);
     assert_int_equal(c.unknown_members, 1);
     assert_int_equal(c.tag_count, 1);
     assert_int_equal(c.tags[0].number, ATLS_TAG_COMID);
@@ -303,7 +318,7 @@ static void put_comid(struct atls_writer *w, size_t references, size_t others)
     atls_cbor_put_array(w, references);
     for (size_t i = 0; i < references; i++)
         put_reference(w);
-    atls_cbor_put_uint(w, 1);
+    atls_cbor_put_uint(w, 6);
     atls_cbor_put_array(w, others);
     for (size_t i = 0; i < others; i++)
         atls_cbor_put_uint(w, 0);
@@ -618,47 +633,47 @@ static const struct {
     const char *file;
     enum form form;
     enum atls_code want;
-    size_t references, attest_keys, others; /* of the first CoMID */
+    size_t references, attest_keys, endorsed, conditional; /* of the first CoMID */
 } vectors[] = {
-    {"comid-1.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-1a.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-2.cbor", COMID_MAP, ATLS_OK, 0, 0, 1},
-    {"comid-2b.cbor", COMID_MAP, ATLS_OK, 3, 0, 1},
-    {"comid-3.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-4.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-6.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-7.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-cond-endorse-series.cbor", COMID_MAP, ATLS_OK, 1, 0, 1},
-    {"comid-design-cd.cbor", COMID_MAP, ATLS_OK, 4, 0, 1},
-    {"comid-firmware-cd.cbor", COMID_MAP, ATLS_OK, 2, 0, 1},
-    {"comid-flags.cbor", COMID_MAP, ATLS_OK, 0, 0, 1},
-    {"comid-integrity-registers.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"comid-opaque-instance-id.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"draft-comid-psa-endval.cbor", COMID_MAP, ATLS_OK, 0, 0, 1},
-    {"draft-comid-psa-refval.cbor", COMID_MAP, ATLS_OK, 2, 0, 0},
-    {"profile-tdx-comid_qe_refval.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"profile-tdx-comid_seam_refval.cbor", COMID_MAP, ATLS_OK, 1, 0, 0},
-    {"corim-1.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"corim-design-cd.cbor", CORIM, ATLS_OK, 4, 0, 1},
-    {"corim-roles.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"draft-corim-1.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"draft-corim-2.cbor", CORIM, ATLS_OK, 3, 0, 1},
-    {"draft-payload-corim-4.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"signed-good-corim.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"unsigned-good-corim.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"profile-psa-valid.cbor", CORIM, ATLS_OK, 1, 1, 0},
-    {"profile-psa-no-profile.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"profile-cca-platform-valid.cbor", CORIM, ATLS_OK, 1, 1, 0},
-    {"profile-cca-realm-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-psa-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-cca-platform-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-cca-realm-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-enacttrust-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-parsec-cca-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-sevsnp-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"scheme-parsec-tpm-valid.cbor", CORIM, ATLS_OK, 1, 0, 0},
-    {"legacy-signed-corim-valid.cbor", CORIM, ATLS_E_UNSUPPORTED, 0, 0, 0},
-    {"legacy-signed-corim-empty-payload.cbor", CORIM, ATLS_E_UNSUPPORTED, 0, 0, 0},
+    {"comid-1.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-1a.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-2.cbor", COMID_MAP, ATLS_OK, 0, 0, 1, 0},
+    {"comid-2b.cbor", COMID_MAP, ATLS_OK, 3, 0, 1, 0},
+    {"comid-3.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-4.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-6.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-7.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-cond-endorse-series.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 1},
+    {"comid-design-cd.cbor", COMID_MAP, ATLS_OK, 4, 0, 1, 0},
+    {"comid-firmware-cd.cbor", COMID_MAP, ATLS_OK, 2, 0, 1, 0},
+    {"comid-flags.cbor", COMID_MAP, ATLS_OK, 0, 0, 1, 0},
+    {"comid-integrity-registers.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"comid-opaque-instance-id.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"draft-comid-psa-endval.cbor", COMID_MAP, ATLS_OK, 0, 0, 0, 1},
+    {"draft-comid-psa-refval.cbor", COMID_MAP, ATLS_OK, 2, 0, 0, 0},
+    {"profile-tdx-comid_qe_refval.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"profile-tdx-comid_seam_refval.cbor", COMID_MAP, ATLS_OK, 1, 0, 0, 0},
+    {"corim-1.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"corim-design-cd.cbor", CORIM, ATLS_OK, 4, 0, 1, 0},
+    {"corim-roles.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"draft-corim-1.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"draft-corim-2.cbor", CORIM, ATLS_OK, 3, 0, 1, 0},
+    {"draft-payload-corim-4.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"signed-good-corim.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"unsigned-good-corim.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"profile-psa-valid.cbor", CORIM, ATLS_OK, 1, 1, 0, 0},
+    {"profile-psa-no-profile.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"profile-cca-platform-valid.cbor", CORIM, ATLS_OK, 1, 1, 0, 0},
+    {"profile-cca-realm-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-psa-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-cca-platform-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-cca-realm-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-enacttrust-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-parsec-cca-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-sevsnp-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"scheme-parsec-tpm-valid.cbor", CORIM, ATLS_OK, 1, 0, 0, 0},
+    {"legacy-signed-corim-valid.cbor", CORIM, ATLS_E_UNSUPPORTED, 0, 0, 0, 0},
+    {"legacy-signed-corim-empty-payload.cbor", CORIM, ATLS_E_UNSUPPORTED, 0, 0, 0, 0},
 };
 
 static enum atls_code decode_vector(struct atls_bytes in, enum form form, struct atls_corim *corim,
@@ -697,9 +712,12 @@ static void test_vectors(void **state)
         if (code != vectors[i].want)
             fail_msg("%s: code %d: %s", vectors[i].file, code, err.message);
         if (m.reference_count != vectors[i].references ||
-            m.attest_key_count != vectors[i].attest_keys || m.other_count != vectors[i].others)
-            fail_msg("%s: %zu references, %zu attest keys, %zu others", vectors[i].file,
-                     m.reference_count, m.attest_key_count, m.other_count);
+            m.attest_key_count != vectors[i].attest_keys ||
+            m.endorsed_count != vectors[i].endorsed ||
+            m.conditional_count + m.series_count != vectors[i].conditional || m.other_count != 0)
+            fail_msg("%s: %zu references, %zu attest keys, %zu endorsed, %zu conditional",
+                     vectors[i].file, m.reference_count, m.attest_key_count, m.endorsed_count,
+                     m.conditional_count + m.series_count);
         atls_corim_clear(&corim);
         atls_buf_clear(&in);
     }

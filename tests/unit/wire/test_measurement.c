@@ -180,7 +180,7 @@ static const struct row measurements[] = {
     {"svn with another tag", "81a101a101d9022a05", ATLS_E_DECODE, "neither 552 nor 553"},
     {"version without text", "81a101a100a10101", ATLS_E_DECODE, "version: has no text"},
     {"version is text", "81a101a1006131", ATLS_E_DECODE, "version: not a map"},
-    {"version text is a number", "81a101a100a10001", ATLS_E_DECODE, "version: not text"},
+    {"version text is a number", "81a101a100a10001", ATLS_E_DECODE, "version: member of the wrong"},
     {"version with an unknown member", "81a101a100a10201", ATLS_E_DECODE, "version: unknown"},
     {"empty flags", "81a101a103a0", ATLS_E_DECODE, "flags: not a non-empty map"},
     {"unknown flag", "81a101a103a10bf5", ATLS_E_UNSUPPORTED, "flags: unknown member"},
@@ -206,6 +206,19 @@ static const struct row measurements[] = {
     {"range of one end", "81a101a10fd902348101", ATLS_E_DECODE, "int-range: neither"},
     {"range with another tag", "81a101a10fd90235820105", ATLS_E_DECODE, "int-range: neither"},
     {"authority that is no key", "81a201a1010102810a", ATLS_E_DECODE, "key: not tagged"},
+    {"version scheme is a list", "81a101a100a20061310180", ATLS_E_DECODE, "version: member of"},
+    {"MAC of 5 bytes", "81a101a106450102030405", ATLS_E_DECODE, "mac-addr: not 6 or 8"},
+    {"MAC of 8 bytes", "81a101a106480102030405060708", ATLS_OK, NULL},
+    {"IP address of 5 bytes", "81a101a107450102030405", ATLS_E_DECODE, "ip-addr: not 4 or 16"},
+    {"IP address is text", "81a101a1076431323334", ATLS_E_DECODE, "ip-addr: not 4 or 16"},
+    {"serial number is a number", "81a101a10801", ATLS_E_DECODE, "serial-number: not text"},
+    {"UEID of 6 bytes", "81a101a10946010203040506", ATLS_E_DECODE, "ueid: not 7 to 33"},
+    {"UUID of 15 bytes", "81a101a10a4f0102030405060708090a0b0c0d0e0f", ATLS_E_DECODE,
+     "uuid: not 16"},
+    {"key text that holds a private key",
+     "81a101a10d81d9022b7820202d2d2d2d2d424547494e20454320505249564154"
+     "45204b45592d2d2d2d2d0a",
+     ATLS_E_DECODE, "PEM text holds a private key"},
     {"one trailing byte", "81a101a1010100", ATLS_E_DECODE, "measurements: truncated, or trailing"},
 };
 
@@ -280,27 +293,98 @@ static void test_measurement_members(void **state)
     atls_arena_clear(&arena);
 }
 
-/* What this build does not compare must never match, so it has to be told. */
-static void test_members_that_are_not_compared(void **state)
+/* Members that not every device has. */
+static void test_identities(void **state)
 {
-    static const char *const rows[] = {
-        "81a101a20101186400",             /* of a profile */
-        "81a101a20101616100",             /* named by text */
-        "81a101a201010f07",               /* range */
-        "81a101a201010d81d902304155",     /* keys */
-        ("81a101a201010ea100818201" D32), /* integrity registers */
-        "81a201a101010281d902304155",     /* authority */
-    };
     struct atls_arena arena = atls_arena_init(1 << 20);
+    struct atls_measurement m;
+    struct atls_buf in;
 
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct atls_buf in;
-        struct atls_measurement m = decode_one(rows[i], &arena, &in);
+    m = decode_one("81a101a706460102030405060744010203040861310947010203040506070a50"
+                   "0102030405060708090a0b0c0d0e0f100d82d902304155d9022a616b00a2006131016132",
+                   &arena, &in);
+    assert_int_equal(m.mval.present, ATLS_MVAL_MAC | ATLS_MVAL_IP | ATLS_MVAL_SERIAL |
+                                         ATLS_MVAL_UEID | ATLS_MVAL_UUID | ATLS_MVAL_KEYS |
+                                         ATLS_MVAL_VERSION);
+    test_assert_bytes(m.mval.mac, atls_bytes_of("\x01\x02\x03\x04\x05\x06", 6));
+    test_assert_bytes(m.mval.ip, atls_bytes_of("\x01\x02\x03\x04", 4));
+    test_assert_bytes(m.mval.serial, atls_bytes_of("1", 1));
+    assert_int_equal(m.mval.ueid.len, 7);
+    assert_int_equal(m.mval.uuid.len, 16);
+    assert_int_equal(m.mval.key_count, 2);
+    assert_int_equal(m.mval.keys[0].tag, ATLS_TAG_BYTES);
+    test_assert_bytes(m.mval.keys[1].content, atls_bytes_of("k", 1));
+    test_assert_bytes(m.mval.version_scheme, atls_bytes_of("\x61\x32", 2));
+    atls_buf_clear(&in);
+    atls_arena_clear(&arena);
+}
 
-        assert_int_equal(m.mval.present, ATLS_MVAL_SVN | ATLS_MVAL_OTHER);
+static void test_registers_and_ranges(void **state)
+{
+    static const struct {
+        const char *hex;
+        struct atls_int_range want;
+    } ranges[] = {
+        {"81a101a10f07", {false, true, true, 7, 7}},
+        {"81a101a10f20", {false, true, true, -1, -1}},
+        {"81a101a10fd902348201f6", {true, true, false, 1, 0}},
+        {"81a101a10fd9023482f601", {true, false, true, 0, 1}},
+        {"81a101a10fd90234822001", {true, true, true, -1, 1}},
+    };
+    struct atls_arena arena = atls_arena_init(1 << 20);
+    struct atls_measurement m;
+    struct atls_buf in;
+
+    (void)state;
+    m = decode_one("81a101a10ea203818201" D32 "6161828201" D32 "82616241ff", &arena, &in);
+    assert_int_equal(m.mval.present, ATLS_MVAL_REGISTERS);
+    assert_int_equal(m.mval.register_count, 2);
+    assert_null(m.mval.registers[0].name.ptr);
+    assert_int_equal(m.mval.registers[0].number, 3);
+    assert_int_equal(m.mval.registers[0].digest_count, 1);
+    test_assert_bytes(m.mval.registers[1].name, atls_bytes_of("a", 1));
+    assert_int_equal(m.mval.registers[1].digest_count, 2);
+    assert_int_equal(m.mval.registers[1].digests[0].hash, ATLS_HASH_SHA256);
+    atls_buf_clear(&in);
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        m = decode_one(ranges[i].hex, &arena, &in);
+        assert_int_equal(m.mval.present, ATLS_MVAL_INT_RANGE);
+        assert_int_equal(m.mval.range.is_range, ranges[i].want.is_range);
+        assert_int_equal(m.mval.range.has_least, ranges[i].want.has_least);
+        assert_int_equal(m.mval.range.has_most, ranges[i].want.has_most);
+        assert_int_equal(m.mval.range.least, ranges[i].want.least);
+        assert_int_equal(m.mval.range.most, ranges[i].want.most);
         atls_buf_clear(&in);
     }
+    atls_arena_clear(&arena);
+}
+
+/* What this build does not know must never match, so it has to be told. */
+static void test_members_that_are_not_known(void **state)
+{
+    struct atls_arena arena = atls_arena_init(1 << 20);
+    struct atls_measurement m;
+    struct atls_buf in;
+
+    (void)state;
+    m = decode_one("81a101a2010161618101", &arena, &in);
+    assert_int_equal(m.mval.present, ATLS_MVAL_SVN | ATLS_MVAL_OTHER);
+    atls_buf_clear(&in);
+    m = decode_one("81a101a401010c001864613138488101", &arena, &in);
+    assert_int_equal(m.mval.present, ATLS_MVAL_SVN | ATLS_MVAL_EXTENSIONS);
+    assert_int_equal(m.mval.extension_count, 3);
+    assert_int_equal(m.mval.extensions[0].key, 12);
+    assert_int_equal(m.mval.extensions[1].key, 100);
+    test_assert_bytes(m.mval.extensions[1].item, atls_bytes_of("\x61\x31", 2));
+    assert_int_equal(m.mval.extensions[2].key, -73);
+    test_assert_bytes(m.mval.extensions[2].item, atls_bytes_of("\x81\x01", 2));
+    atls_buf_clear(&in);
+    m = decode_one("81a201a101010281d902304155", &arena, &in);
+    assert_int_equal(m.mval.present, ATLS_MVAL_SVN);
+    assert_int_equal(m.authorized_by_count, 1);
+    test_assert_bytes(m.authorized_by[0].content, atls_bytes_of("\x55", 1));
+    atls_buf_clear(&in);
     atls_arena_clear(&arena);
 }
 
@@ -452,7 +536,9 @@ int main(void)
         cmocka_unit_test(test_environment_members),
         cmocka_unit_test(test_measurements),
         cmocka_unit_test(test_measurement_members),
-        cmocka_unit_test(test_members_that_are_not_compared),
+        cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_registers_and_ranges),
+        cmocka_unit_test(test_members_that_are_not_known),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_memory_is_bounded),
