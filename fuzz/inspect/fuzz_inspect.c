@@ -10,9 +10,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const kinds[] = {
-    NULL,    "certificate", "tpm-attest",    "ear",       "corim",         "soft",
-    "kat",   "tpm-certify", "tpm-quote",     "cmw",       "authenticator", "request",
-    "frame", "tpm-public",  "tpm-signature", "event-log", "cbor",
+    NULL,    "certificate", "tpm-attest",       "ear",       "corim",         "soft",
+    "kat",   "tpm-certify", "tpm-quote",        "cmw",       "authenticator", "request",
+    "frame", "tpm-public",  "tpm-signature",    "event-log", "cbor",          "comid",
+    "cots",  "cotl",        "concise-evidence",
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,7 +10,8 @@ extern "C" {
 #endif
 
 /* kind: NULL to guess, or "certificate", "tpm-attest", "ear", "corim", "soft", "kat",
- * "tpm-certify", "tpm-quote" (the halves of TPM evidence), "cmw", "authenticator", "request",
+ * "tpm-certify", "tpm-quote" (the halves of TPM evidence), "comid", "cots", "cotl" (tags of a CoRIM
+ * alone), "concise-evidence" (tags 570 and 571, as diagnostic notation), "cmw", "authenticator", "request",
  * "frame" (whole, or its header alone), "tpm-public", "tpm-signature", "event-log", "cbor". *out:
  * JSON text
  * {"verified": false, "kind": ..., "content": ...}, NUL terminated (not counted), text of the input

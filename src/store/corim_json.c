@@ -1,25 +1,18 @@
+#include "store/corim_json.h"
+
 #include <string.h>
 
 #include <atls/corim.h>
 #include <atls/limits.h>
 
-#include "core/json_writer.h"
 #include "core/reader.h"
-#include "store/db.h"
-#include "wire/corim.h"
+#include "wire/cbor.h"
+#include "wire/corim_profile.h"
 
 /* Text is larger than what it shows. */
 #define TEXT_MAX ((size_t)16 * ATLS_CORIM_MAX)
-
-static void put_id(struct atls_json *j, const char *key, const struct atls_corim_id *id)
-{
-    char uuid[STORE_UUID_TEXT];
-
-    if (id->uuid.ptr != NULL)
-        atls_json_put_string(j, key, store_uuid_text(id->uuid.ptr, uuid));
-    else
-        atls_json_put_text(j, key, id->text);
-}
+/* Memory that a tag alone may take decoded. */
+#define DECODED_MAX ((size_t)32 * ATLS_CORIM_MAX)
 
 static void put_text(struct atls_json *j, const char *key, struct atls_bytes text)
 {
@@ -55,143 +48,17 @@ static void put_entities(struct atls_json *j, const struct atls_corim_entity *en
     atls_json_close(j);
 }
 
-/* An identifier: UUID as text, what is a tagged byte string in hexadecimal, else its encoding. */
-static void put_identifier(struct atls_json *j, const char *key, struct atls_bytes item)
+static void put_links(struct atls_json *j, const struct atls_comid *m)
 {
-    char uuid[STORE_UUID_TEXT];
-    struct atls_bytes content;
-    uint64_t tag;
-
-    if (item.ptr == NULL)
+    if (m->link_count == 0)
         return;
-    if (!atls_tagged_bytes(item, &tag, &content))
-        atls_json_put_hex(j, key, item);
-    else if (tag == ATLS_TAG_UUID && content.len == 16)
-        atls_json_put_string(j, key, store_uuid_text(content.ptr, uuid));
-    else
-        atls_json_put_hex(j, key, content);
-}
-
-static void put_environment(struct atls_json *j, const struct atls_environment *e)
-{
-    atls_json_open_object(j, "environment");
-    put_identifier(j, "class", e->class_id);
-    put_text(j, "vendor", e->vendor);
-    put_text(j, "model", e->model);
-    if (e->has_layer)
-        atls_json_put_uint(j, "layer", e->layer);
-    if (e->has_index)
-        atls_json_put_uint(j, "index", e->index);
-    put_identifier(j, "instance", e->instance);
-    put_identifier(j, "group", e->group);
-    atls_json_close(j);
-}
-
-static void put_digests(struct atls_json *j, const struct atls_mval *v)
-{
-    atls_json_open_array(j, "digests");
-    for (size_t i = 0; i < v->digest_count; i++) {
-        const struct atls_named_hash *named =
-            atls_named_hash_by_number(v->digests[i].named_information);
-
+    atls_json_open_array(j, "linked-tags");
+    for (size_t i = 0; i < m->link_count; i++) {
         atls_json_open_object(j, NULL);
-        if (named != NULL)
-            atls_json_put_string(j, "algorithm", named->name);
-        else if (v->digests[i].named_information != ATLS_NAMED_HASH_TEXT)
-            atls_json_put_int(j, "algorithm", v->digests[i].named_information);
-        else
-            atls_json_put_null(j, "algorithm");
-        atls_json_put_hex(j, "value", v->digests[i].value);
-        atls_json_close(j);
-    }
-    atls_json_close(j);
-}
-
-static void put_flags(struct atls_json *j, const struct atls_mval *v)
-{
-    static const char *const names[] = {
-        "configured",          "secure",           "recovery",  "debug", "replay-protected",
-        "integrity-protected", "runtime-measured", "immutable", "tcb",   "confidential",
-        "runtime-updatable"};
-
-    atls_json_open_object(j, "flags");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if ((v->flags_known >> i & 1) != 0)
-            atls_json_put_bool(j, names[i], (v->flags >> i & 1) != 0);
-    atls_json_close(j);
-}
-
-static void put_measurement(struct atls_json *j, const struct atls_measurement *m)
-{
-    const struct atls_mval *v = &m->mval;
-
-    atls_json_open_object(j, NULL);
-    if (m->mkey.kind == ATLS_MKEY_UINT)
-        atls_json_put_uint(j, "mkey", m->mkey.number);
-    else if (m->mkey.kind == ATLS_MKEY_TEXT)
-        atls_json_put_text(j, "mkey", m->mkey.bytes);
-    else if (m->mkey.kind != ATLS_MKEY_NONE)
-        atls_json_put_hex(j, "mkey", m->mkey.bytes);
-    if ((v->present & ATLS_MVAL_VERSION) != 0)
-        atls_json_put_text(j, "version", v->version);
-    if ((v->present & ATLS_MVAL_SVN) != 0)
-        atls_json_put_uint(j, "svn", v->svn);
-    if ((v->present & ATLS_MVAL_MIN_SVN) != 0)
-        atls_json_put_uint(j, "min-svn", v->svn);
-    if ((v->present & ATLS_MVAL_DIGESTS) != 0)
-        put_digests(j, v);
-    if ((v->present & ATLS_MVAL_FLAGS) != 0)
-        put_flags(j, v);
-    if ((v->present & ATLS_MVAL_RAW) != 0)
-        atls_json_put_hex(j, "raw-value", v->raw);
-    if (v->mask.ptr != NULL)
-        atls_json_put_hex(j, "raw-value-mask", v->mask);
-    if ((v->present & ATLS_MVAL_NAME) != 0)
-        atls_json_put_text(j, "name", v->name);
-    if ((v->present & ATLS_MVAL_OTHER) != 0)
-        atls_json_put_bool(j, "more", true);
-    atls_json_close(j);
-}
-
-static void put_key(struct atls_json *j, const struct atls_corim_key *key)
-{
-    atls_json_open_object(j, NULL);
-    atls_json_put_uint(j, "tag", key->tag);
-    if (key->tag == ATLS_TAG_PKIX_KEY || key->tag == ATLS_TAG_PKIX_CERT ||
-        key->tag == ATLS_TAG_PKIX_PATH)
-        atls_json_put_text(j, "text", key->content);
-    else
-        atls_json_put_hex(j, "content", key->content);
-    atls_json_close(j);
-}
-
-static void put_references(struct atls_json *j, const struct atls_comid *m)
-{
-    atls_json_open_array(j, "reference-triples");
-    for (size_t i = 0; i < m->reference_count; i++) {
-        atls_json_open_object(j, NULL);
-        put_environment(j, &m->references[i].environment);
-        atls_json_open_array(j, "measurements");
-        for (size_t k = 0; k < m->references[i].count; k++)
-            put_measurement(j, &m->references[i].measurements[k]);
-        atls_json_close(j);
-        atls_json_close(j);
-    }
-    atls_json_close(j);
-}
-
-static void put_attest_keys(struct atls_json *j, const struct atls_comid *m)
-{
-    atls_json_open_array(j, "attest-key-triples");
-    for (size_t i = 0; i < m->attest_key_count; i++) {
-        atls_json_open_object(j, NULL);
-        put_environment(j, &m->attest_keys[i].environment);
-        atls_json_open_array(j, "keys");
-        for (size_t k = 0; k < m->attest_keys[i].count; k++)
-            put_key(j, &m->attest_keys[i].keys[k]);
-        atls_json_close(j);
-        if (m->attest_keys[i].conditional)
-            atls_json_put_bool(j, "conditional", true);
+        atls_json_put_string(j, "relation",
+                             m->links[i].relation == ATLS_COMID_REPLACES ? "replaces"
+                                                                         : "supplements");
+        store_json_put_id(j, "id", &m->links[i].id);
         atls_json_close(j);
     }
     atls_json_close(j);
@@ -199,88 +66,260 @@ static void put_attest_keys(struct atls_json *j, const struct atls_comid *m)
 
 static void put_comid(struct atls_json *j, const struct atls_comid *m)
 {
-    put_id(j, "id", &m->id);
+    store_json_put_id(j, "id", &m->id);
     if (m->has_version)
         atls_json_put_uint(j, "version", m->version);
     put_entities(j, m->entities, m->entity_count);
-    if (m->reference_count != 0)
-        put_references(j, m);
-    if (m->attest_key_count != 0)
-        put_attest_keys(j, m);
-    if (m->other_count == 0)
-        return;
-    atls_json_open_array(j, "other-triples");
-    for (size_t i = 0; i < m->other_count; i++) {
+    put_links(j, m);
+    store_json_put_triples(j, m);
+}
+
+static void put_tag_identity(struct atls_json *j, const struct atls_tag_identity *identity)
+{
+    store_json_put_id(j, "id", &identity->id);
+    if (identity->has_version)
+        atls_json_put_uint(j, "version", identity->version);
+}
+
+static void put_cotl(struct atls_json *j, const struct atls_cotl *list)
+{
+    put_tag_identity(j, &list->identity);
+    put_validity(j, &list->validity);
+    atls_json_open_array(j, "tags-list");
+    for (size_t i = 0; i < list->tag_count; i++) {
         atls_json_open_object(j, NULL);
-        atls_json_put_int(j, "kind", m->others[i].kind);
-        atls_json_put_uint(j, "count", m->others[i].count);
+        put_tag_identity(j, &list->tags[i]);
         atls_json_close(j);
     }
     atls_json_close(j);
 }
 
+static void put_cots_environment(struct atls_json *j, const struct atls_cots_environment *e)
+{
+    atls_json_open_object(j, NULL);
+    if (e->has_environment)
+        store_json_put_environment(j, "environment", &e->environment);
+    if (e->swid.ptr != NULL)
+        atls_json_put_hex(j, "coswid-cbor", e->swid);
+    put_text(j, "name", e->name);
+    atls_json_close(j);
+}
+
+static void put_cots_claims(struct atls_json *j, const char *key,
+                            const struct atls_cots_claims *claims)
+{
+    if (claims->item.ptr != NULL)
+        atls_json_put_hex(j, key, claims->item);
+}
+
+static void put_cots_keys(struct atls_json *j, const struct atls_cots *c)
+{
+    static const char *const formats[] = {"certificate", "trust-anchor-info", "public-key"};
+
+    atls_json_open_array(j, "trust-anchors");
+    for (size_t i = 0; i < c->anchor_count; i++) {
+        atls_json_open_object(j, NULL);
+        atls_json_put_string(j, "format", formats[c->anchors[i].format]);
+        atls_json_put_hex(j, "der", c->anchors[i].der);
+        atls_json_close(j);
+    }
+    atls_json_close(j);
+    if (c->certificate_count == 0)
+        return;
+    atls_json_open_array(j, "ca-certificates");
+    for (size_t i = 0; i < c->certificate_count; i++)
+        atls_json_put_hex(j, NULL, c->certificates[i]);
+    atls_json_close(j);
+}
+
+static void put_cots(struct atls_json *j, const struct atls_cots *c)
+{
+    put_text(j, "language", c->language);
+    if (c->has_id)
+        store_json_put_id(j, "id", &c->id);
+    if (c->has_version)
+        atls_json_put_uint(j, "version", c->version);
+    atls_json_open_array(j, "environments");
+    for (size_t i = 0; i < c->environment_count; i++)
+        put_cots_environment(j, &c->environments[i]);
+    atls_json_close(j);
+    if (c->purpose_count != 0) {
+        atls_json_open_array(j, "purposes");
+        for (size_t i = 0; i < c->purpose_count; i++)
+            atls_json_put_text(j, NULL, c->purposes[i]);
+        atls_json_close(j);
+    }
+    put_cots_claims(j, "permitted-claims-cbor", &c->permitted);
+    put_cots_claims(j, "excluded-claims-cbor", &c->excluded);
+    put_cots_keys(j, c);
+}
+
 static void put_tag(struct atls_json *j, const struct atls_corim_tag *tag)
 {
-    static const struct {
-        uint64_t number;
-        const char *name;
-    } kinds[] = {{ATLS_TAG_COSWID, "coswid"},
-                 {ATLS_TAG_COMID, "comid"},
-                 {ATLS_TAG_COTS, "cots"},
-                 {ATLS_TAG_COTL, "cotl"}};
-
     atls_json_open_object(j, NULL);
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (kinds[i].number == tag->number)
-            atls_json_put_string(j, "kind", kinds[i].name);
-    if (tag->comid != NULL)
+    if (tag->comid != NULL) {
+        atls_json_put_string(j, "kind", "comid");
         put_comid(j, tag->comid);
-    else
+    } else if (tag->cots != NULL) {
+        atls_json_put_string(j, "kind", "cots");
+        put_cots(j, tag->cots);
+    } else if (tag->cotl != NULL) {
+        atls_json_put_string(j, "kind", "cotl");
+        put_cotl(j, tag->cotl);
+    } else {
+        atls_json_put_string(j, "kind", "coswid");
         atls_json_put_uint(j, "bytes", tag->content.len);
+    }
     atls_json_close(j);
+}
+
+static void put_signed(struct atls_json *j, const struct atls_corim_envelope *e)
+{
+    struct atls_bytes certificates[ATLS_CHAIN_MAX];
+    size_t count;
+
+    atls_json_open_object(j, "signed");
+    atls_json_put_text(j, "signer", e->signer);
+    put_text(j, "signer-uri", e->signer_uri);
+    atls_json_put_int(j, "cose-alg", e->sign1.alg);
+    if (e->sign1.kid.ptr != NULL)
+        atls_json_put_hex(j, "kid", e->sign1.kid);
+    put_validity(j, &e->validity);
+    if (e->sign1.x5chain.ptr != NULL &&
+        atls_corim_x5chain_decode(e->sign1.x5chain, certificates, &count, NULL) == ATLS_OK) {
+        atls_json_open_array(j, "x5chain");
+        for (size_t i = 0; i < count; i++)
+            atls_json_put_hex(j, NULL, certificates[i]);
+        atls_json_close(j);
+    }
+    atls_json_close(j);
+}
+
+static void put_dependents(struct atls_json *j, const struct atls_corim *c)
+{
+    if (c->dependent_rims == 0)
+        return;
+    atls_json_open_array(j, "dependent-rims");
+    for (size_t i = 0; i < c->dependent_rims; i++) {
+        const struct atls_corim_locator *one = &c->dependents[i];
+
+        atls_json_open_object(j, NULL);
+        atls_json_open_array(j, "href");
+        for (size_t k = 0; k < one->href_count; k++)
+            atls_json_put_text(j, NULL, one->hrefs[k]);
+        atls_json_close(j);
+        if (one->thumbprints != NULL)
+            store_json_put_digests(j, "thumbprint", one->thumbprints, one->thumbprint_count);
+        atls_json_close(j);
+    }
+    atls_json_close(j);
+}
+
+static void put_profile(struct atls_json *j, const struct atls_corim *c)
+{
+    const struct atls_corim_profile *profile = atls_corim_profile_find(c->profile);
+
+    if (c->profile_uri.ptr != NULL)
+        atls_json_put_text(j, "profile", c->profile_uri);
+    else
+        store_json_put_identifier(j, "profile", c->profile);
+    if (profile == NULL)
+        atls_json_put_null(j, "profile-name");
+    else if (profile->scheme != ATLS_CORIM_SCHEME_NONE)
+        atls_json_put_string(j, "profile-name", profile->name);
 }
 
 static void put_corim(struct atls_json *j, const struct atls_corim_envelope *e,
                       const struct atls_corim *c)
 {
-    atls_json_open_object(j, NULL);
-    /* Nothing was: say so where it will be read. */
-    atls_json_put_bool(j, "verified", false);
-    if (e->is_signed) {
-        atls_json_open_object(j, "signed");
-        atls_json_put_text(j, "signer", e->signer);
-        put_text(j, "signer-uri", e->signer_uri);
-        atls_json_put_int(j, "cose-alg", e->sign1.alg);
-        put_validity(j, &e->validity);
-        atls_json_close(j);
-    }
-    put_id(j, "id", &c->id);
-    if (c->profile_uri.ptr != NULL)
-        atls_json_put_text(j, "profile", c->profile_uri);
-    else
-        put_identifier(j, "profile", c->profile);
+    if (e->is_signed)
+        put_signed(j, e);
+    store_json_put_id(j, "id", &c->id);
+    put_profile(j, c);
     put_validity(j, &c->validity);
     put_entities(j, c->entities, c->entity_count);
+    put_dependents(j, c);
     atls_json_open_array(j, "tags");
     for (size_t i = 0; i < c->tag_count; i++)
         put_tag(j, &c->tags[i]);
     atls_json_close(j);
-    atls_json_close(j);
+}
+
+static enum atls_code corim_json(struct atls_bytes in, unsigned int flags, struct atls_json *j,
+                                 struct atls_err *err)
+{
+    struct atls_corim_envelope e;
+    struct atls_corim c;
+    enum atls_code code;
+
+    if ((code = atls_corim_envelope_decode_with(in, flags, &e, err)) != ATLS_OK ||
+        (code = atls_corim_decode_with(e.manifest, flags, &c, err)) != ATLS_OK)
+        return code;
+    put_corim(j, &e, &c);
+    atls_corim_clear(&c);
+    return ATLS_OK;
+}
+
+/* What a tag of a manifest holds, when it stands alone. */
+static struct atls_bytes unwrap(struct atls_bytes in, uint64_t number)
+{
+    struct atls_reader r = atls_reader_init(in);
+    struct atls_bytes content;
+    uint64_t tag;
+
+    if (!atls_cbor_get_tag(&r, &tag) || tag != number)
+        return in;
+    content = atls_bytes_of(in.ptr + r.pos, in.len - r.pos);
+    return atls_cbor_get_bytes(&r, &content) && !atls_reader_done(&r) ? in : content;
+}
+
+static enum atls_code tag_json(struct atls_bytes in, enum store_corim_part part,
+                               struct atls_json *j, struct atls_err *err)
+{
+    struct atls_arena arena = atls_arena_init(DECODED_MAX);
+    enum atls_code code;
+    struct atls_comid comid;
+    struct atls_cots cots;
+    struct atls_cotl cotl;
+
+    if (part == STORE_PART_COMID) {
+        code = atls_comid_decode(unwrap(in, ATLS_TAG_COMID), &arena, &comid, err);
+        if (code == ATLS_OK)
+            put_comid(j, &comid);
+    } else if (part == STORE_PART_COTS) {
+        code = atls_cots_decode(unwrap(in, ATLS_TAG_COTS), &arena, &cots, err);
+        if (code == ATLS_OK)
+            put_cots(j, &cots);
+    } else {
+        code = atls_cotl_decode(unwrap(in, ATLS_TAG_COTL), &arena, &cotl, err);
+        if (code == ATLS_OK)
+            put_cotl(j, &cotl);
+    }
+    atls_arena_clear(&arena);
+    return code;
+}
+
+enum atls_code store_corim_part_json(struct atls_bytes in, enum store_corim_part part,
+                                     unsigned int flags, struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_json j = atls_json_init(TEXT_MAX);
+    enum atls_code code;
+
+    j.pretty = true;
+    atls_json_open_object(&j, NULL);
+    /* Nothing was: say so where it will be read. */
+    atls_json_put_bool(&j, "verified", false);
+    code = part == STORE_PART_CORIM ? corim_json(in, flags, &j, err) : tag_json(in, part, &j, err);
+    if (code != ATLS_OK) {
+        atls_json_clear(&j);
+        return code;
+    }
+    atls_json_close(&j);
+    return atls_json_finish(&j, out, err);
 }
 
 enum atls_code atls_corim_to_json(struct atls_bytes corim, struct atls_buf *out,
                                   struct atls_err *err)
 {
-    struct atls_json j = atls_json_init(TEXT_MAX);
-    struct atls_corim_envelope e;
-    struct atls_corim c;
-    enum atls_code code;
-
-    if ((code = atls_corim_envelope_decode(corim, &e, err)) != ATLS_OK ||
-        (code = atls_corim_decode(e.manifest, &c, err)) != ATLS_OK)
-        return code;
-    j.pretty = true;
-    put_corim(&j, &e, &c);
-    atls_corim_clear(&c);
-    return atls_json_finish(&j, out, err);
+    return store_corim_part_json(corim, STORE_PART_CORIM, 0, out, err);
 }

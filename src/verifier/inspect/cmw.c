@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include <atls/corim.h>
 #include <atls/ear.h>
 #include <atls/limits.h>
 
@@ -174,13 +173,6 @@ static enum atls_code put_made(struct atls_view *v, const char *key, enum atls_c
         atls_json_put_raw(v->j, key, atls_buf_bytes(text));
     atls_buf_clear(text);
     return code;
-}
-
-enum atls_code atls_view_corim(struct atls_view *v, const char *key, struct atls_bytes in)
-{
-    struct atls_buf text = ATLS_BUF_INIT;
-
-    return put_made(v, key, atls_corim_to_json(in, &text, v->err), &text);
 }
 
 enum atls_code atls_view_ear(struct atls_view *v, const char *key, struct atls_bytes in)

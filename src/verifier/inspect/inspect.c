@@ -32,6 +32,19 @@ static bool looks_like_corim(struct atls_bytes in)
     return begins(in, "\xd9\x01\xf5", 3) || begins(in, "\xd9\x01\xf4", 3) || begins(in, "\xd2", 1);
 }
 
+/* Tag 506, 507 or 508, or the map without it: the decoder tells maps apart. */
+static bool looks_like_tag(struct atls_bytes in)
+{
+    return begins(in, "\xd9\x01\xfa", 3) || begins(in, "\xd9\x01\xfb", 3) ||
+           begins(in, "\xd9\x01\xfc", 3) || (in.len > 0 && in.ptr[0] >> 5 == 5);
+}
+
+/* Concise evidence, tag 571, and its table of SPDM contents, tag 570: shown as they are written. */
+static bool looks_like_concise_evidence(struct atls_bytes in)
+{
+    return begins(in, "\xd9\x02\x3b", 3) || begins(in, "\xd9\x02\x3a", 3);
+}
+
 static bool looks_like_cmw(struct atls_bytes in)
 {
     return atls_cmw_sniff(in) != ATLS_CMW_SHAPE_UNKNOWN;
@@ -87,6 +100,10 @@ static const struct kind {
     {"kat", looks_like_kat, atls_view_kat},
     {"tpm-certify", looks_like_half, atls_view_tpm_certify},
     {"tpm-quote", looks_like_half, atls_view_tpm_quote},
+    {"comid", looks_like_tag, atls_view_comid},
+    {"cots", looks_like_tag, atls_view_cots},
+    {"cotl", looks_like_tag, atls_view_cotl},
+    {"concise-evidence", looks_like_concise_evidence, atls_view_cbor},
     {"cmw", looks_like_cmw, atls_view_cmw},
     {"authenticator", looks_like_authenticator, atls_view_authenticator},
     {"request", looks_like_request, atls_view_request},

@@ -29,6 +29,12 @@ ATLS_MUST_CHECK enum atls_code atls_view_soft(struct atls_view *v, const char *k
                                               struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_corim(struct atls_view *v, const char *key,
                                                struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_comid(struct atls_view *v, const char *key,
+                                               struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_cots(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_cotl(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_ear(struct atls_view *v, const char *key,
                                              struct atls_bytes in);
 
