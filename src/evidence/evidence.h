@@ -139,6 +139,12 @@ extern const struct atls_technology atls_technology_soft;
 /* NULL-terminated table of what this build knows. */
 extern const struct atls_technology *const atls_technologies[];
 
+/* Decodes the CMW and picks the row, and checks nothing: says what evidence claims to be. Errors:
+ * ATLS_E_DECODE, ATLS_E_UNSUPPORTED (unknown-evidence-type), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_evidence_identify(struct atls_bytes evidence,
+                                                      const struct atls_technology **out,
+                                                      struct atls_err *err);
+
 /* Decodes the CMW, picks the row, runs every check. *out is written on success only and is the
  * caller's to clear. Errors: ATLS_E_USAGE never for hostile input (binder-missing: no expected
  * binder, or one that is not 32 or 48 bytes); ATLS_E_EVIDENCE with the reason slug of the failed

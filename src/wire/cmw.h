@@ -109,6 +109,9 @@ const char *atls_cmw_media_type(uint16_t content_format);
  * A parameter that type has twice matches nothing. */
 bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type);
 
+/* True when type has a parameter of that name, whatever its value, or how often. */
+bool atls_cmw_type_has(const struct atls_cmw_type *type, const char *name);
+
 /* Grammar of RFC 9110 section 8.3 for a Content-Type. */
 bool atls_content_type_valid(struct atls_bytes text);
 

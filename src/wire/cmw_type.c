@@ -186,19 +186,38 @@ const char *atls_cmw_media_type(uint16_t content_format)
     return NULL;
 }
 
-bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type)
+/* Text of a type; empty for a content-format that is not registered. */
+static struct atls_bytes text_of(const struct atls_cmw_type *type)
 {
     const char *registered = type->is_text ? NULL : atls_cmw_media_type(type->content_format);
-    struct atls_bytes text = type->text;
+
+    if (type->is_text)
+        return type->text;
+    return registered == NULL ? atls_bytes_of(NULL, 0)
+                              : atls_bytes_of(registered, strlen(registered));
+}
+
+bool atls_cmw_type_has(const struct atls_cmw_type *type, const char *name)
+{
+    struct atls_bytes text = text_of(type), wanted = atls_bytes_of(name, strlen(name)), essence;
+    struct atls_reader r = atls_reader_init(text);
+    struct parameter p;
+
+    if (!atls_content_type_valid(text) || !get_essence(&r, &essence))
+        return false;
+    while (get_parameter(&r, &p))
+        if (atls_bytes_equal_without_case(p.name, wanted))
+            return true;
+    return false;
+}
+
+bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type)
+{
+    struct atls_bytes text = text_of(type);
     struct atls_reader have, want = atls_reader_init(atls_bytes_of(media_type, strlen(media_type)));
     struct atls_bytes have_essence, want_essence;
     struct parameter wanted;
 
-    if (!type->is_text) {
-        if (registered == NULL)
-            return false;
-        text = atls_bytes_of(registered, strlen(registered));
-    }
     have = atls_reader_init(text);
     if (!atls_content_type_valid(text) || !get_essence(&have, &have_essence) ||
         !get_essence(&want, &want_essence) ||

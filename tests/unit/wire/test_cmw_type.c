@@ -67,6 +67,37 @@ static void test_content_type_grammar(void **state)
     }
 }
 
+static void parameters_by_name(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        bool want;
+    } cases[] = {
+        {"absent", "application/cmw+cbor", false},
+        {"there", "application/cmw+cbor; cmwc_t=\"urn:x\"", true},
+        {"there in another case", "application/cmw+cbor;CMWC_T=x", true},
+        {"behind another", "application/cmw+cbor; a=b; cmwc_t=x", true},
+        {"twice", "application/cmw+cbor; cmwc_t=x; cmwc_t=y", true},
+        {"a longer name", "application/cmw+cbor; cmwc_t2=x", false},
+        {"as a value", "application/cmw+cbor; a=cmwc_t", false},
+        {"malformed", "application/cmw+cbor; cmwc_t=", false},
+        {"no type", "", false},
+    };
+    struct atls_cmw_type number = {.content_format = 10004};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct atls_cmw_type type = {.is_text = true,
+                                     .text = atls_bytes_of(cases[i].text, strlen(cases[i].text))};
+
+        print_message("  %s\n", cases[i].name);
+        assert_int_equal(atls_cmw_type_has(&type, "cmwc_t"), cases[i].want);
+    }
+    assert_true(atls_cmw_type_has(&number, "eat_profile"));
+    number.content_format = 1;
+    assert_false(atls_cmw_type_has(&number, "eat_profile"));
+}
+
 static void test_type_is(void **state)
 {
     static const struct {
@@ -133,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_type_grammar),
         cmocka_unit_test(test_type_is),
+        cmocka_unit_test(parameters_by_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
