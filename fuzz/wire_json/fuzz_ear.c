@@ -1,7 +1,7 @@
 /* Claims sets of attestation results: whatever decodes holds what the decoder promises. */
 #include <stdlib.h>
 
-#include "wire/ear.h"
+#include "wire/ear_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct atls_ear ear;
     struct atls_err err = ATLS_ERR_INIT;
 
-    if (atls_ear_decode(atls_bytes_of(data, size), &ear, &err) != ATLS_OK) {
+    if (atls_ear_json_decode(atls_bytes_of(data, size), 0, &ear, &err) != ATLS_OK) {
         if (err.code == ATLS_OK || err.message[0] == '\0')
             abort();
         return 0;

@@ -2,6 +2,7 @@
 #ifndef ATLS_EAR_H
 #define ATLS_EAR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <atls/result.h>
@@ -63,23 +64,28 @@ struct atls_ear_check {
     struct atls_ear_keys *keys;       /* instead of public_key_pem; borrowed. A kid in the token
                                          selects among them; one without kid is tried with each */
     struct atls_bytes nonce;          /* 8..64 octets that the token must echo; empty: any */
+    bool allow_float_times; /* read times of the 2023 profile (JWT) that were written as floats,
+                               which some published tokens have */
 };
 ATLS_API void atls_ear_check_init(struct atls_ear_check *check);
 
-/* Verifies an EAR of a configured Verifier: compact JWS or CWT by the keys given (no header of the
- * token ever adds one, and the algorithm is the key's), strict claims set, and time: issued at most
- * 60 s in the future and not longer ago than max_age_s, not expired, valid already. A nonce, and
- * which status is good enough, are the caller's to judge. *out: {"verified": true, "header": ...,
- * "claims": ...} as atls_ear_show, the caller's to clear. Errors: ATLS_E_USAGE (a check that is not
- * complete), ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_VERIFY (signature), ATLS_E_CERTIFICATE
- * (certificate-expired, also for its age; certificate-not-yet-valid), ATLS_E_NOMEM. */
+/* Verifies an EAR of a configured Verifier, compact JWS or CWT (docs/ear.md): signature by the keys
+ * given (no header of the token ever adds one, and the algorithm is the key's), strict claims set,
+ * time: issued at most 60 s in the future and not longer ago than max_age_s, not expired, valid
+ * already; and the nonce if one is given. Which status is good enough, of which submodules, is the
+ * caller's to judge. *out: {"verified": true, "header": ..., "claims": ...} as atls_ear_show, the
+ * caller's to clear. Errors: ATLS_E_USAGE (a check that is not complete), ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED, ATLS_E_VERIFY (signature, kid-mismatch, nonce-mismatch), ATLS_E_CERTIFICATE
+ * (certificate-expired, also for its age; certificate-not-yet-valid), ATLS_E_LIMIT, ATLS_E_NOMEM.
+ */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_verify(struct atls_bytes token,
                                                         const struct atls_ear_check *check,
                                                         struct atls_buf *out, struct atls_err *err);
-/* Decodes an EAR (compact JWT, or its claims set as JSON) WITHOUT verifying a signature, for
- * showing: pretty JSON {"verified": false, "header": ..., "claims": ...}, NUL terminated (not
- * counted); "header" is left out for a bare claims set. Strict as atls_ear_verify. Errors:
- * ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_LIMIT, ATLS_E_NOMEM. */
+/* Decodes an EAR (JWT, CWT, or its claims set as JSON) WITHOUT verifying a signature, for showing:
+ * pretty JSON {"verified": false, "header": ..., "claims": ...}, NUL terminated (not counted);
+ * "header" is left out for a bare claims set. A JWT shows what it carries, a CWT the claims that we
+ * know under their names of JSON. Strict as atls_ear_verify. Errors: ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED, ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_show(struct atls_bytes in, struct atls_buf *out,
                                                       struct atls_err *err);
 

@@ -53,12 +53,17 @@ ATLS_API enum atls_tier atls_result_submod_status(const struct atls_result *r, s
 /* Value of one trust-vector claim of one submodule; 0 when it makes no statement. */
 ATLS_API int atls_result_submod_trust(const struct atls_result *r, size_t index,
                                       enum atls_trust_claim claim);
-/* Evidence technology that it came from ("tpm", "soft"); "" for a result of another verifier. */
+/* Evidence technology that it came from ("tpm", "soft"); "" when a result of another Verifier does
+ * not tell. */
 ATLS_API const char *atls_result_evidence_type(const struct atls_result *r);
 /* True when anyone could have made the evidence; a policy must name such a technology. */
 ATLS_API bool atls_result_insecure(const struct atls_result *r);
 ATLS_API int64_t atls_result_issued_at(const struct atls_result *r); /* seconds since 1970 */
-/* DER SubjectPublicKeyInfo of the attested key; borrows. */
+/* When it stops counting, seconds since 1970; 0: it does not say. */
+ATLS_API int64_t atls_result_expires_at(const struct atls_result *r);
+/* Who appraised: "developer build", printable ASCII; borrows from r. */
+ATLS_API const char *atls_result_verifier(const struct atls_result *r);
+/* DER SubjectPublicKeyInfo of the attested key; borrows; empty when nothing attests a key. */
 ATLS_API struct atls_bytes atls_result_key(const struct atls_result *r);
 /* UEID of the instance; borrows; empty when unknown. */
 ATLS_API struct atls_bytes atls_result_instance(const struct atls_result *r);
@@ -66,11 +71,12 @@ ATLS_API struct atls_bytes atls_result_instance(const struct atls_result *r);
  * ("PCR 4 (sha256) is 3d45.., no reference value of "rack-7" matches"); "" when it is affirming. */
 ATLS_API const char *atls_result_explanation(const struct atls_result *r);
 /* Why the status is not affirming, for programs: ATLS_REASON_MEASUREMENT,
- * ATLS_REASON_NO_REFERENCE_VALUES, ATLS_REASON_INSECURE_TECHNOLOGY; ATLS_REASON_NONE when nothing
- * is wrong. */
+ * ATLS_REASON_NO_REFERENCE_VALUES, ATLS_REASON_INSECURE_TECHNOLOGY, that of the failed check;
+ * ATLS_REASON_POLICY when another Verifier gives none; ATLS_REASON_NONE when nothing is wrong. */
 ATLS_API enum atls_reason atls_result_reason(const struct atls_result *r);
-/* The claims set of the EAR as JSON text (profile tag:ietf.org,2026:rats/ear#04); NUL terminated,
- * made at the first call, borrows from r. NULL when memory runs out. */
+/* The claims set of the EAR as JSON text with the names of profile tag:ietf.org,2026:rats/ear#04,
+ * also where another Verifier used others (eat_profile then says which); NUL terminated, made at
+ * the first call, borrows from r. NULL when memory or the limit of 512 KiB runs out. */
 ATLS_API const char *atls_result_json(struct atls_result *r);
 
 #ifdef __cplusplus

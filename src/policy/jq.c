@@ -27,8 +27,6 @@
 /* Compiled programs of one policy, hence decisions that run at the same time: a jq_state serves one
  * thread at a time, and compiling one takes some 20 ms. */
 #define STATES_MAX 8
-/* Nesting of a result: claims set, submods, appraisal, claims, measurements, entry, digests. */
-#define RESULT_DEPTH_MAX 8
 
 struct program {
     char *text; /* prelude and program, NUL terminated */
@@ -143,8 +141,8 @@ static void return_state(struct program *p, jq_state *jq)
 struct builder {
     unsigned int depth;
     const char
-        *keys[RESULT_DEPTH_MAX]; /* borrowed: those of containers live as long as the result */
-    jv values[RESULT_DEPTH_MAX];
+        *keys[ATLS_RESULT_DEPTH_MAX]; /* borrowed: those of containers live as long as the result */
+    jv values[ATLS_RESULT_DEPTH_MAX];
     struct atls_writer text;
     jv done;
 };
@@ -236,12 +234,18 @@ static void build_bool(void *arg, const char *key, bool v)
     add(arg, key, jv_bool(v));
 }
 
+static void build_null(void *arg, const char *key)
+{
+    add(arg, key, jv_null());
+}
+
 static enum atls_code build_input(const struct atls_result *r, jv *out, struct atls_err *err)
 {
     struct builder b;
     const struct atls_result_sink sink = {
-        &b,        build_open_object, build_open_array, build_close, build_text,
-        build_hex, build_base64url,   build_int,        build_uint,  build_bool,
+        &b,         build_open_object, build_open_array, build_close,
+        build_text, build_hex,         build_base64url,  build_int,
+        build_uint, build_bool,        build_null,       NULL,
     };
 
     memset(&b, 0, sizeof b);

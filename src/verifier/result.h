@@ -1,14 +1,15 @@
-/* Building results: a result comes from verified claims and what appraisal found of them, and from
- * nothing else. */
+/* Building results. A result comes from verified claims and what appraisal found of them, from
+ * evidence that failed a check, or from the verified result of another Verifier. */
 #ifndef ATLS_VERIFIER_RESULT_H
 #define ATLS_VERIFIER_RESULT_H
 
 #include <atls/result.h>
 
 #include "evidence/evidence.h"
+#include "wire/ear.h"
 
 /* Newest profile of draft-ietf-rats-ear (-04). */
-#define ATLS_EAR_PROFILE "tag:ietf.org,2026:rats/ear#04"
+#define ATLS_EAR_PROFILE ATLS_EAR_PROFILE_04
 
 /* Problems and manifests that a result names one by one; the rest is counted. */
 #define ATLS_PROBLEMS_MAX    4
@@ -18,6 +19,11 @@
 #define ATLS_EXPLANATION_LEN 512
 /* A result as JSON: measurements and details of one submodule (evidence is at most 64 KiB). */
 #define ATLS_RESULT_JSON_MAX (512 * 1024)
+/* Levels of a claims set: itself, submodules, appraisal, and what a claim of those holds. */
+#define ATLS_RESULT_DEPTH_MAX (3 + ATLS_EAR_VALUE_DEPTH_MAX)
+/* Nonces of EATs (RFC 9711 section 4.1). */
+#define ATLS_RESULT_NONCE_MIN 8
+#define ATLS_RESULT_NONCE_MAX 64
 
 /* A claim that an endorser added (draft-ietf-rats-corim): shown, and nothing else. */
 struct atls_endorsed_claim {
@@ -57,20 +63,65 @@ void atls_outcome_problem(struct atls_outcome *outcome, enum atls_reason reason,
                           ...) ATLS_PRINTF(3, 4);
 
 /* Makes a result with one submodule. claims is moved: on ATLS_OK it is left empty and the result
- * owns what it held. binder: 32 or 48 bytes that the evidence answered. The status becomes
- * outcome->status, or worse when a claim of the vector is (draft-ietf-rats-ear section 3.2: never
- * better than the worst claim). Errors: ATLS_E_USAGE (binder, submodule, attested key or policy id
- * missing, a vector value that is no int8 tier), ATLS_E_NOMEM; claims is then untouched. */
+ * owns what it held. nonce: the 8..64 bytes that the evidence answered; that it is the binder of a
+ * connection is the caller's to see to. The status becomes outcome->status, or worse when a claim
+ * of the vector is (draft-ietf-rats-ear section 3.2: never better than the worst claim). Errors:
+ * ATLS_E_USAGE (nonce, submodule, attested key or policy id missing), ATLS_E_NOMEM; claims is then
+ * untouched. */
 ATLS_MUST_CHECK enum atls_code atls_result_new(struct atls_claims *claims,
                                                const struct atls_outcome *outcome,
-                                               struct atls_bytes binder, int64_t issued_at,
+                                               struct atls_bytes nonce, int64_t issued_at,
                                                struct atls_result **out, struct atls_err *err);
 
-/* The binder that the evidence answered; borrows from r. */
-struct atls_bytes atls_result_nonce(const struct atls_result *r);
+/* Evidence that failed a check. */
+struct atls_refusal {
+    const char *technology;  /* static, as that of struct atls_claims; "" when it is not known */
+    const char *submod;      /* label of the submodule; static */
+    bool insecure;           /* of the technology */
+    const char *policy_id;   /* static; may be NULL */
+    enum atls_reason reason; /* the check */
+    const char *problem;     /* one sentence; copied, cut at ATLS_PROBLEM_LEN */
+};
+/* The result that says so (draft-ietf-rats-ar4si section 2.3.4): every claim of the vector 99,
+ * contraindicated, no attested key and no instance, since nothing in the evidence counts. It can be
+ * signed and shown; nothing that compares keys accepts it. Errors: ATLS_E_USAGE (nonce, submodule),
+ * ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code
+atls_result_contraindicated(const struct atls_refusal *refusal, struct atls_bytes nonce,
+                            int64_t issued_at, struct atls_result **out, struct atls_err *err);
 
-/* Receives the claims set of a result member by member. key is NULL inside an array and at the top.
- */
+/* The result of another Verifier, and what is known besides. */
+struct atls_result_source {
+    struct atls_ear *ear;   /* decoded and VERIFIED; moved: left empty on success */
+    const char *technology; /* static; of the evidence that was sent. NULL: as the EAR says */
+    bool insecure;          /* of that technology */
+    /* Attested by evidence that was checked here; copied. Empty: as the EAR says. A key of the EAR
+     * must be the same then. */
+    struct atls_bytes key;
+    struct atls_bytes instance;
+};
+/* Makes a result of it, as received: several submodules, none better than its claims, and overall
+ * the worst of them, where "none" is worse than affirming. The attested key is the one of the
+ * submodules that are affirming or a warning; a key of another does not count. Our own claims name
+ * technology, instance and reason; else the label of a submodule does (docs/ear.md). It has at most
+ * one nonce. It cannot be signed again. Errors: ATLS_E_DECODE (several nonces), ATLS_E_EVIDENCE
+ * with key-binding-mismatch (two keys), ATLS_E_NOMEM; ear is then untouched. */
+ATLS_MUST_CHECK enum atls_code atls_result_from_ear(const struct atls_result_source *source,
+                                                    struct atls_result **out, struct atls_err *err);
+
+/* The claims that we know of an EAR as JSON text in the names of its version, for showing. Errors:
+ * ATLS_E_LIMIT, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_ear_put_json(const struct atls_ear *ear, struct atls_buf *out,
+                                                 struct atls_err *err);
+
+/* What the evidence answered: the binder, where a connection was at hand; borrows from r. Empty in
+ * a result of another Verifier that echoes none. */
+struct atls_bytes atls_result_nonce(const struct atls_result *r);
+/* True for the result of another Verifier. */
+bool atls_result_is_received(const struct atls_result *r);
+
+/* Receives the claims set of a result member by member. key is NULL inside an array and at the top,
+ * and lives until its container is closed. At most ATLS_RESULT_DEPTH_MAX containers are open. */
 struct atls_result_sink {
     void *arg;
     void (*open_object)(void *arg, const char *key);
@@ -82,9 +133,30 @@ struct atls_result_sink {
     void (*put_int)(void *arg, const char *key, int64_t v);
     void (*put_uint)(void *arg, const char *key, uint64_t v);
     void (*put_bool)(void *arg, const char *key, bool v);
+    void (*put_null)(void *arg, const char *key);
+    /* Comes before a member whose key in CBOR is this number. NULL: of no interest, as to JSON;
+     * else tiers come as numbers too. */
+    void (*label)(void *arg, int64_t number);
 };
 
-/* Hands the claims set of the EAR (docs/appraisal.md) to sink; failures are the sink's to keep. */
+/* How a claims set is to be written. */
+struct atls_result_form {
+    const char *profile;           /* eat_profile */
+    enum atls_ear_version version; /* that the profile selects */
+    int64_t lifetime_s;            /* exp is as much behind iat; 0: none */
+    bool as_received;              /* nothing that the other Verifier did not say */
+};
+
+/* Hands the claims set of the EAR (docs/ear.md) to sink, in the names of the newest version;
+ * failures are the sink's to keep. */
 void atls_result_walk(const struct atls_result *r, const struct atls_result_sink *sink);
+/* The same in another form. */
+void atls_result_walk_as(const struct atls_result *r, const struct atls_result_form *form,
+                         const struct atls_result_sink *sink);
+/* The claims set as JSON text in that form, NUL terminated inside out (not counted). Errors:
+ * ATLS_E_LIMIT (ATLS_RESULT_JSON_MAX), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_result_put_json(const struct atls_result *r,
+                                                    const struct atls_result_form *form,
+                                                    struct atls_buf *out, struct atls_err *err);
 
 #endif

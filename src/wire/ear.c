@@ -2,469 +2,81 @@
 
 #include <string.h>
 
-#include <jansson.h>
-
-#include <atls/limits.h>
-
-#include "core/base64.h"
-#include "core/err.h"
-#include "core/log.h"
 #include "core/reader.h"
-#include "core/writer.h"
-#include "wire/cmw_json.h"
-#include "wire/tlv.h"
 
-/* Claims whose name depends on the version: with dots and hyphens up to -02, with underscores
- * since. */
-enum claim {
-    CLAIM_STATUS,
-    CLAIM_VECTOR,
-    CLAIM_RAW_EVIDENCE,
-    CLAIM_POLICY,
-    CLAIM_VERIFIER,
-    CLAIM_ATTESTER_CLAIMS,
-    CLAIM_VERIFIER_CLAIMS,
-    CLAIM_TOPOLOGY,
-    CLAIM_TEEP,
-    CLAIM_ANNOTATED_EVIDENCE,
-    CLAIM_POLICY_CLAIMS,
-    CLAIM_KEY_ATTESTATION,
-    CLAIM_TEE_INFO,
-    CLAIMS,
-};
-enum { DOTS = 0, UNDERSCORES = 1 };
-
-static const char *const names[CLAIMS][2] = {
-    [CLAIM_STATUS] = {"ear.status", "ear_status"},
-    [CLAIM_VECTOR] = {"ear.trustworthiness-vector", "ear_trustworthiness_vector"},
-    [CLAIM_RAW_EVIDENCE] = {"ear.raw-evidence", "ear_raw_evidence"},
-    [CLAIM_POLICY] = {"ear.appraisal-policy-id", "ear_appraisal_policy_ids"},
-    [CLAIM_VERIFIER] = {"ear.verifier-id", "ear_verifier_id"},
-    [CLAIM_ATTESTER_CLAIMS] = {NULL, "ear_attester_claims"},
-    [CLAIM_VERIFIER_CLAIMS] = {NULL, "ear_verifier_claims"},
-    [CLAIM_TOPOLOGY] = {NULL, "ear_device_topology"},
-    [CLAIM_TEEP] = {"ear.teep-claims", "ear_teep_claims"},
-    [CLAIM_ANNOTATED_EVIDENCE] = {"ear.veraison.annotated-evidence",
-                                  "ear_veraison_annotated_evidence"},
-    [CLAIM_POLICY_CLAIMS] = {"ear.veraison.policy-claims", "ear_veraison_policy_claims"},
-    [CLAIM_KEY_ATTESTATION] = {"ear.veraison.key-attestation", "ear_veraison_key_attestation"},
-    [CLAIM_TEE_INFO] = {"ear.veraison.tee-info", NULL},
+static const struct {
+    const char *dots, *underscores;
+    int64_t label;
+} names[ATLS_EAR_CLAIMS] = {
+    [ATLS_EAR_STATUS] = {"ear.status", "ear_status", 1000},
+    [ATLS_EAR_VECTOR] = {"ear.trustworthiness-vector", "ear_trustworthiness_vector", 1001},
+    [ATLS_EAR_RAW_EVIDENCE] = {"ear.raw-evidence", "ear_raw_evidence", 1002},
+    [ATLS_EAR_POLICY] = {"ear.appraisal-policy-id", "ear_appraisal_policy_ids", 1003},
+    [ATLS_EAR_VERIFIER] = {"ear.verifier-id", "ear_verifier_id", 1004},
+    [ATLS_EAR_ATTESTER_CLAIMS] = {NULL, "ear_attester_claims", 1005},
+    [ATLS_EAR_VERIFIER_CLAIMS] = {NULL, "ear_verifier_claims", 1006},
+    [ATLS_EAR_TOPOLOGY] = {NULL, "ear_device_topology", 1007},
+    [ATLS_EAR_TEEP] = {"ear.teep-claims", "ear_teep_claims", 65000},
+    [ATLS_EAR_ANNOTATED_EVIDENCE] = {"ear.veraison.annotated-evidence",
+                                     "ear_veraison_annotated_evidence", -70000},
+    [ATLS_EAR_POLICY_CLAIMS] = {"ear.veraison.policy-claims", "ear_veraison_policy_claims", -70001},
+    [ATLS_EAR_KEY_ATTESTATION] = {"ear.veraison.key-attestation", "ear_veraison_key_attestation",
+                                  -70002},
+    [ATLS_EAR_TEE_INFO] = {"ear.veraison.tee-info", NULL, 0},
 };
 
 static const struct {
     const char *profile;
     enum atls_ear_version version;
 } profiles[] = {
-    {"tag:github.com,2023:veraison/ear", ATLS_EAR_2023},
+    {ATLS_EAR_PROFILE_2023, ATLS_EAR_2023},
     {"tag:github.com,2024:confidential-containers/Trustee", ATLS_EAR_2023},
     {"tag:ietf.org,2025-07:ear", ATLS_EAR_02},
     {"tag:ietf.org,2026:rats/ear#03", ATLS_EAR_03},
-    {"tag:ietf.org,2026:rats/ear#04", ATLS_EAR_04},
+    {ATLS_EAR_PROFILE_04, ATLS_EAR_04},
 };
 
-struct decoder {
-    struct atls_ear *ear;
-    struct atls_err *err;
-    unsigned int set; /* DOTS or UNDERSCORES */
-};
-
-static enum atls_code malformed(const struct decoder *d, const char *member, const char *rule)
+enum atls_ear_version atls_ear_version_of(struct atls_bytes profile)
 {
-    char shown[64];
-
-    return atls_fail_reason(d->err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "EAR \"%s\": %s",
-                            atls_escape(atls_bytes_of(member, strlen(member)), shown, sizeof shown),
-                            rule);
+    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
+        if (atls_bytes_equal_text(profile, profiles[i].profile))
+            return profiles[i].version;
+    return (enum atls_ear_version)0;
 }
 
-static enum atls_code no_memory(const struct decoder *d)
+const char *atls_ear_name(enum atls_ear_claim claim, enum atls_ear_version version)
 {
-    return atls_fail(d->err, ATLS_E_NOMEM, "EAR: out of memory");
+    return version >= ATLS_EAR_03 ? names[claim].underscores : names[claim].dots;
 }
 
-static const char *name_of(const struct decoder *d, enum claim claim)
+const char *atls_ear_other_name(enum atls_ear_claim claim, enum atls_ear_version version)
 {
-    return names[claim][d->set];
+    return version >= ATLS_EAR_03 ? names[claim].dots : names[claim].underscores;
 }
 
-static json_t *get(const struct decoder *d, const json_t *object, enum claim claim)
+int64_t atls_ear_label(enum atls_ear_claim claim)
 {
-    return name_of(d, claim) == NULL ? NULL : json_object_get(object, name_of(d, claim));
+    return names[claim].label;
 }
 
-static struct atls_bytes string_bytes(const json_t *text)
+enum atls_ear_claim atls_ear_attester_claims_of(enum atls_ear_version version)
 {
-    return atls_bytes_of(json_string_value(text), json_string_length(text));
+    return version >= ATLS_EAR_04 ? ATLS_EAR_ATTESTER_CLAIMS : ATLS_EAR_ANNOTATED_EVIDENCE;
 }
 
-static enum atls_code copy_text(const struct decoder *d, const json_t *value, const char *member,
-                                struct atls_bytes *out)
+enum atls_ear_claim atls_ear_verifier_claims_of(enum atls_ear_version version)
 {
-    if (!json_is_string(value) || json_string_length(value) == 0)
-        return malformed(d, member, "is absent or no text");
-    return atls_arena_copy(&d->ear->arena, string_bytes(value), out) ? ATLS_OK : no_memory(d);
+    return version >= ATLS_EAR_04 ? ATLS_EAR_VERIFIER_CLAIMS : ATLS_EAR_POLICY_CLAIMS;
 }
 
-/* base64url without padding, into the arena. */
-static enum atls_code copy_octets(const struct decoder *d, struct atls_bytes text,
-                                  const char *member, struct atls_bytes *out)
+const struct atls_ear_value *atls_ear_value_get(const struct atls_ear_value *value, const char *key)
 {
-    struct atls_writer w = atls_writer_init(text.len);
-    enum atls_code code = ATLS_OK;
-
-    if (text.len == 0 || !atls_base64url_get(text, &w))
-        code = malformed(d, member, "is no base64url without padding");
-    else if (w.failed != ATLS_OK || !atls_arena_copy(&d->ear->arena, atls_writer_bytes(&w), out))
-        code = no_memory(d);
-    atls_writer_clear(&w);
-    return code;
-}
-
-/* No member carries a name that another version's set gives to a claim of EAR. */
-static enum atls_code check_names(const struct decoder *d, const json_t *object)
-{
-    for (unsigned int i = 0; i < CLAIMS; i++) {
-        const char *other = names[i][d->set == DOTS ? UNDERSCORES : DOTS];
-
-        if (other != NULL && json_object_get(object, other) != NULL)
-            return malformed(d, other, "is a name of another version than the profile's");
-    }
-    return ATLS_OK;
-}
-
-static enum atls_code read_profile(struct decoder *d, const json_t *root)
-{
-    const json_t *profile = json_object_get(root, "eat_profile");
-    char shown[96];
-
-    if (!json_is_string(profile))
-        return malformed(d, "eat_profile", "is absent or no text");
-    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++) {
-        if (!atls_bytes_equal_text(string_bytes(profile), profiles[i].profile))
-            continue;
-        d->ear->version = profiles[i].version;
-        d->set = profiles[i].version >= ATLS_EAR_03 ? UNDERSCORES : DOTS;
-        return ATLS_OK;
-    }
-    return atls_fail(d->err, ATLS_E_UNSUPPORTED, "EAR: profile \"%s\" is not known",
-                     atls_escape(string_bytes(profile), shown, sizeof shown));
-}
-
-/* RFC 9711 section 4.3 rules floating-point times out. */
-static enum atls_code read_time(const struct decoder *d, const json_t *root, const char *member,
-                                bool *out_present, int64_t *out)
-{
-    const json_t *value = json_object_get(root, member);
-
-    *out_present = value != NULL;
-    if (value == NULL)
-        return ATLS_OK;
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-        return malformed(d, member, "is no integer of at least 0");
-    *out = json_integer_value(value);
-    return ATLS_OK;
-}
-
-static enum atls_code read_times(const struct decoder *d, const json_t *root)
-{
-    struct atls_ear *ear = d->ear;
-    enum atls_code code;
-    bool issued = false;
-
-    if ((code = read_time(d, root, "iat", &issued, &ear->issued_at_s)) != ATLS_OK ||
-        (code = read_time(d, root, "exp", &ear->has_expiry, &ear->expiry_s)) != ATLS_OK ||
-        (code = read_time(d, root, "nbf", &ear->has_not_before, &ear->not_before_s)) != ATLS_OK)
-        return code;
-    if (!issued)
-        return malformed(d, "iat", "is absent");
-    if (ear->has_expiry && ear->expiry_s < ear->issued_at_s)
-        return malformed(d, "exp", "is before iat");
-    return ATLS_OK;
-}
-
-/* One nonce: services echo it with padding and in either alphabet, so it is normalised first. */
-static enum atls_code read_nonce(const struct decoder *d, const json_t *value)
-{
-    struct atls_ear *ear = d->ear;
-    struct atls_bytes text, *nonce = &ear->nonces[ear->nonce_count];
-    enum atls_code code;
-    char plain[88];
-
-    /* RFC 9711 section 4.1: text of 8..88 characters, octets 8..64. */
-    if (!json_is_string(value) || json_string_length(value) < 8 || json_string_length(value) > 88)
-        return malformed(d, "eat_nonce", "is no text of 8..88 characters");
-    text = string_bytes(value);
-    if (text.len % 4 == 0 && text.ptr[text.len - 1] == '=')
-        text.len -= text.ptr[text.len - 2] == '=' ? 2 : 1;
-    for (size_t i = 0; i < text.len; i++)
-        plain[i] = (char)(text.ptr[i] == '+' ? '-' : text.ptr[i] == '/' ? '_' : text.ptr[i]);
-    code = copy_octets(d, atls_bytes_of(plain, text.len), "eat_nonce", nonce);
-    if (code != ATLS_OK)
-        return code;
-    if (nonce->len < 8 || nonce->len > 64)
-        return malformed(d, "eat_nonce", "is not of 8..64 octets");
-    ear->nonce_count++;
-    return ATLS_OK;
-}
-
-static enum atls_code read_nonces(const struct decoder *d, const json_t *root)
-{
-    const json_t *value = json_object_get(root, "eat_nonce");
-    size_t count = json_array_size(value);
-    enum atls_code code;
-
-    if (value == NULL)
-        return ATLS_OK;
-    if (!json_is_array(value))
-        return read_nonce(d, value);
-    if (count < 2 || count > ATLS_EAR_NONCES_MAX)
-        return malformed(d, "eat_nonce", "is an array of fewer than 2 or too many");
-    for (size_t i = 0; i < count; i++)
-        if ((code = read_nonce(d, json_array_get(value, i))) != ATLS_OK)
-            return code;
-    return ATLS_OK;
-}
-
-static enum atls_code read_verifier(const struct decoder *d, const json_t *root)
-{
-    const json_t *id = get(d, root, CLAIM_VERIFIER);
-    enum atls_code code;
-
-    if (!json_is_object(id))
-        return malformed(d, name_of(d, CLAIM_VERIFIER), "is absent or no object");
-    code = copy_text(d, json_object_get(id, "developer"), "developer", &d->ear->developer);
-    if (code != ATLS_OK)
-        return code;
-    return copy_text(d, json_object_get(id, "build"), "build", &d->ear->build);
-}
-
-/* base64url of bytes up to -03, a CMW record in -04. */
-static enum atls_code check_raw_evidence(const struct decoder *d, const json_t *root)
-{
-    const json_t *value = get(d, root, CLAIM_RAW_EVIDENCE);
-    const char *name = name_of(d, CLAIM_RAW_EVIDENCE);
-    struct atls_bytes octets;
-    struct atls_cmw cmw;
-    enum atls_code code;
-
-    if (value == NULL)
-        return ATLS_OK;
-    if (d->ear->version < ATLS_EAR_04)
-        return json_is_string(value) ? copy_octets(d, string_bytes(value), name, &octets)
-                                     : malformed(d, name, "is no text");
-    code = atls_cmw_json_decode_value(value, &d->ear->arena, &cmw, d->err);
-    if (code == ATLS_OK && cmw.kind != ATLS_CMW_RECORD)
-        return malformed(d, name, "is a CMW, but no record");
-    return code;
-}
-
-/* -04: label -> labels, none of the lists empty. */
-static enum atls_code check_topology(const struct decoder *d, const json_t *root)
-{
-    json_t *value = get(d, root, CLAIM_TOPOLOGY);
-    const char *name = name_of(d, CLAIM_TOPOLOGY);
-
-    if (value == NULL)
-        return ATLS_OK;
-    if (json_object_size(value) == 0)
-        return malformed(d, name, "is no object with members");
-    for (void *it = json_object_iter(value); it != NULL; it = json_object_iter_next(value, it)) {
-        const char *label = json_object_iter_key(it);
-        const json_t *list = json_object_iter_value(it);
-
-        if (json_array_size(list) == 0)
-            return malformed(d, label, "is no list of submodules");
-        for (size_t i = 0; i < json_array_size(list); i++)
-            if (!json_is_string(json_array_get(list, i)))
-                return malformed(d, label, "names a submodule that is no text");
-    }
-    return ATLS_OK;
-}
-
-static enum atls_code read_tier(const struct decoder *d, const json_t *value, enum atls_tier *out)
-{
-    if (!json_is_string(value) || !atls_tier_parse(string_bytes(value), out))
-        return malformed(d, name_of(d, CLAIM_STATUS),
-                         "is none of none, affirming, warning, contraindicated");
-    return ATLS_OK;
-}
-
-static enum atls_code read_vector(const struct decoder *d, const json_t *object,
-                                  struct atls_ear_appraisal *a)
-{
-    json_t *vector = get(d, object, CLAIM_VECTOR);
-    const char *name = name_of(d, CLAIM_VECTOR);
-
-    if (vector == NULL)
-        return ATLS_OK;
-    if (json_object_size(vector) == 0)
-        return malformed(d, name, "is no object with members");
-    a->has_vector = true;
-    for (void *it = json_object_iter(vector); it != NULL; it = json_object_iter_next(vector, it)) {
-        const char *key = json_object_iter_key(it);
-        const json_t *value = json_object_iter_value(it);
-        enum atls_trust_claim claim;
-
-        if (!atls_trust_claim_parse(atls_bytes_of(key, strlen(key)), &claim))
-            return malformed(d, key, "is no claim of the trustworthiness vector");
-        if (!json_is_integer(value) || json_integer_value(value) < INT8_MIN ||
-            json_integer_value(value) > INT8_MAX)
-            return malformed(d, key, "is no integer of -128..127");
-        a->trust[claim] = (int8_t)json_integer_value(value);
-        if (!atls_tier_allows(atls_tier_of(a->trust[claim]), a->status))
-            return malformed(d, name_of(d, CLAIM_STATUS), "is better than the vector allows");
-    }
-    return ATLS_OK;
-}
-
-/* One text up to -02, a list of at least one since. */
-static enum atls_code read_policy(const struct decoder *d, const json_t *object,
-                                  struct atls_ear_appraisal *a)
-{
-    const json_t *value = get(d, object, CLAIM_POLICY);
-    const char *name = name_of(d, CLAIM_POLICY);
-
-    if (value == NULL)
-        return ATLS_OK;
-    if (d->set == DOTS)
-        return copy_text(d, value, name, &a->policy_id);
-    if (json_array_size(value) == 0)
-        return malformed(d, name, "is no list of at least one");
-    for (size_t i = 0; i < json_array_size(value); i++)
-        if (!json_is_string(json_array_get(value, i)) ||
-            json_string_length(json_array_get(value, i)) == 0)
-            return malformed(d, name, "has an entry that is no text");
-    return copy_text(d, json_array_get(value, 0), name, &a->policy_id);
-}
-
-static enum atls_code read_key(const struct decoder *d, const json_t *object,
-                               struct atls_ear_appraisal *a)
-{
-    const json_t *value = get(d, object, CLAIM_KEY_ATTESTATION);
-    const json_t *key = json_object_get(value, "akpub");
-    struct atls_bytes algorithm, bits;
-    enum atls_code code;
-    const char *rule;
-
-    if (value == NULL)
-        return ATLS_OK;
-    if (!json_is_string(key))
-        return malformed(d, name_of(d, CLAIM_KEY_ATTESTATION), "has no text \"akpub\"");
-    if ((code = copy_octets(d, string_bytes(key), "akpub", &a->key)) != ATLS_OK)
-        return code;
-    rule = atls_tlv_split_spki(a->key, &algorithm, &bits);
-    return rule == NULL ? ATLS_OK : malformed(d, "akpub", rule);
-}
-
-/* Claims that must have members where they are there. */
-static enum atls_code check_claim_maps(const struct decoder *d, const json_t *object)
-{
-    static const enum claim maps[] = {CLAIM_ATTESTER_CLAIMS, CLAIM_VERIFIER_CLAIMS};
-
-    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
-        const json_t *value = get(d, object, maps[i]);
-
-        if (value != NULL && json_object_size(value) == 0)
-            return malformed(d, name_of(d, maps[i]), "is no object with members");
-    }
-    return ATLS_OK;
-}
-
-static enum atls_code read_appraisal(const struct decoder *d, const char *name,
-                                     const json_t *object)
-{
-    struct atls_ear_appraisal *a = &d->ear->submods[d->ear->submod_count++];
-    enum atls_code code;
-
-    if (!json_is_object(object))
-        return malformed(d, name, "is no object");
-    if (!atls_arena_copy(&d->ear->arena, atls_bytes_of(name, strlen(name)), &a->name))
-        return no_memory(d);
-    if ((code = check_names(d, object)) != ATLS_OK ||
-        (code = read_tier(d, get(d, object, CLAIM_STATUS), &a->status)) != ATLS_OK ||
-        (code = read_vector(d, object, a)) != ATLS_OK ||
-        (code = read_policy(d, object, a)) != ATLS_OK ||
-        (code = check_claim_maps(d, object)) != ATLS_OK)
-        return code;
-    return read_key(d, object, a);
-}
-
-static enum atls_code read_submods(const struct decoder *d, const json_t *root)
-{
-    json_t *submods = json_object_get(root, "submods");
-    enum atls_code code;
-
-    if (json_object_size(submods) == 0)
-        return malformed(d, "submods", "is absent or no object with members");
-    if (json_object_size(submods) > ATLS_EAR_SUBMODS_MAX)
-        return atls_fail(d->err, ATLS_E_LIMIT, "EAR: %zu submodules, want at most %d",
-                         json_object_size(submods), ATLS_EAR_SUBMODS_MAX);
-    for (void *it = json_object_iter(submods); it != NULL;
-         it = json_object_iter_next(submods, it)) {
-        code = read_appraisal(d, json_object_iter_key(it), json_object_iter_value(it));
-        if (code != ATLS_OK)
-            return code;
-    }
-    return ATLS_OK;
-}
-
-/* Since -03 there may be an overall status: not better than the worst submodule, or none. */
-static enum atls_code check_overall_status(const struct decoder *d, const json_t *root)
-{
-    const json_t *value = get(d, root, CLAIM_STATUS);
-    enum atls_code code;
-    enum atls_tier status;
-
-    if (value == NULL)
-        return ATLS_OK;
-    if (d->set == DOTS)
-        return malformed(d, name_of(d, CLAIM_STATUS), "stands outside a submodule");
-    if ((code = read_tier(d, value, &status)) != ATLS_OK)
-        return code;
-    for (size_t i = 0; i < d->ear->submod_count; i++)
-        if (status != ATLS_TIER_NONE && !atls_tier_allows(d->ear->submods[i].status, status))
-            return malformed(d, name_of(d, CLAIM_STATUS), "is better than the worst submodule");
-    return ATLS_OK;
-}
-
-static enum atls_code read_root(struct decoder *d, const json_t *root)
-{
-    enum atls_code code;
-
-    if ((code = read_profile(d, root)) != ATLS_OK || (code = check_names(d, root)) != ATLS_OK ||
-        (code = read_times(d, root)) != ATLS_OK || (code = read_nonces(d, root)) != ATLS_OK ||
-        (code = read_verifier(d, root)) != ATLS_OK ||
-        (code = check_raw_evidence(d, root)) != ATLS_OK ||
-        (code = check_topology(d, root)) != ATLS_OK || (code = read_submods(d, root)) != ATLS_OK)
-        return code;
-    return check_overall_status(d, root);
-}
-
-enum atls_code atls_ear_decode(struct atls_bytes in, struct atls_ear *out, struct atls_err *err)
-{
-    struct atls_ear ear;
-    struct decoder d = {&ear, err, DOTS};
-    json_t *root;
-    enum atls_code code;
-
-    memset(&ear, 0, sizeof ear);
-    if (in.len == 0 || in.len > ATLS_EAR_MAX)
-        return atls_fail(err, ATLS_E_LIMIT, "EAR: %zu bytes, want 1..%d", in.len, ATLS_EAR_MAX);
-    root = json_loadb((const char *)in.ptr, in.len, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
-                                "EAR: claims set is no JSON object with unique members");
-    }
-    ear.arena = atls_arena_init(4 * ATLS_EAR_MAX);
-    code = read_root(&d, root);
-    json_decref(root);
-    if (code != ATLS_OK) {
-        atls_ear_clear(&ear);
-        return code;
-    }
-    *out = ear;
-    return ATLS_OK;
+    if (value == NULL || value->kind != ATLS_EAR_VALUE_OBJECT)
+        return NULL;
+    for (size_t i = 0; i < value->count; i++)
+        if (strcmp(value->items[i].key, key) == 0)
+            return &value->items[i];
+    return NULL;
 }
 
 void atls_ear_clear(struct atls_ear *ear)

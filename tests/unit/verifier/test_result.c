@@ -8,7 +8,7 @@
 #include "core/reader.h"
 #include "verifier/result.h"
 
-static const uint8_t binder[48] = {1, 2, 3};
+static const uint8_t binder[65] = {1, 2, 3};
 static const char *const checks[] = {"signature", "nonce", NULL};
 
 /* Claims of a TPM with one PCR, built by hand. */
@@ -217,9 +217,9 @@ static void incomplete_results_are_refused(void **state)
         int fault;
         enum atls_reason want;
     } rows[] = {
-        {"binder of 31 bytes", SHORT_BINDER, ATLS_REASON_BINDER_MISSING},
-        {"binder of 33 bytes", LONG_BINDER, ATLS_REASON_BINDER_MISSING},
-        {"no binder", NO_BINDER, ATLS_REASON_BINDER_MISSING},
+        {"nonce of 7 bytes", SHORT_BINDER, ATLS_REASON_BINDER_MISSING},
+        {"nonce of 65 bytes", LONG_BINDER, ATLS_REASON_BINDER_MISSING},
+        {"no nonce", NO_BINDER, ATLS_REASON_BINDER_MISSING},
         {"no submodule", NO_SUBMOD, ATLS_REASON_NONE},
         {"no technology", NO_TECHNOLOGY, ATLS_REASON_NONE},
         {"no attested key", NO_KEY, ATLS_REASON_NONE},
@@ -236,7 +236,7 @@ static void incomplete_results_are_refused(void **state)
 
         print_message("%s\n", rows[i].name);
         make_claims(&claims);
-        b.len = rows[i].fault == SHORT_BINDER ? 31 : rows[i].fault == LONG_BINDER ? 33 : b.len;
+        b.len = rows[i].fault == SHORT_BINDER ? 7 : rows[i].fault == LONG_BINDER ? 65 : b.len;
         if (rows[i].fault == NO_BINDER)
             b = atls_bytes_of(NULL, 0);
         if (rows[i].fault == NO_SUBMOD)

@@ -13,7 +13,7 @@
 
 #include "core/json_writer.h"
 #include "crypto/crypto.h"
-#include "wire/ear.h"
+#include "wire/ear_json.h"
 
 #define NOW       1700000000
 #define NOT_AFTER 1800000000
@@ -164,7 +164,8 @@ static void assert_is_ear(struct atls_result *r)
     struct atls_err err = ATLS_ERR_INIT;
 
     assert_non_null(text);
-    test_assert_code(atls_ear_decode(atls_bytes_of(text, strlen(text)), &ear, &err), ATLS_OK, &err);
+    test_assert_code(atls_ear_json_decode(atls_bytes_of(text, strlen(text)), 0, &ear, &err),
+                     ATLS_OK, &err);
     assert_int_equal(ear.version, ATLS_EAR_04);
     assert_int_equal(ear.submod_count, 1);
     assert_int_equal(ear.submods[0].status, atls_result_status(r));

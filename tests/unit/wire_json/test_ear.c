@@ -6,12 +6,12 @@
 
 #include <atls/limits.h>
 
-#include "wire/ear.h"
+#include "wire/ear_json.h"
 #include "wire/jws.h"
 
 static enum atls_code decode(const char *json, struct atls_ear *out, struct atls_err *err)
 {
-    return atls_ear_decode(atls_bytes_of(json, strlen(json)), out, err);
+    return atls_ear_json_decode(atls_bytes_of(json, strlen(json)), 0, out, err);
 }
 
 static void published_claims_sets(void **state)
@@ -47,7 +47,8 @@ static void published_claims_sets(void **state)
         print_message("%s\n", rows[i].file);
         snprintf(path, sizeof path, "ear/%s", rows[i].file);
         text = test_vector(path);
-        test_assert_code(atls_ear_decode(atls_buf_bytes(&text), &ear, &err), rows[i].want, &err);
+        test_assert_code(atls_ear_json_decode(atls_buf_bytes(&text), 0, &ear, &err), rows[i].want,
+                         &err);
         atls_buf_clear(&text);
         if (rows[i].want != ATLS_OK) {
             assert_non_null(strstr(err.message, "akpub"));
@@ -61,7 +62,7 @@ static void published_claims_sets(void **state)
         assert_int_equal(ear.submods[0].trust[ATLS_TRUST_EXECUTABLES], rows[i].executables);
         assert_int_equal(ear.submods[0].has_vector, rows[i].executables != 0);
         assert_int_equal(ear.submods[0].key.ptr != NULL, rows[i].has_key);
-        assert_non_null(ear.submods[0].policy_id.ptr);
+        assert_non_null(ear.submods[0].policy_ids[0].ptr);
         assert_int_equal(ear.nonce_count, 0);
         atls_ear_clear(&ear);
     }
@@ -136,8 +137,8 @@ static void published_tokens(void **state)
             token.len--;
         test_assert_code(atls_jws_decode(token, &jws, &err), rows[i].jws, &err);
         if (rows[i].jws == ATLS_OK) {
-            test_assert_code(atls_ear_decode(atls_buf_bytes(&jws.payload), &ear, &err), rows[i].ear,
-                             &err);
+            test_assert_code(atls_ear_json_decode(atls_buf_bytes(&jws.payload), 0, &ear, &err),
+                             rows[i].ear, &err);
             if (rows[i].ear == ATLS_OK)
                 atls_ear_clear(&ear);
             atls_jws_clear(&jws);
@@ -465,7 +466,7 @@ static void values_arrive(void **state)
     test_assert_bytes(ear.developer, atls_bytes_of("d", 1));
     test_assert_bytes(ear.build, atls_bytes_of("b", 1));
     test_assert_bytes(ear.submods[0].name, atls_bytes_of("TPM", 3));
-    test_assert_bytes(ear.submods[0].policy_id, atls_bytes_of("p", 1));
+    test_assert_bytes(ear.submods[0].policy_ids[0], atls_bytes_of("p", 1));
     test_assert_bytes(ear.submods[0].key,
                       atls_bytes_of("\x30\x0a\x30\x04\x06\x02\x2a\x03\x03\x02\x00\x42", 12));
     assert_int_equal(ear.submods[0].trust[ATLS_TRUST_INSTANCE_IDENTITY], 2);
@@ -496,9 +497,9 @@ static void submodules_and_bytes_are_limited(void **state)
     assert_non_null(big.ptr);
     memset(big.ptr, ' ', big.len);
     memcpy(big.ptr, "{" NEW SU "}", strlen("{" NEW SU "}"));
-    test_assert_code(atls_ear_decode(atls_buf_bytes(&big), &ear, &err), ATLS_E_LIMIT, &err);
+    test_assert_code(atls_ear_json_decode(atls_buf_bytes(&big), 0, &ear, &err), ATLS_E_LIMIT, &err);
     big.len--;
-    test_assert_code(atls_ear_decode(atls_buf_bytes(&big), &ear, &err), ATLS_OK, &err);
+    test_assert_code(atls_ear_json_decode(atls_buf_bytes(&big), 0, &ear, &err), ATLS_OK, &err);
     atls_ear_clear(&ear);
     atls_buf_clear(&big);
 }
@@ -511,8 +512,8 @@ static void every_truncation_is_refused(void **state)
 
     (void)state;
     for (size_t len = 1; len < sizeof json - 1; len++)
-        test_assert_code(atls_ear_decode(atls_bytes_of(json, len), &ear, &err), ATLS_E_DECODE,
-                         &err);
+        test_assert_code(atls_ear_json_decode(atls_bytes_of(json, len), 0, &ear, &err),
+                         ATLS_E_DECODE, &err);
 }
 
 int main(void)
