@@ -1,0 +1,38 @@
+/* Evidence in a form that a verifier service takes.
+ *
+ *   application/cmw+cbor; cmwc_t="<ATLS_BUNDLE_TYPE>"       our bundle as it is; nonce = binder
+ *   application/vnd.parallaxsecond.key-attestation.tpm      TPM evidence as CBOR {"kat": {...},
+ *       "pat": {...}} with what both halves have in common with ours (docs/veraison.md); nonce =
+ *       what the TPM signed: the binder, or SHA-256 of a 48-byte one */
+#ifndef ATLS_VERIFIER_REMOTE_PACK_H
+#define ATLS_VERIFIER_REMOTE_PACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atls/bytes.h>
+
+#include "wire/kat.h"
+
+#define ATLS_BUNDLE_MEDIA_TYPE     "application/cmw+cbor; cmwc_t=\"" ATLS_BUNDLE_TYPE "\""
+#define ATLS_PARSEC_TPM_MEDIA_TYPE "application/vnd.parallaxsecond.key-attestation.tpm"
+
+struct atls_packed {
+    const char *form;     /* one of the two above; static */
+    struct atls_buf body; /* the caller's to clear */
+    size_t nonce_len;     /* 32 or 48 */
+    uint8_t nonce[48];    /* what a verifier finds signed */
+};
+void atls_packed_clear(struct atls_packed *packed);
+
+/* The first form of the two that types (media types, count of them) name and that this evidence
+ * (one CMW, CBOR, made over binder of 32 or 48 bytes) can have. Errors: ATLS_E_UNSUPPORTED with
+ * reason unknown-evidence-type, ATLS_E_DECODE, ATLS_E_USAGE (binder), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_pack(struct atls_bytes evidence, struct atls_bytes binder,
+                                         const struct atls_bytes *types, size_t count,
+                                         struct atls_packed *out, struct atls_err *err);
+
+/* The one of types that names form, in the spelling it has there, or empty. */
+struct atls_bytes atls_pack_find(const struct atls_bytes *types, size_t count, const char *form);
+
+#endif
