@@ -130,6 +130,7 @@ struct atls_eat_dloa {
 /* manifests and measurements. */
 struct atls_eat_content {
     uint16_t content_format; /* CoAP */
+    bool is_text;
     struct atls_bytes bytes;
 };
 

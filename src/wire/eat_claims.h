@@ -59,6 +59,9 @@ enum atls_code atls_eat_read_version(const struct atls_eat_decoder *d, struct at
                                      const char *where, struct atls_eat_version *out);
 enum atls_code atls_eat_read_digest(const struct atls_eat_decoder *d, struct atls_reader *r,
                                     enum atls_eat_registry registry, struct atls_eat_digest *out);
+/* Kind of the nested token that out->token is, by its tag; who has the keys opens it. */
+enum atls_code atls_eat_classify_token(const struct atls_eat_decoder *d,
+                                       struct atls_eat_submod *out);
 /* A number or a text. */
 bool atls_eat_get_label(struct atls_reader *r, struct atls_eat_label *out);
 

@@ -246,9 +246,12 @@ static enum atls_code read_content(const struct atls_eat_decoder *d, struct atls
     if (!atls_cbor_more(r, &walk.iter) || !atls_cbor_get_uint(r, &format) || format > UINT16_MAX)
         return atls_eat_malformed(d, where, "content-format is no number of 16 bits");
     out->content_format = (uint16_t)format;
-    if (!atls_cbor_more(r, &walk.iter) || !atls_cbor_get_bytes(r, &out->bytes) ||
-        out->bytes.len == 0 || atls_cbor_more(r, &walk.iter))
-        return atls_eat_malformed(d, where, "content is no byte string with content");
+    if (!atls_cbor_more(r, &walk.iter))
+        return atls_eat_malformed(d, where, "truncated");
+    out->is_text = atls_cbor_get_text(r, &out->bytes);
+    if ((!out->is_text && !atls_cbor_get_bytes(r, &out->bytes)) || out->bytes.len == 0 ||
+        atls_cbor_more(r, &walk.iter))
+        return atls_eat_malformed(d, where, "content is neither bytes nor text, or empty");
     return ATLS_OK;
 }
 

@@ -56,8 +56,8 @@ enum atls_code atls_eat_read_digest(const struct atls_eat_decoder *d, struct atl
     return ATLS_OK;
 }
 
-/* A nested token, by the tag within: the envelope is opened by who has the keys. */
-static enum atls_code classify_token(const struct atls_eat_decoder *d, struct atls_eat_submod *out)
+enum atls_code atls_eat_classify_token(const struct atls_eat_decoder *d,
+                                       struct atls_eat_submod *out)
 {
     struct atls_reader r = atls_reader_init(out->token);
     uint64_t tag = 0;
@@ -75,7 +75,7 @@ static enum atls_code read_bare_bundle(const struct atls_eat_decoder *d, struct 
 {
     if (!atls_cbor_get_item(r, &out->token))
         return atls_eat_malformed(d, "submods", "truncated");
-    if (classify_token(d, out) != ATLS_OK || out->kind != ATLS_EAT_SUBMOD_BUNDLE)
+    if (atls_eat_classify_token(d, out) != ATLS_OK || out->kind != ATLS_EAT_SUBMOD_BUNDLE)
         return atls_eat_malformed(d, "submods", "a tag that is not 602");
     return ATLS_OK;
 }
@@ -104,7 +104,7 @@ static enum atls_code read_submod(const struct atls_eat_decoder *d, struct atls_
     case ATLS_CBOR_BYTES:
         if (!atls_cbor_get_bytes(r, &out->token))
             return atls_eat_malformed(d, "submods", "truncated");
-        return classify_token(d, out);
+        return atls_eat_classify_token(d, out);
     case ATLS_CBOR_TEXT:
         out->kind = ATLS_EAT_SUBMOD_JSON_TOKEN;
         if (!atls_cbor_get_text(r, &out->token) || out->token.len == 0)

@@ -192,7 +192,9 @@ static const struct {
     {"manifests content text",
      "a1190110818200"
      "6161",
-     ATLS_E_DECODE, "manifests"},
+     ATLS_OK, NULL},
+    {"manifests content empty text", "a119011081820060", ATLS_E_DECODE, "manifests"},
+    {"manifests content a number", "a119011081820000", ATLS_E_DECODE, "manifests"},
     {"manifests of three", "a1190110818300411100", ATLS_E_DECODE, "manifests"},
     {"measurements", "a119011181821901024111", ATLS_OK, NULL},
     {"measurements bare", "a1190111821901024111", ATLS_E_DECODE, "measurements"},
