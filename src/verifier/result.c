@@ -144,6 +144,20 @@ enum atls_code atls_result_contraindicated(const struct atls_refusal *refusal,
     return ATLS_OK;
 }
 
+enum atls_code atls_result_lower(struct atls_result *r, enum atls_tier worst,
+                                 enum atls_reason reason, const char *problem, struct atls_err *err)
+{
+    if (r->received || atomic_load(&r->references) != 1)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "result: of another Verifier, or shared: it is not to be changed");
+    if (!atls_tier_allows(worst, r->outcome.status))
+        r->outcome.status = worst;
+    atls_outcome_problem(&r->outcome, reason, "%s", problem);
+    free(atomic_exchange(&r->json, NULL));
+    conclude(r);
+    return ATLS_OK;
+}
+
 struct atls_result *atls_result_ref(struct atls_result *r)
 {
     atomic_fetch_add_explicit(&r->references, 1, memory_order_relaxed);

@@ -90,6 +90,13 @@ ATLS_MUST_CHECK enum atls_code
 atls_result_contraindicated(const struct atls_refusal *refusal, struct atls_bytes nonce,
                             int64_t issued_at, struct atls_result **out, struct atls_err *err);
 
+/* A policy of this Verifier refuses what appraisal found: status becomes worst, if it is not worse
+ * already, and problem (copied, cut at ATLS_PROBLEM_LEN) says why. Nothing of a result gets better.
+ * r must be of this Verifier, and have no reference but the caller's. Errors: ATLS_E_USAGE. */
+ATLS_MUST_CHECK enum atls_code atls_result_lower(struct atls_result *r, enum atls_tier worst,
+                                                 enum atls_reason reason, const char *problem,
+                                                 struct atls_err *err);
+
 /* The result of another Verifier, and what is known besides. */
 struct atls_result_source {
     struct atls_ear *ear;   /* decoded and VERIFIED; moved: left empty on success */
