@@ -279,7 +279,7 @@ enum atls_code atls_appraise(struct atls_claims *claims, const struct atls_known
 
     memset(&outcome, 0, sizeof outcome);
     in.arg = &outcome;
-    c.findings = NULL;
+    memset(&c, 0, sizeof c);
     /* Without endorsements nobody asks who vouches for what. */
     if (known->endorsement_count == 0) {
         code = atls_corroborate(&in, NULL, &c, err);

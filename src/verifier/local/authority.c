@@ -1,5 +1,9 @@
 #include "verifier/local/authority.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base64.h"
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
@@ -8,6 +12,7 @@
 #include "wire/cose.h"
 
 #define SPKI_MAX (8 * 1024)
+#define PEM_MAX  (64 * 1024)
 
 bool atls_authority_equal(const struct atls_authority *a, const struct atls_authority *b)
 {
@@ -24,17 +29,6 @@ static enum atls_code unless_unreadable(enum atls_code code, struct atls_err *er
     return ATLS_OK;
 }
 
-static enum atls_code pem_names(struct atls_bytes pem, struct atls_bytes spki, bool *out,
-                                struct atls_err *err)
-{
-    struct atls_key *key = NULL;
-    enum atls_code code = atls_key_from_pem(pem, &key, err);
-
-    *out = code == ATLS_OK && atls_bytes_equal(atls_key_spki(key), spki);
-    atls_key_unref(key);
-    return unless_unreadable(code, err);
-}
-
 static enum atls_code certificate_names(struct atls_bytes certificate, struct atls_bytes spki,
                                         bool *out, struct atls_err *err)
 {
@@ -43,6 +37,62 @@ static enum atls_code certificate_names(struct atls_bytes certificate, struct at
 
     *out = code == ATLS_OK && atls_bytes_equal(found, spki);
     return unless_unreadable(code, err);
+}
+
+/* Position of needle in text from start on, or text.len. */
+static size_t find(struct atls_bytes text, size_t start, const char *needle)
+{
+    size_t len = strlen(needle);
+
+    for (size_t i = start; len <= text.len && i <= text.len - len; i++)
+        if (memcmp(text.ptr + i, needle, len) == 0)
+            return i;
+    return text.len;
+}
+
+/* Appends what the first block of PEM text of this label holds; false when there is none. */
+static bool get_pem(struct atls_bytes pem, const char *label, struct atls_writer *out)
+{
+    struct atls_writer digits = atls_writer_init(PEM_MAX);
+    char begin[40], end[40];
+    size_t from, to;
+    bool ok;
+
+    snprintf(begin, sizeof begin, "-----BEGIN %s-----", label);
+    snprintf(end, sizeof end, "-----END %s-----", label);
+    from = find(pem, 0, begin);
+    to = find(pem, from, end);
+    if (to == pem.len)
+        return false;
+    for (size_t i = from + strlen(begin); i < to; i++)
+        if (pem.ptr[i] != '\n' && pem.ptr[i] != '\r')
+            atls_put_u8(&digits, pem.ptr[i]);
+    ok = digits.failed == ATLS_OK && atls_base64_get(atls_writer_bytes(&digits), out);
+    if (digits.failed != ATLS_OK)
+        out->failed = digits.failed;
+    atls_writer_clear(&digits);
+    return ok;
+}
+
+/* The public key, or that of the first certificate, of PEM text. Equal bytes are an equal key, so
+ * that it need not be parsed: one that is none equals no authority. */
+static enum atls_code pem_names(struct atls_bytes pem, bool is_key, struct atls_bytes spki,
+                                bool *out, struct atls_err *err)
+{
+    struct atls_writer der = atls_writer_init(PEM_MAX);
+    enum atls_code code = ATLS_OK;
+
+    *out = false;
+    if (get_pem(pem, is_key ? "PUBLIC KEY" : "CERTIFICATE", &der)) {
+        if (is_key)
+            *out = atls_bytes_equal(atls_writer_bytes(&der), spki);
+        else
+            code = certificate_names(atls_writer_bytes(&der), spki, out, err);
+    }
+    if (der.failed == ATLS_E_NOMEM)
+        code = atls_fail(err, ATLS_E_NOMEM, "authorized-by: out of memory");
+    atls_writer_clear(&der);
+    return code;
 }
 
 static enum atls_code cose_key_names(struct atls_bytes item, struct atls_bytes spki, bool *out,
@@ -122,9 +172,10 @@ enum atls_code atls_authority_is_named(const struct atls_authority *authority,
         return ATLS_OK;
     switch (key->tag) {
     case ATLS_TAG_PKIX_KEY:
+        return pem_names(key->content, true, authority->spki, out, err);
     case ATLS_TAG_PKIX_CERT:
     case ATLS_TAG_PKIX_PATH: /* the leaf comes first */
-        return pem_names(key->content, authority->spki, out, err);
+        return pem_names(key->content, false, authority->spki, out, err);
     case ATLS_TAG_CERT_DER:
         return certificate_names(key->content, authority->spki, out, err);
     case ATLS_TAG_COSE_KEY:

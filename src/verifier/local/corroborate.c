@@ -243,11 +243,12 @@ enum atls_code atls_corroborate(const struct atls_corroboration_input *in,
     struct work w = {in, in->claims->measurements, NULL, acs, c, NULL};
     enum atls_code code = ATLS_OK;
 
+    memset(c, 0, sizeof *c);
     c->claims = in->claims;
-    memset(c->small, 0, sizeof c->small);
-    c->applicable = c->absent_count = c->provider_count = 0;
     c->findings = calloc(in->claims->measurement_count + 1, sizeof *c->findings);
-    if (c->findings == NULL)
+    if (acs != NULL)
+        c->providers = calloc(ATLS_PROVIDERS_MAX, sizeof *c->providers);
+    if (c->findings == NULL || (acs != NULL && c->providers == NULL))
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
     w.findings = c->findings;
     index_small_keys(c);
@@ -261,5 +262,7 @@ void atls_corroboration_clear(struct atls_corroboration *c)
     if (c == NULL)
         return;
     free(c->findings);
+    free(c->providers);
     c->findings = NULL;
+    c->providers = NULL;
 }

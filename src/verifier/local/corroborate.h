@@ -42,7 +42,7 @@ struct atls_corroboration {
     const struct atls_measurement *absent[ATLS_ABSENT_MAX];
     const struct atls_reference *absent_reference[ATLS_ABSENT_MAX];
     size_t provider_count;
-    struct atls_provider providers[ATLS_PROVIDERS_MAX];
+    struct atls_provider *providers; /* when there is a set */
 };
 
 struct atls_corroboration_input {
