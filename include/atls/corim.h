@@ -3,6 +3,7 @@
 #ifndef ATLS_CORIM_H
 #define ATLS_CORIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <atls/bytes.h>
@@ -29,9 +30,13 @@ struct atls_corim_sign_options {
     const char *signer;        /* name of the signer, 1..127 bytes of UTF-8 */
     int64_t not_before_s;      /* 0: none */
     int64_t not_after_s;       /* 0: none */
+    /* Certificates that go into the signature (x5chain), PEM, at most ATLS_CHAIN_MAX, the signer's
+     * first; empty: none. */
+    struct atls_bytes chain_pem;
 };
 /* Unsigned CoRIM -> signed one (COSE_Sign1 with corim-meta and CWT claims). Errors: ATLS_E_DECODE
- * (not an unsigned CoRIM), ATLS_E_USAGE, ATLS_E_UNSUPPORTED (COSE has no algorithm for the key). */
+ * (not an unsigned CoRIM), ATLS_E_USAGE (also certificates of another key), ATLS_E_UNSUPPORTED
+ * (COSE has no algorithm for the key). */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_corim_sign(struct atls_bytes corim, const struct atls_corim_sign_options *options,
                 struct atls_buf *out, struct atls_err *err);
@@ -41,6 +46,22 @@ atls_corim_sign(struct atls_bytes corim, const struct atls_corim_sign_options *o
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_corim_verify(struct atls_bytes corim, struct atls_bytes signer_spki, int64_t time_s,
                   struct atls_bytes *out_payload, struct atls_err *err);
+
+/* Whose signature counts. With both a key and anchors, either will do. */
+struct atls_corim_trust {
+    struct atls_bytes signer_spki; /* SubjectPublicKeyInfo (DER), or a JWK (JSON); empty: none */
+    struct atls_bytes anchors;     /* certificates, PEM; empty: none */
+    struct atls_bytes crls;        /* revocation lists, DER or PEM; empty: none. Need anchors */
+    int64_t time_s;                /* seconds since 1970 at which all of it must be valid */
+    bool legacy;                   /* take the payload of an old tool that left tag 501 out */
+};
+/* As atls_corim_verify; anchors are for certificates in the signature (x5chain, label 33), whose
+ * first must lead to one of them, be for signing (keyUsage digitalSignature, extended usage none,
+ * codeSigning or any) and hold the key that signed. Errors: as above, those of certificates
+ * (ATLS_E_CERTIFICATE with the reason), ATLS_E_USAGE (neither key nor anchors). */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_corim_verify_trusted(struct atls_bytes corim, const struct atls_corim_trust *trust,
+                          struct atls_bytes *out_payload, struct atls_err *err);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,9 @@
 /* Extended key usages of TPM keys (TCG EK Credential Profile). */
 #define OID_EK_CERTIFICATE "2.23.133.8.1"
 #define OID_AK_CERTIFICATE "2.23.133.8.3"
+/* RFC 5280 section 4.2.1.12 */
+#define OID_CODE_SIGNING "1.3.6.1.5.5.7.3.3"
+#define OID_ANY_USAGE    "2.5.29.37.0"
 
 static const struct failure {
     int x509_error;
@@ -204,8 +207,22 @@ static enum atls_code check_tls_usage(X509 *leaf, struct atls_err *err)
     return ATLS_OK;
 }
 
+static enum atls_code check_signing_usage(X509 *leaf, struct atls_err *err)
+{
+    /* Without the extension every bit counts as set. */
+    if ((X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0)
+        return wrong_usage(err, "keyUsage without digitalSignature");
+    if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0)
+        return wrong_usage(err, "signer is a certification authority");
+    if (!has_extended_usage(leaf, OID_CODE_SIGNING, OID_ANY_USAGE))
+        return wrong_usage(err, "signer without extended usage codeSigning");
+    return ATLS_OK;
+}
+
 static enum atls_code check_usage(X509 *leaf, enum atls_chain_purpose purpose, struct atls_err *err)
 {
+    if (purpose == ATLS_CHAIN_SIGNING)
+        return check_signing_usage(leaf, err);
     if (purpose == ATLS_CHAIN_TLS_SERVER || purpose == ATLS_CHAIN_TLS_CLIENT)
         return check_tls_usage(leaf, err);
     return check_tpm_usage(leaf, purpose, err);
@@ -283,7 +300,7 @@ static enum atls_code check_arguments(size_t count, const struct atls_chain_chec
 {
     if (check->anchors == NULL)
         return atls_fail(err, ATLS_E_USAGE, "chain: no trust anchors given");
-    if (check->purpose < ATLS_CHAIN_TLS_SERVER || check->purpose > ATLS_CHAIN_TPM_EK)
+    if (check->purpose < ATLS_CHAIN_TLS_SERVER || check->purpose > ATLS_CHAIN_SIGNING)
         return atls_fail(err, ATLS_E_USAGE, "chain: no purpose has number %d", (int)check->purpose);
     if (check->purpose == ATLS_CHAIN_TLS_SERVER && check->name == NULL)
         return atls_fail(err, ATLS_E_USAGE, "chain: a server's certificate needs a name to match");

@@ -225,6 +225,9 @@ enum atls_chain_purpose {
     ATLS_CHAIN_TPM_AK = 3,
     /* keyUsage keyEncipherment or keyAgreement; EKU 2.23.133.8.1 when an EKU is there; no CA. */
     ATLS_CHAIN_TPM_EK = 4,
+    /* Documents: keyUsage digitalSignature when it is there; EKU codeSigning or any when an EKU is
+     * there; no CA. */
+    ATLS_CHAIN_SIGNING = 5,
 };
 
 struct atls_chain_check {

@@ -1,5 +1,6 @@
 #include "store/manifest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <atls/corim.h>
@@ -11,8 +12,13 @@
 #include "crypto/crypto.h"
 #include "wire/cbor.h"
 #include "wire/cose.h"
+#include "wire/jwk.h"
 
 #define SIGNER_NAME_MAX 127
+/* SubjectPublicKeyInfo: RSA of 16384 bits. */
+#define SPKI_MAX 4096
+/* Protected header: as many certificates as are taken, of at most 16 KiB on average. */
+#define HEADER_MAX ((size_t)ATLS_CHAIN_MAX * 16 * 1024)
 
 static enum atls_code verify_with(const struct atls_corim_envelope *e, const struct atls_key *key,
                                   struct atls_err *err)
@@ -39,29 +45,83 @@ static enum atls_code verify_with(const struct atls_corim_envelope *e, const str
     return code;
 }
 
-/* Signed and a signer named, or neither. */
-static enum atls_code verify(const struct atls_corim_envelope *e, struct atls_bytes signer_spki,
-                             struct atls_err *err)
+/* ---- whose signature counts ---- */
+
+static enum atls_code verify_by_key(const struct atls_corim_envelope *e, struct atls_bytes spki,
+                                    struct atls_err *err)
 {
-    char name[128];
     struct atls_key *key;
     enum atls_code code;
 
-    if (e->is_signed && signer_spki.len == 0)
-        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
-                                "CoRIM: signed by \"%s\", but no key of a signer was given",
-                                atls_escape(e->signer, name, sizeof name));
-    if (!e->is_signed && signer_spki.len != 0)
-        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
-                                "CoRIM: not signed, but a signer is wanted");
-    if (!e->is_signed)
-        return ATLS_OK;
-    if ((code = atls_key_from_spki(signer_spki, &key, err)) != ATLS_OK)
+    if ((code = atls_key_from_spki(spki, &key, err)) != ATLS_OK)
         return atls_err_prefix(err, code, "signer of the CoRIM");
     if ((code = verify_with(e, key, err)) == ATLS_E_VERIFY)
         code = atls_err_prefix(err, code, "CoRIM");
     atls_key_unref(key);
     return code;
+}
+
+/* The leaf of the x5chain leads to an anchor, and its key made the signature. */
+static enum atls_code verify_by_chain(const struct atls_corim_envelope *e,
+                                      const struct store_manifest_trust *trust,
+                                      struct atls_bytes *out_spki, struct atls_err *err)
+{
+    const struct atls_chain_check check = {
+        .purpose = ATLS_CHAIN_SIGNING, .time_s = *trust->time_s, .anchors = trust->anchors};
+    struct atls_bytes chain[ATLS_CHAIN_MAX];
+    struct atls_chain_result path;
+    enum atls_code code;
+    size_t count;
+
+    if (e->sign1.x5chain.ptr == NULL)
+        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
+                                "CoRIM: the signature has no certificates (x5chain), and only "
+                                "certificates below an anchor are trusted");
+    if ((code = atls_corim_x5chain_decode(e->sign1.x5chain, chain, &count, err)) != ATLS_OK)
+        return code;
+    if ((code = atls_chain_verify(chain, count, &check, &path, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "signer of the CoRIM");
+    if ((code = verify_with(e, path.key, err)) == ATLS_E_VERIFY)
+        code = atls_err_prefix(err, code, "CoRIM");
+    atls_chain_result_clear(&path);
+    return code == ATLS_OK ? atls_certificate_spki(chain[0], out_spki, err) : code;
+}
+
+static enum atls_code verify_signed(const struct atls_corim_envelope *e,
+                                    const struct store_manifest_trust *trust,
+                                    struct atls_bytes *out_spki, struct atls_err *err)
+{
+    enum atls_code code = ATLS_E_VERIFY;
+
+    if (trust->signer_spki.len != 0 &&
+        (code = verify_by_key(e, trust->signer_spki, err)) == ATLS_OK)
+        *out_spki = trust->signer_spki;
+    /* A key that did not sign leaves it to the certificates, when there are any to ask. */
+    if (code == ATLS_E_VERIFY && trust->anchors != NULL &&
+        (trust->signer_spki.len == 0 || e->sign1.x5chain.ptr != NULL))
+        code = verify_by_chain(e, trust, out_spki, err);
+    return code;
+}
+
+/* Signed and somebody trusted, or neither. */
+static enum atls_code verify(const struct atls_corim_envelope *e,
+                             const struct store_manifest_trust *trust, struct atls_bytes *out_spki,
+                             struct atls_err *err)
+{
+    bool is_wanted = trust->signer_spki.len != 0 || trust->anchors != NULL;
+    char name[128];
+
+    *out_spki = atls_bytes_of(NULL, 0);
+    if (trust->anchors != NULL && trust->time_s == NULL)
+        return atls_fail(err, ATLS_E_USAGE, "CoRIM: anchors, but no time to judge certificates at");
+    if (e->is_signed && !is_wanted)
+        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
+                                "CoRIM: signed by \"%s\", but no key of a signer was given",
+                                atls_escape(e->signer, name, sizeof name));
+    if (!e->is_signed && is_wanted)
+        return atls_fail_reason(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
+                                "CoRIM: not signed, but a signer is wanted");
+    return e->is_signed ? verify_signed(e, trust, out_spki, err) : ATLS_OK;
 }
 
 static void narrow(struct atls_corim_validity *v, const struct atls_corim_validity *by)
@@ -90,23 +150,24 @@ static enum atls_code check_time(const struct atls_corim_validity *v, int64_t ti
     return ATLS_OK;
 }
 
-enum atls_code store_manifest_open(struct atls_bytes in, struct atls_bytes signer_spki,
-                                   const int64_t *time_s, struct store_manifest *out,
-                                   struct atls_err *err)
+enum atls_code store_manifest_open_trusted(struct atls_bytes in,
+                                           const struct store_manifest_trust *trust,
+                                           struct store_manifest *out, struct atls_err *err)
 {
+    const unsigned int flags = trust->legacy ? ATLS_CORIM_LEGACY : 0;
     struct atls_corim_envelope e;
     struct store_manifest m;
     enum atls_code code;
 
     memset(&m, 0, sizeof m);
-    if ((code = atls_corim_envelope_decode(in, &e, err)) != ATLS_OK ||
-        (code = verify(&e, signer_spki, err)) != ATLS_OK ||
-        (code = atls_corim_decode(e.manifest, &m.corim, err)) != ATLS_OK)
+    if ((code = atls_corim_envelope_decode_with(in, flags, &e, err)) != ATLS_OK ||
+        (code = verify(&e, trust, &m.signer_spki, err)) != ATLS_OK ||
+        (code = atls_corim_decode_with(e.manifest, flags, &m.corim, err)) != ATLS_OK)
         return code;
-    m.signer_spki = signer_spki;
+    m.payload = e.manifest;
     m.validity = m.corim.validity;
     narrow(&m.validity, &e.validity);
-    if (time_s != NULL && (code = check_time(&m.validity, *time_s, err)) != ATLS_OK) {
+    if (trust->time_s != NULL && (code = check_time(&m.validity, *trust->time_s, err)) != ATLS_OK) {
         atls_corim_clear(&m.corim);
         return code;
     }
@@ -114,62 +175,327 @@ enum atls_code store_manifest_open(struct atls_bytes in, struct atls_bytes signe
     return ATLS_OK;
 }
 
+enum atls_code store_manifest_open(struct atls_bytes in, struct atls_bytes signer_spki,
+                                   const int64_t *time_s, struct store_manifest *out,
+                                   struct atls_err *err)
+{
+    const struct store_manifest_trust trust = {.signer_spki = signer_spki, .time_s = time_s};
+
+    return store_manifest_open_trusted(in, &trust, out, err);
+}
+
+/* ---- profile and keys ---- */
+
+/* A PEM text of one kind: a certificate in place of a key would be taken for one otherwise. */
+static bool begins_with(struct atls_bytes pem, const char *label)
+{
+    size_t len = strlen(label);
+
+    return pem.len >= len && memcmp(pem.ptr, label, len) == 0;
+}
+
+static enum atls_code check_public_key(struct atls_bytes pem, struct atls_err *err)
+{
+    struct atls_key *key;
+    enum atls_code code;
+
+    if (!begins_with(pem, "-----BEGIN PUBLIC KEY-----"))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "does not begin with -----BEGIN PUBLIC KEY-----");
+    if ((code = atls_key_from_pem(pem, &key, err)) == ATLS_OK)
+        atls_key_unref(key);
+    return code;
+}
+
+/* Certificates that can become anchors: one PEM text of at most max. */
+static enum atls_code check_certificates(struct atls_bytes pem, size_t max, struct atls_err *err)
+{
+    struct atls_anchors *anchors;
+    enum atls_code code;
+    size_t count;
+
+    if (!begins_with(pem, "-----BEGIN CERTIFICATE-----"))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "does not begin with -----BEGIN CERTIFICATE-----");
+    if ((code = atls_anchors_new(&anchors, err)) != ATLS_OK)
+        return code;
+    if ((code = atls_anchors_add_pem(anchors, pem, &count, err)) == ATLS_OK && count > max)
+        code = atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "holds %zu certificates, at most %zu are wanted", count, max);
+    atls_anchors_unref(anchors);
+    return code;
+}
+
+static enum atls_code check_certificate_der(struct atls_bytes der, struct atls_err *err)
+{
+    struct atls_anchors *anchors;
+    enum atls_code code = atls_anchors_new(&anchors, err);
+
+    if (code != ATLS_OK)
+        return code;
+    code = atls_anchors_add_der(anchors, der, err);
+    atls_anchors_unref(anchors);
+    return code;
+}
+
+static enum atls_code check_key(const struct atls_corim_key *key, struct atls_err *err)
+{
+    switch (key->tag) {
+    case ATLS_TAG_PKIX_KEY:
+        return check_public_key(key->content, err);
+    case ATLS_TAG_PKIX_CERT:
+        return check_certificates(key->content, 1, err);
+    case ATLS_TAG_PKIX_PATH:
+        return check_certificates(key->content, ATLS_CHAIN_MAX, err);
+    case ATLS_TAG_CERT_DER:
+        return check_certificate_der(key->content, err);
+    default:
+        return ATLS_OK;
+    }
+}
+
+static enum atls_code check_keys(const struct atls_corim_attest_key *triples, size_t count,
+                                 const char *kind, struct atls_err *err)
+{
+    char place[64];
+    enum atls_code code;
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < triples[i].count; k++)
+            if ((code = check_key(&triples[i].keys[k], err)) != ATLS_OK) {
+                snprintf(place, sizeof place, "%s triple %zu: key %zu", kind, i, k);
+                return atls_err_prefix(err, code, place);
+            }
+    return ATLS_OK;
+}
+
+enum atls_code store_manifest_check(const struct atls_corim *corim,
+                                    const struct atls_corim_profile **out_profile,
+                                    struct atls_err *err)
+{
+    const struct atls_corim_profile *profile;
+    enum atls_code code;
+    char place[32];
+
+    if ((code = atls_corim_profile_check(corim, &profile, err)) != ATLS_OK)
+        return code;
+    for (size_t i = 0; i < corim->tag_count; i++) {
+        const struct atls_comid *m = corim->tags[i].comid;
+
+        if (m == NULL)
+            continue;
+        if ((code = check_keys(m->identities, m->identity_count, "identity", err)) != ATLS_OK ||
+            (code = check_keys(m->attest_keys, m->attest_key_count, "attest-key", err)) !=
+                ATLS_OK) {
+            snprintf(place, sizeof place, "CoRIM: tag %zu", i);
+            return atls_err_prefix(err, code, place);
+        }
+    }
+    if (out_profile != NULL)
+        *out_profile = profile;
+    return ATLS_OK;
+}
+
+/* ---- verifying for others ---- */
+
+static enum atls_code open_anchors(const struct atls_corim_trust *trust, struct atls_anchors **out,
+                                   struct atls_err *err)
+{
+    struct atls_anchors *anchors;
+    enum atls_code code;
+
+    if ((code = atls_anchors_new(&anchors, err)) != ATLS_OK)
+        return code;
+    code = atls_anchors_add_pem(anchors, trust->anchors, NULL, err);
+    if (code == ATLS_OK && trust->crls.len != 0)
+        code = atls_anchors_add_crls(anchors, trust->crls, err);
+    if (code != ATLS_OK) {
+        atls_anchors_unref(anchors);
+        return code;
+    }
+    *out = anchors;
+    return ATLS_OK;
+}
+
+/* A JWK, told by its brace from the SEQUENCE of DER: the SubjectPublicKeyInfo that it stands for.
+ */
+static enum atls_code spki_of_jwk(struct atls_bytes json, struct atls_buf *out,
+                                  struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(SPKI_MAX);
+    struct atls_jwks keys;
+    enum atls_code code;
+
+    if ((code = atls_jwk_decode(json, &keys, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "signer of the CoRIM");
+    if (keys.count != 1)
+        code = atls_fail(err, ATLS_E_USAGE, "signer of the CoRIM: %zu keys, one is wanted",
+                         keys.count);
+    else
+        code = atls_cose_put_spki(&w, &keys.keys[0].key, err);
+    atls_jwks_clear(&keys);
+    if (code != ATLS_OK) {
+        atls_writer_clear(&w);
+        return code;
+    }
+    return atls_writer_finish(&w, out, err);
+}
+
+static enum atls_code verify_trusted(struct atls_bytes corim, const struct atls_corim_trust *trust,
+                                     struct store_manifest_trust *by, struct atls_bytes *out,
+                                     struct atls_err *err)
+{
+    struct store_manifest m;
+    enum atls_code code;
+
+    if (trust->anchors.len != 0 && (code = open_anchors(trust, &by->anchors, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "anchors");
+    code = store_manifest_open_trusted(corim, by, &m, err);
+    atls_anchors_unref(by->anchors);
+    if (code != ATLS_OK)
+        return code;
+    if (out != NULL)
+        *out = m.payload;
+    atls_corim_clear(&m.corim);
+    return ATLS_OK;
+}
+
+enum atls_code atls_corim_verify_trusted(struct atls_bytes corim,
+                                         const struct atls_corim_trust *trust,
+                                         struct atls_bytes *out_payload, struct atls_err *err)
+{
+    struct store_manifest_trust by = {
+        .signer_spki = trust->signer_spki, .time_s = &trust->time_s, .legacy = trust->legacy};
+    struct atls_buf spki = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if (trust->signer_spki.len == 0 && trust->anchors.len == 0)
+        return atls_fail(err, ATLS_E_USAGE, "CoRIM: neither a key of a signer nor an anchor");
+    if (trust->crls.len != 0 && trust->anchors.len == 0)
+        return atls_fail(err, ATLS_E_USAGE, "CoRIM: revocation lists, but no anchor");
+    if (trust->signer_spki.len != 0 && trust->signer_spki.ptr[0] == '{') {
+        if ((code = spki_of_jwk(trust->signer_spki, &spki, err)) != ATLS_OK)
+            return code;
+        by.signer_spki = atls_buf_bytes(&spki);
+    }
+    code = verify_trusted(corim, trust, &by, out_payload, err);
+    atls_buf_clear(&spki);
+    return code;
+}
+
 enum atls_code atls_corim_verify(struct atls_bytes corim, struct atls_bytes signer_spki,
                                  int64_t time_s, struct atls_bytes *out_payload,
                                  struct atls_err *err)
 {
-    struct atls_corim_envelope e;
-    struct store_manifest m;
-    enum atls_code code;
+    const struct atls_corim_trust trust = {.signer_spki = signer_spki, .time_s = time_s};
 
-    if (signer_spki.len == 0)
-        return atls_fail(err, ATLS_E_USAGE, "CoRIM: no key of a signer");
-    if ((code = store_manifest_open(corim, signer_spki, &time_s, &m, err)) != ATLS_OK)
-        return code;
-    atls_corim_clear(&m.corim);
-    if ((code = atls_corim_envelope_decode(corim, &e, err)) != ATLS_OK)
-        return code;
-    if (out_payload != NULL)
-        *out_payload = e.manifest;
-    return ATLS_OK;
+    return atls_corim_verify_trusted(corim, &trust, out_payload, err);
 }
 
 /* ---- signing ---- */
 
-static enum atls_code sign_manifest(struct atls_bytes corim,
-                                    const struct atls_corim_sign_options *options,
+/* The certificates that go into a signature. */
+struct certificates {
+    struct atls_buf ders[ATLS_CHAIN_MAX];
+    struct atls_bytes chain[ATLS_CHAIN_MAX];
+    size_t count;
+};
+
+static void clear_certificates(struct certificates *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        atls_buf_clear(&c->ders[i]);
+}
+
+/* The first certificate is the signer's own: nobody could verify with another. */
+static enum atls_code get_certificates(struct atls_bytes pem, const struct atls_private_key *key,
+                                       struct certificates *out, struct atls_err *err)
+{
+    struct atls_bytes spki;
+    enum atls_code code;
+
+    if (pem.len == 0)
+        return ATLS_OK;
+    code = atls_certificates_from_pem(pem, out->ders, ATLS_CHAIN_MAX, &out->count, err);
+    if (code != ATLS_OK)
+        return atls_err_prefix(err, code, "chain of the signer");
+    for (size_t i = 0; i < out->count; i++)
+        out->chain[i] = atls_buf_bytes(&out->ders[i]);
+    if ((code = atls_certificate_spki(out->chain[0], &spki, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "chain of the signer");
+    if (!atls_bytes_equal(spki, atls_key_spki(atls_private_key_public(key))))
+        return atls_fail(err, ATLS_E_USAGE,
+                         "chain of the signer: the first certificate is not of the signing key");
+    return ATLS_OK;
+}
+
+/* The bytes that are signed, and the signature over them. */
+static enum atls_code make_signature(struct atls_bytes protected_header, struct atls_bytes corim,
+                                     const struct atls_private_key *key, struct atls_buf *out,
+                                     struct atls_err *err)
+{
+    struct atls_writer tbs = atls_writer_init((size_t)2 * ATLS_CORIM_MAX);
+    enum atls_code code;
+
+    atls_cose_put_to_be_signed(&tbs, protected_header, atls_bytes_of(NULL, 0), corim);
+    if (tbs.failed != ATLS_OK)
+        code = atls_fail(err, tbs.failed, "CoRIM: out of memory");
+    else
+        code = atls_private_key_sign_raw(key, atls_private_key_scheme(key), atls_writer_bytes(&tbs),
+                                         out, err);
+    atls_writer_clear(&tbs);
+    return code;
+}
+
+static enum atls_code sign_manifest(struct atls_bytes corim, const struct atls_corim_header *header,
                                     const struct atls_private_key *key, struct atls_buf *out,
                                     struct atls_err *err)
 {
-    const struct atls_signature_algorithm *algorithm =
-        atls_signature_find(atls_private_key_scheme(key));
-    const struct atls_corim_validity validity = {options->not_before_s != 0,
-                                                 options->not_after_s != 0, options->not_before_s,
-                                                 options->not_after_s};
-    struct atls_writer header = atls_writer_init(4096),
-                       tbs = atls_writer_init((size_t)2 * ATLS_CORIM_MAX),
+    struct atls_writer protected_header = atls_writer_init(HEADER_MAX),
                        w = atls_writer_init(ATLS_CORIM_MAX);
     struct atls_buf signature = ATLS_BUF_INIT;
     enum atls_code code;
 
-    if (algorithm == NULL || algorithm->cose_alg == 0)
-        return atls_fail(err, ATLS_E_UNSUPPORTED, "CoRIM: COSE has no algorithm for this key");
-    atls_corim_put_protected(&header, algorithm->cose_alg,
-                             atls_bytes_of(options->signer, strlen(options->signer)), &validity);
-    atls_cose_put_to_be_signed(&tbs, atls_writer_bytes(&header), atls_bytes_of(NULL, 0), corim);
-    if (header.failed != ATLS_OK || tbs.failed != ATLS_OK)
-        code = atls_fail(err, ATLS_E_NOMEM, "CoRIM: out of memory");
+    atls_corim_put_protected(&protected_header, header);
+    if (protected_header.failed != ATLS_OK)
+        code = atls_fail(err, protected_header.failed,
+                         "CoRIM: certificates too large, or out of memory");
     else
-        code = atls_private_key_sign_raw(key, algorithm->scheme, atls_writer_bytes(&tbs),
-                                         &signature, err);
+        code = make_signature(atls_writer_bytes(&protected_header), corim, key, &signature, err);
     if (code == ATLS_OK) {
-        atls_cose_put_sign1(&w, atls_writer_bytes(&header), atls_bytes_of(NULL, 0), corim,
+        atls_cose_put_sign1(&w, atls_writer_bytes(&protected_header), atls_bytes_of(NULL, 0), corim,
                             atls_buf_bytes(&signature));
         code = atls_writer_finish(&w, out, err);
     }
     atls_buf_clear(&signature);
-    atls_writer_clear(&header);
-    atls_writer_clear(&tbs);
+    atls_writer_clear(&protected_header);
+    atls_writer_clear(&w);
+    return code;
+}
+
+static enum atls_code sign_with(struct atls_bytes corim,
+                                const struct atls_corim_sign_options *options,
+                                const struct atls_private_key *key, struct atls_buf *out,
+                                struct atls_err *err)
+{
+    const struct atls_signature_algorithm *algorithm =
+        atls_signature_find(atls_private_key_scheme(key));
+    struct certificates certificates = {.count = 0};
+    struct atls_corim_header header = {
+        .signer = atls_bytes_of(options->signer, strlen(options->signer)),
+        .validity = {options->not_before_s != 0, options->not_after_s != 0, options->not_before_s,
+                     options->not_after_s}};
+    enum atls_code code;
+
+    if (algorithm == NULL || algorithm->cose_alg == 0)
+        return atls_fail(err, ATLS_E_UNSUPPORTED, "CoRIM: COSE has no algorithm for this key");
+    if ((code = get_certificates(options->chain_pem, key, &certificates, err)) == ATLS_OK) {
+        header.alg = algorithm->cose_alg;
+        header.x5chain = certificates.chain;
+        header.x5chain_count = certificates.count;
+        code = sign_manifest(corim, &header, key, out, err);
+    }
+    clear_certificates(&certificates);
     return code;
 }
 
@@ -205,7 +531,7 @@ enum atls_code atls_corim_sign(struct atls_bytes corim,
     atls_corim_clear(&decoded);
     if ((code = atls_private_key_from_pem(options->key_pem, &key, err)) != ATLS_OK)
         return code;
-    code = sign_manifest(corim, options, key, out, err);
+    code = sign_with(corim, options, key, out, err);
     atls_private_key_free(key);
     return code;
 }

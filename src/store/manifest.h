@@ -2,6 +2,7 @@
 #ifndef ATLS_STORE_MANIFEST_H
 #define ATLS_STORE_MANIFEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <atls/bytes.h>
@@ -16,11 +17,13 @@ struct store_manifest_trust {
     struct atls_bytes signer_spki; /* DER; empty: none */
     struct atls_anchors *anchors;  /* borrowed, with their CRLs; NULL: none. Needs time_s */
     const int64_t *time_s;         /* seconds since 1970; NULL: validity is not judged */
+    bool legacy;                   /* take the forms of an old tool: ATLS_CORIM_LEGACY */
 };
 
 struct store_manifest {
     struct atls_corim corim;             /* borrows from what was opened; the caller's to clear */
     struct atls_bytes signer_spki;       /* the key that verified; empty: unsigned */
+    struct atls_bytes payload;           /* the unsigned CoRIM inside, borrows likewise */
     struct atls_corim_validity validity; /* of signature and manifest together */
 };
 

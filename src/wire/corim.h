@@ -39,6 +39,7 @@ enum atls_corim_tag_number {
 enum atls_corim_label {
     ATLS_CORIM_LABEL_META = 8,
     ATLS_CORIM_LABEL_CWT_CLAIMS = 15,
+    ATLS_CORIM_LABEL_X5CHAIN = 33,
     ATLS_CORIM_LABEL_PAYLOAD_HASH = 258, /* to 260: hash envelope */
     ATLS_CORIM_LABEL_PAYLOAD_LOCATION = 260,
 };
@@ -217,9 +218,16 @@ ATLS_MUST_CHECK enum atls_code atls_corim_x5chain_decode(struct atls_bytes item,
                                                          struct atls_bytes *out, size_t *out_count,
                                                          struct atls_err *err);
 
-/* Writes the protected header of a signed CoRIM: alg, content type, corim-meta and CWT claims of
- * one signer name and window. */
-void atls_corim_put_protected(struct atls_writer *w, int64_t alg, struct atls_bytes signer,
-                              const struct atls_corim_validity *validity);
+/* What the protected header of a signed CoRIM says. */
+struct atls_corim_header {
+    int64_t alg;              /* of COSE */
+    struct atls_bytes signer; /* name */
+    struct atls_corim_validity validity;
+    const struct atls_bytes *x5chain; /* certificates, DER, leaf first */
+    size_t x5chain_count;             /* 0: no x5chain */
+};
+/* Writes it: alg, content type, corim-meta and CWT claims of one signer name and window, x5chain.
+ */
+void atls_corim_put_protected(struct atls_writer *w, const struct atls_corim_header *header);
 
 #endif

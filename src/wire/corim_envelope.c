@@ -300,40 +300,58 @@ static void put_window(struct atls_writer *w, const struct atls_corim_validity *
     atls_cbor_put_int(w, v->not_after_s);
 }
 
-void atls_corim_put_protected(struct atls_writer *w, int64_t alg, struct atls_bytes signer,
-                              const struct atls_corim_validity *validity)
+/* {0: {0: name}, ? 1: window}. A window needs its end: a beginning alone stays in the claims. */
+static void put_meta(struct atls_writer *w, const struct atls_corim_header *h)
+{
+    atls_cbor_put_map(w, (uint64_t)h->validity.has_not_after + 1);
+    atls_cbor_put_uint(w, 0);
+    atls_cbor_put_map(w, 1);
+    atls_cbor_put_uint(w, 0);
+    atls_cbor_put_text_bytes(w, h->signer);
+    if (h->validity.has_not_after) {
+        atls_cbor_put_uint(w, 1);
+        put_window(w, &h->validity);
+    }
+}
+
+static void put_claims(struct atls_writer *w, const struct atls_corim_header *h)
+{
+    const struct atls_corim_validity *v = &h->validity;
+
+    atls_cbor_put_map(w, 1u + v->has_not_after + v->has_not_before);
+    atls_cbor_put_uint(w, 1);
+    atls_cbor_put_text_bytes(w, h->signer);
+    if (v->has_not_after) {
+        atls_cbor_put_uint(w, 4);
+        atls_cbor_put_int(w, v->not_after_s);
+    }
+    if (v->has_not_before) {
+        atls_cbor_put_uint(w, 5);
+        atls_cbor_put_int(w, v->not_before_s);
+    }
+}
+
+void atls_corim_put_protected(struct atls_writer *w, const struct atls_corim_header *header)
 {
     struct atls_writer meta = atls_writer_init(w->limit);
 
-    /* A window needs its end (member 1 of the map): a beginning alone stays in the claims. */
-    atls_cbor_put_map(&meta, (uint64_t)validity->has_not_after + 1);
-    atls_cbor_put_uint(&meta, 0);
-    atls_cbor_put_map(&meta, 1);
-    atls_cbor_put_uint(&meta, 0);
-    atls_cbor_put_text_bytes(&meta, signer);
-    if (validity->has_not_after) {
-        atls_cbor_put_uint(&meta, 1);
-        put_window(&meta, validity);
-    }
-
-    atls_cbor_put_map(w, 4);
+    put_meta(&meta, header);
+    atls_cbor_put_map(w, header->x5chain_count != 0 ? 5 : 4);
     atls_cbor_put_uint(w, 1);
-    atls_cbor_put_int(w, alg);
+    atls_cbor_put_int(w, header->alg);
     atls_cbor_put_uint(w, 3);
     atls_cbor_put_text(w, ATLS_CORIM_CONTENT_TYPE);
     atls_cbor_put_uint(w, ATLS_CORIM_LABEL_META);
     atls_cbor_put_bytes(w, atls_writer_bytes(&meta));
     atls_cbor_put_uint(w, ATLS_CORIM_LABEL_CWT_CLAIMS);
-    atls_cbor_put_map(w, 1u + validity->has_not_after + validity->has_not_before);
-    atls_cbor_put_uint(w, 1);
-    atls_cbor_put_text_bytes(w, signer);
-    if (validity->has_not_after) {
-        atls_cbor_put_uint(w, 4);
-        atls_cbor_put_int(w, validity->not_after_s);
-    }
-    if (validity->has_not_before) {
-        atls_cbor_put_uint(w, 5);
-        atls_cbor_put_int(w, validity->not_before_s);
+    put_claims(w, header);
+    if (header->x5chain_count != 0) {
+        atls_cbor_put_uint(w, ATLS_CORIM_LABEL_X5CHAIN);
+        /* RFC 9360 section 2: one certificate stands alone. */
+        if (header->x5chain_count > 1)
+            atls_cbor_put_array(w, header->x5chain_count);
+        for (size_t i = 0; i < header->x5chain_count; i++)
+            atls_cbor_put_bytes(w, header->x5chain[i]);
     }
     if (w->failed == ATLS_OK)
         w->failed = meta.failed;

@@ -172,12 +172,30 @@ static bool copy_array(struct atls_reader *r, struct atls_writer *w, unsigned in
     return true;
 }
 
+/* Old tools also wrote an implementation-id as text of as many octets. */
+static bool copy_tag(struct atls_reader *r, struct atls_writer *w, unsigned int depth)
+{
+    struct atls_bytes text;
+    uint64_t tag;
+
+    if (!atls_cbor_get_tag(r, &tag))
+        return false;
+    if (tag != ATLS_TAG_OLD_IMPLEMENTATION_ID) {
+        atls_cbor_put_tag(w, tag);
+        return copy_item(r, w, depth + 1);
+    }
+    atls_cbor_put_tag(w, ATLS_TAG_BYTES);
+    if (!atls_cbor_get_text(r, &text))
+        return copy_item(r, w, depth + 1);
+    atls_cbor_put_bytes(w, text);
+    return true;
+}
+
 /* Recursion ends at the depth that atls_cbor_check allows. */
 static bool copy_item(struct atls_reader *r, struct atls_writer *w, unsigned int depth)
 {
     enum atls_cbor_type type;
     struct atls_bytes item;
-    uint64_t tag;
 
     if (depth > ATLS_CBOR_DEPTH_MAX || !atls_cbor_peek(r, &type))
         return false;
@@ -185,12 +203,8 @@ static bool copy_item(struct atls_reader *r, struct atls_writer *w, unsigned int
         return copy_map(r, w, depth);
     if (type == ATLS_CBOR_ARRAY)
         return copy_array(r, w, depth);
-    if (type == ATLS_CBOR_TAG) {
-        if (!atls_cbor_get_tag(r, &tag))
-            return false;
-        atls_cbor_put_tag(w, tag == ATLS_TAG_OLD_IMPLEMENTATION_ID ? ATLS_TAG_BYTES : tag);
-        return copy_item(r, w, depth + 1);
-    }
+    if (type == ATLS_CBOR_TAG)
+        return copy_tag(r, w, depth);
     if (!atls_cbor_get_item(r, &item))
         return false;
     atls_put_bytes(w, item);

@@ -567,7 +567,7 @@ static void wrong_arguments(void **state)
     test_assert_code(verify(chain, 1, &check, &err), ATLS_E_USAGE, &err); /* server without name */
     check = check_for(0, NULL);
     test_assert_code(verify(chain, 1, &check, &err), ATLS_E_USAGE, &err);
-    check = check_for((enum atls_chain_purpose)5, NULL);
+    check = check_for((enum atls_chain_purpose)6, NULL);
     test_assert_code(verify(chain, 1, &check, &err), ATLS_E_USAGE, &err);
     check = check_for(ATLS_CHAIN_TLS_CLIENT, NULL);
     test_assert_code(verify(chain, 0, &check, &err), ATLS_E_CERTIFICATE, &err);

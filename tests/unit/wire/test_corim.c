@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diag.h"
 #include "testlib.h"
 
 #include <atls/limits.h>
 
 #include "wire/cbor.h"
 #include "wire/corim.h"
+#include "wire/corim_profile.h"
 
 #define D32  "5820aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define UUID "d825500102030405060708090a0b0c0d0e0f10"
@@ -607,10 +609,15 @@ static void test_protected_round_trip(void **state)
     for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
         struct atls_writer w = atls_writer_init(1 << 16);
         struct atls_err err = ATLS_ERR_INIT;
+        const struct atls_bytes chain[] = {HEX("\x30\x01"), HEX("\x30\x02")};
+        const struct atls_corim_header header = {-7, atls_bytes_of("me", 2), windows[i], chain,
+                                                 i % 3};
+        struct atls_bytes certificates[ATLS_CHAIN_MAX];
         struct atls_corim_envelope e;
         struct atls_buf in;
+        size_t count;
 
-        atls_corim_put_protected(&w, -7, atls_bytes_of("me", 2), &windows[i]);
+        atls_corim_put_protected(&w, &header);
         in = sign1(atls_writer_bytes(&w), &payload);
         test_assert_code(atls_corim_envelope_decode(atls_buf_bytes(&in), &e, &err), ATLS_OK, &err);
         test_assert_bytes(e.signer, atls_bytes_of("me", 2));
@@ -619,10 +626,230 @@ static void test_protected_round_trip(void **state)
         assert_int_equal(e.validity.has_not_after, windows[i].has_not_after);
         assert_int_equal(e.validity.not_before_s, windows[i].not_before_s);
         assert_int_equal(e.validity.not_after_s, windows[i].not_after_s);
+        assert_int_equal(e.sign1.x5chain.ptr != NULL, i % 3 != 0);
+        if (i % 3 != 0) {
+            test_assert_code(atls_corim_x5chain_decode(e.sign1.x5chain, certificates, &count, &err),
+                             ATLS_OK, &err);
+            assert_int_equal(count, i % 3);
+            test_assert_bytes(certificates[count - 1], chain[count - 1]);
+        }
         atls_buf_clear(&in);
         atls_writer_clear(&w);
     }
     atls_buf_clear(&manifest);
+}
+
+static void test_x5chains(void **state)
+{
+    static const struct row rows[] = {
+        {"one certificate", "4130", ATLS_OK, NULL},
+        {"a list of one", "814130", ATLS_OK, NULL},
+        {"as many as are taken", "8841304130413041304130413041304130", ATLS_OK, NULL},
+        {"one more", "89413041304130413041304130413041304130", ATLS_E_LIMIT, "at most 8"},
+        {"empty list", "80", ATLS_E_DECODE, "neither a certificate nor a list"},
+        {"text", "6130", ATLS_E_DECODE, "neither a certificate nor a list"},
+        {"list with text", "8241306130", ATLS_E_DECODE, "not a byte string"},
+        {"one trailing byte", "413000", ATLS_E_DECODE, "trailing"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_bytes certificates[ATLS_CHAIN_MAX];
+        struct atls_buf in = test_unhex(rows[i].hex);
+        struct atls_err err = ATLS_ERR_INIT;
+        size_t count;
+
+        assert_row(&rows[i],
+                   atls_corim_x5chain_decode(atls_buf_bytes(&in), certificates, &count, &err),
+                   &err);
+        atls_buf_clear(&in);
+    }
+}
+
+/* ---- forms of old tools ---- */
+
+static void test_legacy(void **state)
+{
+    struct atls_buf in = test_vector("corim/legacy-signed-corim-valid.cbor"),
+                    empty = test_vector("corim/legacy-signed-corim-empty-payload.cbor");
+    struct atls_err err = ATLS_ERR_INIT;
+    const struct atls_measurement *m;
+    struct atls_corim_envelope e;
+    struct atls_corim c;
+
+    (void)state;
+    test_assert_code(
+        atls_corim_envelope_decode_with(atls_buf_bytes(&in), ATLS_CORIM_LEGACY, &e, &err), ATLS_OK,
+        &err);
+    assert_true(e.is_signed && e.is_untagged);
+    test_assert_code(atls_corim_decode(e.manifest, &c, &err), ATLS_E_DECODE, &err);
+    test_assert_code(atls_corim_decode_with(e.manifest, ATLS_CORIM_LEGACY, &c, &err), ATLS_OK,
+                     &err);
+    test_assert_bytes(c.profile_uri, atls_bytes_of("http://arm.com/iot/profile/1", 28));
+    assert_int_equal(c.tags[0].comid->reference_count, 1);
+    assert_int_equal(c.tags[0].comid->references[0].count, 3);
+    assert_int_equal(c.tags[0].comid->references[0].environment.class_id.ptr[2], 0x30);
+    m = &c.tags[0].comid->references[0].measurements[0];
+    test_assert_bytes(m->mkey.bytes, atls_bytes_of("psa.software-component", 22));
+    test_assert_bytes(m->mval.name, atls_bytes_of("BL", 2));
+    test_assert_bytes(m->mval.version, atls_bytes_of("2.1.0", 5));
+    assert_int_equal(m->mval.keys[0].tag, ATLS_TAG_BYTES);
+    assert_int_equal(m->mval.keys[0].content.len, 32);
+    atls_corim_clear(&c);
+
+    test_assert_code(
+        atls_corim_envelope_decode_with(atls_buf_bytes(&empty), ATLS_CORIM_LEGACY, &e, &err),
+        ATLS_OK, &err);
+    test_assert_code(atls_corim_decode_with(e.manifest, ATLS_CORIM_LEGACY, &c, &err), ATLS_E_DECODE,
+                     &err);
+    assert_non_null(strstr(err.message, "has no id"));
+    atls_buf_clear(&in);
+    atls_buf_clear(&empty);
+}
+
+#define OLD_CLASS         "{0: {0: 600(h(32))}}"
+#define OLD_MKEY          "601({1: 'BL', 4: '1', 5: h(32)})"
+#define OLD(mkey, values) "{0: [[" OLD_CLASS ", [{0: " mkey ", 1: " values ", 2: [554('k')]}]]]}"
+
+static const struct {
+    const char *name, *profile, *triples;
+    enum atls_code want;
+    const char *says;
+} old_manifests[] = {
+    {"old tags under the old profile", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD(OLD_MKEY, "{2: [[1, h(32)]]}"), ATLS_OK, NULL},
+    {"reference id of a signer alone", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD("601({5: h(32)})", "{2: [[1, h(32)]]}"), ATLS_OK, NULL},
+    {"old tags under the current profile", "tag:arm.com,2025:psa#1.0.0",
+     OLD(OLD_MKEY, "{2: [[1, h(32)]]}"), ATLS_E_UNSUPPORTED, "tag 600 or 601"},
+    {"reference id without a signer", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD("601({1: 'BL'})", "{2: [[1, h(32)]]}"), ATLS_E_DECODE, "old PSA reference id"},
+    {"reference id with another member", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD("601({2: 'BL', 5: h(32)})", "{2: [[1, h(32)]]}"), ATLS_E_DECODE, "old PSA reference id"},
+    {"reference id beside a name", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD(OLD_MKEY, "{2: [[1, h(32)]], 11: 'n'}"), ATLS_E_DECODE, "of their own"},
+    {"reference id beside keys", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD(OLD_MKEY, "{2: [[1, h(32)]], 13: [554('k')]}"), ATLS_E_DECODE, "of their own"},
+    {"reference id as a class", ATLS_CORIM_OLD_PSA_PROFILE,
+     "{0: [[{0: {0: 601({5: h(32)})}}, [{1: {1: 1}}]]]}", ATLS_E_DECODE, "old PSA reference id"},
+    {"implementation-id as an mkey", ATLS_CORIM_OLD_PSA_PROFILE,
+     OLD("600(h(32))", "{2: [[1, h(32)]]}"), ATLS_E_DECODE, "mkey: tag 560"},
+};
+
+static void test_old_manifests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof old_manifests / sizeof old_manifests[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_corim c;
+        struct atls_buf in;
+        enum atls_code code;
+        char text[1024];
+
+        snprintf(text, sizeof text,
+                 "501({0: 'i', 1: [506(<<{1: {0: 't'}, 4: %s}>>)], 3: 32('%s')})",
+                 old_manifests[i].triples, old_manifests[i].profile);
+        in = test_diag(text);
+        code = atls_corim_decode(atls_buf_bytes(&in), &c, &err);
+        if (code != old_manifests[i].want ||
+            (old_manifests[i].says != NULL && strstr(err.message, old_manifests[i].says) == NULL))
+            fail_msg("%s: code %d: %s", old_manifests[i].name, code, err.message);
+        if (code == ATLS_OK) {
+            const struct atls_corim_reference *ref = &c.tags[0].comid->references[0];
+
+            assert_int_equal(ref->measurements[0].mval.key_count, 1);
+            assert_int_equal(ref->measurements[0].mval.digest_count, 1);
+            assert_int_equal(ref->measurements[0].authorized_by_count, 1);
+            assert_int_equal(ref->measurements[0].mval.name.ptr != NULL, i == 0);
+            test_assert_code(atls_corim_profile_check(&c, NULL, &err), ATLS_OK, &err);
+            atls_corim_clear(&c);
+        }
+        atls_buf_clear(&in);
+    }
+}
+
+/* Of old tools each form is taken on request only. */
+static void test_legacy_forms(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        const char *says; /* without the request */
+    } rows[] = {
+        {"no tag 501", "{0: 'i', 1: [506(<<{1: {0: 't'}, 4: {6: [0]}}>>)]}", "not tag 501"},
+        {"tag inside of bytes", "501({0: 'i', 1: [<<506({1: {0: 't'}, 4: {6: [0]}})>>]})",
+         "not a tagged byte string"},
+        {"bare profile", "501({0: 'i', 1: [506(<<{1: {0: 't'}, 4: {6: [0]}}>>)], 3: 'p'})",
+         "profile: neither"},
+    };
+    struct atls_buf bad = test_diag("501({0: 'i', 1: [h'00']})");
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_corim c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf in = test_diag(rows[i].text);
+
+        if (atls_corim_decode(atls_buf_bytes(&in), &c, &err) != ATLS_E_DECODE ||
+            strstr(err.message, rows[i].says) == NULL)
+            fail_msg("%s: %s", rows[i].name, err.message);
+        test_assert_code(atls_corim_decode_with(atls_buf_bytes(&in), ATLS_CORIM_LEGACY, &c, &err),
+                         ATLS_OK, &err);
+        atls_corim_clear(&c);
+        atls_buf_clear(&in);
+    }
+    test_assert_code(atls_corim_decode_with(atls_buf_bytes(&bad), ATLS_CORIM_LEGACY, &c, &err),
+                     ATLS_E_DECODE, &err);
+    atls_buf_clear(&bad);
+}
+
+/* CoTL: what goes active together. */
+static void test_cotls(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        enum atls_code want;
+        const char *says;
+    } rows[] = {
+        {"smallest", "{0: {0: 'l'}, 1: [{0: 't'}], 2: {1: 1(2)}}", ATLS_OK, NULL},
+        {"not a map", "[]", ATLS_E_DECODE, "CoTL: not a map"},
+        {"no identity", "{1: [{0: 't'}], 2: {1: 1(2)}}", ATLS_E_DECODE, "has no tag-identity"},
+        {"no tags", "{0: {0: 'l'}, 2: {1: 1(2)}}", ATLS_E_DECODE, "has no tag-identity, no tags"},
+        {"no validity", "{0: {0: 'l'}, 1: [{0: 't'}]}", ATLS_E_DECODE, "no validity"},
+        {"empty list", "{0: {0: 'l'}, 1: [], 2: {1: 1(2)}}", ATLS_E_DECODE, "tags-list: not a non"},
+        {"second tag without an id", "{0: {0: 'l'}, 1: [{0: 't'}, {1: 1}], 2: {1: 1(2)}}",
+         ATLS_E_DECODE, "tag of the list 1: CoRIM tag-identity: has no id"},
+        {"validity that ends before it begins",
+         "{0: {0: 'l'}, 1: [{0: 't'}], 2: {0: 1(3), 1: 1(2)}}", ATLS_E_DECODE, "ends before"},
+        {"unknown member", "{0: {0: 'l'}, 1: [{0: 't'}], 2: {1: 1(2)}, 3: 0}", ATLS_E_UNSUPPORTED,
+         "CoTL: unknown member"},
+    };
+    struct atls_buf in = test_vector("corim/draft-cotl-1.cbor");
+    struct atls_arena arena = atls_arena_init(1 << 16);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_cotl list;
+
+    (void)state;
+    test_assert_code(atls_cotl_decode(atls_buf_bytes(&in), &arena, &list, &err), ATLS_OK, &err);
+    assert_int_equal(list.identity.id.uuid.len, 16);
+    assert_true(list.identity.has_version && list.identity.version == 1);
+    assert_int_equal(list.tag_count, 3);
+    assert_false(list.tags[0].has_version);
+    assert_true(list.tags[1].has_version && list.tags[1].version == 5);
+    assert_int_equal(list.validity.not_before_s, 1234);
+    assert_int_equal(list.validity.not_after_s, 4567);
+    for (size_t n = 0; n < in.len; n++)
+        assert_int_not_equal(atls_cotl_decode(atls_bytes_of(in.ptr, n), &arena, &list, NULL),
+                             ATLS_OK);
+    atls_buf_clear(&in);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        in = test_diag(rows[i].text);
+        err = (struct atls_err)ATLS_ERR_INIT;
+        if (atls_cotl_decode(atls_buf_bytes(&in), &arena, &list, &err) != rows[i].want ||
+            (rows[i].says != NULL && strstr(err.message, rows[i].says) == NULL))
+            fail_msg("%s: %s", rows[i].name, err.message);
+        atls_buf_clear(&in);
+    }
+    atls_arena_clear(&arena);
 }
 
 /* ---- published examples ---- */
@@ -769,6 +996,11 @@ int main(void)
         cmocka_unit_test(test_signed_payloads),
         cmocka_unit_test(test_envelope_forms),
         cmocka_unit_test(test_protected_round_trip),
+        cmocka_unit_test(test_x5chains),
+        cmocka_unit_test(test_legacy),
+        cmocka_unit_test(test_old_manifests),
+        cmocka_unit_test(test_legacy_forms),
+        cmocka_unit_test(test_cotls),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_published_headers),
     };
