@@ -319,15 +319,13 @@ static void walk_endorsed(const struct atls_result_sink *s, const struct atls_en
     s->close(s->arg);
 }
 
-/* What endorsers added, and what of it was dropped; nothing where they are silent. */
+/* What endorsers added, and what of it was dropped. */
 static void walk_endorsements(const struct atls_outcome *o, const struct atls_result_sink *s)
 {
-    if (o->endorsed_count != 0) {
-        s->open_array(s->arg, "endorsements");
-        for (size_t i = 0; i < o->endorsed_count; i++)
-            walk_endorsed(s, &o->endorsed[i]);
-        s->close(s->arg);
-    }
+    s->open_array(s->arg, "endorsements");
+    for (size_t i = 0; i < o->endorsed_count; i++)
+        walk_endorsed(s, &o->endorsed[i]);
+    s->close(s->arg);
     if (o->conflict_count == 0)
         return;
     s->put_uint(s->arg, "conflict-count", o->conflict_count);

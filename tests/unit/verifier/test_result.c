@@ -273,6 +273,7 @@ static void json_is_the_claims_set(void **state)
         "\"log\":\"\",\"who\":\"a\\\"\",\"bank\":[\"a\",\"b\"],\"other\":1}},\"ear_verifier_"
         "claims\":{\"key-trust\":\"enrolled\","
         "\"insecure\":false,\"checks\":[\"signature\",\"nonce\"],\"manifests\":[\"rack-7\"],"
+        "\"endorsements\":[],"
         "\"reason\":\"measurement\",\"problems\":[\"PCR 7 is wrong\"]},"
         "\"ear_veraison_key_attestation\":{\"akpub\":\"c3BraQ\"}}}}";
     struct atls_outcome o = good_outcome();
@@ -290,6 +291,90 @@ static void json_is_the_claims_set(void **state)
     assert_memory_equal(text, want, sizeof want - 1);
     assert_non_null(strstr(text, rest));
     assert_ptr_equal(atls_result_json(r), text); /* made once */
+    atls_result_unref(r);
+}
+
+static void endorsements_are_shown(void **state)
+{
+    static struct atls_digest digest[] = {{ATLS_HASH_SHA256, 1, HEX("\xaa")}};
+    static struct atls_corim_key keys[] = {{ATLS_TAG_PKIX_KEY, HEX("PEM")},
+                                           {ATLS_TAG_BYTES, HEX("\x05")}};
+    static struct atls_integrity_register registers[] = {{{NULL, 0}, 2, digest, 1},
+                                                         {HEX("rtmr"), 0, digest, 1}};
+    static struct atls_mval_extension extensions[] = {{-83, HEX("\x01")}};
+    static const struct atls_endorsed_claim claims[] = {
+        {.manifest = "maker",
+         .authority = HEX("\x0a\x0b"),
+         .environment = {.class_id = HEX("\xd8\x6f\x41\x2a"),
+                         .vendor = HEX("ACME"),
+                         .model = HEX("R2"),
+                         .has_layer = true,
+                         .layer = 1,
+                         .has_index = true,
+                         .index = 2,
+                         .instance = HEX("\x01"),
+                         .group = HEX("\x02")},
+         .measurement = {.mkey = {ATLS_MKEY_UINT, 7, {NULL, 0}},
+                         .mval = {.present = ATLS_MVAL_MIN_SVN | ATLS_MVAL_FLAGS | ATLS_MVAL_RAW |
+                                             ATLS_MVAL_MAC | ATLS_MVAL_IP | ATLS_MVAL_SERIAL |
+                                             ATLS_MVAL_UEID | ATLS_MVAL_UUID | ATLS_MVAL_KEYS |
+                                             ATLS_MVAL_REGISTERS | ATLS_MVAL_INT_RANGE |
+                                             ATLS_MVAL_EXTENSIONS,
+                                  .svn = 3,
+                                  .flags_known = 0x401,
+                                  .flags = 0x001,
+                                  .raw = HEX("\x10"),
+                                  .mask = HEX("\xf0"),
+                                  .mac = HEX("\x11"),
+                                  .ip = HEX("\x12"),
+                                  .serial = HEX("s"),
+                                  .ueid = HEX("\x13"),
+                                  .uuid = HEX("\x14"),
+                                  .keys = keys,
+                                  .key_count = 2,
+                                  .registers = registers,
+                                  .register_count = 2,
+                                  .range = {.is_range = true, .has_least = true, .least = -1},
+                                  .extensions = extensions,
+                                  .extension_count = 1}}},
+        {.manifest = "unsigned",
+         .environment = {.class_id = HEX("\x01")},
+         .measurement = {.mval = {.present = ATLS_MVAL_INT_RANGE,
+                                  .range = {.least = 5, .most = 5}}}},
+        {.manifest = "third",
+         .environment = {.class_id = HEX("\x01")},
+         .measurement = {.mval = {.present = ATLS_MVAL_INT_RANGE,
+                                  .range = {.is_range = true, .has_most = true, .most = 9}}}},
+    };
+    static const struct atls_endorsement_conflict conflict = {"other",
+                                                              {ATLS_MKEY_TEXT, 0, HEX("app")}};
+    static const char want[] =
+        "\"endorsements\":[{\"manifest\":\"maker\",\"authority\":\"0a0b\",\"environment\":{"
+        "\"class\":\"d86f412a\",\"vendor\":\"ACME\",\"model\":\"R2\",\"layer\":1,\"index\":2,"
+        "\"instance\":\"01\",\"group\":\"02\"},\"key\":7,\"value\":{\"min-svn\":3,"
+        "\"flags\":{\"configured\":true,\"runtime-updatable\":false},\"raw-value\":\"10\","
+        "\"raw-value-mask\":\"f0\",\"mac-address\":\"11\",\"ip-address\":\"12\","
+        "\"serial-number\":\"s\",\"ueid\":\"13\",\"uuid\":\"14\",\"cryptokeys\":[{\"tag\":554,"
+        "\"text\":\"PEM\"},{\"tag\":560,\"content\":\"05\"}],\"integrity-registers\":[{\"id\":2,"
+        "\"digests\":{\"sha256\":\"aa\"}},{\"id\":\"rtmr\",\"digests\":{\"sha256\":\"aa\"}}],"
+        "\"int-range\":{\"min\":-1},\"extensions\":[{\"key\":-83,\"item\":\"01\"}]}},"
+        "{\"manifest\":\"unsigned\",\"environment\":{\"class\":\"01\"},\"value\":{"
+        "\"int-range\":5}},{\"manifest\":\"third\",\"environment\":{\"class\":\"01\"},"
+        "\"value\":{\"int-range\":{\"max\":9}}}],\"conflict-count\":6,\"conflicts\":[{"
+        "\"manifest\":\"other\",\"key\":\"app\"}],\"problems\":[]";
+    struct atls_outcome o = good_outcome();
+    struct atls_result *r;
+    const char *text;
+
+    (void)state;
+    o.endorsed = claims;
+    o.endorsed_count = sizeof claims / sizeof claims[0];
+    o.conflicts = &conflict;
+    o.conflicts_named = 1;
+    o.conflict_count = 6;
+    r = make(&o, 32);
+    assert_non_null(text = atls_result_json(r));
+    assert_non_null(strstr(text, want));
     atls_result_unref(r);
 }
 
@@ -341,6 +426,7 @@ int main(void)
         cmocka_unit_test(problems_are_explained),
         cmocka_unit_test(incomplete_results_are_refused),
         cmocka_unit_test(json_is_the_claims_set),
+        cmocka_unit_test(endorsements_are_shown),
         cmocka_unit_test(json_may_be_asked_by_many_threads),
         cmocka_unit_test(json_over_its_limit_is_none),
     };

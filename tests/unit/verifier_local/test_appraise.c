@@ -4,6 +4,7 @@
 #include "testlib.h"
 
 #include "verifier/local/appraise.h"
+#include "verifier/local/endorsed.h"
 
 #define PCRS     24
 #define CLASS_ID "\xd8\x25\x50\x31\xfb\x5a\xbf\x02\x3e\x49\x92\xaa\x4e\x95\xf9\xc1\x50\x3b\xfa"
@@ -485,6 +486,301 @@ static void digests_of_every_bank_are_named(void **state)
     }
 }
 
+/* ---- endorsements ---- */
+
+static struct atls_measurement endorsed_svn(uint64_t key, uint64_t svn)
+{
+    struct atls_measurement m = {.mkey = pcr(key), .mval = {.present = ATLS_MVAL_SVN, .svn = svn}};
+
+    return m;
+}
+
+static struct atls_endorsement endorsement_of(const char *manifest, struct atls_bytes authority,
+                                              const struct atls_corim_endorsed *e)
+{
+    struct atls_endorsement out = {
+        .manifest = manifest, .authority = authority, .kind = ATLS_TRIPLE_ENDORSED, .endorsed = e};
+
+    return out;
+}
+
+/* Claims with an arena, for what is kept of endorsements. */
+static struct atls_claims *claims_with_arena(struct list *evidence)
+{
+    struct atls_claims *claims = claims_of(evidence);
+
+    claims->arena = atls_arena_init(64);
+    claims->signer_spki = atls_bytes_of("signer", 6);
+    return claims;
+}
+
+static void endorsed_claims_are_kept_and_change_no_judgement(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_measurement fact = endorsed_svn(40, 3), lie = endorsed_svn(0, 9);
+    struct atls_corim_endorsed e = {.ect = {.environment = {.class_id = class_of_tests.class_id},
+                                            .measurements = &fact,
+                                            .count = 1}},
+                               about_pcr = e;
+    const struct atls_endorsement items[] = {
+        endorsement_of("maker", atls_bytes_of("maker's key", 11), &e),
+        endorsement_of("nobody", atls_bytes_of(NULL, 0), &about_pcr)};
+    uint8_t thumbprint[ATLS_HASH_MAX];
+
+    (void)state;
+    assert_int_equal(
+        atls_hash_one(ATLS_HASH_SHA256, atls_bytes_of("maker's key", 11), thumbprint, NULL),
+        ATLS_OK);
+    about_pcr.ect.measurements = &lie;
+    for (int covered = 0; covered < 2; covered++) {
+        struct atls_claims *claims;
+        struct atls_reference r;
+        struct atls_outcome o;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        evidence.count = expected.count = 0;
+        put_pcr(&evidence, 0, 0);
+        put_pcr(&expected, 0, covered ? 0 : 1);
+        r = reference_of("rack-7", &expected);
+        claims = claims_with_arena(&evidence);
+        test_assert_code(
+            atls_appraise(claims, &(struct atls_known_values){&r, 1, items, 2}, &o, &err), ATLS_OK,
+            &err);
+        assert_outcome(&o, covered ? 3 : 33, covered ? ATLS_TIER_AFFIRMING : ATLS_TIER_WARNING,
+                       covered ? ATLS_REASON_NONE : ATLS_REASON_MEASUREMENT);
+        assert_int_equal(o.manifest_count, covered); /* of reference values */
+        assert_int_equal(o.endorsed_count, 2);
+        assert_int_equal(o.conflict_count, 0);
+        assert_string_equal(o.endorsed[0].manifest, "maker");
+        test_assert_bytes(o.endorsed[0].authority, atls_bytes_of(thumbprint, 32));
+        assert_int_equal(o.endorsed[0].measurement.mval.svn, 3);
+        test_assert_bytes(o.endorsed[0].environment.class_id, class_of_tests.class_id);
+        assert_ptr_not_equal(o.endorsed[0].environment.class_id.ptr, class_of_tests.class_id.ptr);
+        assert_string_equal(o.endorsed[1].manifest, "nobody");
+        assert_int_equal(o.endorsed[1].authority.len, 0);
+        assert_int_equal(claims->measurement_count, 1);
+        assert_int_equal(claims->measurements[0].mval.present, ATLS_MVAL_DIGESTS);
+        atls_arena_clear(&claims->arena);
+    }
+}
+
+/* Every kind of member is copied whole: the original is gone when the result is read. */
+static void endorsed_values_outlive_their_manifest(void **state)
+{
+    static struct list evidence;
+    static char text[] = "0123456789abcdef";
+    struct atls_bytes bytes = {(const uint8_t *)text, 16};
+    struct atls_digest digests[] = {{ATLS_HASH_SHA256, 1, bytes}};
+    struct atls_corim_key keys[] = {{ATLS_TAG_BYTES, bytes}};
+    struct atls_integrity_register registers[] = {{bytes, 0, digests, 1},
+                                                  {{NULL, 0}, 3, digests, 1}};
+    struct atls_mval_extension extensions[] = {{100, bytes}};
+    struct atls_measurement m = {
+        .mkey = {ATLS_MKEY_TEXT, 0, bytes},
+        .mval = {.present = ATLS_MVAL_VERSION | ATLS_MVAL_DIGESTS | ATLS_MVAL_RAW | ATLS_MVAL_NAME |
+                            ATLS_MVAL_MAC | ATLS_MVAL_IP | ATLS_MVAL_SERIAL | ATLS_MVAL_UEID |
+                            ATLS_MVAL_UUID | ATLS_MVAL_KEYS | ATLS_MVAL_REGISTERS |
+                            ATLS_MVAL_EXTENSIONS,
+                 .version = bytes,
+                 .version_scheme = bytes,
+                 .digests = digests,
+                 .digest_count = 1,
+                 .raw = bytes,
+                 .mask = bytes,
+                 .mac = bytes,
+                 .ip = bytes,
+                 .serial = bytes,
+                 .ueid = bytes,
+                 .uuid = bytes,
+                 .name = bytes,
+                 .keys = keys,
+                 .key_count = 1,
+                 .registers = registers,
+                 .register_count = 2,
+                 .extensions = extensions,
+                 .extension_count = 1}};
+    struct atls_corim_endorsed e = {.ect = {.environment = {.class_id = class_of_tests.class_id},
+                                            .measurements = &m,
+                                            .count = 1}};
+    const struct atls_endorsement item = endorsement_of("maker", bytes, &e);
+    const struct atls_mval *v;
+    struct atls_claims *claims;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = 0;
+    put_pcr(&evidence, 0, 0);
+    claims = claims_with_arena(&evidence);
+    assert_int_equal(
+        atls_appraise(claims, &(struct atls_known_values){NULL, 0, &item, 1}, &o, NULL), ATLS_OK);
+    memset(text, 'x', 16);
+    memset(digests, 0, sizeof digests);
+    memset(keys, 0, sizeof keys);
+    memset(registers, 0, sizeof registers);
+    memset(extensions, 0, sizeof extensions);
+    assert_int_equal(o.endorsed_count, 1);
+    v = &o.endorsed[0].measurement.mval;
+    {
+        const struct atls_bytes kept[] = {
+            o.endorsed[0].measurement.mkey.bytes,
+            v->version,
+            v->version_scheme,
+            v->digests[0].value,
+            v->raw,
+            v->mask,
+            v->mac,
+            v->ip,
+            v->serial,
+            v->ueid,
+            v->uuid,
+            v->name,
+            v->keys[0].content,
+            v->registers[0].name,
+            v->registers[0].digests[0].value,
+            v->registers[1].digests[0].value,
+            v->extensions[0].item,
+        };
+
+        for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+            test_assert_bytes(kept[i], atls_bytes_of("0123456789abcdef", 16));
+    }
+    assert_int_equal(v->registers[1].number, 3);
+    assert_int_equal(v->extensions[0].key, 100);
+    atls_arena_clear(&claims->arena);
+}
+
+static void dropped_endorsements_are_reported(void **state)
+{
+    static struct list evidence;
+    struct atls_measurement first = endorsed_svn(40, 3), second = endorsed_svn(40, 4);
+    struct atls_corim_endorsed a = {.ect = {.environment = {.class_id = class_of_tests.class_id},
+                                            .measurements = &first,
+                                            .count = 1}},
+                               b = a;
+    const struct atls_endorsement items[] = {endorsement_of("old", atls_bytes_of("key", 3), &a),
+                                             endorsement_of("new", atls_bytes_of("key", 3), &b)};
+    struct atls_claims *claims;
+    struct atls_outcome o;
+
+    (void)state;
+    b.ect.measurements = &second;
+    evidence.count = 0;
+    put_pcr(&evidence, 0, 0);
+    claims = claims_with_arena(&evidence);
+    assert_int_equal(
+        atls_appraise(claims, &(struct atls_known_values){NULL, 0, items, 2}, &o, NULL), ATLS_OK);
+    assert_int_equal(o.endorsed_count, 1);
+    assert_int_equal(o.endorsed[0].measurement.mval.svn, 3);
+    assert_int_equal(o.conflict_count, 1);
+    assert_int_equal(o.conflicts_named, 1);
+    assert_string_equal(o.conflicts[0].manifest, "new");
+    assert_int_equal(o.conflicts[0].mkey.number, 40);
+    atls_arena_clear(&claims->arena);
+}
+
+/* A policy must not be talked past a bad claim by many good ones. */
+static void a_result_shows_all_endorsed_claims_or_is_none(void **state)
+{
+    static struct atls_measurement many[ATLS_ENDORSED_MAX + 1];
+    static uint8_t content[ATLS_ENDORSED_BYTES_MAX];
+    static struct list evidence;
+    static const struct {
+        const char *name;
+        size_t count, bytes; /* of each */
+        enum atls_code want;
+    } rows[] = {
+        {"as many as may be", ATLS_ENDORSED_MAX, 8, ATLS_OK},
+        {"one more", ATLS_ENDORSED_MAX + 1, 8, ATLS_E_LIMIT},
+        {"as long as may be, nearly", 1, ATLS_ENDORSED_BYTES_MAX - 256, ATLS_OK},
+        {"too long", 1, ATLS_ENDORSED_BYTES_MAX, ATLS_E_LIMIT},
+        {"too long together", 2, ATLS_ENDORSED_BYTES_MAX / 2, ATLS_E_LIMIT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_corim_endorsed e = {
+            .ect = {.environment = {.class_id = class_of_tests.class_id},
+                    .measurements = many,
+                    .count = rows[i].count}};
+        const struct atls_endorsement item = endorsement_of("m", atls_bytes_of("key", 3), &e);
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_claims *claims;
+        struct atls_outcome o = {.endorsed_count = 7};
+
+        print_message("%s\n", rows[i].name);
+        for (size_t k = 0; k < rows[i].count; k++) {
+            many[k] = endorsed_svn(k, 1);
+            many[k].mval.present = ATLS_MVAL_NAME;
+            many[k].mval.name = atls_bytes_of(content, rows[i].bytes);
+        }
+        evidence.count = 0;
+        put_pcr(&evidence, 0, 0);
+        claims = claims_with_arena(&evidence);
+        test_assert_code(
+            atls_appraise(claims, &(struct atls_known_values){NULL, 0, &item, 1}, &o, &err),
+            rows[i].want, &err);
+        assert_int_equal(o.endorsed_count, rows[i].want == ATLS_OK ? rows[i].count : 7);
+        atls_arena_clear(&claims->arena);
+    }
+}
+
+/* A maker who wants values together says so in one condition; the values of a reference record are
+ * conditions of their own. */
+static void values_that_belong_together_are_a_conditional_endorsement(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned int pcr_0, pcr_7; /* of the evidence; the releases are 1 with 1, 2 with 2 */
+        size_t endorsed;
+    } rows[] = {
+        {"the first release", 1, 1, 1},
+        {"the second release", 2, 2, 1},
+        {"a mixture of both", 1, 2, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct list evidence, releases[2];
+        struct atls_measurement released = endorsed_svn(40, 1);
+        struct atls_corim_ect conditions[2],
+            addition = {.environment = {.class_id = class_of_tests.class_id},
+                        .measurements = &released,
+                        .count = 1};
+        struct atls_corim_conditional conditionals[2];
+        struct atls_endorsement items[2];
+        struct atls_reference references[2];
+        struct atls_claims *claims;
+        struct atls_outcome o;
+
+        print_message("%s\n", rows[i].name);
+        for (unsigned int k = 0; k < 2; k++) {
+            releases[k].count = 0;
+            put_pcr(&releases[k], 0, 1 + k);
+            put_pcr(&releases[k], 7, 1 + k);
+            references[k] = reference_of("releases", &releases[k]);
+            conditions[k] =
+                (struct atls_corim_ect){.environment = {.class_id = class_of_tests.class_id},
+                                        .measurements = releases[k].items,
+                                        .count = 2};
+            conditionals[k] =
+                (struct atls_corim_conditional){{NULL, 0}, &conditions[k], &addition, 1, 1};
+            items[k] = (struct atls_endorsement){.manifest = "releases",
+                                                 .kind = ATLS_TRIPLE_CONDITIONAL,
+                                                 .conditional = &conditionals[k]};
+        }
+        evidence.count = 0;
+        put_pcr(&evidence, 0, rows[i].pcr_0);
+        put_pcr(&evidence, 7, rows[i].pcr_7);
+        claims = claims_with_arena(&evidence);
+        assert_int_equal(
+            atls_appraise(claims, &(struct atls_known_values){references, 2, items, 2}, &o, NULL),
+            ATLS_OK);
+        assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+        assert_int_equal(o.endorsed_count, rows[i].endorsed);
+        atls_arena_clear(&claims->arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,6 +797,11 @@ int main(void)
         cmocka_unit_test(keys_of_every_kind_are_named),
         cmocka_unit_test(values_of_every_kind_are_shown),
         cmocka_unit_test(digests_of_every_bank_are_named),
+        cmocka_unit_test(endorsed_claims_are_kept_and_change_no_judgement),
+        cmocka_unit_test(endorsed_values_outlive_their_manifest),
+        cmocka_unit_test(dropped_endorsements_are_reported),
+        cmocka_unit_test(a_result_shows_all_endorsed_claims_or_is_none),
+        cmocka_unit_test(values_that_belong_together_are_a_conditional_endorsement),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
