@@ -1,4 +1,5 @@
 /* atls corim: reference manifests from a template, signed, checked, shown. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,19 +10,27 @@
 
 static const char usage[] =
     "usage: atls corim create --template FILE [--out FILE]\n"
-    "       atls corim sign --key PEM --signer NAME [--not-after RFC3339] [--out FILE] FILE\n"
-    "       atls corim verify --signer-key FILE FILE\n"
+    "       atls corim sign --key FILE --signer NAME [--chain FILE] [--not-after RFC3339]\n"
+    "                       [--out FILE] FILE\n"
+    "       atls corim verify {--key FILE | --anchor FILE ...} [--crl FILE ...] [--time RFC3339] "
+    "FILE\n"
     "       atls corim show [--json] FILE\n"
     "\n"
     "Makes and shows reference manifests (CoRIM). FILE - is standard input.\n"
     "\n"
-    "  --template FILE       JSON: id, class, vendor, model, attest-keys, reference-values\n"
+    "  --template FILE       JSON: id, class, vendor, model, attest-keys, reference-values, ...\n"
     "  --out FILE            where the manifest goes; default standard output\n"
-    "  --key PEM             private key to sign with\n"
+    "  --key FILE            private key (PEM) to sign with; public key (PEM, DER, JWK) or\n"
+    "                        certificate that must have signed\n"
     "  --signer NAME         who signs, in the manifest's own words\n"
+    "  --chain FILE          certificates (PEM) that go into the signature, the signer's first\n"
     "  --not-before RFC3339  the signature counts from here on\n"
     "  --not-after RFC3339   the signature counts until here\n"
-    "  --signer-key FILE     public key or certificate that must have signed\n"
+    "  --anchor FILE ...     certificates (PEM): a signer below one of them is trusted\n"
+    "  --crl FILE ...        revocation lists (PEM) for signers below an anchor\n"
+    "  --time RFC3339        judge the validity at this time instead of now\n"
+    "  --legacy              take what an old tool signed without tag 501\n"
+    "  --signer-key FILE     the same as --key for verify\n"
     "  --json                JSON instead of text for people\n"
     "  --help                this text\n";
 
@@ -48,30 +57,87 @@ static enum atls_code sign(const struct cli *cli, struct atls_bytes in, struct a
                            struct atls_err *err)
 {
     struct atls_corim_sign_options options = {.signer = cli_value(cli, "signer")};
-    struct atls_buf key = ATLS_BUF_INIT;
+    const char *chain_path = cli_value(cli, "chain");
+    struct atls_buf key = ATLS_BUF_INIT, chain = ATLS_BUF_INIT;
     enum atls_code code;
 
     if ((code = optional_time(cli, "not-before", &options.not_before_s, err)) == ATLS_OK &&
         (code = optional_time(cli, "not-after", &options.not_after_s, err)) == ATLS_OK &&
+        (chain_path == NULL || (code = io_read_file(chain_path, &chain, err)) == ATLS_OK) &&
         (code = io_read_file(cli_value(cli, "key"), &key, err)) == ATLS_OK) {
         options.key_pem = atls_buf_bytes(&key);
+        options.chain_pem = atls_buf_bytes(&chain);
         code = atls_corim_sign(in, &options, out, err);
     }
+    atls_buf_clear(&chain);
     atls_buf_clear(&key);
     return code;
 }
 
-static enum atls_code verify(const struct cli *cli, struct atls_bytes in, struct atls_err *err)
+/* The content of every file that an option names, one after the other: PEM can be joined. */
+static enum atls_code read_all(const struct cli *cli, const char *option, struct atls_buf *out,
+                               struct atls_err *err)
 {
-    struct atls_buf file = ATLS_BUF_INIT, spki = ATLS_BUF_INIT;
-    const char *path = cli_value(cli, "signer-key");
+    const char *path;
+
+    for (size_t i = 0; (path = cli_value_at(cli, option, i)) != NULL; i++) {
+        struct atls_buf file = ATLS_BUF_INIT;
+        enum atls_code code = io_read_file(path, &file, err);
+        uint8_t *joined;
+
+        if (code != ATLS_OK)
+            return code;
+        if ((joined = realloc(out->ptr, out->len + file.len + 1)) == NULL) {
+            atls_buf_clear(&file);
+            return io_error(err, ATLS_E_NOMEM, "%s: out of memory", path);
+        }
+        memcpy(joined + out->len, file.ptr, file.len);
+        joined[out->len + file.len] = '\n';
+        out->ptr = joined;
+        out->len += file.len + 1;
+        atls_buf_clear(&file);
+    }
+    return ATLS_OK;
+}
+
+/* A JWK is the library's to read; everything else becomes a SubjectPublicKeyInfo here. */
+static enum atls_code read_signer_key(const char *path, struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_buf file = ATLS_BUF_INIT;
     enum atls_code code;
 
-    if ((code = io_read_file(path, &file, err)) == ATLS_OK &&
-        (code = io_public_key(path, atls_buf_bytes(&file), &spki, err)) == ATLS_OK)
-        code = atls_corim_verify(in, atls_buf_bytes(&spki), (int64_t)time(NULL), NULL, err);
-    atls_buf_clear(&spki);
+    if ((code = io_read_file(path, &file, err)) != ATLS_OK)
+        return code;
+    if (file.len != 0 && file.ptr[0] == '{') {
+        *out = file;
+        return ATLS_OK;
+    }
+    code = io_public_key(path, atls_buf_bytes(&file), out, err);
     atls_buf_clear(&file);
+    return code;
+}
+
+static enum atls_code verify(const struct cli *cli, const char *key_path, struct atls_bytes in,
+                             struct atls_err *err)
+{
+    struct atls_buf key = ATLS_BUF_INIT, anchors = ATLS_BUF_INIT, crls = ATLS_BUF_INIT;
+    struct atls_corim_trust trust = {.time_s = (int64_t)time(NULL),
+                                     .legacy = cli_flag(cli, "legacy")};
+    enum atls_code code = ATLS_OK;
+
+    if (key_path != NULL)
+        code = read_signer_key(key_path, &key, err);
+    if (code == ATLS_OK && (code = optional_time(cli, "time", &trust.time_s, err)) == ATLS_OK &&
+        (code = read_all(cli, "anchor", &anchors, err)) == ATLS_OK &&
+        (code = read_all(cli, "crl", &crls, err)) == ATLS_OK) {
+        trust.signer_spki = atls_buf_bytes(&key);
+        trust.anchors = atls_buf_bytes(&anchors);
+        trust.crls = atls_buf_bytes(&crls);
+        code = atls_corim_verify_trusted(in, &trust, NULL, err);
+    }
+    atls_buf_clear(&key);
+    atls_buf_clear(&anchors);
+    atls_buf_clear(&crls);
     return code;
 }
 
@@ -103,11 +169,14 @@ static enum cli_status run_sign(struct cli *cli, struct atls_bytes in)
 
 static enum cli_status run_verify(struct cli *cli, struct atls_bytes in)
 {
+    const char *key = cli_value(cli, "key"), *signer_key = cli_value(cli, "signer-key");
     struct atls_err err = ATLS_ERR_INIT;
 
-    if (!cli_need(cli, (const char *const[]){"signer-key", NULL}))
-        return CLI_USAGE;
-    if (verify(cli, in, &err) != ATLS_OK)
+    if (key != NULL && signer_key != NULL)
+        return cli_usage(cli, "--key and --signer-key are the same: give one");
+    if (key == NULL && signer_key == NULL && cli_value(cli, "anchor") == NULL)
+        return cli_usage(cli, "--key or --anchor is missing");
+    if (verify(cli, key != NULL ? key : signer_key, in, &err) != ATLS_OK)
         return cli_fail(cli, &err);
     puts("signature and validity are good");
     return CLI_YES;
