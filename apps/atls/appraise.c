@@ -15,10 +15,18 @@ static const char usage[] =
     "accepted;\n"
     "3: refused.\n"
     "\n"
-    "  --evidence FILE   the evidence: one CMW, CBOR\n"
+    "  --evidence FILE   the evidence, or with passport: the result: one CMW, CBOR\n"
     "  --binder HEX      the challenge that it must answer: 32 or 48 bytes\n"
     "  --aik FILE        the key that it must name: public key or certificate, DER or PEM\n"
-    "  --verifier URI    local:STORE.db\n"
+    "  --verifier URI    local:STORE.db, veraison:URL; passport:FILE or passport:URL: judge the\n"
+    "                    result of a verifier with these keys\n"
+    "  --result-keys FILE\n"
+    "                    public keys of the verifier of results (JWK, JWK set or PEM); default:\n"
+    "                    those that its https URL names\n"
+    "  --result-max-age S\n"
+    "                    how old a result may be; default 86400, of veraison: 300\n"
+    "  --fresh-result    passport: the result must echo --binder, too\n"
+    "  --ca FILE         anchors (PEM) of verifiers' https; default: the system's\n"
     "  --policy FILE     jq program over the result; default: every submodule affirming\n"
     "  --time RFC3339    appraise as of this time; default now\n"
     "  --ear-out FILE    write the result as a signed JWT; needs --sign-key\n"
@@ -87,8 +95,23 @@ static json_t *reasons_json(const struct atls_decision *decision)
     return reasons;
 }
 
-static enum cli_status report(const struct cli *cli, struct atls_result *result,
-                              const struct atls_decision *decision)
+/* What was judged, and what ties it to challenge and key. */
+static void print_what(const struct cli *cli, const struct inputs *inputs,
+                       const struct atls_result *result)
+{
+    const char *type = atls_result_evidence_type(result);
+
+    if (atls_verifier_input(inputs->verifier) == ATLS_VERIFIER_TAKES_EVIDENCE) {
+        printf("evidence: %s, genuine; it answers the challenge and names the key\n", type);
+        return;
+    }
+    printf("passport: %s, result of %s; it names the key%s\n", type[0] != '\0' ? type : "unknown",
+           atls_result_verifier(result),
+           cli_flag(cli, "fresh-result") ? " and answers the challenge" : "");
+}
+
+static enum cli_status report(const struct cli *cli, const struct inputs *inputs,
+                              struct atls_result *result, const struct atls_decision *decision)
 {
     const char *explanation = atls_result_explanation(result);
     enum cli_status status = decision->accept ? CLI_YES : CLI_REFUSED, printed;
@@ -102,8 +125,7 @@ static enum cli_status report(const struct cli *cli, struct atls_result *result,
                                            "ear", ear_json(result)));
         return printed == CLI_YES ? status : printed;
     }
-    printf("evidence: %s, genuine; it answers the challenge and names the key\n",
-           atls_result_evidence_type(result));
+    print_what(cli, inputs, result);
     if (atls_result_instance(result).len > 0)
         printf("instance: %s\n", io_hex(atls_result_instance(result), instance, sizeof(instance)));
     printf("status:   %s\n", atls_tier_name(atls_result_status(result)));
@@ -147,7 +169,7 @@ static enum cli_status decide(const struct cli *cli, const struct inputs *inputs
     }
     if (atls_policy_decide(inputs->policy, result, &decision, &err) != ATLS_OK)
         return refuse(cli, &err);
-    status = report(cli, result, &decision);
+    status = report(cli, inputs, result, &decision);
     if (status == CLI_REFUSED)
         cli_say(cli, "refused: %s",
                 decision.reason_count > 0 ? decision.reasons[0] : atls_result_explanation(result));
@@ -166,6 +188,8 @@ static enum cli_status run(struct cli *cli)
         return CLI_USAGE;
     if (cli_flag(cli, "ear-out") != cli_flag(cli, "sign-key"))
         return cli_usage(cli, "--ear-out and --sign-key go together");
+    if (!parts_result_usage(cli, NULL))
+        return CLI_USAGE;
     if (read_inputs(cli, &inputs, &err) != ATLS_OK) {
         inputs_clear(&inputs);
         return cli_fail(cli, &err);

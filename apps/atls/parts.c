@@ -10,16 +10,19 @@
 
 #include <atls/local.h>
 #include <atls/openssl.h>
+#include <atls/remote.h>
 #include <atls/store.h>
 #include <atls/tpm2.h>
 
 #include "io.h"
 
 #define EPHEMERAL_DAYS 365
+#define RESULT_AGE_MAX (10 * EPHEMERAL_DAYS * 86400UL)
 
 static const struct atls_attester_ops *const attesters[] = {&atls_tpm2_attester,
                                                             &atls_soft_attester, NULL};
-static const struct atls_verifier_ops *const verifiers[] = {&atls_local_verifier, NULL};
+static const struct atls_verifier_ops *const verifiers[] = {
+    &atls_local_verifier, &atls_veraison_verifier, &atls_passport_verifier, NULL};
 
 static const struct {
     const char *name;
@@ -49,11 +52,40 @@ enum atls_code parts_attester(const struct cli *cli, const char *name, struct at
     return atls_attester_open(uri, attesters, &options, out, err);
 }
 
+static bool has_scheme(const char *uri, const char *scheme)
+{
+    return uri != NULL && strncmp(uri, scheme, strlen(scheme)) == 0;
+}
+
+bool parts_result_usage(const struct cli *cli, const char *passport_from)
+{
+    const char *uri = cli_value(cli, "verifier");
+    bool takes_results = has_scheme(uri, "passport:");
+    bool signed_results = takes_results || has_scheme(uri, "veraison:");
+    unsigned long age_s;
+
+    if (cli_flag(cli, "fresh-result") && !takes_results) {
+        cli_usage(cli, "--fresh-result wants --verifier passport:...: others ask at each "
+                       "connection anyway");
+        return false;
+    }
+    if (cli_value(cli, "result-max-age") != NULL && !signed_results) {
+        cli_usage(cli, "--result-max-age wants --verifier passport:... or veraison:...");
+        return false;
+    }
+    if (cli_value(cli, "result-keys") != NULL && !signed_results && passport_from == NULL) {
+        cli_usage(cli, "--result-keys are keys of a verifier elsewhere, and none is named");
+        return false;
+    }
+    return cli_number(cli, "result-max-age", 1, RESULT_AGE_MAX, &age_s);
+}
+
 enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
                               struct atls_err *err)
 {
     const char *uri = cli_value(cli, "verifier");
     struct atls_verifier_options options;
+    unsigned long age_s = 0;
 
     *out = NULL;
     if (uri == NULL)
@@ -61,7 +93,40 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
     atls_verifier_options_init(&options);
     options.allow_insecure_technology = cli_flag(cli, "insecure-soft");
     options.allow_ima_violations = cli_flag(cli, "allow-ima-violations");
+    options.ca_file = cli_value(cli, "ca");
+    options.result_keys = cli_value(cli, "result-keys");
+    options.result_echoes_binder = cli_flag(cli, "fresh-result");
+    if (!cli_number(cli, "result-max-age", 1, RESULT_AGE_MAX, &age_s))
+        return io_error(err, ATLS_E_CONFIG, "--result-max-age is no number of seconds");
+    options.result_max_age_s = (int64_t)age_s;
     return atls_verifier_open(uri, verifiers, &options, out, err);
+}
+
+static void say(void *arg, enum atls_log_level level, const char *module, const char *message)
+{
+    (void)level;
+    cli_say(arg, "%s: %s", module, message);
+}
+
+/* Opens --passport-from: the first result is there when this returns. */
+static enum atls_code open_passport(const struct cli *cli, struct parts *parts,
+                                    struct atls_err *err)
+{
+    struct atls_passport_options options;
+    union {
+        const struct cli *in;
+        void *out;
+    } arg = {.in = cli}; /* a log's argument is not const, and cli_say takes it so */
+
+    if (cli_value(cli, "passport-from") == NULL)
+        return ATLS_OK;
+    atls_passport_options_init(&options);
+    options.attester = parts->attester;
+    options.verifier_url = cli_value(cli, "passport-from");
+    options.ca_file = cli_value(cli, "ca");
+    options.result_keys = cli_value(cli, "result-keys");
+    options.log = (struct atls_log){arg.out, ATLS_LOG_WARNING, say};
+    return atls_passport_open(&options, &parts->passport, err);
 }
 
 enum atls_code parts_policy(const struct cli *cli, struct atls_policy **out, struct atls_err *err)
@@ -294,6 +359,8 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
 
     atls_config_options_init(&options);
     options.attester = parts->attester;
+    options.passport = parts->passport;
+    options.passport_only = cli_flag(cli, "passport-only");
     options.require_peer = require_peer;
     options.verifier = parts->verifier;
     options.policy = parts->policy;
@@ -326,6 +393,19 @@ static bool find_identity(const struct cli *cli, enum atls_identity *out)
     return false;
 }
 
+static bool passport_usage(const struct cli *cli)
+{
+    const char *from = cli_value(cli, "passport-from");
+
+    if (from != NULL && cli_value(cli, "attester") == NULL)
+        cli_usage(cli, "--passport-from wants --attester: its results are about our machine");
+    else if (from == NULL && cli_flag(cli, "passport-only"))
+        cli_usage(cli, "--passport-only wants --passport-from");
+    else
+        return parts_result_usage(cli, from);
+    return false;
+}
+
 enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool require_peer,
                            struct parts *out)
 {
@@ -334,7 +414,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_code code;
 
-    if (!find_identity(cli, &parts.identity) ||
+    if (!find_identity(cli, &parts.identity) || !passport_usage(cli) ||
         !cli_number(cli, "reattest-interval", 1, 86400, &interval_s) ||
         !cli_number(cli, "timeout", 1, 3600, &timeout_s))
         return CLI_USAGE;
@@ -347,6 +427,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
     if (require_peer && cli_value(cli, "verifier") == NULL)
         return cli_usage(cli, "--verifier is missing: nobody could appraise the peer's evidence");
     if ((code = parts_attester(cli, NULL, &parts.attester, &err)) == ATLS_OK &&
+        (code = open_passport(cli, &parts, &err)) == ATLS_OK &&
         (code = parts_verifier(cli, &parts.verifier, &err)) == ATLS_OK &&
         (!require_peer || (code = parts_policy(cli, &parts.policy, &err)) == ATLS_OK) &&
         (code = find_anchors(cli, &parts, &err)) == ATLS_OK &&
@@ -366,6 +447,7 @@ void parts_clear(struct parts *parts)
     atls_config_unref(parts->config);
     atls_policy_unref(parts->policy);
     atls_verifier_unref(parts->verifier);
+    atls_passport_unref(parts->passport);
     atls_attester_unref(parts->attester);
     atls_buf_clear(&parts->anchors);
     atls_buf_clear(&parts->crls);

@@ -14,10 +14,13 @@
  * in a self-signed certificate, or NULL. *out is NULL when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_attester(const struct cli *cli, const char *name,
                                               struct atls_attester **out, struct atls_err *err);
-/* Opens --verifier with --insecure-soft and --allow-ima-violations. *out is NULL when the option is
- * absent. */
+/* Opens --verifier with --insecure-soft, --allow-ima-violations, and for verifiers elsewhere --ca,
+ * --result-keys, --result-max-age and --fresh-result. *out is NULL when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
                                               struct atls_err *err);
+/* False, after an explanation, when an option about results goes with no verifier that has them.
+ * passport_from: --passport-from, or NULL. */
+bool parts_result_usage(const struct cli *cli, const char *passport_from);
 /* Opens --policy, or the built-in policy when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_policy(const struct cli *cli, struct atls_policy **out,
                                             struct atls_err *err);
@@ -25,6 +28,7 @@ ATLS_MUST_CHECK enum atls_code parts_policy(const struct cli *cli, struct atls_p
 /* All that serve and connect need. */
 struct parts {
     struct atls_attester *attester;
+    struct atls_passport *passport; /* NULL: evidence is all that we show */
     struct atls_verifier *verifier;
     struct atls_policy *policy;
     struct atls_config *config;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/x509v3.h>
@@ -425,6 +426,22 @@ static const char *claim(const json_t *submod, const char *group, const char *na
 #define ATTESTER_CLAIMS "ear_attester_claims"
 #define VERIFIER_CLAIMS "ear_verifier_claims"
 
+/* Seconds since the result was issued; clocks may differ a little. */
+static int64_t age_of(const struct atls_result *result)
+{
+    int64_t age_s = (int64_t)time(NULL) - atls_result_issued_at(result);
+
+    return age_s < 0 ? 0 : age_s;
+}
+
+/* Where a result comes from, and for how long it counts: 0 when it does not say. */
+static json_t *result_json(const struct atls_result *result)
+{
+    return json_pack("{ss sI sI sI}", "verifier", atls_result_verifier(result), "issued-at",
+                     (json_int_t)atls_result_issued_at(result), "expires-at",
+                     (json_int_t)atls_result_expires_at(result), "age", (json_int_t)age_of(result));
+}
+
 json_t *relay_peer_json(const struct relay *relay)
 {
     struct atls_peer peer;
@@ -437,7 +454,7 @@ json_t *relay_peer_json(const struct relay *relay)
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
     submod = first_submod(peer.result);
-    json = json_pack("{sb ss ss ss ss ss ss ss ss ss si sb sb}", "attested", (int)peer.attested,
+    json = json_pack("{sb ss ss ss ss ss ss ss ss ss si sb sb so}", "attested", (int)peer.attested,
                      "evidence-type", peer.evidence_type, "instance", instance, "class",
                      claim(submod, ATTESTER_CLAIMS, "class"), "vendor",
                      claim(submod, ATTESTER_CLAIMS, "vendor"), "model",
@@ -445,9 +462,22 @@ json_t *relay_peer_json(const struct relay *relay)
                      claim(submod, VERIFIER_CLAIMS, "key-trust"), "binding", peer.binding, "status",
                      atls_tier_name(atls_result_status(peer.result)), "name", name, "attestations",
                      (int)peer.attestations, "insecure", (int)peer.insecure, "self-attested",
-                     (int)peer.self_attested);
+                     (int)peer.self_attested, "result", result_json(peer.result));
     json_decref(submod);
     return json;
+}
+
+static const json_t *result_member(const json_t *peer, const char *name)
+{
+    return json_object_get(json_object_get(peer, "result"), name);
+}
+
+/* Made before the connection: then its age matters, and who made it. */
+static bool is_passport(const json_t *peer)
+{
+    const char *binding = json_string_value(json_object_get(peer, "binding"));
+
+    return binding != NULL && strcmp(binding, "key") == 0;
 }
 
 void relay_print_peer(const struct relay *relay, FILE *stream, const char *indent)
@@ -471,6 +501,10 @@ void relay_print_peer(const struct relay *relay, FILE *stream, const char *inden
         if (text != NULL && text[0] != '\0')
             fprintf(stream, "%s%-11s %s\n", indent, rows[i].label, text);
     }
+    if (is_passport(json))
+        fprintf(stream, "%s%-11s %" JSON_INTEGER_FORMAT " s old, by %s\n", indent, "result",
+                json_integer_value(result_member(json, "age")),
+                json_string_value(result_member(json, "verifier")));
     json_decref(json);
 }
 
@@ -478,6 +512,7 @@ void relay_peer_line(const struct relay *relay, char *out, size_t size)
 {
     struct atls_peer peer;
     char name[256], instance[80] = "";
+    int used;
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL) {
@@ -487,6 +522,9 @@ void relay_peer_line(const struct relay *relay, char *out, size_t size)
     }
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
-    snprintf(out, size, "%s, instance %s, %s, name %s", peer.evidence_type, instance,
-             atls_tier_name(atls_result_status(peer.result)), name);
+    used = snprintf(out, size, "%s, instance %s, %s, name %s", peer.evidence_type, instance,
+                    atls_tier_name(atls_result_status(peer.result)), name);
+    if (strcmp(peer.binding, "key") == 0 && used > 0 && (size_t)used < size)
+        snprintf(out + used, size - (size_t)used, ", bound to its key, result %lld s old, by %s",
+                 (long long)age_of(peer.result), atls_result_verifier(peer.result));
 }
