@@ -329,6 +329,11 @@ size_t test_http_requests(struct test_http_server *server)
     return n;
 }
 
+void test_http_sync(struct test_http_server *server)
+{
+    (void)test_http_requests(server);
+}
+
 void test_http_stop(struct test_http_server *server)
 {
     assert_int_equal(write(server->stop[1], "x", 1), 1);
