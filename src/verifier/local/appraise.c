@@ -232,7 +232,7 @@ static void name_method(const struct atls_claims *claims, struct atls_outcome *o
     static const char *const other_checks[] = {"signature", "nonce", "key-binding", "measurements",
                                                NULL};
 
-    outcome->policy_id = is_tpm(claims) ? "policy:libatls/tpm/1" : "policy:libatls/other/1";
+    outcome->policy_id = is_tpm(claims) ? "policy:libatls/tpm/2" : "policy:libatls/other/2";
     outcome->checks = is_tpm(claims) ? tpm_checks : other_checks;
 }
 

@@ -1041,7 +1041,7 @@ static void work_is_bounded(void **state)
     const struct atls_endorsement items[] = {endorsed_by(maker, &e), conditional_by(certifier, &c),
                                              series_by(signer, &s)};
     const struct atls_reference r = {"m", class_c, ONE(one), maker};
-    size_t needed;
+    size_t needed = 0;
 
     (void)state;
     condition.authorized_by = by_signer;
