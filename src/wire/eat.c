@@ -74,7 +74,7 @@ static enum atls_code read_registered(const struct atls_eat_decoder *d, struct a
     return atls_eat_read_own(d, r, row, out);
 }
 
-/* Integers for what is registered (RFC 9711 section 7.2.2): a text that plays such a claim would be
+/* Integers for what is registered (RFC 9711 section 7.2.3): a text that plays such a claim would be
  * seen by one reader and not by another. */
 static enum atls_code read_claim(const struct atls_eat_decoder *d, struct atls_reader *r,
                                  unsigned int depth, struct atls_eat_claims *out)

@@ -151,7 +151,7 @@ struct atls_eat_measres {
     size_t count;
 };
 
-/* Section 4.2.18.2.3: the algorithm is one of the IANA COSE registry, by number or by name. */
+/* Section 4.2.18.2: the algorithm is one of the IANA COSE registry, by number or by name. */
 struct atls_eat_digest {
     struct atls_eat_label algorithm;
     struct atls_bytes digest;
@@ -302,8 +302,8 @@ ATLS_MUST_CHECK enum atls_code atls_eat_component_decode(struct atls_bytes in,
                                                          struct atls_eat_component *out,
                                                          struct atls_err *err);
 
-/* What the first byte of a UEID says about the rest (section 4.2.1). Relying parties compare UEIDs
- * as opaque bytes and must not build on this: it is for display, and for who issues them. */
+/* What the first byte of a UEID says about the rest (section 4.2.1.2). Relying parties compare
+ * UEIDs as opaque bytes and must not build on this: it is for display, and for who issues them. */
 enum atls_eat_ueid_form {
     ATLS_EAT_UEID_OTHER =
         0, /* an octet that is not assigned, or a length that does not go with it */

@@ -19,7 +19,7 @@ ATLS_MUST_CHECK enum atls_code atls_eat_json_decode(struct atls_bytes in, unsign
                                                     struct atls_err *err);
 
 /* Decodes the text of a JSON token within CBOR: ["JWT", text], ["CBOR", base64url] or ["BUNDLE",
- * bundle] (section 4.2.18.1.2); a digest is refused there. name of *out is left empty. Errors: as
+ * bundle] (section 4.2.18.3); a digest is refused there. name of *out is left empty. Errors: as
  * atls_eat_json_decode. */
 ATLS_MUST_CHECK enum atls_code atls_eat_json_selector_decode(struct atls_bytes in,
                                                              struct atls_arena *arena,

@@ -68,7 +68,7 @@ enum atls_code atls_eat_classify_token(const struct atls_eat_decoder *d,
     return ATLS_OK;
 }
 
-/* **ours**: a bundle without the byte string around it, which the grammar of section 4.2.18.2.2
+/* **ours**: a bundle without the byte string around it, which the grammar of section 4.2.18.3
  * asks for, is taken too; it says by its tag what it is. */
 static enum atls_code read_bare_bundle(const struct atls_eat_decoder *d, struct atls_reader *r,
                                        struct atls_eat_submod *out)

@@ -79,7 +79,7 @@ enum atls_code atls_psa_token_open(struct atls_bytes in, struct atls_cose_sign1 
     return ATLS_OK;
 }
 
-/* RFC 9783 section 4.5: by claim 265; without it only the oldest profile is left. */
+/* RFC 9783 section 4.5.2: by claim 265; without it only the oldest profile is left. */
 static enum atls_code find_profile(const struct atls_arm_decoder *d, struct atls_bytes in,
                                    enum atls_psa_profile *out)
 {

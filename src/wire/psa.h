@@ -39,7 +39,7 @@ struct atls_psa_claims {
     struct atls_bytes verification_service; /* a hint, never to be followed; .ptr NULL: none */
 };
 
-/* Opens the envelope: COSE_Sign1 with tag 18 and payload, no tag 61 (RFC 9783 section 5.2).
+/* Opens the envelope: COSE_Sign1 with tag 18 and payload, no tag 61 (RFC 9783 section 5).
  * out->payload is not to be decoded before the signature was verified. Borrows from in. Errors:
  * ATLS_E_UNSUPPORTED (COSE_Mac0), ATLS_E_DECODE, else as atls_cose_sign1_decode. */
 ATLS_MUST_CHECK enum atls_code
