@@ -9,8 +9,9 @@ static const char usage[] =
     "\n"
     "Shows what a file holds. Nothing is verified. FILE - is standard input.\n"
     "\n"
-    "  --kind KIND  cmw, cbor, corim, ear, authenticator, request, certificate, tpm-attest,\n"
-    "               tpm-public, tpm-signature, event-log or frame; default: guessed\n"
+    "  --kind KIND  cmw, cbor, corim, ear, eat, psa, cca, authenticator, request, certificate,\n"
+    "               tpm-attest, tpm-public, tpm-signature, event-log or frame;\n"
+    "               default: guessed\n"
     "  --json       JSON instead of text for people\n"
     "  --help       this text\n";
 

@@ -133,8 +133,7 @@ static enum atls_code walk(struct atls_bytes der, struct certificate *out, struc
     return walk_signed_part(part, out, err);
 }
 
-/* Dotted form of an OID's content octets; in hexadecimal when it is none. */
-static void put_oid(struct atls_writer *w, struct atls_bytes oid)
+void atls_view_put_oid(struct atls_writer *w, struct atls_bytes oid)
 {
     uint64_t arc = 0;
     char text[24];
@@ -176,7 +175,7 @@ static void put_attribute_type(struct atls_writer *w, struct atls_bytes oid)
             }
         }
     }
-    put_oid(w, oid);
+    atls_view_put_oid(w, oid);
 }
 
 /* A value must not look like another attribute (RFC 4514 section 2.4). */
@@ -257,7 +256,7 @@ static bool put_extension(struct atls_view *v, struct atls_bytes extension)
     has_critical = atls_der_get(&r, ATLS_DER_BOOLEAN, &critical);
     if (!atls_der_get(&r, ATLS_DER_OCTET_STRING, &value) || !atls_reader_done(&r))
         return false;
-    put_oid(&w, oid);
+    atls_view_put_oid(&w, oid);
     atls_json_open_object(v->j, NULL);
     atls_json_put_text(v->j, "oid", atls_writer_bytes(&w));
     atls_json_put_bool(v->j, "critical", has_critical && critical.len == 1 && critical.ptr[0] != 0);

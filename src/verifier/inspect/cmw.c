@@ -19,6 +19,18 @@ void atls_view_or_hex(struct atls_view *v, const char *key, struct atls_bytes in
         atls_json_put_hex(v->j, key, in);
 }
 
+/* A token of a type that does not say which profile it has. */
+static enum atls_code view_token(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    static atls_view_function *const views[] = {atls_view_kat, atls_view_ear, atls_view_psa,
+                                                atls_view_eat};
+
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
+        if (views[i](v, key, in) == ATLS_OK)
+            return ATLS_OK;
+    return atls_view_cbor(v, key, in);
+}
+
 /* Media types whose values are looked into. */
 static atls_view_function *view_of_type(const struct atls_cmw_type *type)
 {
@@ -26,18 +38,20 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         const char *media_type;
         atls_view_function *view;
     } rows[] = {
-        {ATLS_TYPE_KAT, atls_view_kat},
+        {ATLS_TYPE_KAT, view_token},
         {ATLS_TYPE_TPM_CERTIFY, atls_view_tpm_certify},
         {ATLS_TYPE_TPM_QUOTE, atls_view_tpm_quote},
         {ATLS_TYPE_SOFT, atls_view_soft},
         {"application/pkix-cert", atls_view_certificate},
         {"application/rim+cbor", atls_view_corim},
         {"application/rim+cose", atls_view_corim},
-        {"application/eat+jwt", atls_view_ear},
+        {"application/eat+jwt", view_token},
         {"application/cmw+cbor", atls_view_cmw},
         {"application/cmw+json", atls_view_cmw},
-        {"application/eat+cwt", atls_view_cbor},
-        {"application/eat-ucs+cbor", atls_view_cbor},
+        {"application/eat+cwt", view_token},
+        {"application/eat-ucs+json", view_token},
+        {"application/eat-bun+cbor", view_token},
+        {"application/eat-bun+json", view_token},
         {"application/cbor", atls_view_cbor},
     };
 

@@ -60,6 +60,24 @@ static bool looks_like_kat(struct atls_bytes in)
     return begins(in, "\xd9\x02\x59", 3);
 }
 
+static bool looks_like_psa(struct atls_bytes in)
+{
+    return begins(in, "\xd2", 1);
+}
+
+/* Tags 399 and 907. */
+static bool looks_like_cca(struct atls_bytes in)
+{
+    return begins(in, "\xd9\x01\x8f", 3) || begins(in, "\xd9\x03\x8b", 3);
+}
+
+/* Tags 18, 61, 601 and 602; JSON, of which the wrappers take arrays. */
+static bool looks_like_eat(struct atls_bytes in)
+{
+    return begins(in, "\xd2", 1) || begins(in, "\xd8\x3d", 2) || begins(in, "\xd9\x02\x59", 3) ||
+           begins(in, "\xd9\x02\x5a", 3) || looks_like_ear(in);
+}
+
 static bool looks_like_half(struct atls_bytes in)
 {
     return in.len > 0 && in.ptr[0] >> 5 == 5; /* a CBOR map */
@@ -98,6 +116,8 @@ static const struct kind {
     {"corim", looks_like_corim, atls_view_corim},
     {"soft", looks_like_soft, atls_view_soft},
     {"kat", looks_like_kat, atls_view_kat},
+    {"psa", looks_like_psa, atls_view_psa},
+    {"cca", looks_like_cca, atls_view_cca},
     {"tpm-certify", looks_like_half, atls_view_tpm_certify},
     {"tpm-quote", looks_like_half, atls_view_tpm_quote},
     {"comid", looks_like_tag, atls_view_comid},
@@ -105,6 +125,7 @@ static const struct kind {
     {"cotl", looks_like_tag, atls_view_cotl},
     {"concise-evidence", looks_like_concise_evidence, atls_view_cbor},
     {"cmw", looks_like_cmw, atls_view_cmw},
+    {"eat", looks_like_eat, atls_view_eat},
     {"authenticator", looks_like_authenticator, atls_view_authenticator},
     {"request", looks_like_request, atls_view_request},
     {"frame", looks_like_anything, atls_view_frame},

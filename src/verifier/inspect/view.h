@@ -37,6 +37,13 @@ ATLS_MUST_CHECK enum atls_code atls_view_cotl(struct atls_view *v, const char *k
                                               struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_ear(struct atls_view *v, const char *key,
                                              struct atls_bytes in);
+/* An EAT in any envelope: CWT, UCCS, bundle, JWT, or a claims set alone, in CBOR or JSON. */
+ATLS_MUST_CHECK enum atls_code atls_view_eat(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_psa(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_cca(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
 
 ATLS_MUST_CHECK enum atls_code atls_view_tpm_attest(struct atls_view *v, const char *key,
                                                     struct atls_bytes in);
@@ -61,6 +68,9 @@ ATLS_MUST_CHECK enum atls_code atls_view_authenticator(struct atls_view *v, cons
 /* One frame of atls/1, or its header alone. */
 ATLS_MUST_CHECK enum atls_code atls_view_frame(struct atls_view *v, const char *key,
                                                struct atls_bytes in);
+
+/* Dotted form of an OID's content octets, as far as it is one. */
+void atls_view_put_oid(struct atls_writer *w, struct atls_bytes oid);
 
 typedef enum atls_code atls_view_function(struct atls_view *v, const char *key,
                                           struct atls_bytes in);

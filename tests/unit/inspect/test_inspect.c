@@ -11,6 +11,7 @@
 #include "core/writer.h"
 #include "crypto/crypto.h"
 #include "flavour/post/carrier.h"
+#include "wire/cbor.h"
 #include "wire/cmw.h"
 #include "wire/cose.h"
 #include "wire/kat.h"
@@ -100,6 +101,13 @@ static void published_files(void **state)
         {"tpm/gce-cos-85-nonce9009/quote_sha256_msg.bin", "tpm-attest", "extra-data", "9009"},
         {"tpm/gce-cos-85-nonce9009/quote_sha256_sig_tpmt.bin", "tpm-signature", "algorithm",
          "rsassa"},
+        {"eat/eat-valid_cwt.cbor", "eat", "claims/dbgstat", "disabled-permanently"},
+        {"eat/eat-valid_results.json", "eat", "claims/measres/0/results/0/result", "success"},
+        {"eat/psa.good.cose", "psa", "claims/software-components/2/type", "ARoT"},
+        {"eat/psa-iot-1_sign1.bin", "psa", "claims/lifecycle/state", "secured"},
+        {"eat/cca-good.cbor", "cca", "realm/profile", "tag:arm.com,2023:realm#1.0.0"},
+        {"eat/cca-good.cbor", "cca", "platform/instance-id",
+         "010202020202020202020202020202020202020202020202020202020202020202"},
         {"tpm/eventlogs/crypto_agile_eventlog", "event-log", "crypto-agile", "true"},
         {"tpm/eventlogs/option_rom_eventlog", "event-log", "events/0/pcr", "0"},
     };
@@ -139,6 +147,11 @@ static void files_that_are_refused(void **state)
         {"cmw/cmw-example-1.cbor", "tpm-quote", ATLS_E_DECODE},
         {"cmw/cmw-example-1.cbor", "event-log", ATLS_E_DECODE},
         {"cmw/cmw-example-1.cbor", "kat", ATLS_E_DECODE},
+        {"cmw/cmw-example-1.cbor", "eat", ATLS_E_DECODE},
+        {"cmw/cmw-example-1.cbor", "psa", ATLS_E_DECODE},
+        {"cmw/cmw-example-1.cbor", "cca", ATLS_E_DECODE},
+        {"eat/P2ClaimsMissingMandatoryNonce.cbor", "psa", ATLS_E_DECODE},
+        {"ear/README.md", "eat", ATLS_E_DECODE},
         {"cmw/cmw-example-1.cbor", "soft", ATLS_E_DECODE},
         {"cmw/cmw-example-1.cbor", "request", ATLS_E_DECODE},
         {"cmw/cmw-example-1.cbor", "authenticator", ATLS_E_DECODE},
@@ -668,6 +681,176 @@ static void wrappers_in_wrappers_end_somewhere(void **state)
     atls_buf_clear(&inner);
 }
 
+/* Every claim and every kind of submodule, under the tag of an unprotected claims set. */
+static void claims_of_eat(void **state)
+{
+    static const char hex[] =
+        "d90259b8200161690261730382616161620401050206030741aa08a10341010a48111111111111111119"
+        "01004f030101010101010101010101010101190101a1616e48111111111111111119010219faf2190103"
+        "41aa190104826131616d19010505190106f519010700190108a3010002200905190109432a030419010a"
+        "a566636c61696d73a302617819010341cc1901024301020365746f6b656e4bd28443a10126a041a04100"
+        "636a77746b5b224a5754222c2278225d66646967657374822f5820111111111111111111111111111111"
+        "11111111111111111111111111111111116662756e646c65d9025a824bd28443a10126a041a04100a161"
+        "6147a102646465657019010b0719010c41bb19010d818361726170616119010e616e19010f8261760119"
+        "011082821832627b7d8219010241a019011182821901275845a401826178826131194000028267736861"
+        "2d32353658201111111111111111111111111111111111111111111111111111111111111111038141aa"
+        "0448000000000000000082183c42ffff1901128182616d82826174018241dd031901130519012b821901"
+        "0741aa3a0001387f82016374776f636f776ef4";
+    static const char *const paths[][2] = {
+        {"envelope", "uccs"},
+        {"claims/iss", "i"},
+        {"claims/aud/1", "b"},
+        {"claims/iat", "3"},
+        {"claims/cti", "aa"},
+        {"claims/cnf/kid", "01"},
+        {"claims/eat_nonce/0", "1111111111111111"},
+        {"claims/ueid-form", "imei"},
+        {"claims/sueids/0/label", "n"},
+        {"claims/oemid", "64242"},
+        {"claims/hwversion/scheme", "m"},
+        {"claims/oemboot", "true"},
+        {"claims/dbgstat", "enabled"},
+        {"claims/location/longitude/diagnostic", "-1"},
+        {"claims/location/age", "5"},
+        {"claims/eat_profile", "1.2.3.4"},
+        {"claims/submods/0/claims/sub", "x"},
+        {"claims/submods/0/claims/oemid", "010203"},
+        {"claims/submods/1/token/envelope", "cwt"},
+        {"claims/submods/2/token", "[\"JWT\",\"x\"]"},
+        {"claims/submods/3/digest/alg", "-16"},
+        {"claims/submods/4/bundle/envelope", "bundle"},
+        {"claims/submods/4/bundle/claims-sets/0/name", "a"},
+        {"claims/submods/4/bundle/claims-sets/0/content/claims/sub", "deep"},
+        {"claims/dloas/0/application", "a"},
+        {"claims/swversion/scheme", "1"},
+        {"claims/manifests/0/content", "{}"},
+        {"claims/manifests/1/content/diagnostic", "{}"},
+        {"claims/measurements/0/component/name", "x"},
+        {"claims/measurements/0/component/version/scheme", "16384"},
+        {"claims/measurements/0/component/authorities/0", "aa"},
+        {"claims/measurements/1/content", "ffff"},
+        {"claims/measres/0/results/1/id", "dd"},
+        {"claims/measres/0/results/1/result", "not-run"},
+        {"claims/intuse", "pop"},
+        {"claims/cmw/type", "263"},
+        {"claims/other-claims/0/key", "-80000"},
+        {"claims/other-claims/0/value/diagnostic", "[1, \"two\"]"},
+        {"claims/other-claims/1/key", "own"},
+    };
+    struct atls_buf in = test_unhex(hex);
+    json_t *root = inspect(atls_buf_bytes(&in), NULL, ATLS_OK, "eat");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        print_message("  %s\n", paths[i][0]);
+        assert_string_equal(at(root, paths[i][0]), paths[i][1]);
+    }
+    json_decref(root);
+    for (size_t len = 0; len < in.len; len++)
+        assert_null(inspect(atls_bytes_of(in.ptr, len), "eat", ATLS_E_DECODE, NULL));
+    atls_buf_clear(&in);
+}
+
+static void other_envelopes_of_eat(void **state)
+{
+    /* {"alg":"ES256","kid":"k"}, {"swname":"n","ueid":"AQIDBAUGBw","x":[1]}, 64 zeros. */
+#define ZEROS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define JWT                                                                                        \
+    "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ."                                                          \
+    "eyJzd25hbWUiOiJuIiwidWVpZCI6IkFRSURCQVVHQnciLCJ4IjpbMV19." ZEROS                              \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    static const struct {
+        struct atls_bytes in;
+        const char *kind, *path, *want;
+    } rows[] = {
+        {HEX(JWT), NULL, "alg", "ES256"},
+        {HEX(JWT), NULL, "kid", "k"},
+        {HEX(JWT), NULL, "claims/swname", "n"},
+        {HEX(JWT), NULL, "claims/ueid-form", "other"},
+        {HEX(JWT), NULL, "claims/other-claims/0/value", "[1]"},
+        {HEX("\xa1\x02\x61x"), "eat", "claims/sub", "x"},
+        {HEX("\xa1\x02\x61x"), "eat", "envelope", "none"},
+        {HEX("{\"jti\":\"a\",\"cnf\":{\"kid\":\"b\"},\"eat_profile\":\"urn:x\"}"), NULL,
+         "claims/jti", "a"},
+        {HEX("{\"cnf\":{\"kid\":\"b\"},\"eat_profile\":\"urn:x\"}"), NULL, "claims/cnf/kid", "b"},
+        {HEX("{\"eat_profile\":\"2.999\"}"), NULL, "claims/eat_profile", "2.999"},
+        {HEX("{\"submods\":{\"a\":[\"JWT\",\"x\"]}}"), NULL, "claims/submods/0/token", "x"},
+        {HEX("[[\"JWT\",\"x\"],{\"a\":\"e30\"}]"), "eat", "envelope", "bundle"},
+        {HEX("[[\"JWT\",\"x\"],{\"a\":\"e30\"}]"), "eat", "claims-sets/0/content/envelope", "none"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *root = inspect(rows[i].in, rows[i].kind, ATLS_OK, "eat");
+
+        print_message("  %s\n", rows[i].path);
+        assert_string_equal(at(root, rows[i].path), rows[i].want);
+        json_decref(root);
+    }
+    /* A signature that is cut, a claims set that is none. */
+    assert_null(inspect(atls_bytes_of(JWT, sizeof JWT - 3), "eat", ATLS_E_DECODE, NULL));
+    assert_null(inspect(atls_bytes_of("\xd2\x84\x43\xa1\x01\x26\xa0\x41\x80\x41\x00", 11), "eat",
+                        ATLS_E_DECODE, NULL));
+}
+
+/* Bundles in bundles: at some depth they are shown as they are. */
+static void tokens_in_tokens_end_somewhere(void **state)
+{
+    struct atls_buf inner = test_unhex("a1190105187b");
+    json_t *root;
+
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        struct atls_writer w = atls_writer_init(1 << 16);
+        struct atls_buf outer = ATLS_BUF_INIT;
+
+        atls_cbor_put_tag(&w, 602);
+        atls_cbor_put_array(&w, 2);
+        atls_cbor_put_bytes(&w, atls_buf_bytes(&inner));
+        atls_cbor_put_map(&w, 1);
+        atls_cbor_put_text(&w, "a");
+        atls_cbor_put_bytes(&w, atls_buf_bytes(&inner));
+        assert_int_equal(atls_writer_finish(&w, &outer, NULL), ATLS_OK);
+        atls_buf_clear(&inner);
+        inner = outer;
+    }
+    root = inspect(atls_buf_bytes(&inner), NULL, ATLS_OK, "eat");
+    assert_string_equal(at(root, "token/token/token/token/envelope"), "bundle");
+    assert_memory_equal(at(root, "token/token/token/token/token"), "d9025a", 6);
+    json_decref(root);
+    atls_buf_clear(&inner);
+}
+
+/* Each way in which a claims set within a wrapper is shown. */
+static void tokens_in_wrappers(void **state)
+{
+    static const struct {
+        const char *type;
+        struct atls_bytes value;
+        const char *path, *want;
+    } rows[] = {
+        {"application/eat+cwt", HEX("\xd2\x84\x43\xa1\x01\x26\xa0\x41\xa0\x41\x00"),
+         "value/envelope", "cwt"},
+        {"application/eat-ucs+cbor", HEX("\xd9\x02\x59\xa0"), "value/envelope", "uccs"},
+        {"application/eat-ucs+json", HEX("{}"), "value/envelope", "none"},
+        {"application/eat+cwt", HEX("\x81\x01"), "value/diagnostic", "[1]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_cmw cmw = atls_cmw_record(rows[i].type, rows[i].value, 0);
+        struct atls_writer w = atls_writer_init(4096);
+        json_t *root;
+
+        assert_int_equal(atls_cmw_encode(&cmw, &w, NULL), ATLS_OK);
+        root = inspect(atls_writer_bytes(&w), NULL, ATLS_OK, "cmw");
+        print_message("  %s\n", rows[i].type);
+        assert_string_equal(at(root, rows[i].path), rows[i].want);
+        json_decref(root);
+        atls_writer_clear(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -683,6 +866,10 @@ int main(void)
         cmocka_unit_test(odd_certificates),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(wrappers_in_wrappers_end_somewhere),
+        cmocka_unit_test(claims_of_eat),
+        cmocka_unit_test(other_envelopes_of_eat),
+        cmocka_unit_test(tokens_in_tokens_end_somewhere),
+        cmocka_unit_test(tokens_in_wrappers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
