@@ -16,9 +16,15 @@ extern "C" {
  *   {"id": "...", "tag-id": "...", "profile"?: "tpm" (default) or "soft", "class": "<uuid>",
  *    "vendor"?, "model"?, "not-before"?, "not-after"?: seconds since 1970 or
  * "2026-01-31T12:00:00Z", "attest-keys"?: [{"instance": "<66 hex>", "key": "<PEM>" }],
- *    "reference-values"?: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}}}
- * The members of a bank are PCR numbers (tpm) or names of measurements (soft).
- * Errors: ATLS_E_DECODE with the JSON path and rule. *out is the caller's to clear. */
+ *    "reference-values"?: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}},
+ *    "endorsed-values"?: [measurement, ...],
+ *    "conditional-endorsements"?: [{"conditions": [measurement, ...], "additions": [...]}, ...],
+ *    "conditional-series"?: [{"conditions"?: [...],
+ *                             "series": [{"selection": [...], "addition": [...]}, ...]}, ...]}
+ *   measurement: {"mkey"?: name or number, "version"?, "svn"? or "min-svn"?, "name"?,
+ *                 "digests"?: {"sha256": "<hex>"}, "flags"?: {"debug": false}, "raw-value"?:
+ * "<hex>"} The members of a bank are PCR numbers (tpm) or names of measurements (soft). Errors:
+ * ATLS_E_DECODE with the JSON path and rule. *out is the caller's to clear. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_corim_create(struct atls_bytes template_json, struct atls_buf *out, struct atls_err *err);
 /* A CoRIM (unsigned or signed) as JSON text, NUL terminated (not counted); nothing is verified. */

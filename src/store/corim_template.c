@@ -8,10 +8,12 @@
 #include "core/err.h"
 #include "core/writer.h"
 #include "crypto/crypto.h"
+#include "store/corim_template.h"
 #include "store/db.h"
 #include "store/json.h"
 #include "wire/cbor.h"
 #include "wire/corim.h"
+#include "wire/corim_profile.h"
 #include "wire/kat.h"
 
 /* PEM and hexadecimal are about three times as long as what they stand for. */
@@ -28,8 +30,8 @@ struct template
     bool is_soft;
     struct atls_corim_validity validity;
     /* Triples as encoded, and how many. */
-    struct atls_writer references, keys;
-    size_t reference_count, key_count;
+    struct atls_writer references, endorsed, keys, series, conditionals;
+    size_t reference_count, endorsed_count, key_count, series_count, conditional_count;
 };
 
 /* ---- times ---- */
@@ -180,22 +182,6 @@ static enum atls_code put_key(const struct store_json *at, struct template *t, s
     return ATLS_OK;
 }
 
-static enum atls_code put_keys(const struct store_json *root, struct template *t,
-                               struct atls_err *err)
-{
-    struct store_json list, element;
-    enum atls_code code;
-    size_t count;
-
-    if ((code = store_json_array(root, "attest-keys", &list, &count, err)) != ATLS_OK)
-        return code;
-    for (size_t i = 0; i < count && code == ATLS_OK; i++) {
-        element = store_json_element(&list, i);
-        code = put_key(&element, t, err);
-    }
-    return code;
-}
-
 /* Names of hashes in a template. */
 static const struct {
     const char *name;
@@ -336,14 +322,136 @@ static enum atls_code put_references(const struct store_json *root, struct templ
     return code;
 }
 
+/* ---- endorsements ---- */
+
+/* [environment, measurements] of the class. */
+static enum atls_code put_record(struct atls_writer *w, const struct template *t,
+                                 const struct store_json *measurements, struct atls_err *err)
+{
+    atls_cbor_put_array(w, 2);
+    put_environment(w, t, atls_bytes_of(NULL, 0));
+    return store_template_put_measurements(w, measurements, err);
+}
+
+static enum atls_code put_endorsed(const struct store_json *root, struct template *t,
+                                   struct atls_err *err)
+{
+    const struct store_json at = store_json_member(root, "endorsed-values");
+
+    if (at.value == NULL)
+        return ATLS_OK;
+    t->endorsed_count = 1;
+    return put_record(&t->endorsed, t, &at, err);
+}
+
+/* {"conditions": [...], "additions": [...]} */
+static enum atls_code put_conditional(const struct store_json *at, struct template *t,
+                                      struct atls_err *err)
+{
+    static const char *const names[] = {"conditions", "additions", NULL};
+    const struct store_json conditions = store_json_member(at, "conditions"),
+                            additions = store_json_member(at, "additions");
+    struct atls_writer *w = &t->conditionals;
+    enum atls_code code;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK)
+        return code;
+    atls_cbor_put_array(w, 2);
+    atls_cbor_put_array(w, 1);
+    if ((code = put_record(w, t, &conditions, err)) != ATLS_OK)
+        return code;
+    atls_cbor_put_array(w, 1);
+    t->conditional_count++;
+    return put_record(w, t, &additions, err);
+}
+
+/* {"selection": [...], "addition": [...]} */
+static enum atls_code put_series_entry(const struct store_json *at, struct atls_writer *w,
+                                       struct atls_err *err)
+{
+    static const char *const names[] = {"selection", "addition", NULL};
+    const struct store_json selection = store_json_member(at, "selection"),
+                            addition = store_json_member(at, "addition");
+    enum atls_code code;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK)
+        return code;
+    atls_cbor_put_array(w, 2);
+    if ((code = store_template_put_measurements(w, &selection, err)) != ATLS_OK)
+        return code;
+    return store_template_put_measurements(w, &addition, err);
+}
+
+/* {"conditions"?: [...], "series": [...]} */
+static enum atls_code put_one_series(const struct store_json *at, struct template *t,
+                                     struct atls_err *err)
+{
+    static const char *const names[] = {"conditions", "series", NULL};
+    const struct store_json conditions = store_json_member(at, "conditions");
+    struct atls_writer *w = &t->series;
+    struct store_json list, entry;
+    enum atls_code code;
+    size_t count;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_array(at, "series", &list, &count, err)) != ATLS_OK)
+        return code;
+    if (count == 0)
+        return store_json_fail(at, err, "no series");
+    atls_cbor_put_array(w, 2);
+    atls_cbor_put_array(w, 2);
+    put_environment(w, t, atls_bytes_of(NULL, 0));
+    if (conditions.value == NULL)
+        atls_cbor_put_array(w, 0);
+    else if ((code = store_template_put_measurements(w, &conditions, err)) != ATLS_OK)
+        return code;
+    atls_cbor_put_array(w, count);
+    for (size_t i = 0; i < count && code == ATLS_OK; i++) {
+        entry = store_json_element(&list, i);
+        code = put_series_entry(&entry, w, err);
+    }
+    t->series_count++;
+    return code;
+}
+
+/* Every element of an optional array. */
+static enum atls_code put_each(const struct store_json *root, const char *name, struct template *t,
+                               enum atls_code (*put)(const struct store_json *at,
+                                                     struct template *t, struct atls_err *err),
+                               struct atls_err *err)
+{
+    struct store_json list, element;
+    enum atls_code code;
+    size_t count;
+
+    if ((code = store_json_array(root, name, &list, &count, err)) != ATLS_OK)
+        return code;
+    for (size_t i = 0; i < count && code == ATLS_OK; i++) {
+        element = store_json_element(&list, i);
+        code = put(&element, t, err);
+    }
+    return code;
+}
+
 /* ---- the document ---- */
 
 static enum atls_code get_head(const struct store_json *root, struct template *t,
                                struct atls_err *err)
 {
-    static const char *const names[] = {
-        "id",        "tag-id",      "profile",          "class", "vendor", "model", "not-before",
-        "not-after", "attest-keys", "reference-values", NULL};
+    static const char *const names[] = {"id",
+                                        "tag-id",
+                                        "profile",
+                                        "class",
+                                        "vendor",
+                                        "model",
+                                        "not-before",
+                                        "not-after",
+                                        "attest-keys",
+                                        "reference-values",
+                                        "endorsed-values",
+                                        "conditional-endorsements",
+                                        "conditional-series",
+                                        NULL};
     const struct store_json profile_at = store_json_member(root, "profile"),
                             class_at = store_json_member(root, "class");
     const char *profile, *class_uuid;
@@ -365,19 +473,27 @@ static enum atls_code get_head(const struct store_json *root, struct template *t
     return get_validity(root, t, err);
 }
 
+/* One list of triples, when there are any. */
+static void put_list(struct atls_writer *w, enum atls_comid_triple kind, size_t count,
+                     const struct atls_writer *list)
+{
+    if (count == 0)
+        return;
+    atls_cbor_put_uint(w, (uint64_t)kind);
+    atls_cbor_put_array(w, count);
+    atls_put_bytes(w, atls_writer_bytes(list));
+}
+
 static void put_triples(struct atls_writer *w, const struct template *t)
 {
-    atls_cbor_put_map(w, (uint64_t)(t->reference_count != 0) + (t->key_count != 0));
-    if (t->reference_count != 0) {
-        atls_cbor_put_uint(w, ATLS_TRIPLE_REFERENCE);
-        atls_cbor_put_array(w, t->reference_count);
-        atls_put_bytes(w, atls_writer_bytes(&t->references));
-    }
-    if (t->key_count != 0) {
-        atls_cbor_put_uint(w, ATLS_TRIPLE_ATTEST_KEY);
-        atls_cbor_put_array(w, t->key_count);
-        atls_put_bytes(w, atls_writer_bytes(&t->keys));
-    }
+    atls_cbor_put_map(w, (uint64_t)(t->reference_count != 0) + (t->endorsed_count != 0) +
+                             (t->key_count != 0) + (t->series_count != 0) +
+                             (t->conditional_count != 0));
+    put_list(w, ATLS_TRIPLE_REFERENCE, t->reference_count, &t->references);
+    put_list(w, ATLS_TRIPLE_ENDORSED, t->endorsed_count, &t->endorsed);
+    put_list(w, ATLS_TRIPLE_ATTEST_KEY, t->key_count, &t->keys);
+    put_list(w, ATLS_TRIPLE_CONDITIONAL_SERIES, t->series_count, &t->series);
+    put_list(w, ATLS_TRIPLE_CONDITIONAL, t->conditional_count, &t->conditionals);
 }
 
 static void put_corim(struct atls_writer *w, const struct template *t, struct atls_bytes comid)
@@ -431,11 +547,14 @@ static enum atls_code encode(const struct template *t, struct atls_buf *out, str
     atls_writer_clear(&comid);
     if ((code = atls_writer_finish(&w, &text, err)) != ATLS_OK)
         return code;
-    if ((code = atls_corim_decode(atls_buf_bytes(&text), &decoded, err)) != ATLS_OK) {
+    if ((code = atls_corim_decode(atls_buf_bytes(&text), &decoded, err)) == ATLS_OK) {
+        code = atls_corim_profile_check(&decoded, NULL, err);
+        atls_corim_clear(&decoded);
+    }
+    if (code != ATLS_OK) {
         atls_buf_clear(&text);
         return code;
     }
-    atls_corim_clear(&decoded);
     *out = text;
     return ATLS_OK;
 }
@@ -447,11 +566,18 @@ static enum atls_code create(const struct store_json *root, struct template *t,
 
     if ((code = get_head(root, t, err)) != ATLS_OK ||
         (code = put_references(root, t, err)) != ATLS_OK ||
-        (code = put_keys(root, t, err)) != ATLS_OK)
+        (code = put_endorsed(root, t, err)) != ATLS_OK ||
+        (code = put_each(root, "attest-keys", t, put_key, err)) != ATLS_OK ||
+        (code = put_each(root, "conditional-series", t, put_one_series, err)) != ATLS_OK ||
+        (code = put_each(root, "conditional-endorsements", t, put_conditional, err)) != ATLS_OK)
         return code;
-    if (t->reference_count == 0 && t->key_count == 0)
-        return store_json_fail(root, err, "neither attest-keys nor reference-values");
-    if (t->references.failed != ATLS_OK || t->keys.failed != ATLS_OK)
+    if (t->reference_count == 0 && t->key_count == 0 && t->endorsed_count == 0 &&
+        t->series_count == 0 && t->conditional_count == 0)
+        return store_json_fail(root, err,
+                               "neither attest-keys nor reference-values nor endorsements");
+    if (t->references.failed != ATLS_OK || t->endorsed.failed != ATLS_OK ||
+        t->keys.failed != ATLS_OK || t->series.failed != ATLS_OK ||
+        t->conditionals.failed != ATLS_OK)
         return atls_fail(err, ATLS_E_LIMIT, "CoRIM: too large, or out of memory");
     return encode(t, out, err);
 }
@@ -467,12 +593,15 @@ enum atls_code atls_corim_create(struct atls_bytes template_json, struct atls_bu
     if ((code = store_json_load(template_json, TEMPLATE_MAX, &document, err)) != ATLS_OK)
         return code;
     memset(&t, 0, sizeof t);
-    t.references = atls_writer_init(ATLS_CORIM_MAX);
-    t.keys = atls_writer_init(ATLS_CORIM_MAX);
+    t.references = t.endorsed = t.keys = t.series = t.conditionals =
+        atls_writer_init(ATLS_CORIM_MAX);
     root.value = document;
     code = create(&root, &t, out, err);
     atls_writer_clear(&t.references);
+    atls_writer_clear(&t.endorsed);
     atls_writer_clear(&t.keys);
+    atls_writer_clear(&t.series);
+    atls_writer_clear(&t.conditionals);
     json_decref(document);
     return code;
 }

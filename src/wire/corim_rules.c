@@ -272,27 +272,19 @@ static const char *realm_list(const struct atls_corim_reference *reference)
     return seen[REALM_RIM] != 0 ? NULL : "has no cca.rim";
 }
 
-static const char *tpm_claim(const struct atls_measurement *m)
+static const char *tpm_value(const struct atls_measurement *m)
 {
     enum { PCR_LAST = 23 };
 
-    return m->mkey.kind == ATLS_MKEY_UINT && m->mkey.number <= PCR_LAST
-               ? NULL
-               : "mkey is not a PCR index of 0 to 23";
-}
-
-static const char *tpm_value(const struct atls_measurement *m)
-{
+    if (m->mkey.kind != ATLS_MKEY_UINT || m->mkey.number > PCR_LAST)
+        return "mkey is not a PCR index of 0 to 23";
     return has(m, ATLS_MVAL_DIGESTS) ? NULL : "a PCR has no digests";
-}
-
-static const char *soft_claim(const struct atls_measurement *m)
-{
-    return m->mkey.kind == ATLS_MKEY_TEXT && m->mkey.bytes.len != 0 ? NULL : "mkey is not a name";
 }
 
 static const char *soft_value(const struct atls_measurement *m)
 {
+    if (m->mkey.kind != ATLS_MKEY_TEXT || m->mkey.bytes.len == 0)
+        return "mkey is not a name";
     return has(m, ATLS_MVAL_DIGESTS) ? NULL : "a measurement has no digests";
 }
 
@@ -525,7 +517,7 @@ static const struct atls_corim_rules rules[] = {
                                         cca_value, cca_list, psa_key},
     [ATLS_CORIM_SCHEME_CCA_REALM] = {class_is_rim, no_instance, realm_claim, NULL, realm_list,
                                      realm_key_triple},
-    [ATLS_CORIM_SCHEME_PARSEC_TPM] = {class_is_uuid, NULL, tpm_claim, tpm_value, NULL, tpm_key},
+    [ATLS_CORIM_SCHEME_PARSEC_TPM] = {class_is_uuid, NULL, NULL, tpm_value, NULL, tpm_key},
     [ATLS_CORIM_SCHEME_PARSEC_CCA] = {class_is_implementation_id, no_instance, cca_claim, cca_value,
                                       cca_list, psa_key},
     [ATLS_CORIM_SCHEME_ENACTTRUST_TPM] = {class_is_absent, instance_is_node, node_claim, node_value,
@@ -534,7 +526,7 @@ static const struct atls_corim_rules rules[] = {
                                    snp_list, ark_key},
     [ATLS_CORIM_SCHEME_SEV_SNP_ANCHOR] = {NULL, refuse_references, NULL, NULL, NULL, ark_key},
     [ATLS_CORIM_SCHEME_TDX] = {class_is_tdx, NULL, tdx_claim, NULL, NULL, tdx_key},
-    [ATLS_CORIM_SCHEME_SOFT] = {class_is_uuid, NULL, soft_claim, soft_value, NULL, tpm_key},
+    [ATLS_CORIM_SCHEME_SOFT] = {class_is_uuid, NULL, NULL, soft_value, NULL, tpm_key},
 };
 
 const struct atls_corim_rules *atls_corim_rules_of(enum atls_corim_scheme scheme)
