@@ -504,6 +504,153 @@ static void submodules_and_bytes_are_limited(void **state)
     atls_buf_clear(&big);
 }
 
+static void claims_become_a_tree(void **state)
+{
+    static struct atls_ear ear;
+    const struct atls_ear_value *c, *v;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    test_assert_code(
+        decode("{" NEW ",\"jti\":\"id\",\"ear_status\":\"none\",\"ear_raw_evidence\":"
+               "[\"application/eat+cwt\",\"AQID\"],\"submods\":{\"a\":{\"ear_status\":\"none\","
+               "\"ear_appraisal_policy_ids\":[\"p\",\"q\"],"
+               "\"ear_attester_claims\":{\"t\":\"x\",\"n\":-7,\"r\":1.5,\"y\":true,\"f\":false,"
+               "\"z\":null,\"a\":[1,{\"b\":[]}]},\"ear_verifier_claims\":{\"k\":1}}}}",
+               &ear, &err),
+        ATLS_OK, &err);
+    test_assert_bytes(ear.id, atls_bytes_of("id", 2));
+    assert_true(ear.has_status);
+    assert_int_equal(ear.status, ATLS_TIER_NONE);
+    test_assert_bytes(ear.raw_evidence, atls_bytes_of("\1\2\3", 3));
+    test_assert_bytes(ear.raw_evidence_type, atls_bytes_of("application/eat+cwt", 19));
+    assert_int_equal(ear.submods[0].policy_count, 2);
+    test_assert_bytes(ear.submods[0].policy_ids[1], atls_bytes_of("q", 1));
+    c = &ear.submods[0].attester_claims;
+    assert_int_equal(c->count, 7);
+    test_assert_bytes(atls_ear_value_get(c, "t")->bytes, atls_bytes_of("x", 1));
+    assert_int_equal(atls_ear_value_get(c, "n")->u.integer, -7);
+    assert_true(atls_ear_value_get(c, "r")->u.real == 1.5);
+    assert_true(atls_ear_value_get(c, "y")->u.boolean);
+    assert_false(atls_ear_value_get(c, "f")->u.boolean);
+    assert_int_equal(atls_ear_value_get(c, "z")->kind, ATLS_EAR_VALUE_NULL);
+    v = atls_ear_value_get(c, "a");
+    assert_int_equal(v->kind, ATLS_EAR_VALUE_ARRAY);
+    assert_int_equal(v->items[0].u.integer, 1);
+    assert_int_equal(atls_ear_value_get(&v->items[1], "b")->count, 0);
+    assert_int_equal(atls_ear_value_get(&ear.submods[0].verifier_claims, "k")->u.integer, 1);
+    atls_ear_clear(&ear);
+}
+
+/* Extensions of a maker before -04: annotated evidence and claims of the policy. */
+static void older_versions_have_claims_too(void **state)
+{
+    static const struct {
+        const char *name, *json;
+        size_t attester, verifier;
+    } rows[] = {
+        {"2023",
+         "{" OLD ",\"submods\":{\"a\":{\"ear.status\":\"none\",\"ear.veraison.annotated-evidence\":"
+         "{\"x\":1,\"y\":2},\"ear.veraison.policy-claims\":{\"problem\":\"p\"}}}}",
+         2, 1},
+        {"-03",
+         "{" P03 IAT VU ",\"submods\":{\"a\":{\"ear_status\":\"none\","
+         "\"ear_veraison_annotated_evidence\":{\"x\":1},\"ear_attester_claims\":{\"y\":1,"
+         "\"z\":1}}}}",
+         1, 0},
+        {"what is no object is none of ours",
+         "{" OLD ",\"submods\":{\"a\":{\"ear.status\":\"none\",\"ear.veraison.annotated-evidence\":"
+         "\"x\",\"ear.veraison.policy-claims\":{}}}}",
+         0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct atls_ear ear;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        test_assert_code(decode(rows[i].json, &ear, &err), ATLS_OK, &err);
+        assert_int_equal(ear.submods[0].attester_claims.count, rows[i].attester);
+        assert_int_equal(ear.submods[0].verifier_claims.count, rows[i].verifier);
+        atls_ear_clear(&ear);
+    }
+}
+
+/* Published tokens of 2023 have them; nobody else may. */
+static void float_times_are_read_when_asked_for(void **state)
+{
+    static const struct {
+        const char *name, *json;
+        unsigned int flags;
+        int64_t want; /* -1: refused */
+    } rows[] = {
+        {"integral", "{" P23 ",\"iat\":1.666529184e+09" VD SD "}", ATLS_EAR_FLOAT_TIMES,
+         1666529184},
+        {"not asked for", "{" P23 ",\"iat\":1.666529184e+09" VD SD "}", 0, -1},
+        {"of -02", "{" P02 ",\"iat\":1.0" VD SD "}", ATLS_EAR_FLOAT_TIMES, -1},
+        {"of -04", "{" P04 ",\"iat\":1.0" VU SU "}", ATLS_EAR_FLOAT_TIMES, -1},
+        {"with a fraction", "{" P23 ",\"iat\":1.5" VD SD "}", ATLS_EAR_FLOAT_TIMES, -1},
+        {"negative", "{" P23 ",\"iat\":-1.0" VD SD "}", ATLS_EAR_FLOAT_TIMES, -1},
+        {"at 2^53 - 1", "{" P23 ",\"iat\":9007199254740991.0" VD SD "}", ATLS_EAR_FLOAT_TIMES,
+         INT64_C(9007199254740991)},
+        {"beyond 2^53", "{" P23 ",\"iat\":9007199254740994.0" VD SD "}", ATLS_EAR_FLOAT_TIMES, -1},
+        {"as text all the same", "{" P23 ",\"iat\":\"1\"" VD SD "}", ATLS_EAR_FLOAT_TIMES, -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct atls_ear ear;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        test_assert_code(atls_ear_json_decode(atls_bytes_of(rows[i].json, strlen(rows[i].json)),
+                                              rows[i].flags, &ear, &err),
+                         rows[i].want < 0 ? ATLS_E_DECODE : ATLS_OK, &err);
+        if (rows[i].want < 0)
+            continue;
+        assert_int_equal(ear.issued_at_s, rows[i].want);
+        atls_ear_clear(&ear);
+    }
+}
+
+static void claims_and_policies_are_limited(void **state)
+{
+    static struct atls_ear ear;
+    struct atls_err err = ATLS_ERR_INIT;
+    char json[4096];
+
+    (void)state;
+    for (int depth = ATLS_EAR_VALUE_DEPTH_MAX; depth <= ATLS_EAR_VALUE_DEPTH_MAX + 1; depth++) {
+        size_t used = (size_t)snprintf(json, sizeof json,
+                                       "{" NEW ",\"submods\":{\"a\":{\"ear_status\":\"none\","
+                                       "\"ear_attester_claims\":{\"x\":");
+
+        for (int i = 1; i < depth; i++)
+            json[used++] = '[';
+        for (int i = 1; i < depth; i++)
+            json[used++] = ']';
+        snprintf(json + used, sizeof json - used, "}}}}");
+        test_assert_code(decode(json, &ear, &err),
+                         depth > ATLS_EAR_VALUE_DEPTH_MAX ? ATLS_E_LIMIT : ATLS_OK, &err);
+        if (depth <= ATLS_EAR_VALUE_DEPTH_MAX)
+            atls_ear_clear(&ear);
+    }
+    for (int count = ATLS_EAR_POLICIES_MAX; count <= ATLS_EAR_POLICIES_MAX + 1; count++) {
+        size_t used = (size_t)snprintf(json, sizeof json,
+                                       "{" NEW ",\"submods\":{\"a\":{\"ear_status\":\"none\","
+                                       "\"ear_appraisal_policy_ids\":[");
+
+        for (int i = 0; i < count; i++)
+            used += (size_t)snprintf(json + used, sizeof json - used, "%s\"p\"", i > 0 ? "," : "");
+        snprintf(json + used, sizeof json - used, "]}}}");
+        test_assert_code(decode(json, &ear, &err),
+                         count > ATLS_EAR_POLICIES_MAX ? ATLS_E_LIMIT : ATLS_OK, &err);
+        if (count <= ATLS_EAR_POLICIES_MAX)
+            atls_ear_clear(&ear);
+    }
+}
+
 static void every_truncation_is_refused(void **state)
 {
     static const char json[] = VECTOR("warning", "\"hardware\":32");
@@ -526,6 +673,10 @@ int main(void)
         cmocka_unit_test(nonces_in_every_spelling),
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(submodules_and_bytes_are_limited),
+        cmocka_unit_test(claims_become_a_tree),
+        cmocka_unit_test(older_versions_have_claims_too),
+        cmocka_unit_test(float_times_are_read_when_asked_for),
+        cmocka_unit_test(claims_and_policies_are_limited),
         cmocka_unit_test(every_truncation_is_refused),
     };
 
