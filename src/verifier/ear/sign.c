@@ -79,7 +79,7 @@ static enum atls_code sign_jwt(struct atls_bytes claims, const struct atls_priva
                                const char *kid, struct atls_buf *out, struct atls_err *err)
 {
     const struct atls_signature_algorithm *row = algorithm_of(atls_private_key_public(key));
-    struct atls_writer w = atls_writer_init(2 * ATLS_EAR_MAX);
+    struct atls_writer w = atls_writer_init(ATLS_EAR_MAX + 1);
     struct atls_buf signature = ATLS_BUF_INIT;
     enum atls_code code = ATLS_OK;
 
@@ -120,14 +120,14 @@ static enum atls_code sign_cwt(struct atls_bytes claims, const struct atls_priva
     const struct atls_signature_algorithm *row = algorithm_of(atls_private_key_public(key));
     struct atls_writer prot = atls_writer_init(HEADER_MAX), unprot = atls_writer_init(HEADER_MAX);
     struct atls_writer tbs = atls_writer_init(2 * ATLS_EAR_MAX);
-    struct atls_writer w = atls_writer_init(2 * ATLS_EAR_MAX);
+    struct atls_writer w = atls_writer_init(ATLS_EAR_MAX);
     struct atls_buf signature = ATLS_BUF_INIT;
     enum atls_code code;
 
     put_headers(&prot, &unprot, row->cose_alg, kid);
     atls_cose_put_to_be_signed(&tbs, atls_writer_bytes(&prot), atls_bytes_of(NULL, 0), claims);
     if (prot.failed != ATLS_OK || unprot.failed != ATLS_OK || tbs.failed != ATLS_OK)
-        code = atls_fail(err, ATLS_E_NOMEM, "EAR: out of memory");
+        code = atls_fail(err, ATLS_E_NOMEM, "EAR: out of memory"); /* limits are ample */
     else
         code =
             atls_private_key_sign_raw(key, row->scheme, atls_writer_bytes(&tbs), &signature, err);

@@ -378,6 +378,56 @@ static void endorsements_are_shown(void **state)
     atls_result_unref(r);
 }
 
+/* draft-ietf-rats-ar4si section 2.3.2: 99 throughout, and nothing that could be taken for a key. */
+static void refused_evidence_is_contraindicated(void **state)
+{
+    struct atls_refusal refusal = {
+        .technology = "tpm",
+        .submod = "TPM",
+        .policy_id = "policy:test",
+        .reason = ATLS_REASON_UNTRUSTED_AK,
+        .problem = "nobody knows the key",
+    };
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    for (size_t len = 7; len <= 65; len++) {
+        enum atls_code want = len == 7 || len == 65 ? ATLS_E_USAGE : ATLS_OK;
+
+        r = NULL;
+        test_assert_code(
+            atls_result_contraindicated(&refusal, atls_bytes_of(binder, len), 5, &r, &err), want,
+            &err);
+        if (want == ATLS_OK)
+            test_assert_bytes(atls_result_nonce(r), atls_bytes_of(binder, len));
+        atls_result_unref(r);
+    }
+    assert_int_equal(atls_result_contraindicated(&refusal, atls_bytes_of(binder, 32), 5, &r, NULL),
+                     ATLS_OK);
+    assert_int_equal(atls_result_status(r), ATLS_TIER_CONTRAINDICATED);
+    for (unsigned int i = 0; i < ATLS_TRUST_CLAIMS; i++)
+        assert_int_equal(atls_result_submod_trust(r, 0, (enum atls_trust_claim)i), 99);
+    assert_string_equal(atls_result_submod_name(r, 0), "TPM");
+    assert_string_equal(atls_result_evidence_type(r), "tpm");
+    assert_int_equal(atls_result_key(r).len, 0);
+    assert_int_equal(atls_result_instance(r).len, 0);
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_UNTRUSTED_AK);
+    assert_string_equal(atls_result_explanation(r), "nobody knows the key");
+    assert_int_equal(atls_result_issued_at(r), 5);
+    assert_int_equal(atls_result_expires_at(r), 0);
+    assert_false(atls_result_is_received(r));
+    assert_memory_equal(atls_result_verifier(r), "libatls libatls ", 16);
+    assert_non_null(strstr(atls_result_json(r), "\"problems\":[\"nobody knows the key\"]"));
+    assert_null(strstr(atls_result_json(r), "akpub"));
+    atls_result_unref(r);
+    refusal.submod = NULL;
+    r = NULL;
+    test_assert_code(atls_result_contraindicated(&refusal, atls_bytes_of(binder, 32), 5, &r, &err),
+                     ATLS_E_USAGE, &err);
+    assert_null(r);
+}
+
 static void *ask(void *arg)
 {
     return (void *)(uintptr_t)atls_result_json(arg);
@@ -427,6 +477,7 @@ int main(void)
         cmocka_unit_test(incomplete_results_are_refused),
         cmocka_unit_test(json_is_the_claims_set),
         cmocka_unit_test(endorsements_are_shown),
+        cmocka_unit_test(refused_evidence_is_contraindicated),
         cmocka_unit_test(json_may_be_asked_by_many_threads),
         cmocka_unit_test(json_over_its_limit_is_none),
     };
