@@ -171,7 +171,8 @@ static void explain_no_references(const struct atls_claims *claims, size_t count
  * it; the caller has found every measurement covered. */
 static int approved_executables(const struct atls_corroboration *c)
 {
-    return is_tpm(c->claims) && c->small[PCR_IMA] != 0 ? TRUST_APPROVED : TRUST_APPROVED_BOOT;
+    return is_tpm(c->claims) && atls_corroboration_measures(c, PCR_IMA) ? TRUST_APPROVED
+                                                                        : TRUST_APPROVED_BOOT;
 }
 
 static int judge_executables(const struct atls_corroboration *c, size_t count,

@@ -26,11 +26,11 @@ struct work {
 
 static void note_absent(struct atls_corroboration *c, const struct value *v)
 {
+    if (c->absent_count == ATLS_ABSENT_MAX)
+        return;
     for (size_t i = 0; i < c->absent_count; i++)
         if (atls_mkey_equal(&c->absent[i]->mkey, &v->expected->mkey))
             return;
-    if (c->absent_count == ATLS_ABSENT_MAX)
-        return;
     c->absent[c->absent_count] = v->expected;
     c->absent_reference[c->absent_count++] = v->reference;
 }
@@ -180,6 +180,26 @@ static inline enum atls_code compare(struct work *w, size_t index, const struct 
     return w->acs == NULL ? ATLS_OK : accept(w, index, v, err);
 }
 
+/* Numbers are their own place; of the rest FNV-1a. Evidence that is made to collide only costs what
+ * looking at all of it would. */
+static inline size_t *place_of(const struct atls_corroboration *c, const struct atls_mkey *key)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    if (key->kind == ATLS_MKEY_UINT)
+        return &c->places[key->number & c->place_mask];
+    for (size_t i = 0; i < key->bytes.len; i++)
+        hash = (hash ^ key->bytes.ptr[i]) * UINT64_C(1099511628211);
+    return &c->places[hash & c->place_mask];
+}
+
+static inline bool has_mkey(const struct atls_measurement *m, const struct atls_mkey *mkey)
+{
+    if (mkey->kind == ATLS_MKEY_UINT)
+        return m->mkey.kind == ATLS_MKEY_UINT && m->mkey.number == mkey->number;
+    return atls_mkey_equal(&m->mkey, mkey);
+}
+
 /* Compares one reference value with every measurement of its mkey. */
 static enum atls_code use_value(struct work *w, const struct value *v, struct atls_err *err)
 {
@@ -187,35 +207,45 @@ static enum atls_code use_value(struct work *w, const struct value *v, struct at
     enum atls_code code = ATLS_OK;
     bool present = false;
 
-    if (mkey->kind == ATLS_MKEY_UINT && mkey->number < ATLS_SMALL_KEYS) {
-        for (size_t i = w->c->small[mkey->number]; i != 0 && code == ATLS_OK;
-             i = w->findings[i - 1].next) {
-            code = compare(w, i - 1, v, err);
-            present = true;
-        }
-    } else {
-        for (size_t i = 0; i < w->in->claims->measurement_count && code == ATLS_OK; i++) {
-            if (!atls_mkey_equal(&w->measurements[i].mkey, mkey))
-                continue;
-            code = compare(w, i, v, err);
-            present = true;
-        }
+    for (size_t i = *place_of(w->c, mkey); i != 0 && code == ATLS_OK; i = w->findings[i - 1].next) {
+        if (!has_mkey(&w->measurements[i - 1], mkey))
+            continue;
+        code = compare(w, i - 1, v, err);
+        present = true;
     }
     if (!present)
         note_absent(w->c, v);
     return code;
 }
 
-static void index_small_keys(struct atls_corroboration *c)
+static bool make_places(struct atls_corroboration *c)
 {
-    for (size_t i = c->claims->measurement_count; i-- > 0;) {
-        const struct atls_mkey *key = &c->claims->measurements[i].mkey;
+    size_t count = ATLS_PLACES_MIN;
 
-        if (key->kind != ATLS_MKEY_UINT || key->number >= ATLS_SMALL_KEYS)
-            continue;
-        c->findings[i].next = c->small[key->number];
-        c->small[key->number] = i + 1;
+    c->places = c->own_places;
+    while (count < c->claims->measurement_count)
+        count *= 2;
+    if (count > ATLS_PLACES_MIN && (c->places = calloc(count, sizeof *c->places)) == NULL)
+        return false;
+    c->place_mask = count - 1;
+    /* From the last to the first, so that each place lists them in their order. */
+    for (size_t i = c->claims->measurement_count; i-- > 0;) {
+        size_t *place = place_of(c, &c->claims->measurements[i].mkey);
+
+        c->findings[i].next = *place;
+        *place = i + 1;
     }
+    return true;
+}
+
+bool atls_corroboration_measures(const struct atls_corroboration *c, uint64_t number)
+{
+    const struct atls_mkey mkey = {ATLS_MKEY_UINT, number, {NULL, 0}};
+
+    for (size_t i = *place_of(c, &mkey); i != 0; i = c->findings[i - 1].next)
+        if (has_mkey(&c->claims->measurements[i - 1], &mkey))
+            return true;
+    return false;
 }
 
 static enum atls_code use_reference(struct work *w, const struct atls_reference *reference,
@@ -248,10 +278,9 @@ enum atls_code atls_corroborate(const struct atls_corroboration_input *in,
     c->findings = calloc(in->claims->measurement_count + 1, sizeof *c->findings);
     if (acs != NULL)
         c->providers = calloc(ATLS_PROVIDERS_MAX, sizeof *c->providers);
-    if (c->findings == NULL || (acs != NULL && c->providers == NULL))
+    if (c->findings == NULL || (acs != NULL && c->providers == NULL) || !make_places(c))
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
     w.findings = c->findings;
-    index_small_keys(c);
     for (size_t i = 0; i < in->count && code == ATLS_OK; i++)
         code = use_reference(&w, &in->references[i], err);
     return code;
@@ -263,6 +292,9 @@ void atls_corroboration_clear(struct atls_corroboration *c)
         return;
     free(c->findings);
     free(c->providers);
+    if (c->places != c->own_places)
+        free(c->places);
     c->findings = NULL;
     c->providers = NULL;
+    c->places = NULL;
 }

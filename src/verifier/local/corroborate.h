@@ -10,8 +10,9 @@
 #include "store/store.h"
 #include "verifier/local/accepted_claims.h"
 
-/* Mkeys of small numbers (PCR indices) are found through a table. */
-#define ATLS_SMALL_KEYS 32
+/* Measurements of the evidence are found by mkey through a table, which up to this size needs no
+ * memory: PCR indices fall into places of their own. A power of two. */
+#define ATLS_PLACES_MIN 32
 /* Absent measurements that are told apart; of more, nobody reads. */
 #define ATLS_ABSENT_MAX 8
 /* Providers (authority, and members of the environment that they name) that have a bit; the values
@@ -36,9 +37,11 @@ struct atls_provider {
 struct atls_corroboration {
     const struct atls_claims *claims;
     struct atls_finding *findings; /* one a measurement */
-    size_t small[ATLS_SMALL_KEYS]; /* 1 + first measurement with that number as mkey; 0: none */
-    size_t applicable;             /* references whose environment is that of the claims */
-    size_t absent_count;           /* up to ATLS_ABSENT_MAX */
+    size_t *places;                /* 1 + first measurement whose mkey belongs there; 0: none */
+    size_t place_mask;             /* number of places less one */
+    size_t own_places[ATLS_PLACES_MIN];
+    size_t applicable;   /* references whose environment is that of the claims */
+    size_t absent_count; /* up to ATLS_ABSENT_MAX */
     const struct atls_measurement *absent[ATLS_ABSENT_MAX];
     const struct atls_reference *absent_reference[ATLS_ABSENT_MAX];
     size_t provider_count;
@@ -63,6 +66,8 @@ struct atls_corroboration_input {
 ATLS_MUST_CHECK enum atls_code atls_corroborate(const struct atls_corroboration_input *in,
                                                 struct atls_accepted_claims *acs,
                                                 struct atls_corroboration *c, struct atls_err *err);
+/* Does the evidence measure number, a PCR index for one? */
+bool atls_corroboration_measures(const struct atls_corroboration *c, uint64_t number);
 void atls_corroboration_clear(struct atls_corroboration *c);
 
 #endif

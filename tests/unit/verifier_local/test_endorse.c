@@ -268,6 +268,41 @@ static void a_value_that_names_a_key_holds_for_evidence_of_that_key_only(void **
     end(&f);
 }
 
+/* Numbers that share a place of the table, and names; every third has no reference value. */
+static void measurements_are_found_among_many(void **state)
+{
+    enum { MANY = 300 };
+    static struct atls_measurement evidence[MANY], values[MANY];
+    static char names[MANY][8];
+    const struct atls_reference r = {"m", class_c, values, MANY, maker};
+    struct fixture f;
+
+    (void)state;
+    memset(&f, 0, sizeof f);
+    for (size_t i = 0; i < MANY; i++) {
+        evidence[i] = svn_of(i / 2 * 1024, i);
+        if (i % 2 == 0) {
+            snprintf(names[i], sizeof names[i], "n%zu", i);
+            evidence[i].mkey =
+                (struct atls_mkey){ATLS_MKEY_TEXT, 0, atls_bytes_of(names[i], strlen(names[i]))};
+        }
+        values[i] = evidence[i];
+        if (i % 3 == 0)
+            values[i].mkey = (struct atls_mkey){ATLS_MKEY_UINT, 1 + i, {NULL, 0}};
+    }
+    f.claims.environment = device;
+    f.claims.measurements = evidence;
+    f.claims.measurement_count = MANY;
+    assert_int_equal(atls_accepted_claims_init(&f.acs, &f.claims, NULL), ATLS_OK);
+    corroborate(&f, &r, 1);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(f.corroboration.findings[i].covered, i % 3 != 0);
+    assert_int_equal(f.corroboration.absent_count, ATLS_ABSENT_MAX);
+    assert_true(atls_corroboration_measures(&f.corroboration, 1024));
+    assert_false(atls_corroboration_measures(&f.corroboration, 1025));
+    end(&f);
+}
+
 /* ---- endorsed values ---- */
 
 static void endorsed_values_need_their_environment(void **state)
@@ -1244,6 +1279,7 @@ int main(void)
         cmocka_unit_test(records_of_one_authority_and_environment_are_one_entry),
         cmocka_unit_test(more_providers_than_have_a_bit_are_told_apart),
         cmocka_unit_test(a_value_that_names_a_key_holds_for_evidence_of_that_key_only),
+        cmocka_unit_test(measurements_are_found_among_many),
         cmocka_unit_test(endorsed_values_need_their_environment),
         cmocka_unit_test(endorsed_values_wait_for_the_keys_that_they_name),
         cmocka_unit_test(every_condition_must_hold),
