@@ -59,7 +59,7 @@ static bool has_uri(const struct atls_corim_profile *profile, struct atls_bytes 
 const struct atls_corim_profile *atls_corim_profile_find(struct atls_bytes item)
 {
     struct atls_reader r = atls_reader_init(item);
-    struct atls_bytes content;
+    struct atls_bytes content = {NULL, 0};
     uint64_t tag;
 
     if (item.ptr == NULL)
