@@ -71,11 +71,23 @@ static bool looks_like_cca(struct atls_bytes in)
     return begins(in, "\xd9\x01\x8f", 3) || begins(in, "\xd9\x03\x8b", 3);
 }
 
-/* Tags 18, 61, 601 and 602; JSON, of which the wrappers take arrays. */
+/* Any JSON object may be a claims set; one with a claim of this prefix is meant as EAT. */
+static bool names_a_claim_of_eat(struct atls_bytes in)
+{
+    static const char prefix[] = "\"eat_";
+
+    for (size_t i = 0; i + sizeof prefix - 1 <= in.len; i++)
+        if (memcmp(in.ptr + i, prefix, sizeof prefix - 1) == 0)
+            return true;
+    return false;
+}
+
+/* Tags 18, 61, 601 and 602; a JWT, a claims set in JSON. */
 static bool looks_like_eat(struct atls_bytes in)
 {
     return begins(in, "\xd2", 1) || begins(in, "\xd8\x3d", 2) || begins(in, "\xd9\x02\x59", 3) ||
-           begins(in, "\xd9\x02\x5a", 3) || looks_like_ear(in);
+           begins(in, "\xd9\x02\x5a", 3) || begins(in, "eyJ", 3) ||
+           (begins(in, "{", 1) && names_a_claim_of_eat(in));
 }
 
 static bool looks_like_half(struct atls_bytes in)

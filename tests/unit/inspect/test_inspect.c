@@ -774,7 +774,7 @@ static void other_envelopes_of_eat(void **state)
          "claims/jti", "a"},
         {HEX("{\"cnf\":{\"kid\":\"b\"},\"eat_profile\":\"urn:x\"}"), NULL, "claims/cnf/kid", "b"},
         {HEX("{\"eat_profile\":\"2.999\"}"), NULL, "claims/eat_profile", "2.999"},
-        {HEX("{\"submods\":{\"a\":[\"JWT\",\"x\"]}}"), NULL, "claims/submods/0/token", "x"},
+        {HEX("{\"submods\":{\"a\":[\"JWT\",\"x\"]}}"), "eat", "claims/submods/0/token", "x"},
         {HEX("[[\"JWT\",\"x\"],{\"a\":\"e30\"}]"), "eat", "envelope", "bundle"},
         {HEX("[[\"JWT\",\"x\"],{\"a\":\"e30\"}]"), "eat", "claims-sets/0/content/envelope", "none"},
     };
@@ -787,6 +787,8 @@ static void other_envelopes_of_eat(void **state)
         assert_string_equal(at(root, rows[i].path), rows[i].want);
         json_decref(root);
     }
+    /* Any object may be a claims set, but is not taken for one. */
+    assert_null(inspect(atls_bytes_of("{\"x\":1}", 7), NULL, ATLS_E_DECODE, NULL));
     /* A signature that is cut, a claims set that is none. */
     assert_null(inspect(atls_bytes_of(JWT, sizeof JWT - 3), "eat", ATLS_E_DECODE, NULL));
     assert_null(inspect(atls_bytes_of("\xd2\x84\x43\xa1\x01\x26\xa0\x41\x80\x41\x00", 11), "eat",

@@ -784,6 +784,14 @@ static void published_files(void **state)
         {"cca-good.cbor", TOKEN, ATLS_E_DECODE, "tag 399 is no token of RFC 9711: test_cca.c"},
         {"kat-cab-ex-1.cbor", TOKEN, ATLS_E_DECODE, "a CMW, its halves without tags: test_kat.c"},
         {"parsec-tpm-evidence.cbor", TOKEN, ATLS_E_DECODE, "a bundle of TPM structures"},
+        {"P1ClaimsAll.cbor", CLAIMS, ATLS_OK, "keys of its profile are others: test_psa.c"},
+        {"P2ClaimsAll.cbor", CLAIMS, ATLS_OK, "a set of RFC 9711 too"},
+        {"P2ClaimsMissingMandatoryNonce.cbor", CLAIMS, ATLS_OK, "the nonce is its profile's rule"},
+        {"P2ClaimsInvalidMultiNonce.cbor", CLAIMS, ATLS_OK, "one nonce is its profile's rule"},
+        {"CcaPlatformExample.cbor", CLAIMS, ATLS_OK, "a set of RFC 9711 too"},
+        {"CcaRealmClaimsAll.cbor", CLAIMS, ATLS_OK, "a set of RFC 9711 too"},
+        {"CcaClaimsMissingMandPubKey.cbor", CLAIMS, ATLS_OK, "the key is its profile's rule"},
+        {"pkix-evidence1.pem", TOKEN, ATLS_E_DECODE, "ASN.1, not EAT"},
         {"parsec-cca-evidence.cbor", TOKEN, ATLS_E_DECODE, "a bundle: test_bundle_of_parsec"},
     };
 
