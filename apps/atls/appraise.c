@@ -27,6 +27,8 @@ static const char usage[] =
     "                    how old a result may be; default 86400, of veraison: 300\n"
     "  --fresh-result    passport: the result must echo --binder, too\n"
     "  --ca FILE         anchors (PEM) of verifiers' https; default: the system's\n"
+    "  --verifier-timeout S\n"
+    "                    for the question to a verifier elsewhere; default 10\n"
     "  --policy FILE     jq program over the result; default: every submodule affirming\n"
     "  --time RFC3339    appraise as of this time; default now\n"
     "  --ear-out FILE    write the result as a signed JWT; needs --sign-key\n"

@@ -27,6 +27,7 @@ static const char usage[] =
     "                         those that its https URL names\n"
     "  --result-max-age S     how old a result may be; default 86400, of veraison: 300\n"
     "  --fresh-result         passport: only a result that was made for this very connection\n"
+    "  --verifier-timeout S   for one question to a verifier elsewhere; default 10\n"
     "  --policy FILE          jq program over the result; default: every submodule affirming\n"
     "  --identity HOW         pkix (default): certificate of the server's attestation identity "
     "key\n"

@@ -16,8 +16,9 @@
 
 #include "io.h"
 
-#define EPHEMERAL_DAYS 365
-#define RESULT_AGE_MAX (10 * EPHEMERAL_DAYS * 86400UL)
+#define EPHEMERAL_DAYS       365
+#define VERIFIER_TIMEOUT_MAX 3600
+#define RESULT_AGE_MAX       (10 * EPHEMERAL_DAYS * 86400UL)
 
 static const struct atls_attester_ops *const attesters[] = {&atls_tpm2_attester,
                                                             &atls_soft_attester, NULL};
@@ -62,7 +63,7 @@ bool parts_result_usage(const struct cli *cli, const char *passport_from)
     const char *uri = cli_value(cli, "verifier");
     bool takes_results = has_scheme(uri, "passport:");
     bool signed_results = takes_results || has_scheme(uri, "veraison:");
-    unsigned long age_s;
+    unsigned long age_s, timeout_s;
 
     if (cli_flag(cli, "fresh-result") && !takes_results) {
         cli_usage(cli, "--fresh-result wants --verifier passport:...: others ask at each "
@@ -77,7 +78,12 @@ bool parts_result_usage(const struct cli *cli, const char *passport_from)
         cli_usage(cli, "--result-keys are keys of a verifier elsewhere, and none is named");
         return false;
     }
-    return cli_number(cli, "result-max-age", 1, RESULT_AGE_MAX, &age_s);
+    if (cli_value(cli, "verifier-timeout") != NULL && !signed_results) {
+        cli_usage(cli, "--verifier-timeout is for a verifier elsewhere, and none is named");
+        return false;
+    }
+    return cli_number(cli, "result-max-age", 1, RESULT_AGE_MAX, &age_s) &&
+           cli_number(cli, "verifier-timeout", 1, VERIFIER_TIMEOUT_MAX, &timeout_s);
 }
 
 enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
@@ -85,7 +91,7 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
 {
     const char *uri = cli_value(cli, "verifier");
     struct atls_verifier_options options;
-    unsigned long age_s = 0;
+    unsigned long age_s = 0, timeout_s = 0;
 
     *out = NULL;
     if (uri == NULL)
@@ -98,6 +104,9 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
     options.result_echoes_binder = cli_flag(cli, "fresh-result");
     if (!cli_number(cli, "result-max-age", 1, RESULT_AGE_MAX, &age_s))
         return io_error(err, ATLS_E_CONFIG, "--result-max-age is no number of seconds");
+    if (!cli_number(cli, "verifier-timeout", 1, VERIFIER_TIMEOUT_MAX, &timeout_s))
+        return io_error(err, ATLS_E_CONFIG, "--verifier-timeout is no number of seconds");
+    options.timeout_ms = (uint32_t)timeout_s * 1000;
     options.result_max_age_s = (int64_t)age_s;
     return atls_verifier_open(uri, verifiers, &options, out, err);
 }

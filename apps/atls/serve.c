@@ -43,6 +43,7 @@ static const char usage[] =
     "                         those that its https URL names\n"
     "  --result-max-age S     how old a result may be; default 86400, of veraison: 300\n"
     "  --fresh-result         passport: only a result that was made for this very connection\n"
+    "  --verifier-timeout S   for one question to a verifier elsewhere; default 10\n"
     "  --policy FILE          jq program over the result; default: every submodule affirming\n"
     "  --identity HOW         pkix (default), same-key or attested; see atls connect --help\n"
     "  --ca FILE              anchors (PEM) for pkix, and of verifiers' https; default: those for\n"

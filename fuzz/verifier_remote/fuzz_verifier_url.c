@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (atls_url_resolve(&base, atls_bytes_of(data, size), &url, NULL) == ATLS_OK) {
         check(&url);
-        if (strncmp(url.text, "https://h:8443/", 15) != 0)
+        if (strncmp(url.text, "https://h:8443", 14) != 0 || url.origin_len != 14)
             abort();
     }
     if (atls_url_append(&base, atls_bytes_of(data, size), &url, NULL) == ATLS_OK)

@@ -11,11 +11,14 @@ extern "C" {
 /* "veraison:https://HOST[:PORT][/PREFIX]": background check by a service that speaks Veraison's
  * challenge-response API (docs/veraison.md): atls-verifierd(8), or Veraison. Whatever the service
  * says, challenge, key binding and signatures of the evidence are checked here too; trust in the
- * attestation key and the judgement on measurements are the service's. Plain http only with
- * result_keys. Errors of an appraisal: ATLS_E_IO (unreachable, time-out, 5xx, limits: nothing is
- * known of the peer then), ATLS_E_UNSUPPORTED (the service takes no such evidence), ATLS_E_VERIFY
- * and ATLS_E_CERTIFICATE (its result), ATLS_E_EVIDENCE (the own checks; or the service found the
- * evidence not genuine). */
+ * attestation key and the judgement on measurements are the service's. Opening reads files and asks
+ * nobody; plain http only with result_keys. Errors of an appraisal: ATLS_E_EVIDENCE,
+ * ATLS_E_CERTIFICATE and ATLS_E_DECODE with their reasons (the own checks; ATLS_E_EVIDENCE also
+ * when the service found the evidence not genuine); ATLS_E_UNSUPPORTED (the service takes no such
+ * evidence); ATLS_E_UNAVAILABLE (no connection, 5xx, 429, a certificate, an answer or a result that
+ * does not count: whatever the service did wrong, nothing is known of the peer then, and the reason
+ * says what it was), ATLS_E_TIMEOUT (timeout_ms passed), ATLS_E_CONFIG (a file that changed for the
+ * worse), ATLS_E_NOMEM. */
 ATLS_API extern const struct atls_verifier_ops atls_veraison_verifier;
 
 /* "passport:FILE" with the keys of the Verifier that issues the results, or
