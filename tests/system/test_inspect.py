@@ -1,0 +1,43 @@
+"""What `atls inspect` says about published tokens, to people and to programs."""
+import json
+import pathlib
+
+import pytest
+
+from conftest import UNKNOWN, run
+
+EAT = pathlib.Path(__file__).resolve().parent.parent / "vectors" / "eat"
+
+
+@pytest.mark.parametrize("name, kind, lines", [
+    ("eat-valid_cwt.cbor", "eat", ["  envelope: cwt", "    dbgstat: disabled-permanently", "    oemid: 64242"]),
+    ("eat-valid_results.json", "eat", ["    swname: Acme R-IoT-OS", "    dbgstat: disabled-since-boot"]),
+    ("psa.good.cose", "psa", ["    profile: http://arm.com/psa/2.0.0", "      state: secured"]),
+    ("psa-iot-1_sign1.bin", "psa", ["    profile: PSA_IOT_PROFILE_1", "    client-id: 3002"]),
+    ("cca-good.cbor", "cca", ["    profile: tag:arm.com,2023:realm#1.0.0", "    hash-algorithm: sha-256"]),
+])
+def test_tokens_are_shown_by_the_names_of_their_claims(name, kind, lines):
+    text = run("inspect", EAT / name).stdout.decode().splitlines()
+    assert text[:2] == ["verified: false", f"kind: {kind}"]
+    assert all(line in text for line in lines)
+    shown = json.loads(run("inspect", "--json", EAT / name).stdout)
+    assert shown["verified"] is False and shown["kind"] == kind
+    assert run("inspect", "--kind", kind, EAT / name).stdout.decode().splitlines() == text
+
+
+def test_claims_that_are_not_registered_are_in_diagnostic_notation():
+    content = json.loads(run("inspect", "--json", "--kind", "eat", EAT / "kat-kat-ex-1.cbor").stdout)["content"]
+    other = content["claims"]["other-claims"]
+    assert content["envelope"] == "none"
+    assert [claim["key"] for claim in other] == [2500]
+    assert other[0]["value"]["diagnostic"].startswith("{1: 2, -1: 1, -2: h'f0fffa7b")
+
+
+@pytest.mark.parametrize("name, kind, why", [
+    ("P2ClaimsMissingMandatoryNonce.cbor", "psa", b"no tag"),
+    ("psa.good.cose", "cca", b"neither tag 399 nor tag 907"),
+    ("cca-good.cbor", "eat", b"tag 399"),
+])
+def test_what_is_no_such_token_is_not_shown(name, kind, why):
+    done = run("inspect", "--kind", kind, EAT / name, status=UNKNOWN)
+    assert done.stdout == b"" and why in done.stderr
