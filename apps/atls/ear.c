@@ -1,4 +1,4 @@
-/* atls ear: attestation results as text. */
+/* atls ear: attestation results, shown and verified. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,15 +13,19 @@
 
 static const char usage[] =
     "usage: atls ear show [--json] FILE\n"
-    "       atls ear verify --key FILE --max-age SECONDS|any [--time RFC3339] [--json] FILE\n"
+    "       atls ear verify --key FILE --max-age SECONDS|any [--nonce HEX] [--time RFC3339]\n"
+    "                       [--float-times] [--json] FILE\n"
     "\n"
-    "Shows an attestation result (EAR). show takes a compact JWT or its claims set and verifies\n"
-    "nothing; verify takes a JWT, and its signature and time must be good. FILE - is standard "
-    "input.\n"
+    "Shows an attestation result (EAR), as JWT or CWT. show takes the claims set of a JWT too and\n"
+    "verifies nothing; verify takes a token, and its signature and time must be good. FILE - is\n"
+    "standard input.\n"
     "\n"
-    "  --key FILE      public key or certificate (PEM) that must have signed\n"
+    "  --key FILE      public keys of which one must have signed: PEM (keys, certificates), JWK\n"
+    "                  or JWK set\n"
     "  --max-age AGE   seconds since the result was issued, at most; any: it may be of any age\n"
+    "  --nonce HEX     8 to 64 bytes that the result must echo\n"
     "  --time RFC3339  verify as of this time; default now\n"
+    "  --float-times   take times written as floats, in results of the 2023 profile\n"
     "  --json          JSON instead of text for people\n"
     "  --help          this text\n";
 
@@ -43,23 +47,41 @@ static enum atls_code read_age(const char *text, int64_t *out, struct atls_err *
     return ATLS_OK;
 }
 
+static enum atls_code read_check(const struct cli *cli, struct atls_ear_check *check,
+                                 struct atls_buf *nonce, struct atls_err *err)
+{
+    const char *when = cli_value(cli, "time"), *hex = cli_value(cli, "nonce");
+    struct atls_buf text = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    check->time_s = (int64_t)time(NULL);
+    check->allow_float_times = cli_flag(cli, "float-times");
+    if ((code = read_age(cli_value(cli, "max-age"), &check->max_age_s, err)) != ATLS_OK ||
+        (when != NULL && (code = io_time(when, &check->time_s, err)) != ATLS_OK) ||
+        (hex != NULL && (code = io_unhex("--nonce", hex, nonce, err)) != ATLS_OK))
+        return code;
+    if (hex != NULL && (nonce->len < 8 || nonce->len > 64))
+        return io_error(err, ATLS_E_CONFIG, "--nonce has %zu bytes, want 8 to 64", nonce->len);
+    check->nonce = atls_buf_bytes(nonce);
+    if ((code = io_read_file(cli_value(cli, "key"), &text, err)) != ATLS_OK)
+        return code;
+    code = atls_ear_keys_parse(atls_buf_bytes(&text), &check->keys, err);
+    atls_buf_clear(&text);
+    return code;
+}
+
 static enum atls_code verify(const struct cli *cli, struct atls_bytes in, struct atls_buf *out,
                              struct atls_err *err)
 {
-    const char *when = cli_value(cli, "time");
-    struct atls_buf key = ATLS_BUF_INIT;
+    struct atls_buf nonce = ATLS_BUF_INIT;
     struct atls_ear_check check;
     enum atls_code code;
 
     atls_ear_check_init(&check);
-    check.time_s = (int64_t)time(NULL);
-    if ((code = read_age(cli_value(cli, "max-age"), &check.max_age_s, err)) == ATLS_OK &&
-        (when == NULL || (code = io_time(when, &check.time_s, err)) == ATLS_OK) &&
-        (code = io_read_file(cli_value(cli, "key"), &key, err)) == ATLS_OK) {
-        check.public_key_pem = atls_buf_bytes(&key);
+    if ((code = read_check(cli, &check, &nonce, err)) == ATLS_OK)
         code = atls_ear_verify(in, &check, out, err);
-    }
-    atls_buf_clear(&key);
+    atls_ear_keys_unref(check.keys);
+    atls_buf_clear(&nonce);
     return code;
 }
 
