@@ -280,7 +280,8 @@ static void test_revoked(void **state)
 static void test_key_or_anchors(void **state)
 {
     struct signed_one s = make(0, 0);
-    struct test_identity stranger = test_issue(NULL, &(struct test_certificate){0});
+    struct test_identity stranger =
+        test_issue(NULL, &(struct test_certificate){.key_type = ATLS_KEY_ED25519});
     struct atls_anchors *anchors = test_anchors(atls_buf_bytes(&root.certificate)),
                         *others = test_anchors(atls_buf_bytes(&other_root.certificate));
     struct atls_buf bare = sign(&s.leaf, atls_bytes_of(NULL, 0), 0, 0);
@@ -295,10 +296,14 @@ static void test_key_or_anchors(void **state)
                      &err);
     assert_ptr_equal(m.signer_spki.ptr, trust.signer_spki.ptr);
     atls_corim_clear(&m.corim);
+    trust.signer_spki = atls_bytes_of("x", 1);
+    refused(atls_buf_bytes(&s.in), &trust, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+            "signer of the CoRIM");
     trust.signer_spki = spki_of(&stranger);
     refused(atls_buf_bytes(&s.in), &trust, ATLS_E_CERTIFICATE, ATLS_REASON_UNTRUSTED_ROOT,
             "signer of the CoRIM");
-    refused(atls_buf_bytes(&bare), &trust, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE, "CoRIM");
+    refused(atls_buf_bytes(&bare), &trust, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
+            "signed with COSE algorithm -7, which the signer's key does not do");
     trust.anchors = anchors;
     test_assert_code(store_manifest_open_trusted(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK,
                      &err);
