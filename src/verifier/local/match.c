@@ -378,7 +378,9 @@ static enum atls_mval_relation relate_extensions(const struct atls_mval *a,
 
         if (found == NULL)
             continue;
-        if (!atls_bytes_equal(a->extensions[i].item, found->item))
+        if (!atls_bytes_equal(a->extensions[i].item, found->item) &&
+            !atls_extension_holds(a->extensions[i].item, found->item) &&
+            !atls_extension_holds(found->item, a->extensions[i].item))
             return ATLS_MVAL_DIFFER;
         relation = ATLS_MVAL_AGREE;
     }

@@ -108,6 +108,9 @@ static struct atls_integrity_register registers_0_s[] = {{TEXT("s"), 0, sha256_b
 
 static struct atls_mval_extension extension_100_a[] = {{100, TEXT("\x61\x61")}};
 static struct atls_mval_extension extension_100_b[] = {{100, TEXT("\x61\x62")}};
+/* > 5, and 6 */
+static struct atls_mval_extension extension_100_more[] = {{100, TEXT("\xd9\xea\x6a\x82\x01\x05")}};
+static struct atls_mval_extension extension_100_6[] = {{100, TEXT("\x06")}};
 static struct atls_mval_extension extension_m1_a[] = {{-1, TEXT("\x61\x61")}};
 static struct atls_mval_extension extensions_2[] = {{-1, TEXT("\x01")}, {100, TEXT("\x61\x61")}};
 
@@ -505,6 +508,16 @@ static void relations(void **state)
          {EXTENSIONS(extension_100_b)},
          ATLS_MVAL_DIFFER,
          false},
+        {"an expression and what satisfies it",
+         {EXTENSIONS(extension_100_more)},
+         {EXTENSIONS(extension_100_6)},
+         ATLS_MVAL_AGREE,
+         false},
+        {"equal expressions",
+         {EXTENSIONS(extension_100_more)},
+         {EXTENSIONS(extension_100_more)},
+         ATLS_MVAL_AGREE,
+         true},
         {"raw values that differ outside a mask",
          {RAW("ab"), .mask = TEXT("\xff\x00")},
          {RAW("ac")},
