@@ -49,7 +49,7 @@ atls_library(atls-tpm2 MODULES attester_tpm2 PUBLIC atls
 atls_library(atls-verifier
     MODULES store policy_jq verifier_ear verifier_local verifier_remote inspect enrol PUBLIC atls
     DESCRIPTION "Verifier for attested TLS: store, policy, appraisal, results" REQUIRES libatls
-    REQUIRES_PRIVATE jansson sqlite3 "libcurl >= 7.85")
+    REQUIRES_PRIVATE jansson sqlite3 libpq "libcurl >= 7.85")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/atls" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT atls-targets NAMESPACE atls:: FILE atls-targets.cmake

@@ -127,7 +127,7 @@ static enum atls_code import(const struct request *r, struct atls_store *store,
 
 void provision_answer(struct request *r, struct reply *reply)
 {
-    struct atls_store_import_report report = {{0}, 0, 0, 0};
+    struct atls_store_import_report report = {.skipped = 0};
     struct atls_err err = ATLS_ERR_INIT;
     struct atls_store *store;
     char expiry[24];

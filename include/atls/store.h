@@ -101,8 +101,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_import_crls(struct atls_store
 
 struct atls_store_import_report {
     char manifest_id[128];
-    size_t reference_values, attest_keys,
-        skipped; /* skipped: triples that no technology here uses */
+    size_t reference_values, attest_keys, skipped; /* skipped: triples that nothing here uses */
+    size_t endorsements, identity_keys;
+    bool unchanged; /* the very same one was on file: the numbers are 0 */
 };
 /* Imports an unsigned or signed CoRIM (docs/store.md: profiles), whole or not at all. time_s: now,
  * for validity. A signed one must verify under signer_spki (DER) unless that is empty, and then it

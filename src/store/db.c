@@ -1,222 +1,259 @@
 #include "store/db.h"
 
+#include <errno.h>
+#include <time.h>
+
 #include "core/err.h"
 
-/* Values reach SQL through parameters only. A key or a reference value lives as long as its
- * manifest (ON DELETE CASCADE). */
-static const char *const sql[SQL_COUNT] = {
-    [SQL_BEGIN] = "BEGIN IMMEDIATE",
-    [SQL_COMMIT] = "COMMIT",
-    [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_DATA_VERSION] = "PRAGMA data_version",
-    [SQL_MANIFEST_PUT] =
-        "INSERT INTO manifests(name, digest, profile, not_before, not_after, signer,"
-        " blob) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
-    [SQL_MANIFEST_DELETE] = "DELETE FROM manifests WHERE name = ?1 RETURNING id",
-    [SQL_MANIFEST_LIST] = "SELECT name, signer, blob FROM manifests ORDER BY id",
-    [SQL_KEY_CONFLICT] = "SELECT k.spki <> ?2, m.name, k.label FROM attest_keys k"
-                         " LEFT JOIN manifests m ON m.id = k.manifest"
-                         " WHERE k.instance = ?1 AND (k.spki <> ?2 OR k.class_id <> ?3) LIMIT 1",
-    [SQL_KEY_PUT] =
-        "INSERT INTO attest_keys(manifest, instance, spki, public_area, class_id, vendor,"
-        " model, label) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [SQL_KEY_SAME] = "SELECT 1 FROM attest_keys WHERE manifest IS ?1 AND instance = ?2",
-    [SQL_KEY_REPLACE] = "DELETE FROM attest_keys WHERE manifest IS NULL AND instance = ?1",
-    [SQL_KEY_FIND] = "SELECT k.spki, k.public_area, k.class_id, k.vendor, k.model, m.not_before,"
-                     " m.not_after FROM attest_keys k LEFT JOIN manifests m ON m.id = k.manifest"
-                     " WHERE k.instance = ?1 ORDER BY length(k.public_area) DESC, k.id",
-    [SQL_KEY_DELETE] = "DELETE FROM attest_keys WHERE id = ?1 RETURNING id",
-    [SQL_KEY_IS_OF_MANIFEST] = "SELECT m.name FROM attest_keys k JOIN manifests m"
-                               " ON m.id = k.manifest WHERE k.id = ?1",
-    [SQL_KEY_LIST] = "SELECT k.id, m.name, k.instance, k.spki, k.public_area, k.class_id, k.vendor,"
-                     " k.model, k.label, m.not_after FROM attest_keys k"
-                     " LEFT JOIN manifests m ON m.id = k.manifest ORDER BY k.id",
-    [SQL_REFERENCE_PUT] = "INSERT INTO reference_triples(manifest, class_id, environment,"
-                          " measurements) VALUES(?1, ?2, ?3, ?4)",
-    [SQL_REFERENCE_FIND] = "SELECT r.environment, r.measurements, m.name, m.not_before, m.not_after"
-                           " FROM reference_triples r JOIN manifests m ON m.id = r.manifest"
-                           " WHERE r.class_id = ?1 ORDER BY r.id",
-    [SQL_REFERENCE_LIST] = "SELECT r.id, m.name, r.class_id, r.measurements, m.not_after"
-                           " FROM reference_triples r JOIN manifests m ON m.id = r.manifest"
-                           " ORDER BY r.id",
-    [SQL_ANCHOR_GET_CLASS] = "SELECT class_id, vendor, model FROM anchors"
-                             " WHERE purpose = ?1 AND der = ?2",
-    [SQL_ANCHOR_PUT] = "INSERT INTO anchors(purpose, der, class_id, vendor, model)"
-                       " VALUES(?1, ?2, ?3, ?4, ?5)",
-    [SQL_ANCHOR_DELETE] = "DELETE FROM anchors WHERE id = ?1 RETURNING id",
-    [SQL_ANCHOR_LIST] = "SELECT id, purpose, der, class_id, vendor, model FROM anchors"
-                        " ORDER BY id",
-    [SQL_ANCHOR_OF_PURPOSE] = "SELECT der FROM anchors WHERE purpose = ?1 ORDER BY id",
-    [SQL_CRL_FIND] = "SELECT id, this_update, der FROM crls"
-                     " WHERE issuer = ?1 AND key_id = ?2 AND scope = ?3",
-    [SQL_CRL_PUT] = "INSERT INTO crls(issuer, key_id, scope, this_update, next_update, der)"
-                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
-                    " ON CONFLICT(issuer, key_id, scope) DO UPDATE SET"
-                    " this_update = ?4, next_update = ?5, der = ?6",
-    [SQL_CRL_DELETE] = "DELETE FROM crls WHERE id = ?1 RETURNING id",
-    [SQL_CRL_LIST] = "SELECT id, issuer, this_update, next_update, der FROM crls ORDER BY id",
-    [SQL_HAS_TRUST] = "SELECT EXISTS(SELECT 1 FROM attest_keys)"
-                      " OR EXISTS(SELECT 1 FROM anchors WHERE purpose = ?1)",
-};
+/* ---- the pool ---- */
 
-enum atls_code store_sql_error(struct atls_store *s, int rc, const char *doing,
-                               struct atls_err *err)
+static struct timespec deadline_in(uint32_t ms)
 {
-    switch (rc & 0xff) {
-    case SQLITE_NOMEM:
-        return atls_fail(err, ATLS_E_NOMEM, "store: out of memory");
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return atls_fail(err, ATLS_E_IO, "store: %s: locked by another process, gave up waiting",
-                         doing);
-    case SQLITE_NOTADB:
-        return atls_fail(err, ATLS_E_CONFIG, "store: the file is not a store");
-    case SQLITE_READONLY:
-        return atls_fail(err, ATLS_E_CONFIG, "store: %s: opened to be read only", doing);
-    case SQLITE_TOOBIG:
-        return atls_fail(err, ATLS_E_LIMIT, "store: %s: larger than the database takes", doing);
-    default:
-        return atls_fail(err, ATLS_E_IO, "store: %s: %s", doing,
-                         s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
+    struct timespec at = {0, 0};
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
     }
+    return at;
 }
 
-enum atls_code store_query(struct atls_store *s, enum store_sql which, struct store_query *out,
+/* Takes an idle connection, or the right to make one (*out NULL). */
+static enum atls_code take(struct atls_store *s, struct store_connection **out,
                            struct atls_err *err)
 {
-    int rc = SQLITE_OK;
+    const struct timespec deadline = deadline_in(s->busy_timeout_ms);
+    enum atls_code code = ATLS_OK;
+    int rc = 0;
 
-    if (s->statements[which] == NULL)
-        rc = sqlite3_prepare_v3(s->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT,
-                                &s->statements[which], NULL);
-    if (rc != SQLITE_OK)
-        return store_sql_error(s, rc, "preparing a statement", err);
-    out->store = s;
-    out->statement = s->statements[which];
-    out->rc = SQLITE_OK;
+    pthread_mutex_lock(&s->lock);
+    while (s->idle == NULL && s->connections >= s->connections_max && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&s->returned, &s->lock, &deadline);
+    *out = s->idle;
+    if (s->idle != NULL)
+        s->idle = s->idle->next;
+    else if (s->connections < s->connections_max)
+        s->connections++;
+    else
+        code = atls_fail(err, ATLS_E_UNAVAILABLE,
+                         "store: all %u connections in use for %u milliseconds, gave up waiting",
+                         (unsigned)s->connections_max, (unsigned)s->busy_timeout_ms);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+/* There is one connection less. */
+static void forget(struct atls_store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->connections--;
+    pthread_cond_signal(&s->returned);
+    pthread_mutex_unlock(&s->lock);
+}
+
+enum atls_code store_borrow(struct atls_store *s, struct store_connection **out,
+                            struct atls_err *err)
+{
+    struct store_connection *c;
+    enum atls_code code;
+
+    if ((code = take(s, &c, err)) != ATLS_OK)
+        return code;
+    /* One that got lost while nobody used it is replaced: nothing was asked on it yet. */
+    if (c != NULL && !s->backend->is_alive(c)) {
+        s->backend->disconnect(c);
+        c = NULL;
+    }
+    if (c == NULL && (code = s->backend->connect(s, &c, err)) != ATLS_OK) {
+        forget(s);
+        return code;
+    }
+    *out = c;
     return ATLS_OK;
 }
 
-static void keep(struct store_query *q, int rc)
+void store_give_back(struct store_connection *c)
 {
-    if (q->rc == SQLITE_OK)
-        q->rc = rc;
+    struct atls_store *s;
+
+    if (c == NULL)
+        return;
+    s = c->store;
+    if (c->broken) {
+        s->backend->disconnect(c);
+        forget(s);
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    c->next = s->idle;
+    s->idle = c;
+    pthread_cond_signal(&s->returned);
+    pthread_mutex_unlock(&s->lock);
 }
 
-/* Bound memory is the caller's and outlives the query: nothing is copied. */
+void store_drop_idle(struct atls_store *s)
+{
+    struct store_connection *c, *next;
+
+    pthread_mutex_lock(&s->lock);
+    c = s->idle;
+    s->idle = NULL;
+    pthread_mutex_unlock(&s->lock);
+    for (; c != NULL; c = next) {
+        next = c->next;
+        s->backend->disconnect(c);
+        forget(s);
+    }
+}
+
+/* ---- statements ---- */
+
+struct store_query store_query(struct store_connection *c, enum store_sql which)
+{
+    const struct store_query q = {.connection = c, .which = which};
+
+    return q;
+}
+
+static void bind(struct store_query *q, int at, struct store_value value)
+{
+    q->values[at - 1] = value;
+}
+
 void store_bind_bytes(struct store_query *q, int at, struct atls_bytes bytes)
 {
-    keep(q, bytes.len == 0
-                ? sqlite3_bind_zeroblob(q->statement, at, 0)
-                : sqlite3_bind_blob64(q->statement, at, bytes.ptr, bytes.len, SQLITE_STATIC));
+    bind(q, at, (struct store_value){STORE_VALUE_BYTES, 0, bytes});
 }
 
 void store_bind_text(struct store_query *q, int at, struct atls_bytes text)
 {
-    keep(q, sqlite3_bind_text64(q->statement, at, text.len == 0 ? "" : (const char *)text.ptr,
-                                text.len, SQLITE_STATIC, SQLITE_UTF8));
+    bind(q, at, (struct store_value){STORE_VALUE_TEXT, 0, text});
 }
 
 void store_bind_int(struct store_query *q, int at, int64_t v)
 {
-    keep(q, sqlite3_bind_int64(q->statement, at, v));
-}
-
-void store_bind_null(struct store_query *q, int at)
-{
-    keep(q, sqlite3_bind_null(q->statement, at));
+    bind(q, at, (struct store_value){STORE_VALUE_INT, v, {NULL, 0}});
 }
 
 enum atls_code store_step(struct store_query *q, bool *out_row, struct atls_err *err)
 {
-    enum atls_code code;
-    int rc = q->rc;
+    const struct store_backend *backend = q->connection->store->backend;
+    enum atls_code code = ATLS_OK;
 
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(q->statement);
-    if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
-        *out_row = rc == SQLITE_ROW;
-        return ATLS_OK;
+    if (!q->started) {
+        code = backend->start(q, err);
+        q->started = true;
     }
-    code = store_sql_error(q->store, rc, "database", err);
-    store_end(q);
-    return code;
-}
-
-enum atls_code store_run(struct store_query *q, struct atls_err *err)
-{
-    enum atls_code code;
-    bool row;
-
-    if ((code = store_step(q, &row, err)) == ATLS_OK)
+    if (code == ATLS_OK)
+        code = backend->step(q, out_row, err);
+    if (code != ATLS_OK)
         store_end(q);
     return code;
 }
 
+enum atls_code store_run(struct store_query *q, bool *out_row, struct atls_err *err)
+{
+    enum atls_code code;
+    bool row;
+
+    if ((code = store_step(q, &row, err)) != ATLS_OK)
+        return code;
+    store_end(q);
+    if (out_row != NULL)
+        *out_row = row;
+    return ATLS_OK;
+}
+
 void store_end(struct store_query *q)
 {
-    /* Reset repeats the error of the step, which was reported already. */
-    (void)sqlite3_reset(q->statement);
-    (void)sqlite3_clear_bindings(q->statement);
+    if (q->started)
+        q->connection->store->backend->end(q);
+    q->started = false;
+}
+
+/* Steps through one page; *last is the id of its last row. */
+static enum atls_code each_of_page(struct store_query *q, store_row *row_function, void *arg,
+                                   int64_t *last, struct atls_err *err)
+{
+    enum atls_code code;
+    bool row;
+
+    while ((code = store_step(q, &row, err)) == ATLS_OK && row) {
+        *last = store_column_int(q, 0);
+        if ((code = row_function(arg, q, err)) != ATLS_OK)
+            break;
+    }
+    store_end(q);
+    return code;
+}
+
+enum atls_code store_each(struct store_connection *c, enum store_sql list, store_row *row_function,
+                          void *arg, struct atls_err *err)
+{
+    int64_t last = 0, before;
+    enum atls_code code;
+
+    do {
+        struct store_query q = store_query(c, list);
+
+        before = last;
+        store_bind_int(&q, 1, before);
+        code = each_of_page(&q, row_function, arg, &last, err);
+    } while (code == ATLS_OK && last != before);
+    return code;
 }
 
 struct atls_bytes store_column(const struct store_query *q, int at)
 {
-    const void *p = sqlite3_column_blob(q->statement, at);
-    int len = sqlite3_column_bytes(q->statement, at);
-
-    return p == NULL || len <= 0 ? atls_bytes_of("", 0) : atls_bytes_of(p, (size_t)len);
+    return q->connection->store->backend->column(q, at);
 }
 
 int64_t store_column_int(const struct store_query *q, int at)
 {
-    return sqlite3_column_int64(q->statement, at);
+    return q->connection->store->backend->column_int(q, at);
 }
 
 bool store_column_is_null(const struct store_query *q, int at)
 {
-    return sqlite3_column_type(q->statement, at) == SQLITE_NULL;
+    return q->connection->store->backend->column_is_null(q, at);
 }
 
-static enum atls_code run_plain(struct atls_store *s, enum store_sql which, struct atls_err *err)
+/* ---- transactions ---- */
+
+enum atls_code store_begin(struct atls_store *s, enum store_access access,
+                           struct store_connection **out, struct atls_err *err)
 {
-    struct store_query q = {0};
+    struct store_connection *c;
     enum atls_code code;
 
-    if ((code = store_query(s, which, &q, err)) != ATLS_OK)
-        return code;
-    return store_run(&q, err);
-}
-
-enum atls_code store_begin(struct atls_store *s, struct atls_err *err)
-{
-    if (!s->writable)
+    if (access == STORE_ACCESS_WRITE && !s->writable)
         return atls_fail(err, ATLS_E_CONFIG, "store: opened to be read only");
-    return run_plain(s, SQL_BEGIN, err);
+    if ((code = store_borrow(s, &c, err)) != ATLS_OK)
+        return code;
+    if ((code = s->backend->begin(c, access, err)) != ATLS_OK) {
+        s->backend->roll_back(c);
+        store_give_back(c);
+        return code;
+    }
+    *out = c;
+    return ATLS_OK;
 }
 
-enum atls_code store_finish(struct atls_store *s, enum atls_code code, struct atls_err *err)
+enum atls_code store_finish(struct store_connection *c, enum store_access access,
+                            enum atls_code code, struct atls_err *err)
 {
+    struct atls_store *s = c->store;
+
     if (code == ATLS_OK)
-        code = run_plain(s, SQL_COMMIT, err);
-    /* A failed commit may leave the transaction open, a failed statement may have ended it. */
-    if (code != ATLS_OK && sqlite3_get_autocommit(s->db) == 0)
-        (void)!run_plain(s, SQL_ROLLBACK, NULL);
-    store_cache_drop(s->cache);
+        code = s->backend->commit(c, access, err);
+    if (code != ATLS_OK)
+        s->backend->roll_back(c);
+    store_give_back(c);
+    /* Also when a commit failed: its answer may have got lost. */
+    if (access == STORE_ACCESS_WRITE)
+        store_cache_drop(s->cache);
     return code;
-}
-
-void store_set_busy_timeout(struct atls_store *s, int ms)
-{
-    sqlite3_busy_timeout(s->db, ms);
-}
-
-void store_lock(struct atls_store *s)
-{
-    pthread_mutex_lock(&s->lock);
-}
-
-void store_unlock(struct atls_store *s)
-{
-    pthread_mutex_unlock(&s->lock);
 }

@@ -1,4 +1,15 @@
-/* The database under a store: statements, transactions, errors. Callers hold the store's lock. */
+/* The database under a store: connections, statements, transactions, errors.
+ *
+ * Two engines keep one set of tables: SQLite (sqlite.c) and PostgreSQL (postgres.c), behind struct
+ * store_backend. What runs SQL borrows a connection of the store and gives it back:
+ *
+ *     store_borrow(s, &c, err);
+ *     store_query(c, SQL_KEY_FIND, &q);
+ *     store_bind_bytes(&q, 1, instance);
+ *     while ((code = store_step(&q, &row, err)) == ATLS_OK && row) ...
+ *     store_end(&q);
+ *     store_give_back(c);
+ */
 #ifndef ATLS_STORE_DB_H
 #define ATLS_STORE_DB_H
 
@@ -6,18 +17,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <sqlite3.h>
-
 #include "store/store.h"
 
-/* Every statement there is: prepared once, when first used. */
+/* Every statement there is: prepared once a connection, when first used. The text is in sql.c. */
 enum store_sql {
-    SQL_BEGIN,
-    SQL_COMMIT,
-    SQL_ROLLBACK,
-    SQL_DATA_VERSION,
+    SQL_VERSION,
+    SQL_CHANGE,
+    SQL_SAVEPOINT,
+    SQL_SAVEPOINT_RELEASE,
+    SQL_SAVEPOINT_ROLLBACK,
     SQL_MANIFEST_PUT,
     SQL_MANIFEST_DELETE,
+    SQL_MANIFEST_DIGEST,
     SQL_MANIFEST_LIST,
     SQL_KEY_CONFLICT,
     SQL_KEY_PUT,
@@ -26,10 +37,16 @@ enum store_sql {
     SQL_KEY_FIND,
     SQL_KEY_DELETE,
     SQL_KEY_IS_OF_MANIFEST,
+    SQL_KEY_DELETE_OF_MANIFEST,
     SQL_KEY_LIST,
     SQL_REFERENCE_PUT,
     SQL_REFERENCE_FIND,
+    SQL_REFERENCE_DELETE_OF_MANIFEST,
     SQL_REFERENCE_LIST,
+    SQL_ENDORSEMENT_PUT,
+    SQL_ENDORSEMENT_FIND,
+    SQL_ENDORSEMENT_DELETE_OF_MANIFEST,
+    SQL_ENDORSEMENT_LIST,
     SQL_ANCHOR_GET_CLASS,
     SQL_ANCHOR_PUT,
     SQL_ANCHOR_DELETE,
@@ -39,88 +56,197 @@ enum store_sql {
     SQL_CRL_PUT,
     SQL_CRL_DELETE,
     SQL_CRL_LIST,
+    SQL_SIGNING_KEY_PUT,
+    SQL_SIGNING_KEY_FIND,
+    SQL_SIGNING_KEY_DELETE,
+    SQL_SIGNING_KEY_LIST,
     SQL_HAS_TRUST,
+    SQL_SESSION_OPEN,
+    SQL_SESSION_GET,
+    SQL_SESSION_TAKE,
+    SQL_SESSION_FINISH,
+    SQL_SESSION_REMOVE,
+    SQL_SESSION_SWEEP,
     SQL_COUNT,
 };
 
+/* NULL: the engine does without. Parameters are ?1, ?2, ... in either dialect. */
+struct store_statement {
+    const char *sqlite, *postgres;
+};
+extern const struct store_statement store_statements[SQL_COUNT];
+
+/* Version of the tables, the same for both engines; docs/store.md. */
+#define STORE_VERSION 4
+
+struct store_connection {
+    struct atls_store *store;
+    struct store_connection *next; /* of those that nobody uses */
+    bool broken;                   /* found lost: not to be used again */
+};
+
+#define STORE_PARAMETERS_MAX 9
+
+enum store_value_kind {
+    STORE_VALUE_NULL = 0,
+    STORE_VALUE_INT,
+    STORE_VALUE_BYTES,
+    STORE_VALUE_TEXT
+};
+struct store_value {
+    enum store_value_kind kind;
+    int64_t number;
+    struct atls_bytes bytes;
+};
+
+/* A statement in use: bind, step until there is no row, end. Columns borrow until the next step.
+ * Several may be under way on one connection, of different statements. */
+struct store_query {
+    struct store_connection *connection;
+    enum store_sql which;
+    struct store_value values[STORE_PARAMETERS_MAX];
+    bool started;
+    void *rows; /* of the engine */
+    int row;    /* of the engine */
+};
+
+enum store_access { STORE_ACCESS_READ, STORE_ACCESS_WRITE };
+
+/* An engine. Errors of all of them: ATLS_E_UNAVAILABLE (cannot be reached, locked, disk full, out
+ * of time: nothing has taken effect, but see commit), ATLS_E_NOMEM, ATLS_E_CONFIG (to be read only,
+ * no such database, no permission), ATLS_E_LIMIT (too large), else ATLS_E_IO. */
+struct store_backend {
+    /* Makes the store, or checks its version and brings it up to date; s->location and the like
+     * are set. What was made stays when it fails only if somebody else made it. */
+    enum atls_code (*set_up)(struct atls_store *s, enum atls_store_mode mode, struct atls_err *err);
+    /* Ends what set_up began; the pool is empty. */
+    void (*tear_down)(struct atls_store *s);
+    enum atls_code (*connect)(struct atls_store *s, struct store_connection **out,
+                              struct atls_err *err);
+    void (*disconnect)(struct store_connection *c);
+    /* Whether a connection that nobody used for a while is still one; asks nobody. */
+    bool (*is_alive)(struct store_connection *c);
+    /* Runs SQL without parameters or rows; several statements. */
+    enum atls_code (*run_text)(struct store_connection *c, const char *text, const char *doing,
+                               struct atls_err *err);
+    enum atls_code (*start)(struct store_query *q, struct atls_err *err);
+    /* *out_row: a row is there. */
+    enum atls_code (*step)(struct store_query *q, bool *out_row, struct atls_err *err);
+    void (*end)(struct store_query *q);
+    struct atls_bytes (*column)(const struct store_query *q, int at);
+    int64_t (*column_int)(const struct store_query *q, int at);
+    bool (*column_is_null)(const struct store_query *q, int at);
+    /* WRITE: nobody else writes until finish. READ: what is read is of one moment. */
+    enum atls_code (*begin)(struct store_connection *c, enum store_access access,
+                            struct atls_err *err);
+    /* A commit whose answer got lost is ATLS_E_UNAVAILABLE and may have taken effect. */
+    enum atls_code (*commit)(struct store_connection *c, enum store_access access,
+                             struct atls_err *err);
+    void (*roll_back)(struct store_connection *c);
+    /* Whether somebody has changed the store since the last call. ask: now, else as far as is
+     * known without asking, for at most STORE_STALE_MS. */
+    enum atls_code (*changed)(struct atls_store *s, bool ask, bool *out, struct atls_err *err);
+    /* Nobody but the owner has access. Errors: ATLS_E_CONFIG. */
+    enum atls_code (*may_hold_secrets)(struct store_connection *c, struct atls_err *err);
+};
+extern const struct store_backend store_sqlite, store_postgres;
+/* store.c: whether tables of a version may be used, perhaps after they are brought up to date. */
+ATLS_MUST_CHECK enum atls_code store_check_version(int64_t version, bool writable,
+                                                   struct atls_err *err);
+
+/* How long a look-up may miss what another replica has committed when its notice got lost. */
+#define STORE_STALE_MS 1000
+
 struct store_cache;
+struct store_memory_sessions;
 
 struct atls_store {
-    pthread_mutex_t lock; /* guards everything below */
-    sqlite3 *db;
-    sqlite3_stmt *statements[SQL_COUNT];
-    struct store_cache *cache;
-    struct atls_store_view now; /* of atls_store_source */
+    const struct store_backend *backend;
+    char *location;
+    char schema[64]; /* PostgreSQL */
     bool writable;
+    uint32_t busy_timeout_ms, connections_max, sessions_max;
+
+    pthread_mutex_t lock; /* of the pool */
+    pthread_cond_t returned;
+    struct store_connection *idle;
+    uint32_t connections;
+
+    void *watch; /* of the engine: what changed() looks at */
+    struct store_cache *cache;
+    struct store_memory_sessions *sessions; /* SQLite; NULL: in the database */
+    struct atls_store_view now;             /* of atls_store_source */
 };
 
-/* A statement in use: bind, step until there is no row, end. What binding could not do sticks and
- * store_step reports it. Columns borrow until the next step. */
-struct store_query {
-    struct atls_store *store;
-    sqlite3_stmt *statement;
-    int rc;
-};
+/* A connection for one caller. Errors: ATLS_E_UNAVAILABLE (none in time), those of connect. */
+ATLS_MUST_CHECK enum atls_code store_borrow(struct atls_store *s, struct store_connection **out,
+                                            struct atls_err *err);
+void store_give_back(struct store_connection *c); /* NULL is fine */
+/* Ends every connection that nobody uses. */
+void store_drop_idle(struct atls_store *s);
 
-/* Records what SQLite says about the last call. Errors: ATLS_E_NOMEM, ATLS_E_CONFIG (opened to be
- * read only, not a database), ATLS_E_LIMIT (too large), else ATLS_E_IO. */
-enum atls_code store_sql_error(struct atls_store *s, int rc, const char *doing,
-                               struct atls_err *err);
-
-ATLS_MUST_CHECK enum atls_code store_query(struct atls_store *s, enum store_sql which,
-                                           struct store_query *out, struct atls_err *err);
-/* Parameters count from 1. A view with .ptr NULL is an empty blob, not NULL. */
+struct store_query store_query(struct store_connection *c, enum store_sql which);
+/* Parameters count from 1; memory is the caller's and outlives the query. A view with .ptr NULL is
+ * an empty blob, not NULL, which is what a parameter is that was not bound. */
 void store_bind_bytes(struct store_query *q, int at, struct atls_bytes bytes);
 void store_bind_text(struct store_query *q, int at, struct atls_bytes text);
 void store_bind_int(struct store_query *q, int at, int64_t v);
-void store_bind_null(struct store_query *q, int at);
 /* *out_row: a row is there. On failure the query has ended. */
 ATLS_MUST_CHECK enum atls_code store_step(struct store_query *q, bool *out_row,
                                           struct atls_err *err);
-/* Steps a statement that gives no row, and ends it. */
-ATLS_MUST_CHECK enum atls_code store_run(struct store_query *q, struct atls_err *err);
+/* Runs a statement to its end. *out_row (may be NULL): there was a row. */
+ATLS_MUST_CHECK enum atls_code store_run(struct store_query *q, bool *out_row,
+                                         struct atls_err *err);
 void store_end(struct store_query *q);
+/* Every row of one of the lists, whose first column is the id; page by page. What row returns
+ * beside ATLS_OK ends it. */
+typedef enum atls_code store_row(void *arg, const struct store_query *q, struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code store_each(struct store_connection *c, enum store_sql list,
+                                          store_row *row_function, void *arg, struct atls_err *err);
 
 /* Columns count from 0; a blob or text of length 0 has a valid .ptr. */
 struct atls_bytes store_column(const struct store_query *q, int at);
 int64_t store_column_int(const struct store_query *q, int at);
 bool store_column_is_null(const struct store_query *q, int at);
 
-/* A write transaction; begin fails at once, with nothing to undo, when the store is to be read
- * only. finish commits when code is ATLS_OK and rolls back otherwise; either way the cache is
- * dropped. Returns code, or why it could not be committed. */
-ATLS_MUST_CHECK enum atls_code store_begin(struct atls_store *s, struct atls_err *err);
-ATLS_MUST_CHECK enum atls_code store_finish(struct atls_store *s, enum atls_code code,
-                                            struct atls_err *err);
-
-/* Milliseconds to wait for another process's lock; 5000 unless told. */
-void store_set_busy_timeout(struct atls_store *s, int ms);
+/* Borrows a connection and begins; *out NULL on failure. Writing fails at once when the store is to
+ * be read only. finish commits when code is ATLS_OK and rolls back otherwise, gives the connection
+ * back and, after a write, drops the cache. Returns code, or why it could not be committed. */
+ATLS_MUST_CHECK enum atls_code store_begin(struct atls_store *s, enum store_access access,
+                                           struct store_connection **out, struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code store_finish(struct store_connection *c, enum store_access access,
+                                            enum atls_code code, struct atls_err *err);
 
 /* ---- between the files of this folder ---- */
 
 #define STORE_UUID_TEXT     37 /* with its NUL */
 #define STORE_UUID_CLASS_ID 19 /* tag 37 and 16 bytes, encoded */
-
-void store_lock(struct atls_store *s);
-void store_unlock(struct atls_store *s);
+#define STORE_UEID_MIN      7  /* bytes of an instance */
+#define STORE_UEID_MAX      33
 
 /* lookup.c */
 ATLS_MUST_CHECK enum atls_code store_cache_new(struct store_cache **out, struct atls_err *err);
-void store_cache_drop(struct store_cache *c); /* forgets all */
-void store_cache_free(struct store_cache *c);
+void store_cache_drop(struct store_cache *c); /* forgets all; any thread */
+void store_cache_free(struct store_cache *c); /* NULL is fine */
+/* Drops the cache if somebody has changed the store; ask as in struct store_backend. */
+ATLS_MUST_CHECK enum atls_code store_refresh(struct atls_store *s, bool ask, struct atls_err *err);
 
-/* import.c: each within a transaction that the caller began. check_time false takes manifests
- * whatever their validity. */
+/* import_manifest.c: each within a transaction that the caller began. check_time false takes
+ * manifests whatever their validity. */
 struct store_manifest_import {
     struct atls_bytes corim;
     struct atls_bytes signer_spki;
+    struct atls_anchors *anchors; /* NULL: none */
+    const char *profile;          /* that it must have; NULL: any */
     bool check_time;
     int64_t time_s;
 };
-ATLS_MUST_CHECK enum atls_code store_put_manifest(struct atls_store *s,
+ATLS_MUST_CHECK enum atls_code store_put_manifest(struct store_connection *c,
                                                   const struct store_manifest_import *import,
                                                   struct atls_store_import_report *out,
                                                   struct atls_err *err);
+
+/* import.c: likewise. */
 struct store_anchor {
     enum atls_anchor_purpose purpose;
     struct atls_bytes der;
@@ -132,20 +258,55 @@ struct store_anchor {
 ATLS_MUST_CHECK enum atls_code store_anchor_of(const struct atls_store_anchor_options *as,
                                                uint8_t class_bytes[STORE_UUID_CLASS_ID],
                                                struct store_anchor *out, struct atls_err *err);
-ATLS_MUST_CHECK enum atls_code store_put_anchor(struct atls_store *s,
+ATLS_MUST_CHECK enum atls_code store_put_anchor(struct store_connection *c,
                                                 const struct store_anchor *anchor, bool *out_new,
                                                 struct atls_err *err);
-ATLS_MUST_CHECK enum atls_code store_put_attest_key(struct atls_store *s,
+ATLS_MUST_CHECK enum atls_code store_put_attest_key(struct store_connection *c,
                                                     const struct atls_store_attest_key *key,
                                                     struct atls_err *err);
 
+/* A key as it goes into the table. */
+struct store_key_row {
+    int64_t manifest; /* 0: enrolled on its own */
+    enum atls_comid_triple kind;
+    struct atls_bytes instance, spki, public_area, class_id;
+    struct atls_bytes vendor, model, label;
+};
+/* ATLS_E_CONFIG when the instance has another key or class on file. */
+ATLS_MUST_CHECK enum atls_code store_check_conflict(struct store_connection *c,
+                                                    const struct store_key_row *row,
+                                                    struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code store_put_key_row(struct store_connection *c,
+                                                 const struct store_key_row *row,
+                                                 struct atls_err *err);
+/* Manifests that an older program imported bring now what it did not know. */
+ATLS_MUST_CHECK enum atls_code store_read_manifests_again(struct store_connection *c,
+                                                          struct atls_err *err);
+
+/* signing.c: within a transaction. The KID is that of the key on file. Errors: those of
+ * atls_store_add_signing_key. */
+ATLS_MUST_CHECK enum atls_code store_put_signing_key(struct store_connection *c,
+                                                     struct atls_bytes private_key_pem,
+                                                     int64_t use_from_s, char kid[ATLS_KID_TEXT],
+                                                     struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code store_remove_signing_key(struct store_connection *c, const char *kid,
+                                                        struct atls_err *err);
+/* A store with private keys in it is nobody else's to read. Errors: ATLS_E_CONFIG. */
+ATLS_MUST_CHECK enum atls_code store_check_secrets(struct store_connection *c,
+                                                   struct atls_err *err);
+
+/* sessions.c */
+ATLS_MUST_CHECK enum atls_code store_memory_sessions_new(struct store_memory_sessions **out,
+                                                         struct atls_err *err);
+void store_memory_sessions_free(struct store_memory_sessions *m); /* NULL is fine */
+
 /* crl.c: within a transaction. *out_new: it was not on file. Errors: those of
  * atls_store_import_crls. */
-ATLS_MUST_CHECK enum atls_code store_put_crl(struct atls_store *s, struct atls_bytes der,
+ATLS_MUST_CHECK enum atls_code store_put_crl(struct store_connection *c, struct atls_bytes der,
                                              bool *out_new, struct atls_err *err);
 /* Every list on file; those of issuers that a path does not have are not looked at. */
-ATLS_MUST_CHECK enum atls_code store_add_crls(struct atls_store *s, struct atls_anchors *anchors,
-                                              struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code store_add_crls(struct store_connection *c,
+                                              struct atls_anchors *anchors, struct atls_err *err);
 
 /* text.c */
 /* 8-4-4-4-12 hexadecimal digits of either case. */
@@ -169,6 +330,8 @@ const char *store_time_text(int64_t time_s, char out[STORE_TIME_TEXT]);
 const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRINT_TEXT]);
 /* A measurement key: "PCR 7", "name", an OID or UUID in hexadecimal, "" for none; escaped. */
 const char *store_mkey_text(const struct atls_mkey *mkey, char *out, size_t size);
+/* An OID (tag 111, encoded) as "2.16.840": false when it is not one, or does not fit. */
+ATLS_MUST_CHECK bool store_oid_text(struct atls_bytes item, char *out, size_t size);
 /* Hexadecimal digits of either case; false when they are not, or do not fit. */
 ATLS_MUST_CHECK bool store_hex_parse(const char *text, uint8_t *out, size_t size, size_t *out_len);
 

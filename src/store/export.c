@@ -6,13 +6,18 @@
 #include "core/json_writer.h"
 #include "core/log.h"
 #include "core/reader.h"
+#include "core/secret.h"
 #include "store/db.h"
 #include "store/json.h"
+#include "wire/corim_triples.h"
 
 /* A store as text: thousands of manifests. */
 #define EXPORT_MAX ((size_t)256 << 20)
 #define FORMAT     "libatls-store-1"
 #define CRL_LABEL  "X509 CRL"
+
+/* Parts of an export; the last are the private keys. */
+#define EXPORT_PARTS 5
 
 /* ---- listing ---- */
 
@@ -60,7 +65,9 @@ static enum atls_code list_key(const struct store_query *q, const struct listing
                                struct atls_err *err)
 {
     char manifest[128], instance[80], label[128], subject[256], value[STORE_FINGERPRINT_TEXT];
-    struct atls_store_entry entry = {store_column_int(q, 0), "attest-key", manifest, subject, value,
+    const char *kind =
+        store_column_int(q, 10) == ATLS_TRIPLE_IDENTITY ? "identity-key" : "attest-key";
+    struct atls_store_entry entry = {store_column_int(q, 0), kind, manifest, subject, value,
                                      column_time(q, 9)};
 
     column_text(q, 1, manifest);
@@ -125,24 +132,58 @@ static enum atls_code list_reference(const struct store_query *q, const struct l
     return code;
 }
 
-static enum atls_code list_rows(struct atls_store *s, enum store_sql which, list_row *row_function,
-                                const struct listing *l, struct atls_err *err)
+static const char *triple_name(int64_t kind)
 {
-    struct store_query q;
-    enum atls_code code;
-    bool row;
+    return kind == ATLS_TRIPLE_ENDORSED             ? "endorsed"
+           : kind == ATLS_TRIPLE_CONDITIONAL_SERIES ? "conditional series"
+                                                    : "conditional";
+}
 
-    if ((code = store_query(s, which, &q, err)) != ATLS_OK)
-        return code;
-    while ((code = store_step(&q, &row, err)) == ATLS_OK && row) {
-        if ((code = row_function(&q, l, err)) != ATLS_OK) {
-            store_end(&q);
-            return code;
-        }
-    }
-    if (code == ATLS_OK)
-        store_end(&q);
-    return code;
+static enum atls_code list_endorsement(const struct store_query *q, const struct listing *l,
+                                       struct atls_err *err)
+{
+    char manifest[128], subject[64], fingerprint[STORE_FINGERPRINT_TEXT], value[64];
+    struct atls_store_entry entry = {
+        store_column_int(q, 0), "endorsement", manifest, subject, value, column_time(q, 5)};
+
+    column_text(q, 1, manifest);
+    store_class_text(store_column(q, 2), subject, sizeof subject);
+    snprintf(value, sizeof value, "%s %s", triple_name(store_column_int(q, 3)),
+             store_fingerprint(store_column(q, 4), fingerprint));
+    return l->visit(l->arg, &entry, err);
+}
+
+/* The private key stays out of it. */
+static enum atls_code list_signing_key(const struct store_query *q, const struct listing *l,
+                                       struct atls_err *err)
+{
+    char kid[128], value[64], from[STORE_TIME_TEXT];
+    struct atls_store_entry entry = {store_column_int(q, 0), "signing-key", "", kid, value, 0};
+
+    column_text(q, 1, kid);
+    snprintf(value, sizeof value, "signs from %s", store_time_text(store_column_int(q, 2), from));
+    return l->visit(l->arg, &entry, err);
+}
+
+struct rows {
+    list_row *function;
+    const struct listing *listing;
+};
+
+static enum atls_code call_row(void *arg, const struct store_query *q, struct atls_err *err)
+{
+    const struct rows *rows = arg;
+
+    return rows->function(q, rows->listing, err);
+}
+
+static enum atls_code list_rows(struct store_connection *c, enum store_sql which,
+                                list_row *row_function, const struct listing *l,
+                                struct atls_err *err)
+{
+    struct rows rows = {row_function, l};
+
+    return store_each(c, which, call_row, &rows, err);
 }
 
 enum atls_code atls_store_list(struct atls_store *s,
@@ -151,16 +192,24 @@ enum atls_code atls_store_list(struct atls_store *s,
                                                        struct atls_err *err),
                                void *arg, struct atls_err *err)
 {
+    static const struct {
+        enum store_sql which;
+        list_row *row;
+    } parts[] = {{SQL_ANCHOR_LIST, list_anchor},
+                 {SQL_CRL_LIST, list_crl},
+                 {SQL_KEY_LIST, list_key},
+                 {SQL_REFERENCE_LIST, list_reference},
+                 {SQL_ENDORSEMENT_LIST, list_endorsement},
+                 {SQL_SIGNING_KEY_LIST, list_signing_key}};
     const struct listing l = {visit, arg};
+    struct store_connection *c;
     enum atls_code code;
 
-    store_lock(s);
-    if ((code = list_rows(s, SQL_ANCHOR_LIST, list_anchor, &l, err)) == ATLS_OK &&
-        (code = list_rows(s, SQL_CRL_LIST, list_crl, &l, err)) == ATLS_OK &&
-        (code = list_rows(s, SQL_KEY_LIST, list_key, &l, err)) == ATLS_OK)
-        code = list_rows(s, SQL_REFERENCE_LIST, list_reference, &l, err);
-    store_unlock(s);
-    return code;
+    if ((code = store_begin(s, STORE_ACCESS_READ, &c, err)) != ATLS_OK)
+        return code;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == ATLS_OK; i++)
+        code = list_rows(c, parts[i].which, parts[i].row, &l, err);
+    return store_finish(c, STORE_ACCESS_READ, code, err);
 }
 
 /* ---- export ---- */
@@ -251,45 +300,82 @@ static enum atls_code export_manifest(const struct store_query *q, const struct 
     enum atls_code code = ATLS_OK;
 
     atls_json_open_object(j, NULL);
-    atls_json_put_text(j, "id", store_column(q, 0));
-    if (!store_column_is_null(q, 1))
-        code = put_pem(j, "signer", "PUBLIC KEY", store_column(q, 1), err);
-    atls_json_put_base64url(j, "corim", store_column(q, 2));
+    atls_json_put_text(j, "id", store_column(q, 1));
+    if (!store_column_is_null(q, 2))
+        code = put_pem(j, "signer", "PUBLIC KEY", store_column(q, 2), err);
+    atls_json_put_base64url(j, "corim", store_column(q, 3));
     atls_json_close(j);
     return code;
 }
 
-enum atls_code atls_store_export_json(struct atls_store *s, struct atls_buf *out,
-                                      struct atls_err *err)
+/* The private key goes out as the PEM text that came in or was made. */
+static enum atls_code export_signing_key(const struct store_query *q, const struct listing *l,
+                                         struct atls_err *err)
+{
+    struct atls_json *j = l->arg;
+
+    (void)err;
+    atls_json_open_object(j, NULL);
+    atls_json_put_text(j, "kid", store_column(q, 1));
+    atls_json_put_int(j, "use-from", store_column_int(q, 2));
+    atls_json_put_text(j, "key", store_column(q, 3));
+    atls_json_close(j);
+    return ATLS_OK;
+}
+
+static enum atls_code export_parts(struct store_connection *c, size_t count, struct atls_json *j,
+                                   struct atls_err *err)
 {
     static const struct {
         const char *key;
         enum store_sql which;
         list_row *row;
-    } parts[] = {{"anchors", SQL_ANCHOR_LIST, export_anchor},
-                 {"crls", SQL_CRL_LIST, export_crl},
-                 {"attest-keys", SQL_KEY_LIST, export_key},
-                 {"manifests", SQL_MANIFEST_LIST, export_manifest}};
-    struct atls_json j = atls_json_init(EXPORT_MAX);
-    const struct listing l = {NULL, &j};
+    } parts[EXPORT_PARTS] = {{"anchors", SQL_ANCHOR_LIST, export_anchor},
+                             {"crls", SQL_CRL_LIST, export_crl},
+                             {"attest-keys", SQL_KEY_LIST, export_key},
+                             {"manifests", SQL_MANIFEST_LIST, export_manifest},
+                             {"signing-keys", SQL_SIGNING_KEY_LIST, export_signing_key}};
+    const struct listing l = {NULL, j};
     enum atls_code code = ATLS_OK;
+
+    for (size_t i = 0; i < count && code == ATLS_OK; i++) {
+        atls_json_open_array(j, parts[i].key);
+        code = list_rows(c, parts[i].which, parts[i].row, &l, err);
+        atls_json_close(j);
+    }
+    return code;
+}
+
+static enum atls_code export_json(struct atls_store *s, size_t parts, struct atls_buf *out,
+                                  struct atls_err *err)
+{
+    struct atls_json j = atls_json_init(EXPORT_MAX);
+    struct store_connection *c;
+    enum atls_code code;
 
     j.pretty = true;
     atls_json_open_object(&j, NULL);
     atls_json_put_string(&j, "format", FORMAT);
-    store_lock(s);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == ATLS_OK; i++) {
-        atls_json_open_array(&j, parts[i].key);
-        code = list_rows(s, parts[i].which, parts[i].row, &l, err);
-        atls_json_close(&j);
-    }
-    store_unlock(s);
+    if ((code = store_begin(s, STORE_ACCESS_READ, &c, err)) == ATLS_OK)
+        code = store_finish(c, STORE_ACCESS_READ, export_parts(c, parts, &j, err), err);
     atls_json_close(&j);
     if (code != ATLS_OK) {
         atls_json_clear(&j);
         return code;
     }
     return atls_json_finish(&j, out, err);
+}
+
+enum atls_code atls_store_export_json(struct atls_store *s, struct atls_buf *out,
+                                      struct atls_err *err)
+{
+    return export_json(s, EXPORT_PARTS - 1, out, err);
+}
+
+enum atls_code atls_store_export_json_with_keys(struct atls_store *s, struct atls_buf *out,
+                                                struct atls_err *err)
+{
+    return export_json(s, EXPORT_PARTS, out, err);
 }
 
 struct pem_export {
@@ -332,11 +418,11 @@ static enum atls_code export_pem(struct atls_store *s, enum store_sql which, lis
 {
     struct pem_export x = {atls_writer_init(EXPORT_MAX), purpose};
     const struct listing l = {NULL, &x};
+    struct store_connection *c;
     enum atls_code code;
 
-    store_lock(s);
-    code = list_rows(s, which, row_function, &l, err);
-    store_unlock(s);
+    if ((code = store_begin(s, STORE_ACCESS_READ, &c, err)) == ATLS_OK)
+        code = store_finish(c, STORE_ACCESS_READ, list_rows(c, which, row_function, &l, err), err);
     if (code != ATLS_OK) {
         atls_writer_clear(&x.w);
         return code;
@@ -414,7 +500,7 @@ static enum atls_code get_key(const struct store_json *at, const char *key,
     return ATLS_OK;
 }
 
-static enum atls_code import_certificate(struct atls_store *s, struct store_anchor *anchor,
+static enum atls_code import_certificate(struct store_connection *c, struct store_anchor *anchor,
                                          struct atls_bytes pem, struct atls_err *err)
 {
     struct atls_anchors *check;
@@ -428,14 +514,14 @@ static enum atls_code import_certificate(struct atls_store *s, struct store_anch
     anchor->der = atls_buf_bytes(&der);
     if ((code = atls_anchors_new(&check, err)) == ATLS_OK) {
         if ((code = atls_anchors_add_der(check, anchor->der, err)) == ATLS_OK)
-            code = store_put_anchor(s, anchor, &is_new, err);
+            code = store_put_anchor(c, anchor, &is_new, err);
         atls_anchors_unref(check);
     }
     atls_buf_clear(&der);
     return code;
 }
 
-static enum atls_code import_anchor(struct atls_store *s, const struct store_json *at,
+static enum atls_code import_anchor(struct store_connection *c, const struct store_json *at,
                                     struct atls_err *err)
 {
     static const char *const names[] = {"purpose", "class", "vendor", "model", "certificate", NULL};
@@ -460,11 +546,11 @@ static enum atls_code import_anchor(struct atls_store *s, const struct store_jso
         return store_json_fail(&purpose_at, err, "neither \"ak\", \"ek\" nor \"tls\"");
     if ((code = store_anchor_of(&as, class_bytes, &anchor, err)) != ATLS_OK)
         return store_json_prefix(at, err, code);
-    code = import_certificate(s, &anchor, atls_bytes_of(pem, strlen(pem)), err);
+    code = import_certificate(c, &anchor, atls_bytes_of(pem, strlen(pem)), err);
     return code == ATLS_OK ? ATLS_OK : store_json_prefix(&certificate_at, err, code);
 }
 
-static enum atls_code import_crl(struct atls_store *s, const struct store_json *at,
+static enum atls_code import_crl(struct store_connection *c, const struct store_json *at,
                                  struct atls_err *err)
 {
     static const char *const names[] = {"list", NULL};
@@ -480,12 +566,12 @@ static enum atls_code import_crl(struct atls_store *s, const struct store_json *
         return code;
     code = atls_crls_split(atls_bytes_of(pem, strlen(pem)), &der, 1, &count, err);
     if (code == ATLS_OK)
-        code = store_put_crl(s, atls_buf_bytes(&der), &is_new, err);
+        code = store_put_crl(c, atls_buf_bytes(&der), &is_new, err);
     atls_buf_clear(&der);
     return code == ATLS_OK ? ATLS_OK : store_json_prefix(&list_at, err, code);
 }
 
-static enum atls_code import_key(struct atls_store *s, const struct store_json *at,
+static enum atls_code import_key(struct store_connection *c, const struct store_json *at,
                                  struct atls_err *err)
 {
     static const char *const names[] = {"instance", "key",   "public-area", "class",
@@ -515,7 +601,7 @@ static enum atls_code import_key(struct atls_store *s, const struct store_json *
         (code = get_key(at, "key", STORE_JSON_REQUIRED, &parsed, err)) == ATLS_OK) {
         key.public_area = atls_buf_bytes(&area);
         key.spki = atls_key_spki(parsed);
-        if ((code = store_put_attest_key(s, &key, err)) != ATLS_OK)
+        if ((code = store_put_attest_key(c, &key, err)) != ATLS_OK)
             code = store_json_prefix(at, err, code);
     }
     atls_key_unref(parsed);
@@ -523,12 +609,12 @@ static enum atls_code import_key(struct atls_store *s, const struct store_json *
     return code;
 }
 
-static enum atls_code import_manifest(struct atls_store *s, const struct store_json *at,
+static enum atls_code import_manifest(struct store_connection *c, const struct store_json *at,
                                       struct atls_err *err)
 {
     static const char *const names[] = {"id", "signer", "corim", NULL};
     const struct store_json id_at = store_json_member(at, "id");
-    struct store_manifest_import import = {{NULL, 0}, {NULL, 0}, false, 0};
+    struct store_manifest_import import = {.check_time = false};
     struct atls_store_import_report report;
     struct atls_buf corim = ATLS_BUF_INIT;
     struct atls_key *signer = NULL;
@@ -543,7 +629,7 @@ static enum atls_code import_manifest(struct atls_store *s, const struct store_j
         import.corim = atls_buf_bytes(&corim);
         if (signer != NULL)
             import.signer_spki = atls_key_spki(signer);
-        if ((code = store_put_manifest(s, &import, &report, err)) != ATLS_OK)
+        if ((code = store_put_manifest(c, &import, &report, err)) != ATLS_OK)
             code = store_json_prefix(at, err, code);
         else if (strcmp(report.manifest_id, id) != 0)
             code = store_json_fail(&id_at, err, "not the id of the manifest");
@@ -554,19 +640,47 @@ static enum atls_code import_manifest(struct atls_store *s, const struct store_j
     return code;
 }
 
-static enum atls_code import_all(struct atls_store *s, const struct store_json *root,
+static enum atls_code import_signing_key(struct store_connection *c, const struct store_json *at,
+                                         struct atls_err *err)
+{
+    static const char *const names[] = {"kid", "use-from", "key", NULL};
+    const struct store_json kid_at = store_json_member(at, "kid"),
+                            use_from_at = store_json_member(at, "use-from");
+    const char *kid_text, *pem;
+    char kid[ATLS_KID_TEXT];
+    enum atls_code code;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_text(at, "kid", STORE_JSON_REQUIRED, &kid_text, err)) != ATLS_OK ||
+        (code = store_json_text(at, "key", STORE_JSON_REQUIRED, &pem, err)) != ATLS_OK)
+        return code;
+    if (!json_is_integer(use_from_at.value))
+        return store_json_fail(&use_from_at, err, "not an integer, seconds since 1970");
+    if ((code = store_put_signing_key(c, atls_bytes_of(pem, strlen(pem)),
+                                      json_integer_value(use_from_at.value), kid, err)) != ATLS_OK)
+        code = store_json_prefix(at, err, code);
+    atls_wipe((void *)(uintptr_t)pem, strlen(pem)); /* the document is ours */
+    if (code != ATLS_OK)
+        return code;
+    return strcmp(kid, kid_text) == 0
+               ? ATLS_OK
+               : store_json_fail(&kid_at, err, "not the thumbprint of the key");
+}
+
+static enum atls_code import_all(struct store_connection *c, const struct store_json *root,
                                  struct atls_err *err)
 {
-    static const char *const names[] = {"format",      "anchors",   "crls",
-                                        "attest-keys", "manifests", NULL};
+    static const char *const names[] = {"format",    "anchors",      "crls", "attest-keys",
+                                        "manifests", "signing-keys", NULL};
     static const struct {
         const char *key;
-        enum atls_code (*import)(struct atls_store *s, const struct store_json *at,
+        enum atls_code (*import)(struct store_connection *c, const struct store_json *at,
                                  struct atls_err *err);
     } parts[] = {{"anchors", import_anchor}, /* first: they say who may have signed a list */
                  {"crls", import_crl},
                  {"attest-keys", import_key},
-                 {"manifests", import_manifest}};
+                 {"manifests", import_manifest},
+                 {"signing-keys", import_signing_key}};
     const struct store_json format_at = store_json_member(root, "format");
     struct store_json list, element;
     const char *format;
@@ -583,7 +697,7 @@ static enum atls_code import_all(struct atls_store *s, const struct store_json *
             return code;
         for (size_t k = 0; k < count; k++) {
             element = store_json_element(&list, k);
-            if ((code = parts[i].import(s, &element, err)) != ATLS_OK)
+            if ((code = parts[i].import(c, &element, err)) != ATLS_OK)
                 return code;
         }
     }
@@ -594,16 +708,15 @@ enum atls_code atls_store_import_json(struct atls_store *s, struct atls_bytes js
                                       struct atls_err *err)
 {
     struct store_json root = {NULL, NULL, 0, NULL};
+    struct store_connection *c;
     enum atls_code code;
     json_t *document;
 
     if ((code = store_json_load(json, EXPORT_MAX, &document, err)) != ATLS_OK)
         return code;
     root.value = document;
-    store_lock(s);
-    if ((code = store_begin(s, err)) == ATLS_OK)
-        code = store_finish(s, import_all(s, &root, err), err);
-    store_unlock(s);
+    if ((code = store_begin(s, STORE_ACCESS_WRITE, &c, err)) == ATLS_OK)
+        code = store_finish(c, STORE_ACCESS_WRITE, import_all(c, &root, err), err);
     json_decref(document);
     return code;
 }

@@ -1,4 +1,5 @@
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,12 +10,16 @@
 #include "core/log.h"
 #include "core/reader.h"
 #include "store/db.h"
+#include "wire/cbor.h"
+#include "wire/corim.h"
 
 /* Enrolled instances that are kept in memory; then the cache starts again. */
 #define CACHE_BUCKETS 1024
 #define CACHE_KEYS    16384
 /* Classes of machines that are appraised at the same time: a handful. */
 #define CACHE_SETS 64
+/* Classes without anything on file are kept up to this length. */
+#define EMPTY_CLASS_MAX 64
 /* Decoded reference values of one class. */
 #define SET_MEMORY ((size_t)256 << 20)
 
@@ -37,22 +42,46 @@ struct key_entry {
     struct atls_arena arena; /* of all that this entry points at */
 };
 
-struct atls_reference_set {
+/* What is on file for one class: reference values, or endorsements. */
+struct class_set {
     atomic_size_t references;
     struct atls_bytes class_id;
     struct window window; /* while this is the answer */
-    struct atls_reference *items;
-    size_t count;
+    void *items;
+    size_t count, room;
     struct atls_arena arena;
+};
+struct atls_reference_set {
+    struct class_set set;
+};
+struct atls_endorsement_set {
+    struct class_set set;
+};
+
+/* Sets with something in them, and apart from them the empty ones: a class may come from evidence,
+ * and must not be able to push out what is on file. */
+struct set_cache {
+    struct class_set *full[CACHE_SETS], *empty[CACHE_SETS];
+    size_t full_count, empty_count, next_full, next_empty;
+};
+
+struct signing_key {
+    char kid[ATLS_KID_TEXT];
+    int64_t use_from_s;
+    struct atls_private_key *key;
 };
 
 struct store_cache {
-    int64_t data_version;
+    pthread_mutex_t lock;
+    uint64_t generation; /* counts drops: what was read before one is not kept after it */
     size_t key_count;
     struct key_entry *keys[CACHE_BUCKETS];
-    struct atls_reference_set *sets[CACHE_SETS];
-    size_t set_count;
+    struct set_cache references, endorsements;
     struct atls_anchors *anchors[ATLS_ANCHOR_TLS + 1];
+    bool has_anchors[ATLS_ANCHOR_TLS + 1]; /* known, be it that there are none */
+    struct signing_key *signing_keys;
+    size_t signing_key_count;
+    bool has_signing_keys;
 };
 
 enum { KIND_INSTANCE = 'i', KIND_ANCHOR = 'a' };
@@ -65,6 +94,7 @@ enum atls_code store_cache_new(struct store_cache **out, struct atls_err *err)
 
     if (c == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "store: out of memory");
+    pthread_mutex_init(&c->lock, NULL);
     *out = c;
     return ATLS_OK;
 }
@@ -76,7 +106,38 @@ static void key_entry_free(struct key_entry *e)
     atls_arena_clear(&arena);
 }
 
-void store_cache_drop(struct store_cache *c)
+static void set_unref(struct class_set *set)
+{
+    if (set == NULL || atomic_fetch_sub_explicit(&set->references, 1, memory_order_acq_rel) != 1)
+        return;
+    atls_arena_clear(&set->arena);
+    free(set->items);
+    free(set);
+}
+
+static struct class_set *set_ref(struct class_set *set)
+{
+    atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);
+    return set;
+}
+
+static void drop_sets(struct set_cache *sets)
+{
+    for (size_t i = 0; i < sets->full_count; i++)
+        set_unref(sets->full[i]);
+    for (size_t i = 0; i < sets->empty_count; i++)
+        set_unref(sets->empty[i]);
+    memset(sets, 0, sizeof *sets);
+}
+
+static void free_signing_keys(struct signing_key *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        atls_private_key_free(keys[i].key);
+    free(keys);
+}
+
+static void drop_keys(struct store_cache *c)
 {
     for (size_t i = 0; i < CACHE_BUCKETS && c->key_count > 0; i++) {
         while (c->keys[i] != NULL) {
@@ -87,14 +148,25 @@ void store_cache_drop(struct store_cache *c)
             c->key_count--;
         }
     }
-    for (size_t i = 0; i < c->set_count; i++)
-        atls_reference_set_unref(c->sets[i]);
-    c->set_count = 0;
+}
+
+void store_cache_drop(struct store_cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->generation++;
+    drop_keys(c);
+    drop_sets(&c->references);
+    drop_sets(&c->endorsements);
     for (size_t i = 0; i < sizeof c->anchors / sizeof c->anchors[0]; i++) {
-        if (c->anchors[i] != NULL)
-            atls_anchors_unref(c->anchors[i]);
+        atls_anchors_unref(c->anchors[i]);
         c->anchors[i] = NULL;
+        c->has_anchors[i] = false;
     }
+    free_signing_keys(c->signing_keys, c->signing_key_count);
+    c->signing_keys = NULL;
+    c->signing_key_count = 0;
+    c->has_signing_keys = false;
+    pthread_mutex_unlock(&c->lock);
 }
 
 void store_cache_free(struct store_cache *c)
@@ -102,26 +174,46 @@ void store_cache_free(struct store_cache *c)
     if (c == NULL)
         return;
     store_cache_drop(c);
+    pthread_mutex_destroy(&c->lock);
     free(c);
 }
 
-/* Drops the cache when another connection has changed the file since it was filled. */
-static enum atls_code refresh(struct atls_store *s, struct atls_err *err)
+enum atls_code store_refresh(struct atls_store *s, bool ask, struct atls_err *err)
 {
-    struct store_query q;
     enum atls_code code;
-    int64_t version;
-    bool row;
+    bool changed;
 
-    if ((code = store_query(s, SQL_DATA_VERSION, &q, err)) != ATLS_OK ||
-        (code = store_step(&q, &row, err)) != ATLS_OK)
+    if ((code = s->backend->changed(s, ask, &changed, err)) != ATLS_OK)
         return code;
-    version = store_column_int(&q, 0);
-    store_end(&q);
-    if (version != s->cache->data_version)
+    if (changed)
         store_cache_drop(s->cache);
-    s->cache->data_version = version;
     return ATLS_OK;
+}
+
+/* Locks the cache once nothing stale is in it; the caller unlocks after ATLS_OK. */
+static enum atls_code lock_fresh(struct atls_store *s, struct atls_err *err)
+{
+    enum atls_code code = store_refresh(s, false, err);
+
+    if (code == ATLS_OK)
+        pthread_mutex_lock(&s->cache->lock);
+    return code;
+}
+
+/* Leaves the cache to ask the database; *out_generation for lock_again. */
+static enum atls_code unlock_and_borrow(struct atls_store *s, uint64_t *out_generation,
+                                        struct store_connection **out, struct atls_err *err)
+{
+    *out_generation = s->cache->generation;
+    pthread_mutex_unlock(&s->cache->lock);
+    return store_borrow(s, out, err);
+}
+
+/* Back with an answer: true when nothing has changed meanwhile, so that it may be kept. */
+static bool lock_again(struct atls_store *s, uint64_t generation)
+{
+    pthread_mutex_lock(&s->cache->lock);
+    return s->cache->generation == generation;
 }
 
 /* FNV-1a. Only what is on file is kept, so that no peer can choose what collides. */
@@ -150,7 +242,7 @@ static void cache_put(struct store_cache *c, char kind, struct atls_bytes name, 
     size_t bucket = bucket_of(kind, name);
 
     if (c->key_count >= CACHE_KEYS)
-        store_cache_drop(c);
+        drop_keys(c);
     e->next = c->keys[bucket];
     c->keys[bucket] = e;
     c->key_count++;
@@ -233,10 +325,9 @@ static bool read_anchor_row(struct key_builder *b, const struct store_query *q)
            copy_column(b, q, 2, &row->model);
 }
 
-/* Turns what was built into an entry of the cache; *out stays NULL when there is no row. */
-static enum atls_code keep_entry(struct store_cache *c, char kind, struct atls_bytes name,
-                                 struct key_builder *b, const struct key_entry **out,
-                                 struct atls_err *err)
+/* Turns what was built into an entry; *out stays NULL when there is no row. */
+static enum atls_code make_entry(char kind, struct atls_bytes name, struct key_builder *b,
+                                 struct key_entry **out, struct atls_err *err)
 {
     struct key_entry *e;
     uint8_t *copy;
@@ -254,51 +345,77 @@ static enum atls_code keep_entry(struct store_cache *c, char kind, struct atls_b
     e->count = b->count;
     e->arena = b->arena;
     b->arena = atls_arena_init(0);
-    cache_put(c, kind, name, e);
     *out = e;
     return ATLS_OK;
 }
 
-static enum atls_code load_entry(struct atls_store *s, struct store_query *q, char kind,
-                                 struct atls_bytes name, const struct key_entry **out,
-                                 struct atls_err *err)
+/* What is on file for a name; *out NULL: nothing. */
+static enum atls_code load_entry(struct store_connection *c, char kind, struct atls_bytes name,
+                                 struct key_entry **out, struct atls_err *err)
 {
     struct key_builder b = {atls_arena_init((size_t)1 << 24), NULL, 0, 0};
+    struct store_query q =
+        store_query(c, kind == KIND_INSTANCE ? SQL_KEY_FIND : SQL_ANCHOR_GET_CLASS);
     enum atls_code code;
     bool row, ok = true;
 
-    while ((code = store_step(q, &row, err)) == ATLS_OK && row && ok)
-        ok = kind == KIND_INSTANCE ? read_key_row(&b, q) : read_anchor_row(&b, q);
+    if (kind == KIND_INSTANCE) {
+        store_bind_bytes(&q, 1, name);
+    } else {
+        store_bind_int(&q, 1, ATLS_ANCHOR_AK);
+        store_bind_bytes(&q, 2, name);
+    }
+    while ((code = store_step(&q, &row, err)) == ATLS_OK && row && ok)
+        ok = kind == KIND_INSTANCE ? read_key_row(&b, &q) : read_anchor_row(&b, &q);
+    store_end(&q);
     if (code == ATLS_OK)
-        store_end(q);
-    if (code == ATLS_OK)
-        code = ok ? keep_entry(s->cache, kind, name, &b, out, err) : no_memory(err);
+        code = ok ? make_entry(kind, name, &b, out, err) : no_memory(err);
     atls_arena_clear(&b.arena);
     return code;
 }
 
-/* Finds or loads what is on file for a name; *out NULL: nothing. */
-static enum atls_code find_entry(struct atls_store *s, char kind, struct atls_bytes name,
-                                 const struct key_entry **out, struct atls_err *err)
+/* Looks for what is on file for a name and lets take read it (NULL: nothing): what take gets lives
+ * as long as the call. */
+typedef enum atls_code take_entry(const struct key_entry *entry, void *arg, struct atls_err *err);
+
+struct entry_search {
+    char kind;
+    struct atls_bytes name;
+    take_entry *take;
+    void *arg;
+};
+
+static enum atls_code find_entry(struct atls_store *s, const struct entry_search *search,
+                                 struct atls_err *err)
 {
-    struct store_query q;
+    const struct key_entry *known;
+    struct key_entry *e = NULL;
+    struct store_connection *c;
+    uint64_t generation;
     enum atls_code code;
 
-    if ((code = refresh(s, err)) != ATLS_OK)
+    if ((code = lock_fresh(s, err)) != ATLS_OK)
         return code;
-    if ((*out = cache_find(s->cache, kind, name)) != NULL)
-        return ATLS_OK;
-    if (kind == KIND_INSTANCE) {
-        if ((code = store_query(s, SQL_KEY_FIND, &q, err)) != ATLS_OK)
-            return code;
-        store_bind_bytes(&q, 1, name);
-    } else {
-        if ((code = store_query(s, SQL_ANCHOR_GET_CLASS, &q, err)) != ATLS_OK)
-            return code;
-        store_bind_int(&q, 1, ATLS_ANCHOR_AK);
-        store_bind_bytes(&q, 2, name);
+    if ((known = cache_find(s->cache, search->kind, search->name)) != NULL) {
+        code = search->take(known, search->arg, err);
+        pthread_mutex_unlock(&s->cache->lock);
+        return code;
     }
-    return load_entry(s, &q, kind, name, out, err);
+    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+        return code;
+    code = load_entry(c, search->kind, search->name, &e, err);
+    store_give_back(c);
+    if (code != ATLS_OK)
+        return code;
+    code = search->take(e, search->arg, err);
+    if (e == NULL)
+        return code;
+    if (lock_again(s, generation) && cache_find(s->cache, search->kind, search->name) == NULL)
+        cache_put(s->cache, search->kind, search->name, e);
+    else
+        key_entry_free(e);
+    pthread_mutex_unlock(&s->cache->lock);
+    return code;
 }
 
 static enum atls_code copy_row(const struct key_row *row, struct atls_attest_key *out,
@@ -328,15 +445,24 @@ static enum atls_code copy_row(const struct key_row *row, struct atls_attest_key
     return ATLS_OK;
 }
 
+struct key_request {
+    struct atls_bytes class_id; /* empty: any */
+    struct atls_bytes instance;
+    int64_t time_s;
+    struct atls_attest_key *out;
+};
+
 /* The row that counts at a time. Imports keep two keys for one instance out; a file that was
  * written by other means may hold them all the same. */
-static enum atls_code choose_row(const struct key_entry *e, int64_t time_s,
+static enum atls_code choose_row(const struct key_entry *e, const struct key_request *request,
                                  const struct key_row **out, struct atls_err *err)
 {
     const struct key_row *chosen = NULL;
 
     for (size_t i = 0; i < e->count; i++) {
-        if (!covers(&e->rows[i].window, time_s))
+        if (!covers(&e->rows[i].window, request->time_s) ||
+            (request->class_id.len != 0 &&
+             !atls_bytes_equal(request->class_id, e->rows[i].class_id)))
             continue;
         if (chosen == NULL)
             chosen = &e->rows[i];
@@ -349,21 +475,19 @@ static enum atls_code choose_row(const struct key_entry *e, int64_t time_s,
     return ATLS_OK;
 }
 
-static enum atls_code find_key(struct atls_store *s, int64_t time_s, struct atls_bytes instance,
-                               struct atls_attest_key *out, struct atls_err *err)
+static enum atls_code take_key(const struct key_entry *entry, void *arg, struct atls_err *err)
 {
-    const struct key_entry *entry = NULL;
+    const struct key_request *request = arg;
     const struct key_row *row = NULL;
     char hex[72];
     enum atls_code code;
 
-    if ((code = find_entry(s, KIND_INSTANCE, instance, &entry, err)) != ATLS_OK ||
-        (entry != NULL && (code = choose_row(entry, time_s, &row, err)) != ATLS_OK))
+    if (entry != NULL && (code = choose_row(entry, request, &row, err)) != ATLS_OK)
         return code;
     if (row != NULL)
-        return copy_row(row, out, err);
+        return copy_row(row, request->out, err);
     return atls_fail(err, ATLS_E_NOT_FOUND, "store: no attestation key for instance %s%s",
-                     atls_hex(instance, hex, sizeof hex),
+                     atls_hex(request->instance, hex, sizeof hex),
                      entry != NULL ? " is valid at this time" : "");
 }
 
@@ -376,12 +500,20 @@ static enum atls_code source_attest_key(void *arg, struct atls_bytes instance,
                                         struct atls_attest_key *out, struct atls_err *err)
 {
     const struct atls_store_view *view = arg;
-    enum atls_code code;
+    struct key_request request = {{NULL, 0}, instance, view_time(view), out};
+    const struct entry_search search = {KIND_INSTANCE, instance, take_key, &request};
 
-    store_lock(view->store);
-    code = find_key(view->store, view_time(view), instance, out, err);
-    store_unlock(view->store);
-    return code;
+    return find_entry(view->store, &search, err);
+}
+
+enum atls_code atls_store_attest_key(const struct atls_store_view *view, struct atls_bytes class_id,
+                                     struct atls_bytes instance, struct atls_attest_key *out,
+                                     struct atls_err *err)
+{
+    struct key_request request = {class_id, instance, view->time_s, out};
+    const struct entry_search search = {KIND_INSTANCE, instance, take_key, &request};
+
+    return find_entry(view->store, &search, err);
 }
 
 static enum atls_code source_ak_anchors(void *arg, struct atls_anchors **out, struct atls_err *err)
@@ -391,22 +523,21 @@ static enum atls_code source_ak_anchors(void *arg, struct atls_anchors **out, st
     return atls_store_anchors(view->store, ATLS_ANCHOR_AK, out, err);
 }
 
+static enum atls_code take_class(const struct key_entry *entry, void *arg, struct atls_err *err)
+{
+    if (entry == NULL || entry->rows[0].class_id.len == 0)
+        return atls_fail(err, ATLS_E_NOT_FOUND, "store: the anchor %s",
+                         entry == NULL ? "is not on file" : "stands for no class");
+    return copy_row(&entry->rows[0], arg, err);
+}
+
 static enum atls_code source_anchor_class(void *arg, struct atls_bytes anchor,
                                           struct atls_attest_key *out, struct atls_err *err)
 {
     const struct atls_store_view *view = arg;
-    const struct key_entry *entry = NULL;
-    enum atls_code code;
+    const struct entry_search search = {KIND_ANCHOR, anchor, take_class, out};
 
-    store_lock(view->store);
-    code = find_entry(view->store, KIND_ANCHOR, anchor, &entry, err);
-    if (code == ATLS_OK && (entry == NULL || entry->rows[0].class_id.len == 0))
-        code = atls_fail(err, ATLS_E_NOT_FOUND, "store: the anchor %s",
-                         entry == NULL ? "is not on file" : "stands for no class");
-    if (code == ATLS_OK)
-        code = copy_row(&entry->rows[0], out, err);
-    store_unlock(view->store);
-    return code;
+    return find_entry(view->store, &search, err);
 }
 
 void atls_store_view_source(struct atls_store_view *view, struct atls_endorsement_source *out)
@@ -422,7 +553,7 @@ void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out
     atls_store_view_source(&s->now, out);
 }
 
-/* ---- reference values ---- */
+/* ---- what is on file for a class ---- */
 
 static void narrow_to(struct window *answer, const struct window *w, int64_t time_s)
 {
@@ -442,193 +573,336 @@ static void narrow_to(struct window *answer, const struct window *w, int64_t tim
         answer->until_s = w->until_s;
 }
 
-/* One row of SQL_REFERENCE_FIND becomes one reference. */
-static enum atls_code read_reference(struct atls_reference_set *set, const struct store_query *q,
-                                     struct atls_reference *out, struct atls_err *err)
+/* Reads the first two columns of a row into an item; the others are of the manifest. */
+typedef enum atls_code read_item(struct class_set *set, const struct store_query *q, void *out,
+                                 struct atls_err *err);
+
+struct set_kind {
+    enum store_sql find;
+    size_t item_size;
+    read_item *read;
+    size_t cache; /* offset in struct store_cache */
+};
+
+/* Name and authority of the manifest. */
+static bool copy_origin(struct class_set *set, const struct store_query *q, const char **out_name,
+                        struct atls_bytes *out_authority)
 {
-    struct atls_bytes environment, list, name = store_column(q, 2);
-    struct atls_measurement *measurements;
-    enum atls_code code;
-    char *manifest;
+    struct atls_bytes name = store_column(q, 2);
+    char *copy = atls_arena_alloc(&set->arena, name.len + 1, 1);
 
-    manifest = atls_arena_alloc(&set->arena, name.len + 1, 1);
-    if (manifest == NULL || !atls_arena_copy(&set->arena, store_column(q, 0), &environment) ||
-        !atls_arena_copy(&set->arena, store_column(q, 1), &list))
-        return no_memory(err);
-    memcpy(manifest, name.ptr, name.len);
-    if ((code = atls_environment_decode(environment, &out->environment, err)) != ATLS_OK ||
-        (code = atls_measurements_decode(list, &set->arena, &measurements, &out->count, err)) !=
-            ATLS_OK)
-        return atls_err_prefix(err, code, "store");
-    out->manifest = manifest;
-    out->measurements = measurements;
-    return ATLS_OK;
-}
-
-static bool make_room(struct atls_reference_set *set, size_t *room)
-{
-    struct atls_reference *items;
-    size_t more = *room == 0 ? 16 : *room * 2, size;
-
-    if (set->count < *room)
-        return true;
-    if (__builtin_mul_overflow(more, sizeof *items, &size) ||
-        (items = realloc(set->items, size)) == NULL)
+    if (copy == NULL || !atls_arena_copy(&set->arena, store_column(q, 5), out_authority))
         return false;
-    set->items = items;
-    *room = more;
+    memcpy(copy, name.ptr, name.len);
+    *out_name = copy;
     return true;
 }
 
-static enum atls_code read_references(struct atls_reference_set *set, struct store_query *q,
-                                      int64_t time_s, struct atls_err *err)
+static enum atls_code read_reference(struct class_set *set, const struct store_query *q, void *out,
+                                     struct atls_err *err)
+{
+    struct atls_reference *reference = out;
+    struct atls_bytes environment, list;
+    struct atls_measurement *measurements;
+    enum atls_code code;
+
+    if (!copy_origin(set, q, &reference->manifest, &reference->authority) ||
+        !atls_arena_copy(&set->arena, store_column(q, 0), &environment) ||
+        !atls_arena_copy(&set->arena, store_column(q, 1), &list))
+        return no_memory(err);
+    if ((code = atls_environment_decode(environment, &reference->environment, err)) != ATLS_OK ||
+        (code = atls_measurements_decode(list, &set->arena, &measurements, &reference->count,
+                                         err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "store");
+    reference->measurements = measurements;
+    return ATLS_OK;
+}
+
+/* The decoder takes CoMIDs: one with this triple alone. */
+static enum atls_code wrap_triple(struct class_set *set, int64_t kind, struct atls_bytes item,
+                                  struct atls_bytes *out, struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(item.len + 64);
+    bool ok;
+
+    atls_cbor_put_map(&w, 2);
+    atls_cbor_put_uint(&w, 1);
+    atls_cbor_put_map(&w, 1);
+    atls_cbor_put_uint(&w, 0);
+    atls_cbor_put_text(&w, "store");
+    atls_cbor_put_uint(&w, 4);
+    atls_cbor_put_map(&w, 1);
+    atls_cbor_put_uint(&w, (uint64_t)kind);
+    atls_cbor_put_array(&w, 1);
+    atls_put_bytes(&w, item);
+    ok = w.failed == ATLS_OK && atls_arena_copy(&set->arena, atls_writer_bytes(&w), out);
+    atls_writer_clear(&w);
+    return ok ? ATLS_OK : no_memory(err);
+}
+
+static enum atls_code read_endorsement(struct class_set *set, const struct store_query *q,
+                                       void *out, struct atls_err *err)
+{
+    struct atls_endorsement *e = out;
+    struct atls_bytes bytes;
+    struct atls_comid comid;
+    enum atls_code code;
+
+    e->kind = (enum atls_comid_triple)store_column_int(q, 0);
+    if (!copy_origin(set, q, &e->manifest, &e->authority))
+        return no_memory(err);
+    if ((code = wrap_triple(set, e->kind, store_column(q, 1), &bytes, err)) != ATLS_OK)
+        return code;
+    if ((code = atls_comid_decode(bytes, &set->arena, &comid, err)) != ATLS_OK)
+        return atls_err_prefix(err, code, "store");
+    if (comid.endorsed_count + comid.series_count + comid.conditional_count != 1)
+        return atls_fail(err, ATLS_E_DECODE, "store: an endorsement on file of kind %d",
+                         (int)e->kind);
+    e->endorsed = comid.endorsed_count != 0 ? comid.endorsed : NULL;
+    e->series = comid.series_count != 0 ? comid.series : NULL;
+    e->conditional = comid.conditional_count != 0 ? comid.conditionals : NULL;
+    return ATLS_OK;
+}
+
+static const struct set_kind reference_kind = {SQL_REFERENCE_FIND, sizeof(struct atls_reference),
+                                               read_reference,
+                                               offsetof(struct store_cache, references)};
+static const struct set_kind endorsement_kind = {SQL_ENDORSEMENT_FIND,
+                                                 sizeof(struct atls_endorsement), read_endorsement,
+                                                 offsetof(struct store_cache, endorsements)};
+
+static bool make_room(struct class_set *set, size_t item_size)
+{
+    size_t more = set->room == 0 ? 16 : set->room * 2, size;
+    void *items;
+
+    if (set->count < set->room)
+        return true;
+    if (__builtin_mul_overflow(more, item_size, &size) ||
+        (items = realloc(set->items, size)) == NULL)
+        return false;
+    set->items = items;
+    set->room = more;
+    return true;
+}
+
+static enum atls_code read_row(const struct set_kind *kind, struct class_set *set,
+                               const struct store_query *q, struct atls_err *err)
+{
+    unsigned char *item;
+    enum atls_code code;
+
+    if (!make_room(set, kind->item_size))
+        return no_memory(err);
+    item = (unsigned char *)set->items + set->count * kind->item_size;
+    memset(item, 0, kind->item_size);
+    if ((code = kind->read(set, q, item, err)) == ATLS_OK)
+        set->count++;
+    return code;
+}
+
+static enum atls_code read_set(const struct set_kind *kind, struct class_set *set,
+                               struct store_query *q, int64_t time_s, struct atls_err *err)
 {
     enum atls_code code;
-    size_t room = 0;
     bool row;
 
     while ((code = store_step(q, &row, err)) == ATLS_OK && row) {
         struct window w = column_window(q, 3, 4);
 
         narrow_to(&set->window, &w, time_s);
-        if (!covers(&w, time_s))
-            continue;
-        code = make_room(set, &room) ? read_reference(set, q, &set->items[set->count], err)
-                                     : no_memory(err);
-        if (code != ATLS_OK) {
-            store_end(q);
-            return code;
-        }
-        set->count++;
+        if (covers(&w, time_s) && (code = read_row(kind, set, q, err)) != ATLS_OK)
+            break;
     }
-    if (code == ATLS_OK)
-        store_end(q);
+    store_end(q);
     return code;
 }
 
-static struct atls_reference_set *set_ref(struct atls_reference_set *set)
+static struct set_cache *cache_of(struct store_cache *c, const struct set_kind *kind)
 {
-    atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);
-    return set;
+    return (struct set_cache *)(void *)((unsigned char *)c + kind->cache);
 }
 
-/* A set for the same class and another time is replaced. An empty one is not kept: the class may
- * come from evidence. */
-static void keep_set(struct store_cache *c, struct atls_reference_set *set)
+/* A set for the same class and another time is replaced; when all places are taken, the next. */
+static void keep_in(struct class_set **sets, size_t *count, size_t *next, struct class_set *set)
 {
     size_t at = 0;
 
-    if (set->count == 0)
-        return;
-    while (at < c->set_count && !atls_bytes_equal(c->sets[at]->class_id, set->class_id))
+    while (at < *count && !atls_bytes_equal(sets[at]->class_id, set->class_id))
         at++;
-    if (at == CACHE_SETS)
-        at = 0;
-    if (at < c->set_count)
-        atls_reference_set_unref(c->sets[at]);
+    if (at == CACHE_SETS) {
+        at = *next;
+        *next = (*next + 1) % CACHE_SETS;
+    }
+    if (at < *count)
+        set_unref(sets[at]);
     else
-        c->set_count++;
-    c->sets[at] = set_ref(set);
+        (*count)++;
+    sets[at] = set_ref(set);
 }
 
-static enum atls_code load_set(struct atls_store *s, struct atls_bytes class_id, int64_t time_s,
-                               struct atls_reference_set **out, struct atls_err *err)
+static void keep_set(struct set_cache *sets, struct class_set *set)
 {
-    struct atls_reference_set *set;
-    struct store_query q;
+    if (set->count != 0)
+        keep_in(sets->full, &sets->full_count, &sets->next_full, set);
+    else if (set->class_id.len <= EMPTY_CLASS_MAX)
+        keep_in(sets->empty, &sets->empty_count, &sets->next_empty, set);
+}
+
+static struct class_set *find_in(struct class_set *const *sets, size_t count,
+                                 struct atls_bytes class_id, int64_t time_s)
+{
+    for (size_t i = 0; i < count; i++)
+        if (covers(&sets[i]->window, time_s) && atls_bytes_equal(sets[i]->class_id, class_id))
+            return set_ref(sets[i]);
+    return NULL;
+}
+
+/* What a look-up asks for. */
+struct set_request {
+    const struct set_kind *kind;
+    struct atls_bytes class_id;
+    int64_t time_s;
+};
+
+static enum atls_code load_set(struct store_connection *c, const struct set_request *request,
+                               struct class_set **out, struct atls_err *err)
+{
+    struct store_query q = store_query(c, request->kind->find);
+    struct class_set *set = calloc(1, sizeof *set);
     enum atls_code code;
 
-    if ((code = store_query(s, SQL_REFERENCE_FIND, &q, err)) != ATLS_OK)
-        return code;
-    if ((set = calloc(1, sizeof *set)) == NULL)
+    if (set == NULL)
         return no_memory(err);
     atomic_init(&set->references, 1);
     set->arena = atls_arena_init(SET_MEMORY);
     set->window.from_s = INT64_MIN;
     set->window.until_s = INT64_MAX;
-    store_bind_bytes(&q, 1, class_id);
-    code = read_references(set, &q, time_s, err);
-    if (code == ATLS_OK && !atls_arena_copy(&set->arena, class_id, &set->class_id))
+    store_bind_bytes(&q, 1, request->class_id);
+    code = read_set(request->kind, set, &q, request->time_s, err);
+    if (code == ATLS_OK && !atls_arena_copy(&set->arena, request->class_id, &set->class_id))
         code = no_memory(err);
     if (code != ATLS_OK) {
-        atls_reference_set_unref(set);
+        set_unref(set);
         return code;
     }
-    keep_set(s->cache, set);
     *out = set;
     return ATLS_OK;
 }
 
-static enum atls_code find_set(struct atls_store *s, struct atls_bytes class_id, int64_t time_s,
-                               struct atls_reference_set **out, struct atls_err *err)
+static enum atls_code find_set(struct atls_store *s, const struct set_request *request,
+                               struct class_set **out, struct atls_err *err)
 {
-    struct store_cache *c = s->cache;
+    struct set_cache *sets = cache_of(s->cache, request->kind);
+    struct store_connection *c;
+    struct class_set *set;
+    uint64_t generation;
     enum atls_code code;
 
-    if ((code = refresh(s, err)) != ATLS_OK)
+    if ((code = lock_fresh(s, err)) != ATLS_OK)
         return code;
-    for (size_t i = 0; i < c->set_count; i++) {
-        if (!covers(&c->sets[i]->window, time_s) ||
-            !atls_bytes_equal(c->sets[i]->class_id, class_id))
-            continue;
-        *out = set_ref(c->sets[i]);
+    set = find_in(sets->full, sets->full_count, request->class_id, request->time_s);
+    if (set == NULL)
+        set = find_in(sets->empty, sets->empty_count, request->class_id, request->time_s);
+    if (set != NULL) {
+        pthread_mutex_unlock(&s->cache->lock);
+        *out = set;
         return ATLS_OK;
     }
-    return load_set(s, class_id, time_s, out, err);
+    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+        return code;
+    code = load_set(c, request, &set, err);
+    store_give_back(c);
+    if (code != ATLS_OK)
+        return code;
+    if (lock_again(s, generation))
+        keep_set(sets, set);
+    pthread_mutex_unlock(&s->cache->lock);
+    *out = set;
+    return ATLS_OK;
 }
 
 enum atls_code atls_store_references(struct atls_store *s, struct atls_bytes class_id,
                                      int64_t time_s, struct atls_reference_set **out,
                                      struct atls_err *err)
 {
-    enum atls_code code;
+    const struct set_request request = {&reference_kind, class_id, time_s};
+    struct class_set *set = NULL;
+    enum atls_code code = find_set(s, &request, &set, err);
 
-    store_lock(s);
-    code = find_set(s, class_id, time_s, out, err);
-    store_unlock(s);
+    if (code == ATLS_OK)
+        *out = (struct atls_reference_set *)set;
     return code;
 }
 
 const struct atls_reference *atls_reference_set_items(const struct atls_reference_set *set,
                                                       size_t *out_count)
 {
-    *out_count = set->count;
-    return set->items;
+    *out_count = set->set.count;
+    return set->set.items;
 }
 
 void atls_reference_set_unref(struct atls_reference_set *set)
 {
-    if (set == NULL || atomic_fetch_sub_explicit(&set->references, 1, memory_order_acq_rel) != 1)
-        return;
-    atls_arena_clear(&set->arena);
-    free(set->items);
-    free(set);
+    if (set != NULL)
+        set_unref(&set->set);
+}
+
+enum atls_code atls_store_endorsements(struct atls_store *s, struct atls_bytes class_id,
+                                       int64_t time_s, struct atls_endorsement_set **out,
+                                       struct atls_err *err)
+{
+    const struct set_request request = {&endorsement_kind, class_id, time_s};
+    struct class_set *set = NULL;
+    enum atls_code code = find_set(s, &request, &set, err);
+
+    if (code == ATLS_OK)
+        *out = (struct atls_endorsement_set *)set;
+    return code;
+}
+
+const struct atls_endorsement *atls_endorsement_set_items(const struct atls_endorsement_set *set,
+                                                          size_t *out_count)
+{
+    *out_count = set->set.count;
+    return set->set.items;
+}
+
+void atls_endorsement_set_unref(struct atls_endorsement_set *set)
+{
+    if (set != NULL)
+        set_unref(&set->set);
 }
 
 /* ---- anchors ---- */
 
-static enum atls_code load_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                   struct atls_anchors **out, struct atls_err *err)
+static enum atls_code read_anchors(struct store_connection *c, enum atls_anchor_purpose purpose,
+                                   struct atls_anchors *anchors, struct atls_err *err)
 {
-    struct atls_anchors *anchors;
-    struct store_query q;
+    struct store_query q = store_query(c, SQL_ANCHOR_OF_PURPOSE);
     enum atls_code code;
     bool row;
 
-    if ((code = store_query(s, SQL_ANCHOR_OF_PURPOSE, &q, err)) != ATLS_OK ||
-        (code = atls_anchors_new(&anchors, err)) != ATLS_OK)
-        return code;
     store_bind_int(&q, 1, purpose);
-    while ((code = store_step(&q, &row, err)) == ATLS_OK && row) {
-        if ((code = atls_anchors_add_der(anchors, store_column(&q, 0), err)) != ATLS_OK) {
-            store_end(&q);
+    while ((code = store_step(&q, &row, err)) == ATLS_OK && row)
+        if ((code = atls_anchors_add_der(anchors, store_column(&q, 0), err)) != ATLS_OK)
             break;
-        }
-    }
-    if (code == ATLS_OK)
-        store_end(&q);
+    store_end(&q);
+    return code;
+}
+
+/* *out NULL: there are none. */
+static enum atls_code load_anchors(struct store_connection *c, enum atls_anchor_purpose purpose,
+                                   struct atls_anchors **out, struct atls_err *err)
+{
+    struct atls_anchors *anchors;
+    enum atls_code code;
+
+    if ((code = atls_anchors_new(&anchors, err)) != ATLS_OK)
+        return code;
+    code = read_anchors(c, purpose, anchors, err);
     if (code == ATLS_OK && atls_anchors_count(anchors) != 0)
-        code = store_add_crls(s, anchors, err);
+        code = store_add_crls(c, anchors, err);
     if (code != ATLS_OK || atls_anchors_count(anchors) == 0) {
         atls_anchors_unref(anchors);
         anchors = NULL;
@@ -638,54 +912,138 @@ static enum atls_code load_anchors(struct atls_store *s, enum atls_anchor_purpos
     return code;
 }
 
-static enum atls_code find_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                   struct atls_anchors **out, struct atls_err *err)
+static struct atls_anchors *ref_or_null(struct atls_anchors *anchors)
 {
-    struct atls_anchors **kept = &s->cache->anchors[purpose];
-    enum atls_code code;
-
-    if ((code = refresh(s, err)) != ATLS_OK ||
-        (*kept == NULL && (code = load_anchors(s, purpose, kept, err)) != ATLS_OK))
-        return code;
-    *out = *kept == NULL ? NULL : atls_anchors_ref(*kept);
-    return ATLS_OK;
+    return anchors == NULL ? NULL : atls_anchors_ref(anchors);
 }
 
 enum atls_code atls_store_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
                                   struct atls_anchors **out, struct atls_err *err)
 {
+    struct atls_anchors *anchors = NULL;
+    struct store_connection *c;
+    uint64_t generation;
     enum atls_code code;
 
     if (store_purpose_name(purpose) == NULL)
         return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
-    store_lock(s);
-    code = find_anchors(s, purpose, out, err);
-    store_unlock(s);
-    return code;
-}
-
-static enum atls_code has_trust(struct atls_store *s, bool *out, struct atls_err *err)
-{
-    struct store_query q;
-    enum atls_code code;
-    bool row;
-
-    if ((code = store_query(s, SQL_HAS_TRUST, &q, err)) != ATLS_OK)
+    if ((code = lock_fresh(s, err)) != ATLS_OK)
         return code;
-    store_bind_int(&q, 1, ATLS_ANCHOR_AK);
-    if ((code = store_step(&q, &row, err)) != ATLS_OK)
+    if (s->cache->has_anchors[purpose]) {
+        *out = ref_or_null(s->cache->anchors[purpose]);
+        pthread_mutex_unlock(&s->cache->lock);
+        return ATLS_OK;
+    }
+    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
         return code;
-    *out = store_column_int(&q, 0) != 0;
-    store_end(&q);
+    code = load_anchors(c, purpose, &anchors, err);
+    store_give_back(c);
+    if (code != ATLS_OK)
+        return code;
+    if (lock_again(s, generation) && !s->cache->has_anchors[purpose]) {
+        s->cache->has_anchors[purpose] = true;
+        s->cache->anchors[purpose] = ref_or_null(anchors);
+    }
+    pthread_mutex_unlock(&s->cache->lock);
+    *out = anchors;
     return ATLS_OK;
 }
 
 enum atls_code atls_store_has_trust(struct atls_store *s, bool *out, struct atls_err *err)
 {
+    struct store_connection *c;
+    struct store_query q;
+    enum atls_code code;
+    bool row;
+
+    if ((code = store_borrow(s, &c, err)) != ATLS_OK)
+        return code;
+    q = store_query(c, SQL_HAS_TRUST);
+    store_bind_int(&q, 1, ATLS_ANCHOR_AK);
+    if ((code = store_step(&q, &row, err)) == ATLS_OK) {
+        *out = store_column_int(&q, 0) != 0;
+        store_end(&q);
+    }
+    store_give_back(c);
+    return code;
+}
+
+/* ---- the key that signs ---- */
+
+struct signing_key_list {
+    struct signing_key *keys;
+    size_t count;
+};
+
+static enum atls_code read_signing_key(void *arg, const struct store_query *q, struct atls_err *err)
+{
+    struct signing_key_list *list = arg;
+    struct atls_bytes kid = store_column(q, 1);
+    struct signing_key *keys, *key;
     enum atls_code code;
 
-    store_lock(s);
-    code = has_trust(s, out, err);
-    store_unlock(s);
+    if (kid.len >= ATLS_KID_TEXT)
+        return atls_fail(err, ATLS_E_IO, "store: a signing key with a KID of %zu bytes", kid.len);
+    if ((keys = realloc(list->keys, (list->count + 1) * sizeof *keys)) == NULL)
+        return no_memory(err);
+    list->keys = keys;
+    key = &keys[list->count];
+    memset(key, 0, sizeof *key);
+    memcpy(key->kid, kid.ptr, kid.len);
+    key->use_from_s = store_column_int(q, 2);
+    if ((code = atls_private_key_from_pem(store_column(q, 3), &key->key, err)) == ATLS_OK)
+        list->count++;
+    return code;
+}
+
+/* Of two that begin in the same second, the one that came last. */
+static enum atls_code choose_signing_key(const struct signing_key_list *list, int64_t time_s,
+                                         struct store_signing_key *out, struct atls_err *err)
+{
+    const struct signing_key *chosen = NULL;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (list->keys[i].use_from_s <= time_s &&
+            (chosen == NULL || list->keys[i].use_from_s >= chosen->use_from_s))
+            chosen = &list->keys[i];
+    if (chosen == NULL)
+        return atls_fail(err, ATLS_E_NOT_FOUND, "store: %s signing key",
+                         list->count == 0 ? "no" : "it is not yet time for any");
+    memcpy(out->kid, chosen->kid, sizeof out->kid);
+    out->key = atls_private_key_ref(chosen->key);
+    return ATLS_OK;
+}
+
+enum atls_code atls_store_signing_key(struct atls_store *s, int64_t time_s,
+                                      struct store_signing_key *out, struct atls_err *err)
+{
+    struct signing_key_list list = {NULL, 0};
+    struct store_connection *c;
+    uint64_t generation;
+    enum atls_code code;
+
+    if ((code = lock_fresh(s, err)) != ATLS_OK)
+        return code;
+    if (s->cache->has_signing_keys) {
+        list = (struct signing_key_list){s->cache->signing_keys, s->cache->signing_key_count};
+        code = choose_signing_key(&list, time_s, out, err);
+        pthread_mutex_unlock(&s->cache->lock);
+        return code;
+    }
+    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+        return code;
+    code = store_each(c, SQL_SIGNING_KEY_LIST, read_signing_key, &list, err);
+    store_give_back(c);
+    if (code == ATLS_OK)
+        code = choose_signing_key(&list, time_s, out, err);
+    if (code == ATLS_OK && lock_again(s, generation) && !s->cache->has_signing_keys) {
+        s->cache->has_signing_keys = true;
+        s->cache->signing_keys = list.keys;
+        s->cache->signing_key_count = list.count;
+        list = (struct signing_key_list){NULL, 0};
+    }
+    if (code == ATLS_OK)
+        pthread_mutex_unlock(&s->cache->lock);
+    free_signing_keys(list.keys, list.count);
     return code;
 }

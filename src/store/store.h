@@ -10,8 +10,10 @@
 #include "wire/measurement.h"
 
 /* Fills the functions that evidence verification asks; borrows s. Look-ups are cached in memory and
- * the cache is dropped when the file changes (PRAGMA data_version), so that a hot look-up runs no
- * SQL but that pragma. Keys count while their manifest is valid by the system's clock. */
+ * the cache is dropped when the store changes: at once for a file (PRAGMA data_version), as soon as
+ * the notice arrives for a server, and within a second should it get lost. A hot look-up runs no
+ * SQL but that pragma, and asks a server nothing. Keys count while their manifest is valid by the
+ * system's clock. */
 void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out);
 
 /* One appraisal's view: as atls_store_source, with validity judged at time_s. */
@@ -21,6 +23,16 @@ struct atls_store_view {
 };
 /* Borrows view, which must stay where it is as long as out is used. */
 void atls_store_view_source(struct atls_store_view *view, struct atls_endorsement_source *out);
+
+/* The one attestation key of an environment: class_id as encoded (empty: any), instance the bytes
+ * of a UEID or UUID, untagged. Technologies whose instances mean nothing without their class (PSA,
+ * CCA) ask so. Errors: ATLS_E_NOT_FOUND, ATLS_E_CONFIG (two different keys), ATLS_E_UNAVAILABLE,
+ * ATLS_E_IO, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_store_attest_key(const struct atls_store_view *view,
+                                                     struct atls_bytes class_id,
+                                                     struct atls_bytes instance,
+                                                     struct atls_attest_key *out,
+                                                     struct atls_err *err);
 
 /* Reference values of one class: decoded once, cached, immutable while referenced. */
 struct atls_reference_set;

@@ -212,3 +212,33 @@ const char *store_mkey_text(const struct atls_mkey *mkey, char *out, size_t size
     }
     return out;
 }
+
+/* BER: base 128, high bit on all octets of an arc but the last (X.690 section 8.19). */
+bool store_oid_text(struct atls_bytes item, char *out, size_t size)
+{
+    struct atls_bytes oid;
+    uint64_t tag, arc = 0;
+    size_t used = 0;
+    int n;
+
+    if (!atls_tagged_bytes(item, &tag, &oid) || tag != ATLS_TAG_OID || oid.len == 0 ||
+        (oid.ptr[oid.len - 1] & 0x80) != 0)
+        return false;
+    for (size_t i = 0; i < oid.len; i++) {
+        if (arc > UINT64_MAX >> 7)
+            return false;
+        arc = arc << 7 | (oid.ptr[i] & 0x7f);
+        if ((oid.ptr[i] & 0x80) != 0)
+            continue;
+        if (used == 0)
+            n = snprintf(out, size, "%u.%llu", arc < 80 ? (unsigned)(arc / 40) : 2u,
+                         (unsigned long long)(arc < 80 ? arc % 40 : arc - 80));
+        else
+            n = snprintf(out + used, size - used, ".%llu", (unsigned long long)arc);
+        if (n < 0 || (size_t)n >= size - used)
+            return false;
+        used += (size_t)n;
+        arc = 0;
+    }
+    return true;
+}

@@ -8,7 +8,7 @@
 
 #include "core/reader.h"
 #include "pki.h"
-#include "store/db.h"
+#include "place.h"
 
 #define DER(identity) atls_buf_bytes(&(identity).certificate)
 #define THIS          (TEST_TIME_S - 10)
@@ -21,35 +21,26 @@ static const struct test_extension signs[] = {{"basicConstraints", "critical,CA:
                                               {"keyUsage", "critical,digitalSignature"},
                                               {NULL, NULL}};
 
-static int make_certificates(void **state)
+static void make_certificates(void)
 {
     const struct test_certificate spec = {.common_name = "leaf", .extensions = signs};
 
-    (void)state;
     root = test_ca("root");
     impostor = test_ca("root");
     intermediate =
         test_issue(&root, &(struct test_certificate){.common_name = "intermediate", .is_ca = true});
     leaf = test_issue(&intermediate, &spec);
     other_leaf = test_issue(&intermediate, &spec);
-    return 0;
 }
 
-static int clear_certificates(void **state)
+static void clear_certificates(void)
 {
-    (void)state;
     test_identity_clear(&root);
     test_identity_clear(&impostor);
     test_identity_clear(&intermediate);
     test_identity_clear(&leaf);
     test_identity_clear(&other_leaf);
-    return 0;
 }
-
-struct place {
-    char directory[64], path[96], other[96];
-    struct atls_store *store; /* trusts root for every purpose */
-};
 
 static void trust(struct atls_store *s, enum atls_anchor_purpose purpose)
 {
@@ -59,37 +50,15 @@ static void trust(struct atls_store *s, enum atls_anchor_purpose purpose)
                      &err);
 }
 
+/* The store trusts root for every purpose. */
 static int set_up(void **state)
 {
-    struct place *p = calloc(1, sizeof *p);
-    struct atls_err err = ATLS_ERR_INIT;
+    struct place *p = place_new();
 
-    assert_non_null(p);
-    snprintf(p->directory, sizeof p->directory, "/tmp/atls-crl-XXXXXX");
-    assert_non_null(mkdtemp(p->directory));
-    snprintf(p->path, sizeof p->path, "%s/store.db", p->directory);
-    snprintf(p->other, sizeof p->other, "%s/other.db", p->directory);
-    test_assert_code(atls_store_open(p->path, ATLS_STORE_CREATE, &p->store, &err), ATLS_OK, &err);
     trust(p->store, ATLS_ANCHOR_AK);
     trust(p->store, ATLS_ANCHOR_EK);
     trust(p->store, ATLS_ANCHOR_TLS);
     *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    struct place *p = *state;
-    char path[128];
-
-    atls_store_close(p->store);
-    for (size_t i = 0; i < 6; i++) {
-        snprintf(path, sizeof path, "%s%s", i < 3 ? p->path : p->other, suffixes[i % 3]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(p->directory), 0);
-    free(p);
     return 0;
 }
 
@@ -365,7 +334,7 @@ static void lists_travel_with_an_export(void **state)
               2);
     test_assert_code(atls_store_crls_pem(p->store, &pem, &err), ATLS_OK, &err);
     test_assert_code(atls_store_export_json(p->store, &json, &err), ATLS_OK, &err);
-    test_assert_code(atls_store_open(p->other, ATLS_STORE_CREATE, &other, &err), ATLS_OK, &err);
+    test_assert_code(place_open_other(p, ATLS_STORE_CREATE, &other, &err), ATLS_OK, &err);
     test_assert_code(atls_store_import_json(other, atls_buf_bytes(&json), &err), ATLS_OK, &err);
     test_assert_code(atls_store_import_json(other, atls_buf_bytes(&json), &err), ATLS_OK, &err);
     assert_int_equal(judge(other, &leaf), ATLS_REASON_CERTIFICATE_REVOKED);
@@ -409,17 +378,13 @@ static void a_store_of_before_takes_lists(void **state)
 {
     struct place *p = *state;
     struct atls_err err = ATLS_ERR_INIT;
-    sqlite3 *db;
 
     atls_store_close(p->store);
     p->store = NULL;
-    assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "DROP TABLE crls; ALTER TABLE anchors DROP COLUMN vendor;"
-                                  "ALTER TABLE anchors DROP COLUMN model; PRAGMA user_version = 1",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    sql_on_file(p->path, "DROP TABLE crls; ALTER TABLE anchors DROP COLUMN vendor;"
+                         "ALTER TABLE anchors DROP COLUMN model;"
+                         "ALTER TABLE attest_keys DROP COLUMN kind; DROP TABLE signing_keys;"
+                         "DROP TABLE endorsement_triples; PRAGMA user_version = 1");
     test_assert_code(atls_store_open(p->path, ATLS_STORE_READ, &p->store, &err), ATLS_E_CONFIG,
                      &err);
     assert_non_null(strstr(err.message, "older"));
@@ -434,37 +399,33 @@ static void a_damaged_list_is_an_error(void **state)
     struct place *p = *state;
     struct atls_anchors *anchors = NULL;
     struct atls_err err = ATLS_ERR_INIT;
-    sqlite3 *db;
 
     import_ok(p->store, test_crl(&intermediate, &leaf, THIS, NEXT), 1);
-    assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE crls SET der = x'3000'", NULL, NULL, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    place_sql(p, "UPDATE crls SET der = x'3000'", "UPDATE crls SET der = '\\x3000'");
     test_assert_code(atls_store_anchors(p->store, ATLS_ANCHOR_AK, &anchors, &err), ATLS_E_DECODE,
                      &err);
     assert_null(anchors);
 }
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, set_up, place_tear_down)
+#define ON_BOTH                                                                                    \
+    WITH_STORE(a_list_counts_for_every_purpose), WITH_STORE(the_intermediate_may_be_revoked),      \
+        WITH_STORE(newer_lists_take_the_place_of_older_ones),                                      \
+        WITH_STORE(lists_of_other_scope_stay), WITH_STORE(lists_that_are_refused),                 \
+        WITH_STORE(several_lists_come_together_or_not_at_all),                                     \
+        WITH_STORE(either_of_two_anchors_may_have_signed),                                         \
+        WITH_STORE(a_forged_list_of_an_intermediate_refuses), WITH_STORE(listing_and_removal),     \
+        WITH_STORE(lists_travel_with_an_export), WITH_STORE(exports_that_are_refused),             \
+        WITH_STORE(a_damaged_list_is_an_error)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        WITH_STORE(a_list_counts_for_every_purpose),
-        WITH_STORE(the_intermediate_may_be_revoked),
-        WITH_STORE(newer_lists_take_the_place_of_older_ones),
-        WITH_STORE(lists_of_other_scope_stay),
-        WITH_STORE(lists_that_are_refused),
-        WITH_STORE(several_lists_come_together_or_not_at_all),
-        WITH_STORE(either_of_two_anchors_may_have_signed),
-        WITH_STORE(a_forged_list_of_an_intermediate_refuses),
-        WITH_STORE(listing_and_removal),
-        WITH_STORE(lists_travel_with_an_export),
-        WITH_STORE(exports_that_are_refused),
-        WITH_STORE(a_store_of_before_takes_lists),
-        WITH_STORE(a_damaged_list_is_an_error),
-    };
+    const struct CMUnitTest files[] = {WITH_STORE(a_store_of_before_takes_lists), ON_BOTH};
+    const struct CMUnitTest servers[] = {ON_BOTH};
+    int rc;
 
-    return cmocka_run_group_tests(tests, make_certificates, clear_certificates);
+    make_certificates();
+    rc = PLACE_RUN_BOTH("revocation lists", files, servers);
+    clear_certificates();
+    return rc;
 }

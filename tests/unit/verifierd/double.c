@@ -242,7 +242,8 @@ enum atls_code atls_store_import_corim_as(struct atls_store *s, struct atls_byte
     snprintf(double_calls.profile, sizeof double_calls.profile, "%s", options->profile);
     if (double_faults.import != ATLS_OK)
         return fault(double_faults.import, "corim", err);
-    *out = (struct atls_store_import_report){"manifest-1", 2, 1, 0};
+    *out = (struct atls_store_import_report){
+        .manifest_id = "manifest-1", .reference_values = 2, .attest_keys = 1};
     return ATLS_OK;
 }
 
