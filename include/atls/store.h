@@ -178,6 +178,7 @@ struct atls_store_corim_options {
     bool allow_unsigned;           /* asked for by name: anyone could have written it */
     const char *profile;           /* when given, the manifest's must be this one; or NULL */
     int64_t time_s;                /* now */
+    bool legacy;                   /* take the forms of older tools, too (atls/corim.h) */
 };
 ATLS_API void atls_store_corim_options_init(struct atls_store_corim_options *options);
 /* Imports as atls_store_import_corim. Without signer, anchors and allow_unsigned: ATLS_E_USAGE. The

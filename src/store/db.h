@@ -238,6 +238,7 @@ struct store_manifest_import {
     struct atls_bytes signer_spki;
     struct atls_anchors *anchors; /* NULL: none */
     const char *profile;          /* that it must have; NULL: any */
+    bool legacy;                  /* also in the forms of older tools */
     bool check_time;
     int64_t time_s;
 };

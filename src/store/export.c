@@ -614,7 +614,7 @@ static enum atls_code import_manifest(struct store_connection *c, const struct s
 {
     static const char *const names[] = {"id", "signer", "corim", NULL};
     const struct store_json id_at = store_json_member(at, "id");
-    struct store_manifest_import import = {.check_time = false};
+    struct store_manifest_import import = {.legacy = true}; /* as it was taken before */
     struct atls_store_import_report report;
     struct atls_buf corim = ATLS_BUF_INIT;
     struct atls_key *signer = NULL;

@@ -344,8 +344,11 @@ static enum atls_code put_opened(struct import *im, const struct store_manifest 
 static enum atls_code open_manifest(const struct store_manifest_import *import,
                                     struct store_manifest *out, struct atls_err *err)
 {
-    const struct store_manifest_trust trust = {import->signer_spki, import->anchors,
-                                               import->check_time ? &import->time_s : NULL};
+    const struct store_manifest_trust trust = {.signer_spki = import->signer_spki,
+                                               .anchors = import->anchors,
+                                               .time_s =
+                                                   import->check_time ? &import->time_s : NULL,
+                                               .legacy = import->legacy};
 
     return store_manifest_open_trusted(import->corim, &trust, out, err);
 }
@@ -446,7 +449,8 @@ enum atls_code atls_store_import_corim_as(struct atls_store *s, struct atls_byte
     enum atls_code code;
 
     if ((code = check_corim_options(options, err)) != ATLS_OK ||
-        (code = atls_corim_envelope_decode(corim, &envelope, err)) != ATLS_OK)
+        (code = atls_corim_envelope_decode_with(corim, options->legacy ? ATLS_CORIM_LEGACY : 0,
+                                                &envelope, err)) != ATLS_OK)
         return code;
     /* With leave to be unsigned nothing of a signer is asked of one that is. */
     if (envelope.is_signed || !options->allow_unsigned) {
@@ -497,8 +501,8 @@ static bool is_about_the_manifest(enum atls_code code)
  * refused about it is what nobody read. */
 static enum atls_code read_again(void *arg, const struct store_query *q, struct atls_err *err)
 {
-    const struct store_manifest_import import = {.corim = store_column(q, 3),
-                                                 .signer_spki = store_column(q, 2)};
+    const struct store_manifest_import import = {
+        .corim = store_column(q, 3), .signer_spki = store_column(q, 2), .legacy = true};
     struct import im;
     struct store_manifest m;
     enum atls_code code, end;

@@ -717,6 +717,11 @@ static struct atls_buf wrap(const char *profile, const char *comid_hex, const ch
 #define BADPEM       "d9022a781a2d2d2d2d2d424547494e205055424c4943204b45592d2d2d2d2d"
 #define KEYS(record) "a2" IDENT "04a10381" record
 
+#define THUMB                                                                                      \
+    "82015820"                                                                                     \
+    "00000000000000000000000000000000"                                                             \
+    "00000000000000000000000000000000"
+
 static void test_profiles(void **state)
 {
     const char *tpm = ATLS_CORIM_TPM_PROFILE, *soft = ATLS_SOFT_PROFILE;
@@ -745,7 +750,12 @@ static void test_profiles(void **state)
         {"no profile, class of bytes", NULL, REFS("a100a100d902304155", MEAS("00")), ATLS_OK, 1, 0,
          NULL},
         {"no profile, no class-id", NULL, REFS("a100a1016156", MEAS("00")), ATLS_OK, 0, 1, NULL},
-        {"no profile, key without instance", NULL, KEYS("82" ENV "81" BADPEM), ATLS_OK, 0, 1, NULL},
+        {"no profile, key by thumbprint, no instance", NULL, KEYS("82" ENV "81d9022d" THUMB),
+         ATLS_OK, 0, 1, NULL},
+        {"no profile, key by thumbprint", NULL, KEYS("82" KEYENV "81d9022d" THUMB), ATLS_OK, 0, 1,
+         NULL},
+        {"no profile, key that does not parse", NULL, KEYS("82" ENV "81" BADPEM), ATLS_E_DECODE, 0,
+         0, "tag 0: attest-key triple 0: key 0"},
         {"key without instance", tpm, KEYS("82" ENV "81" BADPEM), ATLS_E_DECODE, 0, 0,
          "has no instance"},
         {"key without class", tpm, KEYS("82a101d90226" UEID33 "81" BADPEM), ATLS_E_DECODE, 0, 0,
