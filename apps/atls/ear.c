@@ -16,7 +16,7 @@ static const char usage[] =
     "       atls ear verify --key FILE --max-age SECONDS|any [--nonce HEX] [--time RFC3339]\n"
     "                       [--float-times] [--json] FILE\n"
     "\n"
-    "Shows an attestation result (EAR), as JWT or CWT. show takes the claims set of a JWT too and\n"
+    "Shows an attestation result (EAR), as JWT or CWT. show takes a claims set alone too and\n"
     "verifies nothing; verify takes a token, and its signature and time must be good. FILE - is\n"
     "standard input.\n"
     "\n"

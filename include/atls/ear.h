@@ -81,10 +81,10 @@ ATLS_API void atls_ear_check_init(struct atls_ear_check *check);
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_verify(struct atls_bytes token,
                                                         const struct atls_ear_check *check,
                                                         struct atls_buf *out, struct atls_err *err);
-/* Decodes an EAR (JWT, CWT, or its claims set as JSON) WITHOUT verifying a signature, for showing:
- * pretty JSON {"verified": false, "header": ..., "claims": ...}, NUL terminated (not counted);
- * "header" is left out for a bare claims set. A JWT shows what it carries, a CWT the claims that we
- * know under their names of JSON. Strict as atls_ear_verify. Errors: ATLS_E_DECODE,
+/* Decodes an EAR (JWT, CWT, or the claims set of either) WITHOUT verifying a signature, for
+ * showing: pretty JSON {"verified": false, "header": ..., "claims": ...}, NUL terminated (not
+ * counted); "header" is left out for a bare claims set. A JWT shows what it carries, a CWT the
+ * claims that we know under their names of JSON. Strict as atls_ear_verify. Errors: ATLS_E_DECODE,
  * ATLS_E_UNSUPPORTED, ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_ear_show(struct atls_bytes in, struct atls_buf *out,
                                                       struct atls_err *err);

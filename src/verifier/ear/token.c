@@ -14,6 +14,7 @@
 #include "verifier/ear/envelope.h"
 #include "verifier/result.h"
 #include "wire/cbor.h"
+#include "wire/ear_cbor.h"
 #include "wire/ear_json.h"
 
 /* JSON of another encoder, re-written in the one form that we show: escaped, indented. */
@@ -61,7 +62,7 @@ static enum atls_code put_claims(struct atls_json *j, const struct atls_ear *ear
     return code;
 }
 
-/* e NULL: a bare claims set of JSON. */
+/* e NULL: a bare claims set. claims: as JSON; .ptr NULL: from CBOR. */
 static enum atls_code show(bool verified, const struct atls_envelope *e, struct atls_bytes claims,
                            const struct atls_ear *ear, struct atls_buf *out, struct atls_err *err)
 {
@@ -71,8 +72,9 @@ static enum atls_code show(bool verified, const struct atls_envelope *e, struct 
     j.pretty = true;
     atls_json_open_object(&j, NULL);
     atls_json_put_bool(&j, "verified", verified);
-    if (e != NULL && e->form == ATLS_EAR_FORM_CWT) {
+    if (e != NULL && e->form == ATLS_EAR_FORM_CWT)
         put_cose_header(&j, &e->sign1);
+    if (claims.ptr == NULL) {
         code = put_claims(&j, ear, err);
     } else {
         if (e != NULL)
@@ -88,6 +90,11 @@ static enum atls_code show(bool verified, const struct atls_envelope *e, struct 
     return atls_json_finish(&j, out, err);
 }
 
+static struct atls_bytes claims_of(const struct atls_envelope *e)
+{
+    return e->form == ATLS_EAR_FORM_JWT ? e->payload : atls_bytes_of(NULL, 0);
+}
+
 static bool looks_like_json(struct atls_bytes in)
 {
     for (size_t i = 0; i < in.len; i++)
@@ -96,14 +103,21 @@ static bool looks_like_json(struct atls_bytes in)
     return false;
 }
 
+static bool is_cbor_map(struct atls_bytes in)
+{
+    return in.len != 0 && in.ptr[0] >> 5 == ATLS_CBOR_MAP;
+}
+
 static enum atls_code show_bare(struct atls_bytes in, struct atls_buf *out, struct atls_err *err)
 {
     struct atls_ear ear;
     enum atls_code code;
 
-    if ((code = atls_ear_json_decode(in, 0, &ear, err)) != ATLS_OK)
+    code = is_cbor_map(in) ? atls_ear_cbor_decode(in, &ear, err)
+                           : atls_ear_json_decode(in, 0, &ear, err);
+    if (code != ATLS_OK)
         return code;
-    code = show(false, NULL, in, &ear, out, err);
+    code = show(false, NULL, is_cbor_map(in) ? atls_bytes_of(NULL, 0) : in, &ear, out, err);
     atls_ear_clear(&ear);
     return code;
 }
@@ -114,12 +128,12 @@ enum atls_code atls_ear_show(struct atls_bytes in, struct atls_buf *out, struct 
     struct atls_ear ear;
     enum atls_code code;
 
-    if (looks_like_json(in))
+    if (looks_like_json(in) || is_cbor_map(in))
         return show_bare(in, out, err);
     if ((code = atls_envelope_open(in, &e, err)) != ATLS_OK)
         return code;
     if ((code = atls_envelope_claims(&e, 0, &ear, err)) == ATLS_OK) {
-        code = show(false, &e, e.payload, &ear, out, err);
+        code = show(false, &e, claims_of(&e), &ear, out, err);
         atls_ear_clear(&ear);
     }
     atls_envelope_clear(&e);
@@ -137,7 +151,7 @@ enum atls_code atls_ear_verify(struct atls_bytes token, const struct atls_ear_ch
         (code = atls_envelope_open(token, &e, err)) != ATLS_OK)
         return code;
     if ((code = atls_ear_accept_envelope(&e, check, &ear, err)) == ATLS_OK) {
-        code = show(true, &e, e.payload, &ear, out, err);
+        code = show(true, &e, claims_of(&e), &ear, out, err);
         atls_ear_clear(&ear);
     }
     atls_envelope_clear(&e);

@@ -22,9 +22,11 @@ static bool looks_like_certificate(struct atls_bytes in)
     return begins(in, "\x30", 1) || begins(in, "-----BEGIN CERTIFICATE-----", 27);
 }
 
+/* JWT, CWT, or a claims set of either. */
 static bool looks_like_ear(struct atls_bytes in)
 {
-    return begins(in, "{", 1) || begins(in, "eyJ", 3);
+    return begins(in, "{", 1) || begins(in, "eyJ", 3) || begins(in, "\xd2", 1) ||
+           begins(in, "\xd8\x3d", 2) || (in.len > 0 && in.ptr[0] >> 5 == 5);
 }
 
 static bool looks_like_corim(struct atls_bytes in)

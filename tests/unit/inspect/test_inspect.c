@@ -82,7 +82,7 @@ static void published_files(void **state)
         {"ear/arc-testJWT.jwt", "ear", "header/alg", "ES256"},
         {"ear/arc-testJWT.jwt", "ear", "verified", "false"},
         {"ear/ear-claims.json", "ear", "claims/submods/test/ear.status", "affirming"},
-        {"ear/ear-cbor-1.cbor", "cbor", "", ""},
+        {"ear/ear-cbor-1.cbor", "ear", "claims/submods/PSA/ear_status", "contraindicated"},
         {"corim/unsigned-good-corim.cbor", "corim", "", ""},
         {"corim/signed-good-corim.cbor", "corim", "", ""},
         {"corim/signed-good-corim.cbor", "corim", "signed/signer", "ACME Ltd signing key"},
@@ -638,7 +638,7 @@ static void every_truncation_is_refused(void **state)
         {"tpm/gce-cos-85-nonce9009/ak_public_tpmt.bin", "tpm-public"},
         {"tpm/gce-cos-85-nonce9009/quote_sha256_sig_tpmt.bin", "tpm-signature"},
         {"cmw/collection-example-1.cbor", "cmw"},
-        {"ear/ear-cbor-1.cbor", "cbor"},
+        {"ear/ear-cbor-1.cbor", "ear"},
     };
 
     (void)state;

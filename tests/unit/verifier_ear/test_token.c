@@ -353,6 +353,17 @@ static void claims_sets_are_shown_without_header(void **state)
     assert_memory_equal(shown.ptr, "{\n  \"verified\": false,\n  \"claims\": {", 36);
     assert_int_equal(strlen((char *)shown.ptr), shown.len);
     atls_buf_clear(&shown);
+    {
+        struct atls_buf cbor = test_vector("ear/ear-cbor-1.cbor");
+
+        test_assert_code(atls_ear_show(atls_buf_bytes(&cbor), &shown, &err), ATLS_OK, &err);
+        assert_memory_equal(shown.ptr, "{\n  \"verified\": false,\n  \"claims\": {", 36);
+        assert_non_null(strstr((char *)shown.ptr, "\"ear_status\": \"contraindicated\""));
+        atls_buf_clear(&shown);
+        test_assert_code(atls_ear_show(atls_bytes_of(cbor.ptr, cbor.len - 1), &shown, &err),
+                         ATLS_E_DECODE, &err);
+        atls_buf_clear(&cbor);
+    }
     test_assert_code(atls_ear_show(atls_bytes_of(" \n{}", 4), &shown, &err), ATLS_E_DECODE, &err);
     test_assert_code(atls_ear_show(atls_bytes_of("", 0), &shown, &err), ATLS_E_DECODE, &err);
     atls_result_unref(r);
