@@ -190,8 +190,7 @@ static bool same_speaker(const struct atls_accepted_entry *entry,
 
 /* The first of the measurements that contradicts what its authority already said, or NULL. */
 static enum atls_code find_conflict(struct atls_accepted_claims *acs,
-                                    const struct atls_accepted_entry *like,
-                                    const struct atls_measurement *measurements, size_t count,
+                                    const struct atls_addition *addition,
                                     const struct atls_measurement **out, struct atls_err *err)
 {
     enum atls_mval_relation relation;
@@ -201,15 +200,16 @@ static enum atls_code find_conflict(struct atls_accepted_claims *acs,
     for (size_t i = 0; i < acs->entry_count; i++) {
         if ((code = atls_accepted_claims_spend(acs, 1, err)) != ATLS_OK)
             return code;
-        if (!same_speaker(&acs->entries[i], like))
+        if (!same_speaker(&acs->entries[i], &addition->entry))
             continue;
-        for (size_t k = 0; k < count; k++) {
-            code = relate(acs, &acs->entries[i], &measurements[k], &relation, err);
-            if (code != ATLS_OK)
+        for (size_t k = 0; k < addition->count; k++) {
+            const struct atls_measurement *m = &addition->measurements[k];
+
+            if ((code = relate(acs, &acs->entries[i], m, &relation, err)) != ATLS_OK)
                 return code;
             if (relation != ATLS_MVAL_DIFFER)
                 continue;
-            *out = &measurements[k];
+            *out = m;
             return ATLS_OK;
         }
     }
@@ -240,28 +240,27 @@ static enum atls_code is_known(struct atls_accepted_claims *acs, size_t entry,
 }
 
 enum atls_code atls_accepted_claims_add(struct atls_accepted_claims *acs,
-                                        const struct atls_accepted_entry *like,
-                                        const struct atls_measurement *measurements, size_t count,
-                                        bool *out_added, struct atls_err *err)
+                                        const struct atls_addition *addition, bool *out_added,
+                                        struct atls_err *err)
 {
+    struct atls_accepted_element element = {.manifest = addition->entry.manifest};
     const struct atls_measurement *conflicting;
-    struct atls_accepted_element element = {.manifest = like->manifest};
     size_t entry, before = acs->element_count;
     enum atls_code code;
     bool known;
 
-    if ((code = find_conflict(acs, like, measurements, count, &conflicting, err)) != ATLS_OK)
+    if ((code = find_conflict(acs, addition, &conflicting, err)) != ATLS_OK)
         return code;
     if (conflicting != NULL) {
-        note_conflict(acs, like->manifest, &conflicting->mkey);
+        note_conflict(acs, addition->entry.manifest, &conflicting->mkey);
         *out_added = false;
         return ATLS_OK;
     }
-    if ((code = atls_accepted_claims_entry(acs, like, &entry, err)) != ATLS_OK)
+    if ((code = atls_accepted_claims_entry(acs, &addition->entry, &entry, err)) != ATLS_OK)
         return code;
-    for (size_t i = 0; i < count; i++) {
-        element.measurement = &measurements[i];
-        if ((code = is_known(acs, entry, &measurements[i], &known, err)) != ATLS_OK ||
+    for (size_t i = 0; i < addition->count; i++) {
+        element.measurement = &addition->measurements[i];
+        if ((code = is_known(acs, entry, element.measurement, &known, err)) != ATLS_OK ||
             (!known && (code = atls_accepted_claims_append(acs, entry, &element, err)) != ATLS_OK))
             return code;
     }
@@ -271,20 +270,32 @@ enum atls_code atls_accepted_claims_add(struct atls_accepted_claims *acs,
 
 /* ---- conditions ---- */
 
+struct keys {
+    const struct atls_corim_key *items;
+    size_t count;
+};
+
+/* Whether every key is that of the entry. */
 static enum atls_code authority_holds(struct atls_accepted_claims *acs,
-                                      const struct atls_accepted_entry *entry,
-                                      const struct atls_corim_key *keys, size_t count, bool *out,
-                                      struct atls_err *err)
+                                      const struct atls_accepted_entry *entry, struct keys keys,
+                                      bool *out, struct atls_err *err)
 {
     enum atls_code code;
 
-    for (size_t i = 0; i < count; i++) {
-        code = atls_accepted_claims_spend(acs, KEY_WORK + keys[i].content.len / KEY_BYTES_PER_WORK,
-                                          err);
+    for (size_t i = 0; i < keys.count; i++) {
+        code = atls_accepted_claims_spend(
+            acs, KEY_WORK + keys.items[i].content.len / KEY_BYTES_PER_WORK, err);
         if (code != ATLS_OK)
             return code;
     }
-    return atls_authority_holds(&entry->authority, keys, count, out, err);
+    return atls_authority_holds(&entry->authority, keys.items, keys.count, out, err);
+}
+
+static struct keys keys_of(const struct atls_measurement *m)
+{
+    struct keys keys = {m->authorized_by, m->authorized_by_count};
+
+    return keys;
 }
 
 static bool element_holds(const struct atls_accepted_element *element,
@@ -311,8 +322,7 @@ static enum atls_code find_element(struct atls_accepted_claims *acs,
     }
     if (!*out || wanted->authorized_by_count == 0)
         return ATLS_OK;
-    return authority_holds(acs, entry, wanted->authorized_by, wanted->authorized_by_count, out,
-                           err);
+    return authority_holds(acs, entry, keys_of(wanted), out, err);
 }
 
 static enum atls_code speaker_holds(struct atls_accepted_claims *acs,
@@ -320,12 +330,11 @@ static enum atls_code speaker_holds(struct atls_accepted_claims *acs,
                                     const struct atls_condition *condition, bool *out,
                                     struct atls_err *err)
 {
-    enum atls_code code = authority_holds(acs, entry, condition->authorized_by,
-                                          condition->authorized_by_count, out, err);
+    const struct keys keys = {condition->authorized_by, condition->authorized_by_count};
+    enum atls_code code = authority_holds(acs, entry, keys, out, err);
 
     for (size_t i = 0; i < condition->addition_count && code == ATLS_OK && *out; i++)
-        code = authority_holds(acs, entry, condition->addition[i].authorized_by,
-                               condition->addition[i].authorized_by_count, out, err);
+        code = authority_holds(acs, entry, keys_of(&condition->addition[i]), out, err);
     return code;
 }
 

@@ -97,15 +97,20 @@ ATLS_MUST_CHECK enum atls_code
 atls_accepted_claims_append(struct atls_accepted_claims *acs, size_t entry,
                             const struct atls_accepted_element *element, struct atls_err *err);
 
-/* Adds an endorsement: like with count measurements, all or nothing. What the set already has is
- * not added twice. When the same authority already says something else of the same environment and
- * element, the addition is dropped and counted in conflicts. *out_added: something is new. Errors:
- * ATLS_E_NOMEM, ATLS_E_LIMIT. */
+/* What an endorsement adds. */
+struct atls_addition {
+    struct atls_accepted_entry entry; /* without elements */
+    const struct atls_measurement *measurements;
+    size_t count;
+};
+
+/* Adds an endorsement, all or nothing. What the set already has is not added twice. When the same
+ * authority already says something else of the same environment and element, the addition is
+ * dropped and counted in conflicts. *out_added: something is new. Errors: ATLS_E_NOMEM,
+ * ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_accepted_claims_add(struct atls_accepted_claims *acs,
-                                                        const struct atls_accepted_entry *like,
-                                                        const struct atls_measurement *measurements,
-                                                        size_t count, bool *out_added,
-                                                        struct atls_err *err);
+                                                        const struct atls_addition *addition,
+                                                        bool *out_added, struct atls_err *err);
 
 /* What an entry has to be. Elements come in one or two lists. */
 struct atls_condition {

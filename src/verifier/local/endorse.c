@@ -11,17 +11,25 @@ typedef enum atls_code try_endorsement(struct atls_accepted_claims *acs,
                                        const struct atls_endorsement *e, bool *out_done,
                                        bool *out_added, struct atls_err *err);
 
+static struct atls_addition addition_of(const struct atls_endorsement *e,
+                                        const struct atls_environment *environment)
+{
+    const struct atls_addition addition = {.entry = {.kind = ATLS_ACCEPTED_ENDORSEMENT,
+                                                     .environment = environment,
+                                                     .authority = {.spki = e->authority},
+                                                     .manifest = e->manifest}};
+
+    return addition;
+}
+
 static enum atls_code add(struct atls_accepted_claims *acs, const struct atls_endorsement *e,
                           const struct atls_corim_ect *ect, bool *out_added, struct atls_err *err)
 {
-    const struct atls_accepted_entry like = {
-        .kind = ATLS_ACCEPTED_ENDORSEMENT,
-        .environment = &ect->environment,
-        .authority = {.spki = e->authority},
-        .manifest = e->manifest,
-    };
+    struct atls_addition addition = addition_of(e, &ect->environment);
 
-    return atls_accepted_claims_add(acs, &like, ect->measurements, ect->count, out_added, err);
+    addition.measurements = ect->measurements;
+    addition.count = ect->count;
+    return atls_accepted_claims_add(acs, &addition, out_added, err);
 }
 
 /* Somebody of the environment speaks, with the keys that the addition names. */
@@ -112,19 +120,15 @@ static enum atls_code try_series(struct atls_accepted_claims *acs, const struct 
             .addition = entry->addition,
             .addition_count = entry->addition_count,
         };
-        struct atls_accepted_entry like = {
-            .kind = ATLS_ACCEPTED_ENDORSEMENT,
-            .environment = &base->environment,
-            .authority = {.spki = e->authority},
-            .manifest = e->manifest,
-        };
+        struct atls_addition addition = addition_of(e, &base->environment);
         enum atls_code code = atls_accepted_claims_match(acs, &condition, out_done, err);
 
         if (code != ATLS_OK)
             return code;
+        addition.measurements = entry->addition;
+        addition.count = entry->addition_count;
         if (*out_done)
-            return atls_accepted_claims_add(acs, &like, entry->addition, entry->addition_count,
-                                            out_added, err);
+            return atls_accepted_claims_add(acs, &addition, out_added, err);
     }
     return ATLS_OK;
 }
@@ -139,20 +143,28 @@ static const struct {
     {ATLS_TRIPLE_CONDITIONAL_SERIES, try_series},
 };
 
+struct endorsements {
+    const struct atls_endorsement *items;
+    size_t count;
+    bool *done;
+};
+
 static enum atls_code play_round(struct atls_accepted_claims *acs,
-                                 const struct atls_endorsement *endorsements, size_t count,
-                                 bool *done, bool *out_added, struct atls_err *err)
+                                 const struct endorsements *endorsements, bool *out_added,
+                                 struct atls_err *err)
 {
     enum atls_code code;
     bool added;
 
     *out_added = false;
     for (size_t step = 0; step < sizeof steps / sizeof steps[0]; step++) {
-        for (size_t i = 0; i < count; i++) {
-            if (done[i] || endorsements[i].kind != steps[step].kind)
+        for (size_t i = 0; i < endorsements->count; i++) {
+            const struct atls_endorsement *e = &endorsements->items[i];
+
+            if (endorsements->done[i] || e->kind != steps[step].kind)
                 continue;
             added = false;
-            code = steps[step].try(acs, &endorsements[i], &done[i], &added, err);
+            code = steps[step].try(acs, e, &endorsements->done[i], &added, err);
             if (code != ATLS_OK)
                 return code;
             *out_added = *out_added || added;
@@ -165,11 +177,11 @@ enum atls_code atls_endorse(struct atls_accepted_claims *acs,
                             const struct atls_endorsement *endorsements, size_t count,
                             struct atls_err *err)
 {
-    bool *done = calloc(count + 1, sizeof *done);
+    const struct endorsements all = {endorsements, count, calloc(count + 1, sizeof *all.done)};
     enum atls_code code = ATLS_OK;
     bool added = true;
 
-    if (done == NULL)
+    if (all.done == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
     for (unsigned int round = 0; added && code == ATLS_OK; round++) {
         if (round == ATLS_ENDORSE_ROUNDS_MAX)
@@ -178,9 +190,9 @@ enum atls_code atls_endorse(struct atls_accepted_claims *acs,
                              "%d rounds",
                              ATLS_ENDORSE_ROUNDS_MAX);
         else
-            code = play_round(acs, endorsements, count, done, &added, err);
+            code = play_round(acs, &all, &added, err);
     }
-    free(done);
+    free(all.done);
     return code;
 }
 
@@ -268,22 +280,31 @@ static enum atls_code try_domain(struct atls_accepted_claims *acs,
     return code != ATLS_OK || !*out_done ? code : atls_accepted_claims_put(acs, &entry, err);
 }
 
+struct statements {
+    const struct atls_domain_statement *items;
+    size_t count;
+    bool *done;
+};
+
 /* All statements of one kind, until nothing is new; each is added once, so that this ends. */
 static enum atls_code add_domains(struct atls_accepted_claims *acs,
-                                  const struct atls_domain_statement *statements, size_t count,
-                                  enum atls_comid_triple kind, bool *done, struct atls_err *err)
+                                  const struct statements *statements, enum atls_comid_triple kind,
+                                  struct atls_err *err)
 {
     enum atls_code code;
     bool added = true;
 
     while (added) {
         added = false;
-        for (size_t i = 0; i < count; i++) {
-            if (done[i] || statements[i].domain->kind != kind)
+        for (size_t i = 0; i < statements->count; i++) {
+            const struct atls_domain_statement *s = &statements->items[i];
+            bool *done = &statements->done[i];
+
+            if (*done || s->domain->kind != kind)
                 continue;
-            if ((code = try_domain(acs, &statements[i], &done[i], err)) != ATLS_OK)
+            if ((code = try_domain(acs, s, done, err)) != ATLS_OK)
                 return code;
-            added = added || done[i];
+            added = added || *done;
         }
     }
     return ATLS_OK;
@@ -293,13 +314,13 @@ enum atls_code atls_endorse_domains(struct atls_accepted_claims *acs,
                                     const struct atls_domain_statement *statements, size_t count,
                                     struct atls_err *err)
 {
-    bool *done = calloc(count + 1, sizeof *done);
+    const struct statements all = {statements, count, calloc(count + 1, sizeof *all.done)};
     enum atls_code code;
 
-    if (done == NULL)
+    if (all.done == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
-    if ((code = add_domains(acs, statements, count, ATLS_TRIPLE_MEMBERSHIP, done, err)) == ATLS_OK)
-        code = add_domains(acs, statements, count, ATLS_TRIPLE_DEPENDENCY, done, err);
-    free(done);
+    if ((code = add_domains(acs, &all, ATLS_TRIPLE_MEMBERSHIP, err)) == ATLS_OK)
+        code = add_domains(acs, &all, ATLS_TRIPLE_DEPENDENCY, err);
+    free(all.done);
     return code;
 }

@@ -13,11 +13,13 @@
 /* What an arena rounds to, or more. */
 #define ROUNDING ((size_t)32)
 
-/* What is left to copy, and the first failure. */
+/* What is left to copy, the first failure, and what was copied. */
 struct copier {
     struct atls_arena *arena;
     size_t left;
     enum atls_code failed;
+    struct atls_endorsed_claim *claims;
+    size_t count;
 };
 
 /* Takes len bytes off what is left, as the arena counts them. */
@@ -128,9 +130,7 @@ static enum atls_code copy_authority(struct copier *c, const struct atls_authori
 
 /* All elements of one entry; they share its authority and environment. */
 static enum atls_code copy_entry(struct copier *c, const struct atls_accepted_claims *acs,
-                                 const struct atls_accepted_entry *entry,
-                                 struct atls_endorsed_claim *claims, size_t *count,
-                                 struct atls_err *err)
+                                 const struct atls_accepted_entry *entry, struct atls_err *err)
 {
     struct atls_bytes authority = {NULL, 0};
     struct atls_environment environment = *entry->environment;
@@ -138,7 +138,7 @@ static enum atls_code copy_entry(struct copier *c, const struct atls_accepted_cl
 
     copy_environment(c, &environment);
     for (size_t i = entry->first; i != 0 && code == ATLS_OK; i = acs->elements[i - 1].next) {
-        struct atls_endorsed_claim *claim = &claims[(*count)++];
+        struct atls_endorsed_claim *claim = &c->claims[c->count++];
 
         claim->manifest = copy_text(c, acs->elements[i - 1].manifest);
         claim->authority = authority;
@@ -199,9 +199,8 @@ static enum atls_code finish(const struct copier *c, struct atls_err *err)
 enum atls_code atls_endorsed_keep(const struct atls_accepted_claims *acs, struct atls_arena *arena,
                                   struct atls_outcome *outcome, struct atls_err *err)
 {
-    struct copier c = {arena, ATLS_ENDORSED_BYTES_MAX, ATLS_OK};
-    size_t count = count_endorsed(acs), copied = 0;
-    struct atls_endorsed_claim *claims = NULL;
+    struct copier c = {arena, ATLS_ENDORSED_BYTES_MAX, ATLS_OK, NULL, 0};
+    size_t count = count_endorsed(acs);
     enum atls_code code = ATLS_OK;
 
     if (count > ATLS_ENDORSED_MAX)
@@ -211,17 +210,17 @@ enum atls_code atls_endorsed_keep(const struct atls_accepted_claims *acs, struct
     if (count == 0 && acs->conflict_count == 0)
         return ATLS_OK;
     arena->limit += ATLS_ENDORSED_BYTES_MAX + OVERHEAD;
-    if ((claims = atls_arena_alloc(arena, count, sizeof *claims)) == NULL)
+    if ((c.claims = atls_arena_alloc(arena, count, sizeof *c.claims)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
     for (size_t i = 0; i < acs->entry_count && code == ATLS_OK; i++)
         if (acs->entries[i].kind == ATLS_ACCEPTED_ENDORSEMENT)
-            code = copy_entry(&c, acs, &acs->entries[i], claims, &copied, err);
+            code = copy_entry(&c, acs, &acs->entries[i], err);
     if (code != ATLS_OK)
         return code;
     copy_conflicts(&c, acs, outcome);
     if ((code = finish(&c, err)) != ATLS_OK)
         return code;
-    outcome->endorsed = claims;
-    outcome->endorsed_count = count;
+    outcome->endorsed = c.claims;
+    outcome->endorsed_count = c.count;
     return ATLS_OK;
 }

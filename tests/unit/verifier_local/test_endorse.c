@@ -579,18 +579,20 @@ static void a_condition_of_a_profile_needs_an_entry_of_it(void **state)
     struct fixture f;
     const struct atls_bytes psa = HEX("\xd8\x20\x61p"), tdx = HEX("\xd8\x20\x61t");
     struct atls_measurement claim = svn_of(9, 4);
-    const struct atls_accepted_entry like = {.kind = ATLS_ACCEPTED_ENDORSEMENT,
-                                             .environment = &class_c,
-                                             .authority = {.spki = maker},
-                                             .profile = psa,
-                                             .manifest = "m"};
+    const struct atls_addition addition = {.entry = {.kind = ATLS_ACCEPTED_ENDORSEMENT,
+                                                     .environment = &class_c,
+                                                     .authority = {.spki = maker},
+                                                     .profile = psa,
+                                                     .manifest = "m"},
+                                           .measurements = &claim,
+                                           .count = 1};
     struct atls_condition condition = {
         .environment = &class_c, .elements = {&claim, NULL}, .element_count = {1, 0}};
     bool added, found;
 
     (void)state;
     begin(&f);
-    assert_int_equal(atls_accepted_claims_add(&f.acs, &like, ONE(claim), &added, NULL), ATLS_OK);
+    assert_int_equal(atls_accepted_claims_add(&f.acs, &addition, &added, NULL), ATLS_OK);
     assert_true(added);
     assert_int_equal(atls_accepted_claims_match(&f.acs, &condition, &found, NULL), ATLS_OK);
     assert_true(found);
