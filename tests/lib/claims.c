@@ -7,11 +7,13 @@
 
 #include "testlib.h"
 
-/* This library stands beside the modules under test, so it encodes for itself. */
+/* This library stands beside the modules under test, so it encodes for itself. One map at a time:
+ * what is made is copied out. */
 struct out {
     uint8_t bytes[16384];
     size_t len;
 };
+static struct out scratch;
 
 static void put(struct out *o, const void *bytes, size_t len)
 {
@@ -64,18 +66,19 @@ static void put_claim(struct out *o, int64_t key, const char *hex)
 struct atls_buf test_claims(const struct test_claim *base, size_t count, int64_t key,
                             const char *hex)
 {
-    struct out o = {.len = 0};
+    struct out *o = &scratch;
     size_t pairs = hex == NULL ? 0 : 1;
 
     for (size_t i = 0; i < count; i++)
         pairs += base[i].key != key;
-    put_head(&o, 5, pairs);
+    o->len = 0;
+    put_head(o, 5, pairs);
     for (size_t i = 0; i < count; i++)
         if (base[i].key != key)
-            put_claim(&o, base[i].key, base[i].hex);
+            put_claim(o, base[i].key, base[i].hex);
     if (hex != NULL)
-        put_claim(&o, key, hex);
-    return finish(&o);
+        put_claim(o, key, hex);
+    return finish(o);
 }
 
 static uint32_t sextet(char c)
@@ -160,11 +163,12 @@ struct atls_buf test_claims_of_json(struct atls_bytes json, const struct test_cl
                                     size_t count)
 {
     static const uint8_t null = 0xf6;
-    struct out o = {.len = 0};
+    struct out *o = &scratch;
     json_t *root = json_loadb((const char *)json.ptr, json.len, 0, NULL);
 
     assert_true(json_is_object(root));
-    put_head(&o, 5, json_object_size(root));
+    o->len = 0;
+    put_head(o, 5, json_object_size(root));
     for (void *it = json_object_iter(root); it != NULL; it = json_object_iter_next(root, it)) {
         const char *name = json_object_iter_key(it);
         size_t i = 0;
@@ -172,13 +176,13 @@ struct atls_buf test_claims_of_json(struct atls_bytes json, const struct test_cl
         while (i < count && strcmp(names[i].name, name) != 0)
             i++;
         if (i == count) {
-            put_text(&o, name);
-            put(&o, &null, 1);
+            put_text(o, name);
+            put(o, &null, 1);
             continue;
         }
-        put_int(&o, names[i].key);
-        put_value(&o, names[i].type, json_object_iter_value(it));
+        put_int(o, names[i].key);
+        put_value(o, names[i].type, json_object_iter_value(it));
     }
     json_decref(root);
-    return finish(&o);
+    return finish(o);
 }
