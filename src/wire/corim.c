@@ -70,10 +70,15 @@ enum atls_code atls_cotl_decode(struct atls_bytes in, struct atls_arena *arena,
     return ATLS_OK;
 }
 
-static bool is_old_psa(const struct context *c)
+static enum atls_corim_renewal renewal(const struct context *c)
 {
-    return (c->flags & ATLS_CORIM_LEGACY) != 0 ||
-           atls_bytes_equal_text(c->corim->profile_uri, ATLS_CORIM_OLD_PSA_PROFILE);
+    struct atls_bytes profile = c->corim->profile_uri;
+
+    if ((c->flags & ATLS_CORIM_LEGACY) != 0 ||
+        atls_bytes_equal_text(profile, ATLS_CORIM_OLD_PSA_PROFILE))
+        return ATLS_CORIM_RENEW_PSA;
+    return atls_bytes_equal_text(profile, ATLS_CORIM_SNP_PROFILE) ? ATLS_CORIM_RENEW_SNP
+                                                                  : ATLS_CORIM_RENEW_NOTHING;
 }
 
 static enum atls_code get_comid(const struct context *c, struct atls_corim_tag *out,
@@ -84,8 +89,8 @@ static enum atls_code get_comid(const struct context *c, struct atls_corim_tag *
 
     if ((out->comid = atls_arena_alloc(arena, 1, sizeof *out->comid)) == NULL)
         return atls_corim_no_memory(err);
-    if (is_old_psa(c) &&
-        (code = atls_corim_renew(out->content, arena, &out->content, err)) != ATLS_OK)
+    if (renewal(c) != ATLS_CORIM_RENEW_NOTHING &&
+        (code = atls_corim_renew(out->content, renewal(c), arena, &out->content, err)) != ATLS_OK)
         return code;
     return atls_comid_decode(out->content, arena, out->comid, err);
 }

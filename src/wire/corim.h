@@ -26,6 +26,7 @@
 #define ATLS_CORIM_CONTENT_TYPE    "application/rim+cbor"
 #define ATLS_CORIM_TPM_PROFILE     "tag:github.com/parallaxsecond,2023-03-03:tpm"
 #define ATLS_CORIM_OLD_PSA_PROFILE "http://arm.com/psa/iot/1"
+#define ATLS_CORIM_SNP_PROFILE     "tag:amd.com,2024:snp-corim-profile"
 
 enum atls_corim_tag_number {
     ATLS_TAG_CORIM = 501,
@@ -195,9 +196,10 @@ ATLS_MUST_CHECK enum atls_code atls_corim_envelope_decode_with(struct atls_bytes
 
 /* Decodes an unsigned CoRIM (tag 501) that fills in exactly. *out is the caller's to clear. Under
  * the older profile of PSA (ATLS_CORIM_OLD_PSA_PROFILE) the deprecated tags 600 and 601 are written
- * anew as the current one has them; elsewhere they are refused. Errors: ATLS_E_DECODE (malformed)
- * saying where, ATLS_E_UNSUPPORTED (see wire/measurement.h; an unknown kind of tag), ATLS_E_LIMIT,
- * ATLS_E_NOMEM. */
+ * anew as the current one has them; elsewhere they are refused. Under that of SEV-SNP host data
+ * (mkey 642) that stands under a digest algorithm becomes a raw value. Errors: ATLS_E_DECODE
+ * (malformed) saying where, ATLS_E_UNSUPPORTED (see wire/measurement.h; an unknown kind of tag),
+ * ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_corim_decode(struct atls_bytes in, struct atls_corim *out,
                                                  struct atls_err *err);
 /* The same with flags (enum atls_corim_flags). */

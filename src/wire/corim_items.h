@@ -79,11 +79,21 @@ struct atls_comid_context {
 ATLS_MUST_CHECK enum atls_code
 atls_comid_get_triples(struct atls_reader *r, struct atls_comid_context *c, struct atls_err *err);
 
-/* Writes a CoMID anew in the arena with what the current PSA profile has in place of deprecated
- * tags: 560(id) for 600(id); for an mkey of 601({? 1: label, ? 4: version, 5: signer-id}) the text
- * "psa.software-component", and name, version and cryptokeys in the values. Errors: ATLS_E_DECODE,
- * ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code atls_corim_renew(struct atls_bytes comid, struct atls_arena *arena,
-                                                struct atls_bytes *out, struct atls_err *err);
+/* Forms that a CoMID is freed from before it is decoded. */
+enum atls_corim_renewal {
+    ATLS_CORIM_RENEW_NOTHING,
+    /* Deprecated tags of PSA: 560(id) for 600(id); for an mkey of 601({? 1: label, ? 4: version,
+     * 5: signer-id}) the text "psa.software-component", and name, version and cryptokeys in the
+     * values. */
+    ATLS_CORIM_RENEW_PSA,
+    /* Host data of SEV-SNP (mkey 642) that stands under the algorithm of a longer digest: a raw
+     * value. */
+    ATLS_CORIM_RENEW_SNP,
+};
+/* Writes a CoMID anew in the arena. Errors: ATLS_E_DECODE, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_corim_renew(struct atls_bytes comid,
+                                                enum atls_corim_renewal forms,
+                                                struct atls_arena *arena, struct atls_bytes *out,
+                                                struct atls_err *err);
 
 #endif

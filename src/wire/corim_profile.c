@@ -20,7 +20,7 @@ static const char *const cca_realm_uris[] = {"tag:arm.com,2025:cca_realm#1.0.0",
 static const char *const parsec_tpm_uris[] = {ATLS_CORIM_TPM_PROFILE, NULL};
 static const char *const parsec_cca_uris[] = {"tag:github.com/parallaxsecond,2023-03-03:cca", NULL};
 static const char *const enacttrust_uris[] = {"https://enacttrust.com/veraison/1.0.0", NULL};
-static const char *const sev_snp_uris[] = {"tag:amd.com,2024:snp-corim-profile", NULL};
+static const char *const sev_snp_uris[] = {ATLS_CORIM_SNP_PROFILE, NULL};
 static const char *const ark_uris[] = {"https://amd.com/ark", NULL};
 static const char *const soft_uris[] = {ATLS_SOFT_PROFILE, NULL};
 

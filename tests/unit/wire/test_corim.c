@@ -783,6 +783,51 @@ static void test_old_manifests(void **state)
     }
 }
 
+/* Host data of SEV-SNP is no digest, whatever it is called. */
+static void test_host_data(void **state)
+{
+    static const struct {
+        const char *name, *profile, *measurement;
+        enum atls_code want;
+    } rows[] = {
+        {"under SHA-384", ATLS_CORIM_SNP_PROFILE, "{0: 642, 1: {2: [[7, h(32)]]}}", ATLS_OK},
+        {"as a raw value", ATLS_CORIM_SNP_PROFILE, "{0: 642, 1: {4: 560(h(32))}}", ATLS_OK},
+        {"under SHA-384, too short", ATLS_CORIM_SNP_PROFILE, "{0: 642, 1: {2: [[7, h(31)]]}}",
+         ATLS_E_DECODE},
+        {"another field under SHA-384", ATLS_CORIM_SNP_PROFILE, "{0: 643, 1: {2: [[7, h(32)]]}}",
+         ATLS_E_DECODE},
+        {"under SHA-384, of another profile", "p", "{0: 642, 1: {2: [[7, h(32)]]}}", ATLS_E_DECODE},
+        {"under the old tag of PSA", ATLS_CORIM_SNP_PROFILE, "{0: 600(h(32)), 1: {1: 1}}",
+         ATLS_E_UNSUPPORTED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        const struct atls_mval *v;
+        struct atls_corim c;
+        struct atls_buf in;
+        char text[512];
+
+        snprintf(
+            text, sizeof text,
+            "501({0: 'i', 1: [506(<<{1: {0: 't'}, 4: {0: [[{0: {0: 111(h'2b060104019c780301')}}, "
+            "[%s]]]}}>>)], 3: 32('%s')})",
+            rows[i].measurement, rows[i].profile);
+        in = test_diag(text);
+        if (atls_corim_decode(atls_buf_bytes(&in), &c, &err) != rows[i].want)
+            fail_msg("%s: %s", rows[i].name, err.message);
+        if (rows[i].want == ATLS_OK) {
+            v = &c.tags[0].comid->references[0].measurements[0].mval;
+            assert_int_equal(v->present, ATLS_MVAL_RAW);
+            assert_int_equal(v->raw.len, 32);
+            test_assert_code(atls_corim_profile_check(&c, NULL, &err), ATLS_OK, &err);
+            atls_corim_clear(&c);
+        }
+        atls_buf_clear(&in);
+    }
+}
+
 /* Of old tools each form is taken on request only. */
 static void test_legacy_forms(void **state)
 {
@@ -1014,6 +1059,7 @@ int main(void)
         cmocka_unit_test(test_x5chains),
         cmocka_unit_test(test_legacy),
         cmocka_unit_test(test_old_manifests),
+        cmocka_unit_test(test_host_data),
         cmocka_unit_test(test_legacy_forms),
         cmocka_unit_test(test_cotls),
         cmocka_unit_test(test_vectors),
