@@ -1,6 +1,7 @@
 #include "verifier/remote/key_source.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,12 +110,12 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static enum atls_code look(struct atls_key_source *source, struct atls_err *err)
+static enum atls_code look(struct atls_key_source *source, bool at_once, struct atls_err *err)
 {
     int64_t now = atls_http_now_ms();
     struct stat state;
 
-    if (source->keys != NULL && now - source->looked_ms < LOOK_EACH_MS)
+    if (!at_once && source->keys != NULL && now - source->looked_ms < LOOK_EACH_MS)
         return ATLS_OK;
     source->looked_ms = now;
     if (source->keys != NULL && stat(source->path, &state) == 0 &&
@@ -123,13 +124,13 @@ static enum atls_code look(struct atls_key_source *source, struct atls_err *err)
     return read_keys(source, err);
 }
 
-static enum atls_code get_of_file(struct atls_key_source *source, struct atls_ear_keys **out,
-                                  struct atls_err *err)
+static enum atls_code get_of_file(struct atls_key_source *source, bool at_once,
+                                  struct atls_ear_keys **out, struct atls_err *err)
 {
     enum atls_code code;
 
     pthread_mutex_lock(&source->lock);
-    if ((code = look(source, err)) == ATLS_OK)
+    if ((code = look(source, at_once, err)) == ATLS_OK)
         *out = atls_ear_keys_ref(source->keys);
     pthread_mutex_unlock(&source->lock);
     return code;
@@ -152,7 +153,7 @@ enum atls_code atls_key_source_get(struct atls_key_source *source, int64_t deadl
     enum atls_code code;
 
     if (source->service == NULL)
-        return get_of_file(source, out, err);
+        return get_of_file(source, false, out, err);
     if ((code = atls_service_discover(source->service, deadline_ms, &d, err)) != ATLS_OK)
         return code;
     code = keys_of(d, source->service, out, err);
@@ -168,7 +169,7 @@ enum atls_code atls_key_source_renew(struct atls_key_source *source, struct atls
     enum atls_code code;
 
     if (source->service == NULL)
-        return get_of_file(source, out, err);
+        return get_of_file(source, true, out, err);
     if ((code = atls_service_discover(source->service, deadline_ms, &d, err)) != ATLS_OK)
         return code;
     if (d->keys == seen) {

@@ -11,18 +11,20 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "verifier/ear/accept.h"
+#include "verifier/remote/accept_token.h"
 #include "verifier/remote/carried_result.h"
 #include "verifier/remote/client.h"
 #include "verifier/result.h"
 
 #define LIFETIME_S 3600
+/* Whatever it says of itself: Relying Parties take none that is older, unless told otherwise. */
+#define LIFE_MOST_S 86400
 /* A result that ends sooner might not outlive the handshake it is shown in. */
 #define LAST_MOMENT_S 5
 /* Renewal begins when a fifth of the life is left, or as much as this, but not before its half. */
 #define RENEW_LEAST_S 30
 #define RETRY_FIRST_S 2
-#define RETRY_MOST_S  300
+#define RETRY_MOST_S  300 /* also: how long to sleep before the clock is looked at again */
 
 struct stock {
     struct atls_buf cmw;
@@ -43,6 +45,11 @@ struct passport_source {
     pthread_cond_t wake;  /* of the thread, to end */
     bool ends;
     struct stock stock;
+    /* One asks for what everybody lacks, and the others wait for what comes of it. */
+    pthread_cond_t asked;
+    bool asking;
+    uint64_t answers;    /* that came, or failed */
+    struct atls_err why; /* of the latest; code ATLS_OK: it came */
 };
 
 void atls_passport_options_init(struct atls_passport_options *options)
@@ -60,7 +67,8 @@ static enum atls_code make_evidence(void *arg, struct atls_bytes nonce, struct a
 }
 
 static enum atls_code exchange(const struct passport_source *p, struct atls_bytes binder,
-                               struct atls_veraison_answer *out, struct atls_err *err)
+                               int64_t deadline_ms, struct atls_veraison_answer *out,
+                               struct atls_err *err)
 {
     struct atls_veraison_submission s = {.make = make_evidence, .arg = p->attester};
     struct atls_buf evidence = ATLS_BUF_INIT;
@@ -72,7 +80,7 @@ static enum atls_code exchange(const struct passport_source *p, struct atls_byte
         s.binder = binder;
         s.evidence = atls_buf_bytes(&evidence);
     }
-    code = atls_veraison_submit(p->client, &s, atls_http_now_ms() + p->timeout_ms, out, err);
+    code = atls_veraison_submit(p->client, &s, deadline_ms, out, err);
     atls_buf_clear(&evidence);
     return code;
 }
@@ -92,6 +100,15 @@ static enum atls_code check_verdict(const struct passport_source *p, const struc
     return ATLS_OK;
 }
 
+static int64_t end_of(const struct passport_source *p, const struct atls_result *r)
+{
+    int64_t issued_s = atls_result_issued_at(r), expires_s = atls_result_expires_at(r);
+
+    if (expires_s == 0)
+        return issued_s + p->lifetime_s;
+    return expires_s - issued_s < LIFE_MOST_S ? expires_s : issued_s + LIFE_MOST_S;
+}
+
 static enum atls_code judge_token(const struct passport_source *p, struct atls_ear *ear,
                                   struct stock *out, struct atls_err *err)
 {
@@ -103,37 +120,32 @@ static enum atls_code judge_token(const struct passport_source *p, struct atls_e
         return code;
     if ((code = check_verdict(p, r, err)) == ATLS_OK) {
         out->issued_s = atls_result_issued_at(r);
-        out->expires_s = atls_result_expires_at(r) != 0 ? atls_result_expires_at(r)
-                                                        : out->issued_s + p->lifetime_s;
+        out->expires_s = end_of(p, r);
     }
     atls_result_unref(r);
     return code;
 }
 
 static enum atls_code open_answer(const struct passport_source *p,
-                                  const struct atls_veraison_answer *answer, struct stock *out,
-                                  struct atls_err *err)
+                                  const struct atls_veraison_answer *answer, int64_t deadline_ms,
+                                  struct stock *out, struct atls_err *err)
 {
-    struct atls_ear_check check;
-    struct atls_ear_keys *keys = NULL;
+    const struct atls_token_check check = {
+        .keys = atls_veraison_client_keys(p->client),
+        .deadline_ms = deadline_ms,
+        .time_s = atls_clock_wall_s(&p->clock),
+        .max_age_s = p->lifetime_s,
+        .nonce = atls_bytes_of(answer->nonce, answer->nonce_len),
+    };
     struct atls_ear ear;
     enum atls_code code;
 
-    if ((code = atls_key_source_get(atls_veraison_client_keys(p->client),
-                                    atls_http_now_ms() + p->timeout_ms, &keys, err)) != ATLS_OK)
+    if ((code = atls_remote_accept(atls_buf_bytes(&answer->token), &check, &ear, err)) != ATLS_OK)
         return code;
-    atls_ear_check_init(&check);
-    check.keys = keys;
-    check.time_s = atls_clock_wall_s(&p->clock);
-    check.max_age_s = p->lifetime_s;
-    check.nonce = atls_bytes_of(answer->nonce, answer->nonce_len);
-    if ((code = atls_ear_accept(atls_buf_bytes(&answer->token), &check, &ear, err)) == ATLS_OK) {
-        code = atls_carried_result_encode(atls_buf_bytes(&answer->token), &ear, &out->cmw, err);
-        if (code == ATLS_OK && (code = judge_token(p, &ear, out, err)) != ATLS_OK)
-            atls_buf_clear(&out->cmw);
-        atls_ear_clear(&ear);
-    }
-    atls_ear_keys_unref(keys);
+    code = atls_carried_result_encode(atls_buf_bytes(&answer->token), &ear, &out->cmw, err);
+    if (code == ATLS_OK && (code = judge_token(p, &ear, out, err)) != ATLS_OK)
+        atls_buf_clear(&out->cmw);
+    atls_ear_clear(&ear);
     return code;
 }
 
@@ -142,13 +154,14 @@ static enum atls_code open_answer(const struct passport_source *p,
 static enum atls_code obtain(const struct passport_source *p, struct atls_bytes binder,
                              struct stock *out, struct atls_err *err)
 {
+    int64_t deadline_ms = atls_http_now_ms() + p->timeout_ms;
     struct atls_veraison_answer answer;
     struct stock made = {0};
     enum atls_code code;
 
-    if ((code = exchange(p, binder, &answer, err)) != ATLS_OK)
+    if ((code = exchange(p, binder, deadline_ms, &answer, err)) != ATLS_OK)
         return code;
-    code = open_answer(p, &answer, &made, err);
+    code = open_answer(p, &answer, deadline_ms, &made, err);
     atls_veraison_answer_clear(&answer);
     if (code == ATLS_OK)
         *out = made;
@@ -171,31 +184,56 @@ static int64_t renewal_of(const struct stock *s)
     return s->expires_s - (ahead_s < life_s / 2 ? ahead_s : life_s / 2);
 }
 
-/* Takes made over unless something newer is there by now. */
-static void put_in_stock(struct passport_source *p, struct stock *made)
+/* With the lock held: asks without it, and tells those who wait for the answer. */
+static void ask(struct passport_source *p)
 {
-    pthread_mutex_lock(&p->lock);
-    if (made->expires_s > p->stock.expires_s) {
-        struct stock old = p->stock;
+    struct stock made = {0}, old;
+    struct atls_err why = ATLS_ERR_INIT;
+    enum atls_code code;
 
-        p->stock = *made;
-        *made = old;
-    }
+    p->asking = true;
     pthread_mutex_unlock(&p->lock);
-    atls_buf_clear(&made->cmw);
+    if ((code = obtain(p, atls_bytes_of(NULL, 0), &made, &why)) != ATLS_OK && why.code != code)
+        (void)atls_fail(&why, code, "passport: %s, no reason given", atls_code_name(code));
+    if (code == ATLS_OK)
+        atls_log(&p->log, ATLS_LOG_INFO, "passport", "result obtained, valid for %" PRId64 " s",
+                 made.expires_s - made.issued_s);
+    pthread_mutex_lock(&p->lock);
+    if (code == ATLS_OK && made.expires_s > p->stock.expires_s) {
+        old = p->stock;
+        p->stock = made;
+        made = old;
+    }
+    p->asking = false;
+    p->answers++;
+    p->why = why;
+    pthread_cond_broadcast(&p->asked);
+    atls_buf_clear(&made.cmw);
 }
 
-static enum atls_code restock(struct passport_source *p, struct atls_err *err)
-{
-    struct stock made;
-    enum atls_code code = obtain(p, atls_bytes_of(NULL, 0), &made, err);
+/* How much is to be in stock. */
+enum need { NEED_ANY, NEED_NEWER };
 
-    if (code != ATLS_OK)
-        return code;
-    atls_log(&p->log, ATLS_LOG_INFO, "passport", "result obtained, valid for %" PRId64 " s",
-             made.expires_s - made.issued_s);
-    put_in_stock(p, &made);
-    return ATLS_OK;
+/* Has something obtained, by this thread or by one that is at it already. */
+static enum atls_code restock(struct passport_source *p, enum need need, struct atls_err *err)
+{
+    struct atls_err why = ATLS_ERR_INIT;
+
+    pthread_mutex_lock(&p->lock);
+    if (need == NEED_NEWER || !is_valid(&p->stock, atls_clock_wall_s(&p->clock))) {
+        if (p->asking) {
+            /* That one has a deadline. */
+            for (uint64_t seen = p->answers; p->answers == seen;)
+                pthread_cond_wait(&p->asked, &p->lock);
+        } else {
+            ask(p);
+        }
+        why = p->why;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (why.code != ATLS_OK && err != NULL)
+        *err = why;
+    return why.code;
 }
 
 static enum atls_code copy_stock(struct passport_source *p, struct atls_buf *out,
@@ -225,7 +263,7 @@ static enum atls_code source_result(void *self, struct atls_bytes binder, struct
     }
     if ((code = copy_stock(p, out, err)) != ATLS_E_NOT_FOUND)
         return code;
-    if ((code = restock(p, err)) != ATLS_OK)
+    if ((code = restock(p, NEED_ANY, err)) != ATLS_OK)
         return code;
     code = copy_stock(p, out, err);
     return code != ATLS_E_NOT_FOUND
@@ -236,7 +274,8 @@ static enum atls_code source_result(void *self, struct atls_bytes binder, struct
 
 /* ---- renewal ---- */
 
-/* Waits; true when the source is to end. */
+/* Waits, but not for so long that a clock that is set or a machine that slept would matter; true
+ * when the source is to end. */
 static bool wait_s(struct passport_source *p, int64_t seconds)
 {
     struct timespec until;
@@ -244,7 +283,7 @@ static bool wait_s(struct passport_source *p, int64_t seconds)
     bool ends;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(seconds < 1 ? 1 : seconds);
+    until.tv_sec += (time_t)(seconds < 1 ? 1 : seconds > RETRY_MOST_S ? RETRY_MOST_S : seconds);
     pthread_mutex_lock(&p->lock);
     while (!p->ends && rc == 0)
         rc = pthread_cond_timedwait(&p->wake, &p->lock, &until);
@@ -272,14 +311,14 @@ static void *renew(void *arg)
     while (!wait_s(p, next_s)) {
         struct atls_err err = ATLS_ERR_INIT;
 
-        if (restock(p, &err) == ATLS_OK) {
+        if (seconds_to_renewal(p) <= 0 && restock(p, NEED_NEWER, &err) != ATLS_OK)
+            atls_log(&p->log, ATLS_LOG_WARNING, "passport",
+                     "not renewed, again in %" PRId64 " s: %s", pause_s, err.message);
+        if ((next_s = seconds_to_renewal(p)) > 0) {
             pause_s = RETRY_FIRST_S;
-            next_s = seconds_to_renewal(p);
             continue;
         }
-        atls_log(&p->log, ATLS_LOG_WARNING, "passport", "not renewed, again in %" PRId64 " s: %s",
-                 pause_s, err.message);
-        next_s = pause_s;
+        next_s = pause_s; /* a failure, or a result that is no newer than the one before */
         pause_s = pause_s * 2 > RETRY_MOST_S ? RETRY_MOST_S : pause_s * 2;
     }
     return NULL;
@@ -297,6 +336,7 @@ static void source_close(void *self)
         pthread_join(p->thread, NULL);
     }
     pthread_cond_destroy(&p->wake);
+    pthread_cond_destroy(&p->asked);
     pthread_mutex_destroy(&p->lock);
     atls_buf_clear(&p->stock.cmw);
     atls_veraison_client_unref(p->client);
@@ -322,6 +362,7 @@ static void init_lock(struct passport_source *p)
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&p->wake, &attributes);
+    pthread_cond_init(&p->asked, NULL);
     pthread_condattr_destroy(&attributes);
 }
 
@@ -363,7 +404,8 @@ enum atls_code atls_passport_open(const struct atls_passport_options *o, struct 
     p->clock = o->clock;
     p->log = o->log;
     if ((code = atls_veraison_client_new(&client, &p->client, err)) != ATLS_OK ||
-        (code = restock(p, err)) != ATLS_OK || (code = start_renewal(p, err)) != ATLS_OK ||
+        (code = restock(p, NEED_ANY, err)) != ATLS_OK ||
+        (code = start_renewal(p, err)) != ATLS_OK ||
         (code = atls_passport_new(&ops, p, out, err)) != ATLS_OK)
         source_close(p);
     return code;

@@ -8,9 +8,8 @@
 
 #include "core/err.h"
 #include "core/log.h"
-#include "verifier/ear/accept.h"
+#include "verifier/remote/accept_token.h"
 #include "verifier/remote/carried_result.h"
-#include "verifier/remote/key_source.h"
 #include "verifier/result.h"
 
 #define MAX_AGE_S  86400
@@ -84,33 +83,6 @@ static enum atls_code passport_open(const char *rest, const struct atls_verifier
     return ATLS_OK;
 }
 
-/* A token that no key on hand verifies may be signed with one that is new. */
-static enum atls_code accept_token(struct passport_verifier *p, struct atls_bytes token,
-                                   struct atls_ear_check *check, struct atls_ear *out,
-                                   struct atls_err *err)
-{
-    int64_t deadline_ms = atls_http_now_ms() + p->timeout_ms;
-    struct atls_ear_keys *keys = NULL, *renewed = NULL;
-    enum atls_code code;
-
-    if ((code = atls_key_source_get(p->keys, deadline_ms, &keys, err)) != ATLS_OK)
-        return code;
-    check->keys = keys;
-    code = atls_ear_accept(token, check, out, err);
-    if (code == ATLS_E_VERIFY &&
-        atls_key_source_renew(p->keys, keys, deadline_ms, &renewed, NULL) == ATLS_OK) {
-        if (renewed != keys) {
-            atls_err_clear(err);
-            check->keys = renewed;
-            code = atls_ear_accept(token, check, out, err);
-        }
-        atls_ear_keys_unref(renewed);
-    }
-    atls_ear_keys_unref(keys);
-    check->keys = NULL;
-    return code;
-}
-
 static enum atls_code make_result(struct atls_ear *ear, struct atls_result **out,
                                   struct atls_err *err)
 {
@@ -136,17 +108,17 @@ static enum atls_code passport_appraise(void *self, const struct atls_appraisal 
                                         struct atls_result **out, struct atls_err *err)
 {
     struct passport_verifier *p = self;
+    const struct atls_token_check check = {.keys = p->keys,
+                                           .deadline_ms = atls_http_now_ms() + p->timeout_ms,
+                                           .time_s = a->time_s,
+                                           .max_age_s = p->max_age_s};
     struct atls_carried_result carried;
-    struct atls_ear_check check;
     struct atls_ear ear;
     enum atls_code code;
 
     if ((code = atls_carried_result_open(a->evidence, &carried, err)) != ATLS_OK)
         return code;
-    atls_ear_check_init(&check);
-    check.time_s = a->time_s;
-    check.max_age_s = p->max_age_s;
-    if ((code = accept_token(p, carried.token, &check, &ear, err)) != ATLS_OK)
+    if ((code = atls_remote_accept(carried.token, &check, &ear, err)) != ATLS_OK)
         return code;
     if ((code = atls_carried_result_check(&carried, &ear, err)) == ATLS_OK)
         code = make_result(&ear, out, err);
