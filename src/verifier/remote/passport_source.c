@@ -70,14 +70,16 @@ static enum atls_code exchange(const struct passport_source *p, struct atls_byte
                                int64_t deadline_ms, struct atls_veraison_answer *out,
                                struct atls_err *err)
 {
-    struct atls_veraison_submission s = {.make = make_evidence, .arg = p->attester};
+    struct atls_veraison_submission s = {.binder = binder};
     struct atls_buf evidence = ATLS_BUF_INIT;
     enum atls_code code;
 
-    if (binder.len != 0) {
+    if (binder.len == 0) {
+        s.make = make_evidence;
+        s.arg = p->attester;
+    } else {
         if ((code = atls_attester_evidence(p->attester, binder, &evidence, err)) != ATLS_OK)
             return code;
-        s.binder = binder;
         s.evidence = atls_buf_bytes(&evidence);
     }
     code = atls_veraison_submit(p->client, &s, deadline_ms, out, err);
