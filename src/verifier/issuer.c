@@ -1,0 +1,328 @@
+#include <atls/issuer.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atls/limits.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "verifier/ear/sign.h"
+#include "verifier/local/judge.h"
+#include "verifier/result.h"
+#include "wire/cmw_json.h"
+#include "wire/kat.h"
+
+#define TYPE_CMW_CBOR "application/cmw+cbor"
+#define TYPE_CMW_JSON "application/cmw+json"
+#define TYPE_BUNDLE   TYPE_CMW_CBOR "; cmwc_t=\"" ATLS_BUNDLE_TYPE "\""
+/* Of the tree of a CMW in JSON, which holds the evidence decoded. */
+#define JSON_TREE_MAX ((size_t)4 * ATLS_CMW_DATA_MAX)
+#define POLICY_ID     "policy:libatls/refused-evidence/1"
+
+struct atls_issuer {
+    struct atls_judge judge;
+    struct atls_policy *policy;
+    struct atls_ear_options ear;
+    struct atls_clock clock;
+    struct atls_log log;
+};
+
+static const char *const media_types[] = {TYPE_BUNDLE, TYPE_CMW_CBOR, TYPE_CMW_JSON, NULL};
+
+void atls_issuer_options_init(struct atls_issuer_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+    atls_ear_options_init(&options->ear);
+}
+
+/* A configuration that could never sign is an error of the start, not of the first request. */
+static enum atls_code check_signing(const struct atls_issuer *issuer, struct atls_err *err)
+{
+    struct store_signing_key key;
+    enum atls_code code =
+        atls_store_signing_key(issuer->judge.store, atls_clock_wall_s(&issuer->clock), &key, err);
+
+    if (code == ATLS_E_NOT_FOUND)
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "issuer: the store has no key that signs results now (atls store key "
+                         "makes one)");
+    if (code == ATLS_OK)
+        atls_private_key_free(key.key);
+    return code;
+}
+
+enum atls_code atls_issuer_new(const struct atls_issuer_options *options, struct atls_issuer **out,
+                               struct atls_err *err)
+{
+    struct atls_issuer *issuer;
+    enum atls_code code;
+
+    if (options->size != sizeof *options || options->store == NULL)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "issuer: no store; was atls_issuer_options_init called?");
+    if ((code = atls_ear_options_check(&options->ear, err)) != ATLS_OK)
+        return code;
+    if ((issuer = calloc(1, sizeof *issuer)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "issuer: out of memory");
+    const struct atls_evidence_options evidence = {
+        .allow_sha1_pcr_bank = options->allow_sha1_pcr_bank,
+        .allow_unsafe_clock = options->allow_unsafe_clock,
+        .require_ak_eku = options->require_ak_eku,
+        .allow_insecure_technology = options->allow_insecure_technology,
+        .allow_ima_violations = options->allow_ima_violations,
+    };
+    issuer->ear = options->ear;
+    issuer->clock = options->clock;
+    issuer->log = options->log;
+    if ((code = atls_judge_init(&issuer->judge, options->store, &evidence, err)) != ATLS_OK ||
+        (code = check_signing(issuer, err)) != ATLS_OK) {
+        atls_issuer_free(issuer);
+        return code;
+    }
+    if (options->policy != NULL)
+        issuer->policy = atls_policy_ref(options->policy);
+    *out = issuer;
+    return ATLS_OK;
+}
+
+void atls_issuer_free(struct atls_issuer *issuer)
+{
+    if (issuer == NULL)
+        return;
+    atls_judge_clear(&issuer->judge);
+    if (issuer->policy != NULL)
+        atls_policy_unref(issuer->policy);
+    free(issuer);
+}
+
+const char *const *atls_issuer_media_types(const struct atls_issuer *issuer)
+{
+    (void)issuer; /* of the build; a later one may depend on options */
+    return media_types;
+}
+
+/* ---- what came ---- */
+
+static struct atls_cmw_type type_of(const char *media_type)
+{
+    return (struct atls_cmw_type){.is_text = true,
+                                  .text = atls_bytes_of(media_type, strlen(media_type))};
+}
+
+/* A parameter cmwc_t of the Content-Type repeats the type of the collection, or contradicts it. */
+static enum atls_code check_collection_type(const struct atls_cmw_type *type, struct atls_err *err)
+{
+    if (!atls_cmw_type_has(type, "cmwc_t") || atls_cmw_type_is(type, TYPE_BUNDLE))
+        return ATLS_OK;
+    return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
+                            "evidence: parameter cmwc_t names a collection that is not known");
+}
+
+/* A CMW in JSON becomes the same in CBOR, which is what the checks read. */
+static enum atls_code from_json(struct atls_bytes json, struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_arena arena = atls_arena_init(JSON_TREE_MAX);
+    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
+    struct atls_cmw cmw;
+    enum atls_code code;
+
+    if ((code = atls_cmw_json_decode(json, &arena, &cmw, err)) == ATLS_OK)
+        code = atls_cmw_encode(&cmw, &w, err);
+    atls_arena_clear(&arena);
+    if (code != ATLS_OK) {
+        atls_writer_clear(&w);
+        return code;
+    }
+    return atls_writer_finish(&w, out, err);
+}
+
+/* The evidence as CBOR: *out borrows from the submission or from owned. */
+static enum atls_code open_submission(const struct atls_submission *s, struct atls_buf *owned,
+                                      struct atls_bytes *out, struct atls_err *err)
+{
+    struct atls_cmw_type type;
+    char shown[96];
+    enum atls_code code;
+
+    if (s->nonce.len < ATLS_RESULT_NONCE_MIN || s->nonce.len > ATLS_RESULT_NONCE_MAX)
+        return atls_fail(err, ATLS_E_USAGE, "nonce of %zu bytes, want %d to %d", s->nonce.len,
+                         ATLS_RESULT_NONCE_MIN, ATLS_RESULT_NONCE_MAX);
+    if (s->evidence.len == 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "evidence: empty");
+    if (s->evidence.len > ATLS_CMW_DATA_MAX)
+        return atls_fail(err, ATLS_E_LIMIT, "evidence of %zu bytes, want at most %d",
+                         s->evidence.len, ATLS_CMW_DATA_MAX);
+    type = type_of(s->media_type);
+    if (!atls_content_type_valid(type.text))
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "Content-Type: malformed near its start, want type/subtype and "
+                                "parameters");
+    if ((code = check_collection_type(&type, err)) != ATLS_OK)
+        return code;
+    if (atls_cmw_type_is(&type, TYPE_CMW_CBOR)) {
+        *out = s->evidence;
+        return ATLS_OK;
+    }
+    if (!atls_cmw_type_is(&type, TYPE_CMW_JSON))
+        return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
+                                "evidence of type \"%s\", which nothing here appraises",
+                                atls_escape(type.text, shown, sizeof shown));
+    if ((code = from_json(s->evidence, owned, err)) == ATLS_OK)
+        *out = atls_buf_bytes(owned);
+    return code;
+}
+
+/* ---- judging ---- */
+
+/* Failures that say something of the evidence, and not of this side nor of its form. */
+static bool is_verdict(enum atls_code code)
+{
+    return code == ATLS_E_EVIDENCE || code == ATLS_E_VERIFY || code == ATLS_E_CERTIFICATE ||
+           code == ATLS_E_UNSUPPORTED || code == ATLS_E_LIMIT;
+}
+
+static enum atls_code contraindicate(const struct atls_technology *technology,
+                                     const struct atls_submission *s, const struct atls_err *cause,
+                                     struct atls_result **out, struct atls_err *err)
+{
+    const struct atls_refusal refusal = {
+        .technology = technology->name,
+        .submod = technology->submod,
+        .insecure = technology->insecure,
+        .policy_id = POLICY_ID,
+        .reason = cause->reason,
+        .problem = cause->message,
+    };
+
+    return atls_result_contraindicated(&refusal, s->nonce, s->time_s, out, err);
+}
+
+static enum atls_code judge(const struct atls_issuer *issuer, const struct atls_submission *s,
+                            struct atls_bytes evidence, struct atls_result **out,
+                            struct atls_err *err)
+{
+    const struct atls_appraisal appraisal = {
+        .evidence = evidence, .binder = s->nonce, .time_s = s->time_s};
+    const struct atls_technology *technology = NULL;
+    struct atls_err cause = ATLS_ERR_INIT;
+    enum atls_code code;
+
+    if ((code = atls_evidence_identify(evidence, &technology, err)) != ATLS_OK)
+        return code;
+    if (s->nonce.len == 32 || s->nonce.len == 48)
+        code =
+            atls_judge_evidence(&issuer->judge, ATLS_EVIDENCE_KEY_UNKNOWN, &appraisal, out, &cause);
+    else
+        code = atls_fail_reason(&cause, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
+                                "nonce of %zu bytes, evidence of this type answers 32 or 48",
+                                s->nonce.len);
+    if (code == ATLS_OK)
+        return ATLS_OK;
+    if (is_verdict(code))
+        return contraindicate(technology, s, &cause, out, err);
+    if (err != NULL)
+        *err = cause;
+    return code;
+}
+
+/* A policy lowers: what it refuses is contraindicated, and nothing becomes better. */
+static enum atls_code apply_policy(const struct atls_issuer *issuer, struct atls_result *result,
+                                   struct atls_err *err)
+{
+    struct atls_decision decision;
+    enum atls_code code;
+
+    if (issuer->policy == NULL || atls_result_key(result).len == 0)
+        return ATLS_OK;
+    code = atls_policy_decide(issuer->policy, result, &decision, err);
+    if (code == ATLS_E_REFUSED) {
+        atls_err_clear(err);
+        return atls_result_lower(result, ATLS_TIER_CONTRAINDICATED, ATLS_REASON_POLICY_OUTPUT,
+                                 "the policy of this verifier failed", err);
+    }
+    if (code != ATLS_OK || decision.accept)
+        return code;
+    return atls_result_lower(
+        result, ATLS_TIER_CONTRAINDICATED, ATLS_REASON_POLICY,
+        decision.reason_count == 0 ? "the policy gave no reason" : decision.reasons[0], err);
+}
+
+/* ---- signing, and what there is to log ---- */
+
+static enum atls_code sign(const struct atls_issuer *issuer, int64_t time_s,
+                           struct atls_result *result, struct atls_buf *out,
+                           char kid[ATLS_KID_TEXT], struct atls_err *err)
+{
+    struct atls_ear_options options = issuer->ear;
+    struct store_signing_key key;
+    enum atls_code code = atls_store_signing_key(issuer->judge.store, time_s, &key, err);
+
+    if (code != ATLS_OK)
+        return code;
+    options.kid = key.kid;
+    code = atls_ear_sign_with(result, key.key, &options, out, err);
+    atls_private_key_free(key.key);
+    memcpy(kid, key.kid, ATLS_KID_TEXT);
+    return code;
+}
+
+static void fill_hex(char *out, size_t size, struct atls_bytes bytes)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < bytes.len && used + 3 <= size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%02x", bytes.ptr[i]);
+}
+
+static void record_result(struct atls_result *result, const char *kid,
+                          struct atls_issue_record *record)
+{
+    struct atls_bytes key = atls_result_key(result);
+    uint8_t digest[ATLS_HASH_MAX];
+
+    memset(record, 0, sizeof *record);
+    record->status = atls_result_status(result);
+    record->reason = atls_result_reason(result);
+    record->genuine = key.len != 0;
+    snprintf(record->submod, sizeof record->submod, "%s", atls_result_submod_name(result, 0));
+    fill_hex(record->instance, sizeof record->instance, atls_result_instance(result));
+    if (key.len != 0 && atls_hash_one(ATLS_HASH_SHA256, key, digest, NULL) == ATLS_OK) {
+        memcpy(record->key, "sha256:", 7);
+        fill_hex(record->key + 7, sizeof record->key - 7, atls_bytes_of(digest, 8));
+    }
+    snprintf(record->kid, sizeof record->kid, "%s", kid);
+    atls_escape(
+        atls_bytes_of(atls_result_explanation(result), strlen(atls_result_explanation(result))),
+        record->explanation, sizeof record->explanation);
+}
+
+enum atls_code atls_issuer_issue(struct atls_issuer *issuer,
+                                 const struct atls_submission *submission, struct atls_buf *out,
+                                 struct atls_issue_record *record, struct atls_err *err)
+{
+    struct atls_submission s = *submission;
+    struct atls_buf owned = ATLS_BUF_INIT;
+    struct atls_result *result = NULL;
+    struct atls_bytes evidence;
+    char kid[ATLS_KID_TEXT];
+    enum atls_code code;
+
+    if (s.time_s == 0)
+        s.time_s = atls_clock_wall_s(&issuer->clock);
+    code = open_submission(&s, &owned, &evidence, err);
+    if (code == ATLS_OK)
+        code = judge(issuer, &s, evidence, &result, err);
+    atls_buf_clear(&owned);
+    if (code != ATLS_OK)
+        return code;
+    if ((code = apply_policy(issuer, result, err)) == ATLS_OK &&
+        (code = sign(issuer, s.time_s, result, out, kid, err)) == ATLS_OK && record != NULL)
+        record_result(result, kid, record);
+    atls_result_unref(result);
+    return code;
+}
