@@ -5,141 +5,28 @@
 
 #include "pki.h"
 #include "testlib.h"
-#include "tpm_forge.h"
+#include "tpm_world.h"
 
 #include <atls/corim.h>
 #include <atls/local.h>
 #include <atls/store.h>
 
-#include "core/json_writer.h"
 #include "crypto/crypto.h"
 #include "wire/ear_json.h"
 
-#define NOW       1700000000
-#define NOT_AFTER 1800000000
-#define CLASS_ID  "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
+#define NOW       TPM_WORLD_NOW
+#define NOT_AFTER TPM_WORLD_NOT_AFTER
+#define CLASS_ID  TPM_WORLD_CLASS
 
 static const uint8_t binder[48] = "binder of one connection, as long as SHA-384 is";
 static const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
 
-/* One TPM, a store in a folder of its own, and the evidence. */
-struct world {
-    struct test_tpm_evidence e;
-    struct atls_buf evidence;
-    char dir[64], path[96], uri[128];
-};
-
-static void setup(struct world *w, size_t binder_len)
+static void refer(const struct tpm_world *w, uint32_t bitmap)
 {
-    struct atls_store *s = NULL;
-    struct atls_err err = ATLS_ERR_INIT;
-
-    memset(w, 0, sizeof *w);
-    test_tpm_evidence_init(&w->e, atls_bytes_of(binder, binder_len));
-    snprintf(w->dir, sizeof w->dir, "/tmp/atls-local-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->path, sizeof w->path, "%s/store.db", w->dir);
-    snprintf(w->uri, sizeof w->uri, "local:%s", w->path);
-    test_assert_code(atls_store_open(w->path, ATLS_STORE_CREATE, &s, &err), ATLS_OK, &err);
-    atls_store_close(s);
+    tpm_world_refer(w, bitmap, NULL, NULL);
 }
 
-static void teardown(struct world *w)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    char path[128];
-
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s%s", w->path, suffixes[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(w->dir), 0);
-    atls_buf_clear(&w->evidence);
-    test_tpm_evidence_clear(&w->e);
-}
-
-/* Imports a manifest made of this template. */
-static void import(const struct world *w, struct atls_json *template_json)
-{
-    struct atls_buf json = ATLS_BUF_INIT, corim = ATLS_BUF_INIT;
-    struct atls_store_import_report report;
-    struct atls_store *s = NULL;
-    struct atls_err err = ATLS_ERR_INIT;
-
-    test_assert_code(atls_json_finish(template_json, &json, &err), ATLS_OK, &err);
-    test_assert_code(atls_corim_create(atls_buf_bytes(&json), &corim, &err), ATLS_OK, &err);
-    test_assert_code(atls_store_open(w->path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
-    test_assert_code(atls_store_import_corim(s, atls_buf_bytes(&corim), atls_bytes_of(NULL, 0), NOW,
-                                             &report, &err),
-                     ATLS_OK, &err);
-    atls_store_close(s);
-    atls_buf_clear(&json);
-    atls_buf_clear(&corim);
-}
-
-static struct atls_json new_template(const char *id)
-{
-    struct atls_json j = atls_json_init(65536);
-
-    atls_json_open_object(&j, NULL);
-    atls_json_put_string(&j, "id", id);
-    atls_json_put_string(&j, "tag-id", id);
-    atls_json_put_string(&j, "class", CLASS_ID);
-    atls_json_put_int(&j, "not-after", NOT_AFTER);
-    return j;
-}
-
-/* The AK of the evidence, as enrolled. */
-static void enrol(const struct world *w)
-{
-    struct atls_json j = new_template("keys");
-    struct atls_buf pem = ATLS_BUF_INIT;
-    uint8_t ueid[33];
-
-    test_tpm_ueid(&w->e.ak, ueid);
-    assert_int_equal(atls_key_to_pem(atls_private_key_public(w->e.ak.private_key), &pem, NULL),
-                     ATLS_OK);
-    atls_json_open_array(&j, "attest-keys");
-    atls_json_open_object(&j, NULL);
-    atls_json_put_hex(&j, "instance", atls_bytes_of(ueid, sizeof ueid));
-    atls_json_put_text(&j, "key", atls_buf_bytes(&pem));
-    atls_json_close(&j);
-    atls_json_close(&j);
-    atls_json_close(&j);
-    import(w, &j);
-    atls_buf_clear(&pem);
-}
-
-/* The PCRs of the evidence that bitmap names, as reference values of vendor and model (or NULL). */
-static void refer_as(const struct world *w, uint32_t bitmap, const char *vendor, const char *model)
-{
-    struct atls_json j = new_template("rack-7");
-    char index[12];
-
-    if (vendor != NULL)
-        atls_json_put_string(&j, "vendor", vendor);
-    if (model != NULL)
-        atls_json_put_string(&j, "model", model);
-    atls_json_open_object(&j, "reference-values");
-    atls_json_open_object(&j, "sha256");
-    for (unsigned int i = 0; i < 24; i++) {
-        if ((bitmap >> i & 1) == 0)
-            continue;
-        snprintf(index, sizeof index, "%u", i);
-        atls_json_put_hex(&j, index, w->e.banks[0].values[i]);
-    }
-    atls_json_close(&j);
-    atls_json_close(&j);
-    atls_json_close(&j);
-    import(w, &j);
-}
-
-static void refer(const struct world *w, uint32_t bitmap)
-{
-    refer_as(w, bitmap, NULL, NULL);
-}
-
-static enum atls_code appraise(struct world *w, const struct atls_verifier_options *options,
+static enum atls_code appraise(struct tpm_world *w, const struct atls_verifier_options *options,
                                int64_t time_s, struct atls_result **out, struct atls_err *err)
 {
     struct atls_verifier *v = NULL;
@@ -200,14 +87,14 @@ static void evidence_against_reference_values(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        static struct world w;
+        static struct tpm_world w;
         struct atls_result *r = NULL;
         struct atls_err err = ATLS_ERR_INIT;
         uint8_t ueid[33];
 
         print_message("%s\n", rows[i].name);
-        setup(&w, 32);
-        enrol(&w);
+        tpm_world_open(&w, atls_bytes_of(binder, 32));
+        tpm_world_enrol(&w);
         if (rows[i].references != 0)
             refer(&w, rows[i].references);
         if (rows[i].change_pcr_7)
@@ -228,7 +115,7 @@ static void evidence_against_reference_values(void **state)
         test_assert_bytes(atls_result_instance(r), atls_bytes_of(ueid, sizeof ueid));
         assert_is_ear(r);
         atls_result_unref(r);
-        teardown(&w);
+        tpm_world_close(&w);
     }
 }
 
@@ -248,15 +135,15 @@ static void evidence_that_is_not_genuine_has_no_result(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        static struct world w, other;
+        static struct tpm_world w, other;
         struct atls_result *r = NULL;
         struct atls_err err = ATLS_ERR_INIT;
 
         print_message("%s\n", rows[i].name);
-        setup(&w, rows[i].fault == OTHER_BINDER ? 48 : 32);
-        setup(&other, 32);
-        enrol(&other);
-        enrol(&w);
+        tpm_world_open(&w, atls_bytes_of(binder, rows[i].fault == OTHER_BINDER ? 48 : 32));
+        tpm_world_open(&other, atls_bytes_of(binder, 32));
+        tpm_world_enrol(&other);
+        tpm_world_enrol(&w);
         refer(&w, 0xff);
         if (rows[i].fault == OTHER_KEY)
             snprintf(w.uri, sizeof w.uri, "local:%s", other.path);
@@ -266,12 +153,13 @@ static void evidence_that_is_not_genuine_has_no_result(void **state)
                          ATLS_E_EVIDENCE, &err);
         assert_int_equal(err.reason, rows[i].want);
         assert_null(r);
-        teardown(&w);
-        teardown(&other);
+        tpm_world_close(&w);
+        tpm_world_close(&other);
     }
 }
 
-static void certify_ak(struct world *w, const struct test_identity *ca, struct test_identity *out)
+static void certify_ak(struct tpm_world *w, const struct test_identity *ca,
+                       struct test_identity *out)
 {
     static const struct test_extension extensions[] = {{"keyUsage", "critical,digitalSignature"},
                                                        {"extendedKeyUsage", "2.23.133.8.3"},
@@ -286,7 +174,7 @@ static void certify_ak(struct world *w, const struct test_identity *ca, struct t
 /* A certified attestation key is good until its certificate is on a list, or the list is old. */
 static void revocation_of_attestation_keys(void **state)
 {
-    static struct world w;
+    static struct tpm_world w;
     struct test_identity ca = test_ca("ak ca"), ak;
     struct atls_buf crls[2];
     struct atls_store *s = NULL;
@@ -294,7 +182,7 @@ static void revocation_of_attestation_keys(void **state)
     struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
-    setup(&w, 32);
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
     certify_ak(&w, &ca, &ak);
     crls[0] = test_crl(&ca, NULL, NOW - 10, NOW + 10);
     crls[1] = test_crl(&ca, &ak, NOW - 5, NOW + 10);
@@ -323,13 +211,13 @@ static void revocation_of_attestation_keys(void **state)
         atls_buf_clear(&crls[i]);
     test_identity_clear(&ak);
     test_identity_clear(&ca);
-    teardown(&w);
+    tpm_world_close(&w);
 }
 
 /* One verifier that has remembered the chain sees a list that another process imports. */
 static void a_list_counts_for_chains_that_are_remembered(void **state)
 {
-    static struct world w;
+    static struct tpm_world w;
     struct test_identity ca = test_ca("ak ca"), ak;
     struct atls_appraisal a;
     struct atls_verifier *v = NULL;
@@ -339,7 +227,7 @@ static void a_list_counts_for_chains_that_are_remembered(void **state)
     struct atls_buf crl;
 
     (void)state;
-    setup(&w, 32);
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
     certify_ak(&w, &ca, &ak);
     test_assert_code(atls_store_open(w.path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
     test_assert_code(atls_store_import_anchors(s, ATLS_ANCHOR_AK, atls_buf_bytes(&ca.certificate),
@@ -362,7 +250,7 @@ static void a_list_counts_for_chains_that_are_remembered(void **state)
     atls_buf_clear(&crl);
     test_identity_clear(&ak);
     test_identity_clear(&ca);
-    teardown(&w);
+    tpm_world_close(&w);
 }
 
 /* Reference values that name vendor and model fit a certified key whose anchor stands for these. */
@@ -380,7 +268,7 @@ static void vendor_and_model_of_a_certified_key(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        static struct world w;
+        static struct tpm_world w;
         struct test_identity ca = test_ca("ak ca"), ak;
         const struct atls_store_anchor_options as = {ATLS_ANCHOR_AK, CLASS_ID, rows[i].vendor,
                                                      rows[i].model};
@@ -389,33 +277,33 @@ static void vendor_and_model_of_a_certified_key(void **state)
         struct atls_err err = ATLS_ERR_INIT;
 
         print_message("%s\n", rows[i].name);
-        setup(&w, 32);
+        tpm_world_open(&w, atls_bytes_of(binder, 32));
         certify_ak(&w, &ca, &ak);
         test_assert_code(atls_store_open(w.path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
         test_assert_code(
             atls_store_import_anchors_as(s, atls_buf_bytes(&ca.certificate), &as, NULL, &err),
             ATLS_OK, &err);
         atls_store_close(s);
-        refer_as(&w, 0xff, "ACME", "Gateway 3");
+        tpm_world_refer(&w, 0xff, "ACME", "Gateway 3");
         test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
         assert_int_equal(atls_result_status(r), rows[i].want);
         atls_result_unref(r);
         test_identity_clear(&ak);
         test_identity_clear(&ca);
-        teardown(&w);
+        tpm_world_close(&w);
     }
 }
 
 static void options_reach_the_checks(void **state)
 {
-    static struct world w;
+    static struct tpm_world w;
     struct atls_verifier_options options;
     struct atls_result *r = NULL;
     struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
-    setup(&w, 32);
-    enrol(&w);
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
+    tpm_world_enrol(&w);
     refer(&w, 0xff);
     test_tpm_evidence_add_bank(&w.e, 0x0004, 1);
     atls_verifier_options_init(&options);
@@ -424,11 +312,11 @@ static void options_reach_the_checks(void **state)
     assert_int_equal(atls_result_status(r), ATLS_TIER_AFFIRMING); /* by the other bank */
     assert_is_ear(r);
     atls_result_unref(r);
-    teardown(&w);
+    tpm_world_close(&w);
 }
 
 /* PCR 10 after the one violation that the log begins with: what is extended is ones. */
-static void plant_violation(struct world *w, struct atls_buf *log)
+static void plant_violation(struct tpm_world *w, struct atls_buf *log)
 {
     uint8_t joined[96], value[ATLS_HASH_MAX];
 
@@ -445,15 +333,15 @@ static void plant_violation(struct world *w, struct atls_buf *log)
 
 static void violations_of_the_ima_log_pass_when_allowed(void **state)
 {
-    static struct world w;
+    static struct tpm_world w;
     struct atls_verifier_options options;
     struct atls_result *r = NULL;
     struct atls_buf log;
     struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
-    setup(&w, 32);
-    enrol(&w);
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
+    tpm_world_enrol(&w);
     plant_violation(&w, &log);
     atls_verifier_options_init(&options);
     test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_E_EVIDENCE, &err);
@@ -466,17 +354,17 @@ static void violations_of_the_ima_log_pass_when_allowed(void **state)
     test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_E_EVIDENCE, &err);
     assert_int_equal(err.reason, ATLS_REASON_MEASUREMENT);
     atls_buf_clear(&log);
-    teardown(&w);
+    tpm_world_close(&w);
 }
 
 static void stores_that_trust_nobody(void **state)
 {
-    static struct world w;
+    static struct tpm_world w;
     struct atls_verifier *v = NULL;
     struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
-    setup(&w, 32);
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
     test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_E_CONFIG, &err);
     assert_non_null(strstr(err.message, "no attestation key"));
     refer(&w, 0xff); /* reference values vouch for nobody */
@@ -485,10 +373,10 @@ static void stores_that_trust_nobody(void **state)
     test_assert_code(atls_verifier_open("local:/nowhere/at/all.db", backends, NULL, &v, &err),
                      ATLS_E_CONFIG, &err);
     assert_null(v);
-    enrol(&w);
+    tpm_world_enrol(&w);
     test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_OK, &err);
     atls_verifier_unref(v);
-    teardown(&w);
+    tpm_world_close(&w);
 }
 
 static char logged[512];
@@ -502,20 +390,20 @@ static void keep_line(void *arg, enum atls_log_level level, const char *module, 
 
 static void results_are_logged(void **state)
 {
-    static struct world w;
+    static struct tpm_world w;
     struct atls_verifier_options options;
     struct atls_result *r = NULL;
     struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
-    setup(&w, 32);
-    enrol(&w);
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
+    tpm_world_enrol(&w);
     atls_verifier_options_init(&options);
     options.log = (struct atls_log){NULL, ATLS_LOG_DEBUG, keep_line};
     test_assert_code(appraise(&w, &options, NOW, &r, &err), ATLS_OK, &err);
     assert_memory_equal(logged, "verifier: tpm evidence is warning: no-reference-values", 54);
     atls_result_unref(r);
-    teardown(&w);
+    tpm_world_close(&w);
 }
 
 int main(void)
