@@ -260,6 +260,9 @@ enum atls_key_type atls_key_type(const struct atls_key *key)
 static enum atls_code bad_signature(const struct atls_signature_algorithm *alg,
                                     struct atls_err *err)
 {
+    /* libcrypto says "no" as well when it could not look. */
+    if (atls_libcrypto_lacks_memory())
+        return atls_fail_memory(err, "signature verification");
     ERR_clear_error();
     return atls_fail_alert(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE, ATLS_ALERT_DECRYPT_ERROR,
                            "signature (%s) does not match", alg->name);

@@ -96,6 +96,16 @@ enum atls_code atls_fail_libcrypto(struct atls_err *err, const char *what)
                      reason == NULL ? "no reason given" : reason);
 }
 
+bool atls_libcrypto_lacks_memory(void)
+{
+    unsigned long e;
+    bool found = false;
+
+    while ((e = ERR_get_error()) != 0)
+        found = found || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+    return found;
+}
+
 enum atls_code atls_fail_memory(struct atls_err *err, const char *what)
 {
     ERR_clear_error();

@@ -27,6 +27,8 @@ const struct atls_libcrypto *atls_libcrypto(void);
  */
 enum atls_code atls_fail_libcrypto(struct atls_err *err, const char *what);
 
+/* True when an allocation is among the failures in the error queue, which is empty afterwards. */
+bool atls_libcrypto_lacks_memory(void);
 /* As atls_fail with ATLS_E_NOMEM and the name of what was being made. */
 enum atls_code atls_fail_memory(struct atls_err *err, const char *what);
 
