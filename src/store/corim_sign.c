@@ -71,7 +71,7 @@ static enum atls_code verify_trusted(struct atls_bytes corim, const struct atls_
 
     if (trust->anchors.len != 0 && (code = open_anchors(trust, &by->anchors, err)) != ATLS_OK)
         return atls_err_prefix(err, code, "anchors");
-    code = store_manifest_open_trusted(corim, by, &m, err);
+    code = store_manifest_open(corim, by, &m, err);
     atls_anchors_unref(by->anchors);
     if (code != ATLS_OK)
         return code;

@@ -350,7 +350,7 @@ static enum atls_code open_manifest(const struct store_manifest_import *import,
                                                    import->check_time ? &import->time_s : NULL,
                                                .legacy = import->legacy};
 
-    return store_manifest_open_trusted(import->corim, &trust, out, err);
+    return store_manifest_open(import->corim, &trust, out, err);
 }
 
 enum atls_code store_put_manifest(struct store_connection *c,

@@ -140,9 +140,8 @@ static enum atls_code check_time(const struct atls_corim_validity *v, int64_t ti
     return ATLS_OK;
 }
 
-enum atls_code store_manifest_open_trusted(struct atls_bytes in,
-                                           const struct store_manifest_trust *trust,
-                                           struct store_manifest *out, struct atls_err *err)
+enum atls_code store_manifest_open(struct atls_bytes in, const struct store_manifest_trust *trust,
+                                   struct store_manifest *out, struct atls_err *err)
 {
     const unsigned int flags = trust->legacy ? ATLS_CORIM_LEGACY : 0;
     struct atls_corim_envelope e;
@@ -163,13 +162,4 @@ enum atls_code store_manifest_open_trusted(struct atls_bytes in,
     }
     *out = m;
     return ATLS_OK;
-}
-
-enum atls_code store_manifest_open(struct atls_bytes in, struct atls_bytes signer_spki,
-                                   const int64_t *time_s, struct store_manifest *out,
-                                   struct atls_err *err)
-{
-    const struct store_manifest_trust trust = {.signer_spki = signer_spki, .time_s = time_s};
-
-    return store_manifest_open_trusted(in, &trust, out, err);
 }

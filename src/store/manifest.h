@@ -27,24 +27,17 @@ struct store_manifest {
     struct atls_corim_validity validity; /* of signature and manifest together */
 };
 
-/* Decodes in, a signed one after its signature verified under signer_spki (DER). An unsigned one
- * needs an empty signer_spki: who names a signer wants a signature. time_s NULL: validity is not
- * judged. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED, ATLS_E_LIMIT; ATLS_E_VERIFY (signature: wrong,
- * missing, or not asked for); ATLS_E_CERTIFICATE (certificate-expired, certificate-not-yet-valid).
- */
-ATLS_MUST_CHECK enum atls_code
-store_manifest_open(struct atls_bytes in, struct atls_bytes signer_spki, const int64_t *time_s,
-                    struct store_manifest *out, struct atls_err *err);
-
-/* The same under a trust of its own: a signature counts when trust->signer_spki made it, or a
- * certificate of its x5chain (label 33) that leads to an anchor; with both, either will do.
- * out->signer_spki is the key that verified, which speaks for every claim inside, and borrows from
- * in or from trust. Errors: as above, ATLS_E_CERTIFICATE with the reasons of atls_chain_verify,
- * ATLS_E_USAGE (anchors without a time). */
-ATLS_MUST_CHECK enum atls_code store_manifest_open_trusted(struct atls_bytes in,
-                                                           const struct store_manifest_trust *trust,
-                                                           struct store_manifest *out,
-                                                           struct atls_err *err);
+/* Decodes in, a signed one after its signature verified: it counts when trust->signer_spki made it,
+ * or a certificate of its x5chain (label 33) that leads to an anchor; with both, either will do. An
+ * unsigned one needs a trust that names neither. out->signer_spki is the key that verified, which
+ * speaks for every claim inside, and borrows from in or from trust. Errors: ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED, ATLS_E_LIMIT; ATLS_E_VERIFY (signature: wrong, missing, or not asked for);
+ * ATLS_E_CERTIFICATE (certificate-expired, certificate-not-yet-valid, and the reasons of
+ * atls_chain_verify); ATLS_E_USAGE (anchors without a time). */
+ATLS_MUST_CHECK enum atls_code store_manifest_open(struct atls_bytes in,
+                                                   const struct store_manifest_trust *trust,
+                                                   struct store_manifest *out,
+                                                   struct atls_err *err);
 
 /* What a manifest must be beyond well formed before anything of it is used: its profile known and
  * kept (wire/corim_profile.h), every key and certificate in its triples one that parses and no

@@ -170,12 +170,14 @@ static enum atls_code check_reference(const struct check *c, const struct atls_c
         rule = c->rules->of_reference(&ref->environment);
     if (rule != NULL)
         return broken(c, err, rule);
-    if ((code = check_environment(c, &ref->environment, err)) != ATLS_OK ||
-        (code = check_claims(c, ref->measurements, ref->count, err)) != ATLS_OK)
+    if ((code = check_environment(c, &ref->environment, err)) != ATLS_OK)
         return code;
+    /* What is missing says more than what is there in its place. */
     for (size_t i = 0; c->rules->value != NULL && i < ref->count; i++)
         if ((rule = c->rules->value(&ref->measurements[i])) != NULL)
             return broken_value(c, err, i, rule);
+    if ((code = check_claims(c, ref->measurements, ref->count, err)) != ATLS_OK)
+        return code;
     if (c->rules->list != NULL && (rule = c->rules->list(ref)) != NULL)
         return broken(c, err, rule);
     return ATLS_OK;

@@ -128,7 +128,7 @@ static void test_signers(void **state)
                         in = sign(&leaf, atls_buf_bytes(&pem), 0, 0);
         struct atls_err err = ATLS_ERR_INIT;
         struct store_manifest m;
-        enum atls_code code = store_manifest_open_trusted(atls_buf_bytes(&in), &trust, &m, &err);
+        enum atls_code code = store_manifest_open(atls_buf_bytes(&in), &trust, &m, &err);
 
         if (code != rows[i].want || err.reason != rows[i].reason)
             fail_msg("%s: code %d: %s", rows[i].name, code, err.message);
@@ -174,7 +174,7 @@ static void refused(struct atls_bytes in, const struct store_manifest_trust *tru
     struct atls_err err = ATLS_ERR_INIT;
     struct store_manifest m;
 
-    test_assert_code(store_manifest_open_trusted(in, trust, &m, &err), want, &err);
+    test_assert_code(store_manifest_open(in, trust, &m, &err), want, &err);
     assert_int_equal(err.reason, reason);
     if (strstr(err.message, says) == NULL)
         fail_msg("no %s in: %s", says, err.message);
@@ -195,8 +195,7 @@ static void test_path(void **state)
     struct store_manifest m;
 
     (void)state;
-    test_assert_code(store_manifest_open_trusted(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK,
-                     &err);
+    test_assert_code(store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK, &err);
     test_assert_bytes(m.signer_spki, spki_of(&s.leaf));
     atls_corim_clear(&m.corim);
 
@@ -234,8 +233,7 @@ static void test_time(void **state)
     struct store_manifest m;
 
     (void)state;
-    test_assert_code(store_manifest_open_trusted(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK,
-                     &err);
+    test_assert_code(store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK, &err);
     assert_int_equal(m.validity.not_after_s, TEST_TIME_S + DAY);
     atls_corim_clear(&m.corim);
     now = TEST_TIME_S + DAY + 1;
@@ -292,8 +290,7 @@ static void test_key_or_anchors(void **state)
     struct store_manifest m;
 
     (void)state;
-    test_assert_code(store_manifest_open_trusted(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK,
-                     &err);
+    test_assert_code(store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK, &err);
     assert_ptr_equal(m.signer_spki.ptr, trust.signer_spki.ptr);
     atls_corim_clear(&m.corim);
     trust.signer_spki = atls_bytes_of("x", 1);
@@ -305,8 +302,7 @@ static void test_key_or_anchors(void **state)
     refused(atls_buf_bytes(&bare), &trust, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE,
             "signed with COSE algorithm -7, which the signer's key does not do");
     trust.anchors = anchors;
-    test_assert_code(store_manifest_open_trusted(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK,
-                     &err);
+    test_assert_code(store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, &err), ATLS_OK, &err);
     test_assert_bytes(m.signer_spki, spki_of(&s.leaf));
     atls_corim_clear(&m.corim);
     atls_anchors_unref(anchors);
@@ -328,8 +324,7 @@ static void test_certificates_are_signed(void **state)
     (void)state;
     for (size_t i = 4; i < s.in.len; i += 5) {
         s.in.ptr[i] ^= 0x01;
-        assert_int_not_equal(store_manifest_open_trusted(atls_buf_bytes(&s.in), &trust, &m, NULL),
-                             ATLS_OK);
+        assert_int_not_equal(store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, NULL), ATLS_OK);
         s.in.ptr[i] ^= 0x01;
     }
     atls_anchors_unref(anchors);
