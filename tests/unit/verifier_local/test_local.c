@@ -11,6 +11,7 @@
 #include <atls/local.h>
 #include <atls/store.h>
 
+#include "core/log.h"
 #include "crypto/crypto.h"
 #include "wire/ear_json.h"
 
@@ -117,6 +118,131 @@ static void evidence_against_reference_values(void **state)
         atls_result_unref(r);
         tpm_world_close(&w);
     }
+}
+
+/* Imports a manifest that key signed. */
+static void import_signed(const struct tpm_world *w, struct atls_json *template_json,
+                          const struct atls_private_key *key)
+{
+    struct atls_buf json = ATLS_BUF_INIT, corim = ATLS_BUF_INIT, pem = ATLS_BUF_INIT,
+                    in_sign1 = ATLS_BUF_INIT;
+    struct atls_corim_sign_options options = {.signer = "maker", .not_after_s = NOT_AFTER};
+    struct atls_store_import_report report;
+    struct atls_store *s = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_private_key_to_pem(key, &pem, &err), ATLS_OK, &err);
+    options.key_pem = atls_buf_bytes(&pem);
+    test_assert_code(atls_json_finish(template_json, &json, &err), ATLS_OK, &err);
+    test_assert_code(atls_corim_create(atls_buf_bytes(&json), &corim, &err), ATLS_OK, &err);
+    test_assert_code(atls_corim_sign(atls_buf_bytes(&corim), &options, &in_sign1, &err), ATLS_OK,
+                     &err);
+    test_assert_code(atls_store_open(w->path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_corim(s, atls_buf_bytes(&in_sign1),
+                                             atls_key_spki(atls_private_key_public(key)), NOW,
+                                             &report, &err),
+                     ATLS_OK, &err);
+    atls_store_close(s);
+    atls_buf_clear(&json);
+    atls_buf_clear(&corim);
+    atls_buf_clear(&pem);
+    atls_buf_clear(&in_sign1);
+}
+
+/* The maker says svn 3 of the class, and "secure" of whoever has this PCR 7. */
+static void endorse(const struct tpm_world *w, const struct atls_private_key *maker)
+{
+    struct atls_json j = tpm_world_template("maker");
+
+    atls_json_open_array(&j, "endorsed-values");
+    atls_json_open_object(&j, NULL);
+    atls_json_put_string(&j, "mkey", "firmware");
+    atls_json_put_uint(&j, "svn", 3);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_open_array(&j, "conditional-endorsements");
+    atls_json_open_object(&j, NULL);
+    atls_json_open_array(&j, "conditions");
+    atls_json_open_object(&j, NULL);
+    atls_json_put_uint(&j, "mkey", 7);
+    atls_json_open_object(&j, "digests");
+    atls_json_put_hex(&j, "sha256", w->e.banks[0].values[7]);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_open_array(&j, "additions");
+    atls_json_open_object(&j, NULL);
+    atls_json_put_string(&j, "mkey", "release");
+    atls_json_open_object(&j, "flags");
+    atls_json_put_bool(&j, "secure", true);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    atls_json_close(&j);
+    import_signed(w, &j, maker);
+}
+
+static bool shows(struct atls_result *r, const char *key, const char *value)
+{
+    const char *at, *text = atls_result_json(r);
+    char want[128];
+
+    assert_non_null(text);
+    at = strstr(text, "\"endorsements\":[");
+    assert_non_null(at);
+    snprintf(want, sizeof want, "\"key\":\"%s\",\"value\":%s}", key, value);
+    return strstr(at, want) != NULL;
+}
+
+static void endorsements_of_the_store_are_shown(void **state)
+{
+    static const struct {
+        const char *name;
+        bool endorsed, change_pcr_7;
+    } rows[] = {
+        {"nobody endorses", false, false},
+        {"the maker does", true, false},
+        {"the maker does, for another PCR 7", true, true},
+    };
+    struct atls_private_key *maker = NULL;
+    uint8_t thumbprint[ATLS_HASH_MAX];
+    char authority[128], hex[65];
+
+    (void)state;
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &maker, NULL), ATLS_OK);
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, atls_key_spki(atls_private_key_public(maker)),
+                                   thumbprint, NULL),
+                     ATLS_OK);
+    atls_hex(atls_bytes_of(thumbprint, 32), hex, sizeof hex);
+    snprintf(authority, sizeof authority, "\"manifest\":\"maker\",\"authority\":\"%s\"", hex);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct tpm_world w;
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        tpm_world_open(&w, atls_bytes_of(binder, 32));
+        tpm_world_enrol(&w);
+        refer(&w, 0xff);
+        if (rows[i].endorsed)
+            endorse(&w, maker);
+        if (rows[i].change_pcr_7)
+            test_tpm_evidence_set(&w.e, 0, 7,
+                                  atls_bytes_of("0123456789abcdef0123456789abcdef", 32));
+        test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
+        assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_EXECUTABLES),
+                         rows[i].change_pcr_7 ? 33 : 3);
+        assert_int_equal(shows(r, "firmware", "{\"svn\":3}"), rows[i].endorsed);
+        assert_int_equal(shows(r, "release", "{\"flags\":{\"secure\":true}}"),
+                         rows[i].endorsed && !rows[i].change_pcr_7);
+        assert_int_equal(strstr(atls_result_json(r), authority) != NULL, rows[i].endorsed);
+        assert_is_ear(r);
+        atls_result_unref(r);
+        tpm_world_close(&w);
+    }
+    atls_private_key_free(maker);
 }
 
 static void evidence_that_is_not_genuine_has_no_result(void **state)
@@ -410,6 +536,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_against_reference_values),
+        cmocka_unit_test(endorsements_of_the_store_are_shown),
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
         cmocka_unit_test(revocation_of_attestation_keys),
         cmocka_unit_test(a_list_counts_for_chains_that_are_remembered),
