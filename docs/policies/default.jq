@@ -4,7 +4,7 @@
 # claim of its trustworthiness vector. Nothing is named under "insecure", so that evidence which
 # anyone can make is refused whatever this program says.
 [.submods | to_entries[] | select(.value.ear_status != "affirming")
- | "\(.key) is \(.value.ear_status): \(.value.ear_verifier_claims.problems | join("; "))"] as $reasons
+ | "\(.key) is \(.value.ear_status): \(.value.ear_verifier_claims | .problems // [.problem // empty] | join("; "))"] as $reasons
 | if (.submods | length) > 0 and ($reasons | length) == 0
   then {decision: "accept"}
   else {decision: "refuse", reasons: $reasons}

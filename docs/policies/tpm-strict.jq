@@ -11,7 +11,7 @@ def strong($pcr): any(.measurements[];
 | [ (select(.submods | keys != ["TPM"]) | "want exactly the submodule TPM"),
     (select($tpm != null) | $tpm
      | (select(.ear_status != "affirming")
-        | "TPM is \(.ear_status): \(.ear_verifier_claims.problems | join("; "))"),
+        | "TPM is \(.ear_status): \(.ear_verifier_claims | .problems // [.problem // empty] | join("; "))"),
        (.ear_trustworthiness_vector
         | select(.executables | affirming | not) | "boot is not approved"),
        (.ear_trustworthiness_vector
