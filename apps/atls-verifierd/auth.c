@@ -44,11 +44,11 @@ enum atls_code auth_load_token(const char *path, uint8_t sha256[32], struct atls
     if (len > 0 && file.ptr[len - 1] == '\n')
         len--;
     if (len < TOKEN_MIN || len > TOKEN_MAX || !is_token((const char *)file.ptr, len))
-        code = fail(err, ATLS_E_CONFIG,
-                    "%.100s: want one token of %d to %d letters, digits and -._~+/", path,
-                    TOKEN_MIN, TOKEN_MAX);
+        code = set_error(err, ATLS_E_CONFIG,
+                         "%.100s: want one token of %d to %d letters, digits and -._~+/", path,
+                         TOKEN_MIN, TOKEN_MAX);
     else if (!sha256_of((const char *)file.ptr, len, sha256))
-        code = fail(err, ATLS_E_CRYPTO, "%.100s: SHA-256 failed", path);
+        code = set_error(err, ATLS_E_CRYPTO, "%.100s: SHA-256 failed", path);
     atls_buf_clear(&file);
     return code;
 }

@@ -83,7 +83,7 @@ static enum atls_code at_line(struct reader *r, size_t line, const char *format,
     va_start(args, format);
     vsnprintf(rule, sizeof rule, format, args);
     va_end(args);
-    return fail(r->err, ATLS_E_CONFIG, "%.100s:%zu: %s", r->config->file, line, rule);
+    return set_error(r->err, ATLS_E_CONFIG, "%.100s:%zu: %s", r->config->file, line, rule);
 }
 
 static const char *key_of(const struct tree_node *node)
@@ -680,7 +680,7 @@ enum atls_code config_parse(const char *file, struct atls_bytes text, struct con
     enum atls_code code;
 
     if (r.config == NULL)
-        return fail(err, ATLS_E_NOMEM, "configuration: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
     r.config->file = file;
     set_defaults(r.config);
     if ((code = tree_parse(file, text, &r.config->tree, err)) != ATLS_OK ||
@@ -721,8 +721,9 @@ static enum atls_code read_all(int fd, const char *path, size_t max, struct atls
                 return ATLS_OK;
             }
             free(p);
-            return n < 0 ? fail(err, ATLS_E_CONFIG, "%.100s: %s", path, strerror(errno))
-                         : fail(err, ATLS_E_CONFIG, "%.100s: longer than %zu bytes", path, max);
+            return n < 0
+                       ? set_error(err, ATLS_E_CONFIG, "%.100s: %s", path, strerror(errno))
+                       : set_error(err, ATLS_E_CONFIG, "%.100s: longer than %zu bytes", path, max);
         }
         len += (size_t)n;
         if (size - len < 2) {
@@ -733,7 +734,7 @@ static enum atls_code read_all(int fd, const char *path, size_t max, struct atls
             p = larger;
         }
     }
-    return fail(err, ATLS_E_NOMEM, "%.100s: out of memory", path);
+    return set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", path);
 }
 
 enum atls_code file_read(const char *path, enum file_kind kind, size_t max, struct atls_buf *out,
@@ -744,13 +745,14 @@ enum atls_code file_read(const char *path, enum file_kind kind, size_t max, stru
     struct stat st;
 
     if (fd < 0)
-        return fail(err, ATLS_E_CONFIG, "%.100s: %s", path, strerror(errno));
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", path, strerror(errno));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        code = fail(err, ATLS_E_CONFIG, "%.100s: not a file", path);
+        code = set_error(err, ATLS_E_CONFIG, "%.100s: not a file", path);
     else if (kind == FILE_SECRET && (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
-        code = fail(err, ATLS_E_CONFIG,
-                    "%.100s: mode is %04o, want a secret that others can neither read nor write",
-                    path, (unsigned)(st.st_mode & 07777));
+        code =
+            set_error(err, ATLS_E_CONFIG,
+                      "%.100s: mode is %04o, want a secret that others can neither read nor write",
+                      path, (unsigned)(st.st_mode & 07777));
     else
         code = read_all(fd, path, max, out, err);
     close(fd);

@@ -553,14 +553,14 @@ static enum atls_code check_pair(const struct config_listener *l, const struct c
     int n = gnutls_certificate_allocate_credentials(&credentials);
 
     if (n != 0)
-        return fail(err, ATLS_E_NOMEM, "%.100s: out of memory", l->certificate);
+        return set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", l->certificate);
     n = gnutls_certificate_set_x509_key_mem(credentials, &certificate, &key, GNUTLS_X509_FMT_PEM);
     if (n < 0)
-        code = fail(err, ATLS_E_CONFIG, "%.100s: certificate and key: %s", l->certificate,
-                    gnutls_strerror(n));
+        code = set_error(err, ATLS_E_CONFIG, "%.100s: certificate and key: %s", l->certificate,
+                         gnutls_strerror(n));
     else if (l->client_ca != NULL &&
              gnutls_certificate_set_x509_trust_mem(credentials, &ca, GNUTLS_X509_FMT_PEM) <= 0)
-        code = fail(err, ATLS_E_CONFIG, "%.100s: no certificate in PEM", l->client_ca);
+        code = set_error(err, ATLS_E_CONFIG, "%.100s: no certificate in PEM", l->client_ca);
     gnutls_certificate_free_credentials(credentials);
     return code;
 }
@@ -660,8 +660,8 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
         options, MHD_OPTION_END);
     l->fd = -1; /* the daemon's, also when it did not start */
     if (l->daemon == NULL)
-        return fail(err, ATLS_E_CONFIG, "%.100s: the HTTP library does not start",
-                    l->config->address);
+        return set_error(err, ATLS_E_CONFIG, "%.100s: the HTTP library does not start",
+                         l->config->address);
     log_begin(&line, ATLS_LOG_INFO, "listening");
     log_field(&line, "address", text);
     log_field(&line, "scheme", l->config->certificate != NULL ? "https" : "http");
@@ -677,7 +677,7 @@ enum atls_code server_start(struct service *service, struct generation *generati
     enum atls_code code = ATLS_OK;
 
     if (s == NULL)
-        return fail(err, ATLS_E_NOMEM, "server: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "server: out of memory");
     s->service = service;
     s->generation = generation_ref(generation);
     for (size_t i = 0; i < config->listener_count && code == ATLS_OK; i++) {

@@ -37,7 +37,7 @@ static enum atls_code open_tcp(const struct config_listener *l, int *out_fd, str
     bool ok;
 
     if (getaddrinfo(l->host, l->port, &hints, &found) != 0)
-        return fail(err, ATLS_E_CONFIG, "%.100s: no address", l->address);
+        return set_error(err, ATLS_E_CONFIG, "%.100s: no address", l->address);
     fd = socket(found->ai_family, SOCK_STREAM, 0);
     ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
          (found->ai_family != AF_INET6 ||
@@ -49,7 +49,7 @@ static enum atls_code open_tcp(const struct config_listener *l, int *out_fd, str
 
         if (fd >= 0)
             close(fd);
-        return fail(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(e));
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(e));
     }
     *out_fd = fd;
     return ATLS_OK;
@@ -87,7 +87,7 @@ static enum atls_code open_unix(const struct config_listener *l, int *out_fd, st
 
         if (fd >= 0)
             close(fd);
-        return fail(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(e));
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(e));
     }
     *out_fd = fd;
     return ATLS_OK;
@@ -106,8 +106,8 @@ static enum atls_code take_systemd(const struct config_listener *l, int *out_fd,
     }
     free(names);
     if (fd < 0)
-        return fail(err, ATLS_E_CONFIG, "%.100s: systemd passed no socket of this name",
-                    l->address);
+        return set_error(err, ATLS_E_CONFIG, "%.100s: systemd passed no socket of this name",
+                         l->address);
     *out_fd = fd;
     return ATLS_OK;
 }
@@ -139,7 +139,7 @@ static enum atls_code open_kept(const struct config_listener *l, struct kept *k,
         return code;
     if ((l->family != LISTEN_SYSTEMD && listen(k->fd, BACKLOG) != 0) ||
         fcntl(k->fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(k->fd, F_SETFL, O_NONBLOCK) != 0) {
-        code = fail(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(errno));
+        code = set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(errno));
         close(k->fd);
         return code;
     }
@@ -160,18 +160,18 @@ enum atls_code listen_get(const struct config_listener *l, int *out_fd, char out
     int fd;
 
     if (strlen(l->address) >= sizeof k->address)
-        return fail(err, ATLS_E_CONFIG, "%.60s...: address is too long", l->address);
+        return set_error(err, ATLS_E_CONFIG, "%.60s...: address is too long", l->address);
     while (k < kept + kept_count && strcmp(k->address, l->address) != 0)
         k++;
     if (k == kept + kept_count) {
         if (kept_count == sizeof kept / sizeof kept[0])
-            return fail(err, ATLS_E_CONFIG, "%.100s: too many listeners", l->address);
+            return set_error(err, ATLS_E_CONFIG, "%.100s: too many listeners", l->address);
         if ((code = open_kept(l, k, err)) != ATLS_OK)
             return code;
         kept_count++;
     }
     if ((fd = fcntl(k->fd, F_DUPFD_CLOEXEC, 3)) < 0)
-        return fail(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(errno));
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address, strerror(errno));
     *out_fd = fd;
     memcpy(out_text, k->text, sizeof k->text);
     return ATLS_OK;

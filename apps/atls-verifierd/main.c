@@ -93,7 +93,7 @@ static enum atls_code upkeep_init(struct atls_err *err)
     if (pthread_condattr_init(&attributes) != 0 ||
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
         pthread_cond_init(&SELF->wake, &attributes) != 0)
-        return fail(err, ATLS_E_NOMEM, "out of memory");
+        return set_error(err, ATLS_E_NOMEM, "out of memory");
     pthread_condattr_destroy(&attributes);
     return ATLS_OK;
 }
@@ -101,7 +101,7 @@ static enum atls_code upkeep_init(struct atls_err *err)
 static enum atls_code upkeep_start(struct atls_err *err)
 {
     if (pthread_create(&SELF->upkeep, NULL, upkeep_run, NULL) != 0)
-        return fail(err, ATLS_E_NOMEM, "no thread for upkeep");
+        return set_error(err, ATLS_E_NOMEM, "no thread for upkeep");
     return ATLS_OK;
 }
 
@@ -126,7 +126,7 @@ static enum atls_code load(struct atls_err *err)
     enum atls_code code;
 
     if (retired == NULL)
-        return fail(err, ATLS_E_NOMEM, "out of memory");
+        return set_error(err, ATLS_E_NOMEM, "out of memory");
     if ((code = config_load(SELF->file, &config, err)) != ATLS_OK ||
         (code = generation_new(config, false, &g, err)) != ATLS_OK) {
         config_free(config);

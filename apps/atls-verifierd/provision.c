@@ -108,9 +108,10 @@ static enum atls_code import(const struct request *r, struct atls_store *store,
     struct atls_store_corim_options options;
 
     if (r->body.len == 0)
-        return fail(err, ATLS_E_DECODE, "body: empty, want a manifest");
+        return set_error(err, ATLS_E_DECODE, "body: empty, want a manifest");
     if (!is_signed && r->body.ptr[0] == SIGN1_TAG)
-        return fail(err, ATLS_E_DECODE, "body: signed manifest, want Content-Type " MEDIA_RIM_COSE);
+        return set_error(err, ATLS_E_DECODE,
+                         "body: signed manifest, want Content-Type " MEDIA_RIM_COSE);
     atls_store_corim_options_init(&options);
     options.profile = media_parameter(&r->media, "profile");
     options.time_s = now_wall_s();
@@ -121,7 +122,7 @@ static enum atls_code import(const struct request *r, struct atls_store *store,
     options.anchors = atls_buf_bytes(&r->tenant->anchors);
     options.signer_spki = atls_buf_bytes(&r->tenant->signer_spki);
     if (options.anchors.len == 0 && options.signer_spki.len == 0)
-        return fail(err, ATLS_E_VERIFY, "manifest: this tenant trusts no signer");
+        return set_error(err, ATLS_E_VERIFY, "manifest: this tenant trusts no signer");
     return atls_store_import_corim_as(store, r->body, &options, report, err);
 }
 

@@ -108,7 +108,7 @@ unsigned rate_take(const struct sockaddr *address, int64_t now_ms)
         if (b->millis >= 1000)
             b->millis -= 1000;
         else
-            wait_s = 1 + (unsigned)((1000 - b->millis) / (state.rate * 1000));
+            wait_s = (unsigned)((1000 - b->millis + state.rate * 1000 - 1) / (state.rate * 1000));
     }
     pthread_mutex_unlock(&state.lock);
     return wait_s;

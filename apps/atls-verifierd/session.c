@@ -318,7 +318,7 @@ static bool keep_result(struct request *r, struct reply *reply, struct atls_stor
     *result = (struct atls_buf)ATLS_BUF_INIT;
     if (!copy(&out->media_type, r->media_text, strlen(r->media_text)) ||
         !copy(&out->evidence, r->body.ptr, r->body.len))
-        code = fail(&err, ATLS_E_NOMEM, "session: out of memory");
+        code = set_error(&err, ATLS_E_NOMEM, "session: out of memory");
     if (code == ATLS_OK)
         code = atls_store_session_finish(store, out, &err);
     if (code == ATLS_OK)

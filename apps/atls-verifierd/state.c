@@ -179,7 +179,7 @@ static enum atls_code write_accept(struct tenant *t, const struct atls_issuer *i
     if (json.failed || header.failed || header.ptr == NULL) {
         text_clear(&json);
         text_clear(&header);
-        return fail(err, ATLS_E_NOMEM, "media types: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "media types: out of memory");
     }
     t->accept_json = json.ptr;
     t->accept_header = header.ptr;
@@ -265,7 +265,7 @@ static enum atls_code load_signers(struct tenant *t, struct atls_err *err)
 
         code = file_read(p->anchors[i], FILE_PUBLIC, ANCHORS_MAX, &file, err);
         if (code == ATLS_OK && strstr((const char *)file.ptr, "-----BEGIN CERTIFICATE") == NULL)
-            code = fail(err, ATLS_E_CONFIG, "%.100s: no certificate in PEM", p->anchors[i]);
+            code = set_error(err, ATLS_E_CONFIG, "%.100s: no certificate in PEM", p->anchors[i]);
         if (code == ATLS_OK) {
             text_add(&all, (const char *)file.ptr, file.len);
             text_add(&all, "\n", 1);
@@ -273,7 +273,7 @@ static enum atls_code load_signers(struct tenant *t, struct atls_err *err)
         atls_buf_clear(&file);
     }
     if (code == ATLS_OK && all.failed)
-        code = fail(err, ATLS_E_NOMEM, "anchors: out of memory");
+        code = set_error(err, ATLS_E_NOMEM, "anchors: out of memory");
     if (code != ATLS_OK)
         text_clear(&all);
     t->anchors = (struct atls_buf){(uint8_t *)all.ptr, all.len};
@@ -313,9 +313,10 @@ static enum atls_code load_signer_key(struct tenant *t, struct atls_err *err)
     if ((code = file_read(path, FILE_PUBLIC, 65536, &file, err)) != ATLS_OK)
         return code;
     if ((key = read_public_key(&file)) == NULL || (len = i2d_PUBKEY(key, &der)) <= 0)
-        code = fail(err, ATLS_E_CONFIG, "%.100s: neither public key nor certificate in PEM", path);
+        code = set_error(err, ATLS_E_CONFIG, "%.100s: neither public key nor certificate in PEM",
+                         path);
     else if ((t->signer_spki.ptr = malloc((size_t)len)) == NULL)
-        code = fail(err, ATLS_E_NOMEM, "%.100s: out of memory", path);
+        code = set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", path);
     if (code == ATLS_OK) {
         memcpy(t->signer_spki.ptr, der, (size_t)len);
         t->signer_spki.len = (size_t)len;
@@ -400,7 +401,7 @@ static enum atls_code tenant_init(struct tenant *t, const struct config_tenant *
     t->config = config;
     pthread_mutex_init(&t->making, NULL);
     if ((t->shared = store_get(config, strict ? ATLS_STORE_READ : ATLS_STORE_WRITE)) == NULL)
-        return fail(err, ATLS_E_NOMEM, "out of memory");
+        return set_error(err, ATLS_E_NOMEM, "out of memory");
     if (config->policy != NULL &&
         (code = atls_policy_load(config->policy, &t->policy, err)) != ATLS_OK)
         return code;
@@ -441,7 +442,7 @@ enum atls_code generation_new(struct config *config, bool strict, struct generat
 
     if (g == NULL || (g->tenants = calloc(config->tenant_count, sizeof *g->tenants)) == NULL) {
         free(g);
-        return fail(err, ATLS_E_NOMEM, "configuration: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
     }
     g->config = config;
     g->number = atomic_fetch_add(&numbers, 1) + 1;
@@ -451,8 +452,8 @@ enum atls_code generation_new(struct config *config, bool strict, struct generat
 
         code = tenant_init(&g->tenants[i], &config->tenants[i], strict, &inner);
         if (code != ATLS_OK)
-            code = fail(err, inner.code, "%.80s:%zu: tenant %.40s: %.150s", config->file,
-                        config->tenants[i].line, config->tenants[i].name, inner.message);
+            code = set_error(err, inner.code, "%.80s:%zu: tenant %.40s: %.150s", config->file,
+                             config->tenants[i].line, config->tenants[i].name, inner.message);
     }
     if (code != ATLS_OK) {
         g->config = NULL;

@@ -9,7 +9,7 @@
 
 #include <openssl/rand.h>
 
-enum atls_code fail(struct atls_err *err, enum atls_code code, const char *format, ...)
+enum atls_code set_error(struct atls_err *err, enum atls_code code, const char *format, ...)
 {
     va_list args;
 

@@ -9,7 +9,7 @@
 #include <atls/bytes.h>
 
 /* Sets code and message, as the library does for its own errors. */
-enum atls_code fail(struct atls_err *err, enum atls_code code, const char *format, ...)
+enum atls_code set_error(struct atls_err *err, enum atls_code code, const char *format, ...)
     ATLS_PRINTF(3, 4);
 
 /* Zeros are an empty text. */

@@ -47,7 +47,7 @@ void tree_free(struct tree_node *node)
 static enum atls_code at_line(const struct builder *b, size_t line, const char *rule,
                               struct atls_err *err)
 {
-    return fail(err, ATLS_E_CONFIG, "%.100s:%zu: %.150s", b->name, line, rule);
+    return set_error(err, ATLS_E_CONFIG, "%.100s:%zu: %.150s", b->name, line, rule);
 }
 
 /* Hangs a node where the next one belongs. */
@@ -92,7 +92,7 @@ static enum atls_code add_node(struct builder *b, enum tree_kind kind, const yam
     if (++b->nodes > TREE_NODES_MAX)
         return at_line(b, line, "more than 8192 values", err);
     if ((node = calloc(1, sizeof *node)) == NULL)
-        return fail(err, ATLS_E_NOMEM, "configuration: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
     node->kind = kind;
     node->line = line;
     *out = node;
@@ -115,7 +115,7 @@ static enum atls_code add_text(struct builder *b, const yaml_event_t *event, str
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     if ((node->text = calloc(1, len + 1)) == NULL) {
         tree_free(node);
-        return fail(err, ATLS_E_NOMEM, "configuration: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
     }
     memcpy(node->text, value, len);
     return attach(b, node, err);
@@ -180,7 +180,7 @@ static enum atls_code build(struct builder *b, struct atls_err *err)
             size_t line = b->parser.problem_mark.line + 1;
 
             if (b->parser.error == YAML_MEMORY_ERROR)
-                return fail(err, ATLS_E_NOMEM, "configuration: out of memory");
+                return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
             return at_line(b, line, problem != NULL ? problem : "not YAML", err);
         }
         code = take_event(b, &event, err);
@@ -197,9 +197,9 @@ enum atls_code tree_parse(const char *name, struct atls_bytes text, struct tree_
     enum atls_code code;
 
     if (text.len > TREE_FILE_MAX)
-        return fail(err, ATLS_E_CONFIG, "%.100s:1: file is longer than 256 KiB", name);
+        return set_error(err, ATLS_E_CONFIG, "%.100s:1: file is longer than 256 KiB", name);
     if (yaml_parser_initialize(&b.parser) == 0)
-        return fail(err, ATLS_E_NOMEM, "configuration: out of memory");
+        return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&b.parser, text.len > 0 ? text.ptr : &nothing, text.len);
     code = build(&b, err);
