@@ -177,6 +177,18 @@ enum atls_code listen_get(const struct config_listener *l, int *out_fd, char out
     return ATLS_OK;
 }
 
+void listen_shut(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *l = &config->listeners[i];
+
+        for (size_t k = 0; k < kept_count; k++)
+            if (l->serve != SERVE_OPERATION && l->family != LISTEN_SYSTEMD &&
+                strcmp(kept[k].address, l->address) == 0)
+                (void)shutdown(kept[k].fd, SHUT_RDWR);
+    }
+}
+
 static bool is_needed(const struct config *config, const struct kept *k)
 {
     for (size_t i = 0; config != NULL && i < config->listener_count; i++)

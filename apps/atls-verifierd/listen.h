@@ -9,6 +9,9 @@
  * socket of that name from systemd). */
 ATLS_MUST_CHECK enum atls_code listen_get(const struct config_listener *l, int *out_fd,
                                           char out_text[128], struct atls_err *err);
+/* Has new connections refused from now on, so that clients go elsewhere at once: on all sockets of
+ * config but those for operation, and those of systemd, which another process may serve next. */
+void listen_shut(const struct config *config);
 /* Closes those that no listener of config needs; NULL: all. */
 void listen_keep(const struct config *config);
 

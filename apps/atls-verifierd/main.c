@@ -243,6 +243,7 @@ static void drain(const sigset_t *set)
         tick();
     }
     server_retire(SELF->server, true);
+    listen_shut(config);
     end_ms = now_ms() + 1000 * config->drain_timeout_s;
     while (!at_once && atomic_load(&SELF->service.active) > 0 && now_ms() < end_ms) {
         at_once = is_end(next_signal(set));
