@@ -183,11 +183,35 @@ const char *test_postgres_uri(const struct test_postgres *pg)
     return pg->uri;
 }
 
+/* Its processes with it, as when a machine stops: alone, they would end what they are doing. */
+static void crash(pid_t pid)
+{
+    char path[64];
+    int children[128];
+    size_t count = 0;
+    FILE *file;
+
+    kill(pid, SIGSTOP); /* makes no more */
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (count < sizeof children / sizeof children[0] &&
+           fscanf(file, "%d", &children[count]) == 1)
+        count++;
+    fclose(file);
+    kill(pid, SIGKILL);
+    for (size_t i = 0; i < count; i++)
+        kill(children[i], SIGKILL);
+}
+
 void test_postgres_end(struct test_postgres *pg, int signal_number)
 {
     if (pg->pid == 0)
         return;
-    kill(pg->pid, signal_number);
+    if (signal_number == SIGKILL)
+        crash(pg->pid);
+    else
+        kill(pg->pid, signal_number);
     while (waitpid(pg->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     pg->pid = 0;
