@@ -790,10 +790,21 @@ static enum atls_code load_set(struct store_connection *c, const struct set_requ
     return ATLS_OK;
 }
 
+/* A reference, or NULL; the cache is locked. */
+static struct class_set *find_cached(struct atls_store *s, const struct set_request *request)
+{
+    const struct set_cache *sets = cache_of(s->cache, request->kind);
+    struct class_set *set =
+        find_in(sets->full, sets->full_count, request->class_id, request->time_s);
+
+    return set != NULL
+               ? set
+               : find_in(sets->empty, sets->empty_count, request->class_id, request->time_s);
+}
+
 static enum atls_code find_set(struct atls_store *s, const struct set_request *request,
                                struct class_set **out, struct atls_err *err)
 {
-    struct set_cache *sets = cache_of(s->cache, request->kind);
     struct store_connection *c;
     struct class_set *set;
     uint64_t generation;
@@ -801,10 +812,7 @@ static enum atls_code find_set(struct atls_store *s, const struct set_request *r
 
     if ((code = lock_fresh(s, err)) != ATLS_OK)
         return code;
-    set = find_in(sets->full, sets->full_count, request->class_id, request->time_s);
-    if (set == NULL)
-        set = find_in(sets->empty, sets->empty_count, request->class_id, request->time_s);
-    if (set != NULL) {
+    if ((set = find_cached(s, request)) != NULL) {
         pthread_mutex_unlock(&s->cache->lock);
         *out = set;
         return ATLS_OK;
@@ -816,7 +824,7 @@ static enum atls_code find_set(struct atls_store *s, const struct set_request *r
     if (code != ATLS_OK)
         return code;
     if (lock_again(s, generation))
-        keep_set(sets, set);
+        keep_set(cache_of(s->cache, request->kind), set);
     pthread_mutex_unlock(&s->cache->lock);
     *out = set;
     return ATLS_OK;
@@ -872,6 +880,46 @@ void atls_endorsement_set_unref(struct atls_endorsement_set *set)
 {
     if (set != NULL)
         set_unref(&set->set);
+}
+
+enum atls_code atls_store_holdings(struct atls_store *s, struct atls_bytes class_id, int64_t time_s,
+                                   struct atls_class_holdings *out, struct atls_err *err)
+{
+    enum { HOLDINGS = 3 };
+    const struct set_request requests[HOLDINGS] = {
+        {&endorsement_kind, {NULL, 0}, time_s},
+        {&reference_kind, class_id, time_s},
+        {&endorsement_kind, class_id, time_s},
+    };
+    size_t count = class_id.len == 0 ? 1 : HOLDINGS;
+    struct class_set *sets[HOLDINGS] = {NULL, NULL, NULL};
+    enum atls_code code;
+
+    if ((code = lock_fresh(s, err)) != ATLS_OK)
+        return code;
+    for (size_t i = 0; i < count; i++)
+        sets[i] = find_cached(s, &requests[i]);
+    pthread_mutex_unlock(&s->cache->lock);
+    for (size_t i = 0; i < count && code == ATLS_OK; i++)
+        if (sets[i] == NULL)
+            code = find_set(s, &requests[i], &sets[i], err);
+    if (code != ATLS_OK) {
+        for (size_t i = 0; i < count; i++)
+            set_unref(sets[i]);
+        return code;
+    }
+    out->of_any = (struct atls_endorsement_set *)sets[0];
+    out->references = (struct atls_reference_set *)sets[1];
+    out->of_class = (struct atls_endorsement_set *)sets[2];
+    return ATLS_OK;
+}
+
+void atls_class_holdings_clear(struct atls_class_holdings *holdings)
+{
+    atls_reference_set_unref(holdings->references);
+    atls_endorsement_set_unref(holdings->of_class);
+    atls_endorsement_set_unref(holdings->of_any);
+    *holdings = (struct atls_class_holdings){NULL, NULL, NULL};
 }
 
 /* ---- anchors ---- */

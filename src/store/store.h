@@ -75,6 +75,19 @@ const struct atls_endorsement *atls_endorsement_set_items(const struct atls_endo
                                                           size_t *out_count);
 void atls_endorsement_set_unref(struct atls_endorsement_set *set);
 
+/* What an appraisal asks for, from one look at the store: reference values and endorsements of a
+ * class, and the endorsements that name none. */
+struct atls_class_holdings {
+    struct atls_reference_set *references; /* NULL without class */
+    struct atls_endorsement_set *of_class; /* likewise */
+    struct atls_endorsement_set *of_any;
+};
+/* class_id may be empty. *out is the caller's to clear. Errors: those of the two above. */
+ATLS_MUST_CHECK enum atls_code atls_store_holdings(struct atls_store *s, struct atls_bytes class_id,
+                                                   int64_t time_s, struct atls_class_holdings *out,
+                                                   struct atls_err *err);
+void atls_class_holdings_clear(struct atls_class_holdings *holdings);
+
 /* The key that signs results at a time: of those that may be used by then, the one whose use began
  * last. */
 struct store_signing_key {

@@ -31,72 +31,49 @@ void atls_judge_clear(struct atls_judge *judge)
     judge->cache = NULL;
 }
 
-/* What the store holds for some claims. */
-struct holdings {
-    struct atls_reference_set *references;
-    struct atls_endorsement_set *of_class, *of_any; /* of_any: of environments without class-id */
-    struct atls_endorsement *both;                  /* when there are of either */
-    struct atls_known_values known;
-};
-
-static void clear_holdings(struct holdings *h)
-{
-    atls_reference_set_unref(h->references);
-    atls_endorsement_set_unref(h->of_class);
-    atls_endorsement_set_unref(h->of_any);
-    free(h->both);
-}
-
-static enum atls_code list_endorsements(struct holdings *h, struct atls_err *err)
+/* Endorsements of the class and of none as one list; *out_both, to be freed, when there are of
+ * either. */
+static enum atls_code list_endorsements(const struct atls_class_holdings *h,
+                                        struct atls_known_values *known,
+                                        struct atls_endorsement **out_both, struct atls_err *err)
 {
     const struct atls_endorsement *of_class = NULL, *of_any;
+    struct atls_endorsement *both;
     size_t class_count = 0, any_count;
 
     if (h->of_class != NULL)
         of_class = atls_endorsement_set_items(h->of_class, &class_count);
     of_any = atls_endorsement_set_items(h->of_any, &any_count);
-    h->known.endorsements = class_count != 0 ? of_class : of_any;
-    h->known.endorsement_count = class_count + any_count;
+    known->endorsements = class_count != 0 ? of_class : of_any;
+    known->endorsement_count = class_count + any_count;
     if (class_count == 0 || any_count == 0)
         return ATLS_OK;
-    if ((h->both = calloc(class_count + any_count, sizeof *h->both)) == NULL)
+    if ((both = calloc(class_count + any_count, sizeof *both)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
-    memcpy(h->both, of_class, class_count * sizeof *h->both);
-    memcpy(h->both + class_count, of_any, any_count * sizeof *h->both);
-    h->known.endorsements = h->both;
+    memcpy(both, of_class, class_count * sizeof *both);
+    memcpy(both + class_count, of_any, any_count * sizeof *both);
+    known->endorsements = *out_both = both;
     return ATLS_OK;
-}
-
-/* *h is zeroed, and the caller's to clear whatever the answer. */
-static enum atls_code look_up(const struct atls_judge *judge, struct atls_bytes class_id,
-                              int64_t time_s, struct holdings *h, struct atls_err *err)
-{
-    const struct atls_bytes no_class = {NULL, 0};
-    enum atls_code code;
-
-    if (class_id.len != 0) {
-        code = atls_store_references(judge->store, class_id, time_s, &h->references, err);
-        if (code != ATLS_OK)
-            return code;
-        h->known.references = atls_reference_set_items(h->references, &h->known.reference_count);
-        code = atls_store_endorsements(judge->store, class_id, time_s, &h->of_class, err);
-        if (code != ATLS_OK)
-            return code;
-    }
-    code = atls_store_endorsements(judge->store, no_class, time_s, &h->of_any, err);
-    return code != ATLS_OK ? code : list_endorsements(h, err);
 }
 
 /* Compares verified claims with what the store holds for their class. */
 static enum atls_code compare(const struct atls_judge *judge, struct atls_claims *claims,
                               int64_t time_s, struct atls_outcome *out, struct atls_err *err)
 {
-    struct holdings h = {0};
-    enum atls_code code = look_up(judge, claims->environment.class_id, time_s, &h, err);
+    struct atls_known_values known = {0};
+    struct atls_endorsement *both = NULL;
+    struct atls_class_holdings h;
+    enum atls_code code;
 
-    if (code == ATLS_OK)
-        code = atls_appraise(claims, &h.known, out, err);
-    clear_holdings(&h);
+    code = atls_store_holdings(judge->store, claims->environment.class_id, time_s, &h, err);
+    if (code != ATLS_OK)
+        return code;
+    if (h.references != NULL)
+        known.references = atls_reference_set_items(h.references, &known.reference_count);
+    if ((code = list_endorsements(&h, &known, &both, err)) == ATLS_OK)
+        code = atls_appraise(claims, &known, out, err);
+    free(both);
+    atls_class_holdings_clear(&h);
     return code;
 }
 

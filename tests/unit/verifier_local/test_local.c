@@ -13,6 +13,8 @@
 
 #include "core/log.h"
 #include "crypto/crypto.h"
+#include "wire/cbor.h"
+#include "wire/corim.h"
 #include "wire/ear_json.h"
 
 #define NOW       TPM_WORLD_NOW
@@ -184,6 +186,54 @@ static void endorse(const struct tpm_world *w, const struct atls_private_key *ma
     import_signed(w, &j, maker);
 }
 
+/* An unsigned manifest that says svn 7 of one instance, whatever its class. */
+static void endorse_instance(const struct tpm_world *w, struct atls_bytes ueid)
+{
+    struct atls_writer comid = atls_writer_init(4096), corim = atls_writer_init(4096);
+    struct atls_store_import_report report;
+    struct atls_store *s = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    atls_cbor_put_map(&comid, 2);
+    atls_cbor_put_uint(&comid, 1); /* tag-identity */
+    atls_cbor_put_map(&comid, 1);
+    atls_cbor_put_uint(&comid, 0);
+    atls_cbor_put_text(&comid, "audit");
+    atls_cbor_put_uint(&comid, 4); /* triples */
+    atls_cbor_put_map(&comid, 1);
+    atls_cbor_put_uint(&comid, ATLS_TRIPLE_ENDORSED);
+    atls_cbor_put_array(&comid, 1);
+    atls_cbor_put_array(&comid, 2);
+    atls_cbor_put_map(&comid, 1); /* environment: instance */
+    atls_cbor_put_uint(&comid, 1);
+    atls_cbor_put_tag(&comid, ATLS_TAG_UEID);
+    atls_cbor_put_bytes(&comid, ueid);
+    atls_cbor_put_array(&comid, 1);
+    atls_cbor_put_map(&comid, 2); /* measurement */
+    atls_cbor_put_uint(&comid, 0);
+    atls_cbor_put_text(&comid, "audit");
+    atls_cbor_put_uint(&comid, 1);
+    atls_cbor_put_map(&comid, 1);
+    atls_cbor_put_uint(&comid, 1); /* svn */
+    atls_cbor_put_uint(&comid, 7);
+    atls_cbor_put_tag(&corim, ATLS_TAG_CORIM);
+    atls_cbor_put_map(&corim, 2);
+    atls_cbor_put_uint(&corim, 0);
+    atls_cbor_put_text(&corim, "audit");
+    atls_cbor_put_uint(&corim, 1);
+    atls_cbor_put_array(&corim, 1);
+    atls_cbor_put_tag(&corim, ATLS_TAG_COMID);
+    atls_cbor_put_bytes(&corim, atls_writer_bytes(&comid));
+    assert_int_equal(corim.failed, ATLS_OK);
+    test_assert_code(atls_store_open(w->path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_corim(s, atls_writer_bytes(&corim), atls_bytes_of(NULL, 0),
+                                             NOW, &report, &err),
+                     ATLS_OK, &err);
+    atls_store_close(s);
+    atls_writer_clear(&comid);
+    atls_writer_clear(&corim);
+}
+
 static bool shows(struct atls_result *r, const char *key, const char *value)
 {
     const char *at, *text = atls_result_json(r);
@@ -200,11 +250,14 @@ static void endorsements_of_the_store_are_shown(void **state)
 {
     static const struct {
         const char *name;
-        bool endorsed, change_pcr_7;
+        bool endorsed, change_pcr_7, audited, other_audited;
     } rows[] = {
-        {"nobody endorses", false, false},
-        {"the maker does", true, false},
-        {"the maker does, for another PCR 7", true, true},
+        {"nobody endorses", false, false, false, false},
+        {"the maker does", true, false, false, false},
+        {"the maker does, for another PCR 7", true, true, false, false},
+        {"somebody else does, for the instance", false, false, true, false},
+        {"both do", true, false, true, false},
+        {"somebody else does, for another instance", true, false, false, true},
     };
     struct atls_private_key *maker = NULL;
     uint8_t thumbprint[ATLS_HASH_MAX];
@@ -221,6 +274,7 @@ static void endorsements_of_the_store_are_shown(void **state)
         static struct tpm_world w;
         struct atls_result *r = NULL;
         struct atls_err err = ATLS_ERR_INIT;
+        uint8_t ueid[33];
 
         print_message("%s\n", rows[i].name);
         tpm_world_open(&w, atls_bytes_of(binder, 32));
@@ -228,6 +282,10 @@ static void endorsements_of_the_store_are_shown(void **state)
         refer(&w, 0xff);
         if (rows[i].endorsed)
             endorse(&w, maker);
+        test_tpm_ueid(&w.e.ak, ueid);
+        ueid[32] ^= rows[i].other_audited;
+        if (rows[i].audited || rows[i].other_audited)
+            endorse_instance(&w, atls_bytes_of(ueid, sizeof ueid));
         if (rows[i].change_pcr_7)
             test_tpm_evidence_set(&w.e, 0, 7,
                                   atls_bytes_of("0123456789abcdef0123456789abcdef", 32));
@@ -237,6 +295,7 @@ static void endorsements_of_the_store_are_shown(void **state)
         assert_int_equal(shows(r, "firmware", "{\"svn\":3}"), rows[i].endorsed);
         assert_int_equal(shows(r, "release", "{\"flags\":{\"secure\":true}}"),
                          rows[i].endorsed && !rows[i].change_pcr_7);
+        assert_int_equal(shows(r, "audit", "{\"svn\":7}"), rows[i].audited);
         assert_int_equal(strstr(atls_result_json(r), authority) != NULL, rows[i].endorsed);
         assert_is_ear(r);
         atls_result_unref(r);
