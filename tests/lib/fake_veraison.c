@@ -86,12 +86,17 @@ static json_t *claims_of(const struct test_veraison *v)
     struct atls_bytes nonce =
         v->nonce.ptr != NULL ? v->nonce : atls_bytes_of(v->sent_nonce, v->sent_nonce_len);
     int64_t issued_at = v->issued_at_s != 0 ? v->issued_at_s : (int64_t)time(NULL);
+    json_t *claims;
     char text[128];
 
     encode(nonce, TEST_NONCE_URL_PADDED, text, sizeof text);
-    return json_pack("{ss sI s{ss ss} ss s{so}}", "eat_profile", "tag:github.com,2023:veraison/ear",
-                     "iat", (json_int_t)issued_at, "ear.verifier-id", "build", "fake", "developer",
-                     "tests", "eat_nonce", text, "submods", "PARSEC_TPM", submodule(v));
+    claims =
+        json_pack("{ss sI s{ss ss} ss s{so}}", "eat_profile", "tag:github.com,2023:veraison/ear",
+                  "iat", (json_int_t)issued_at, "ear.verifier-id", "build", "fake", "developer",
+                  "tests", "eat_nonce", text, "submods", "PARSEC_TPM", submodule(v));
+    if (v->other != NULL)
+        json_object_set_new(json_object_get(claims, "submods"), "OTHER", json_of(v->other));
+    return claims;
 }
 
 static char *make_token(const struct test_veraison *v)
@@ -245,6 +250,8 @@ static bool overridden(struct test_veraison *v, const struct test_http_request *
         if (o->status != 0)
             test_http_reply_text(response, o->status, o->headers != NULL ? o->headers : "",
                                  o->body != NULL ? o->body : "");
+        if (o->refuse)
+            test_http_refuse(v->server);
         response->never_end = o->never_end;
         response->slow_after = o->slow ? 20 : 0;
         response->close_after = o->close;

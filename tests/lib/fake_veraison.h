@@ -39,6 +39,7 @@ struct test_override {
     int status;
     const char *headers, *body; /* NULL: "" */
     bool never_end, slow, close;
+    bool refuse; /* further connections */
 };
 
 /* Change it while no request is under way, between calls of test_http_sync. */
@@ -63,6 +64,7 @@ struct test_veraison {
     const char *status;      /* NULL: affirming */
     const char *vector;      /* JSON; NULL: good */
     const char *problem;     /* or NULL */
+    const char *other;       /* JSON of a second submodule, "OTHER", or NULL */
     struct atls_bytes akpub; /* SPKI; empty: no key */
     struct atls_bytes nonce; /* instead of the session's; .ptr NULL: that */
     const char *token;       /* instead of a token */

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,12 +173,18 @@ static bool send_response(struct connection *c, const struct test_http_response 
 static void *serve(void *arg)
 {
     struct connection *c = arg;
+    sigset_t pipe_alone;
     struct test_http_server *server = c->server;
     char *buffer = malloc(TEST_HTTP_REQUEST_MAX);
     struct test_http_response response;
     struct test_http_request request;
-    bool more = buffer != NULL && (c->ssl == NULL || SSL_accept(c->ssl) == 1);
+    bool more;
 
+    /* OpenSSL writes to sockets that the client has closed. */
+    sigemptyset(&pipe_alone);
+    sigaddset(&pipe_alone, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_alone, NULL);
+    more = buffer != NULL && (c->ssl == NULL || SSL_accept(c->ssl) == 1);
     memset(&response, 0, sizeof response);
     response.raw = malloc(TEST_HTTP_RESPONSE_MAX);
     while (more && response.raw != NULL) {
@@ -214,8 +221,10 @@ static void *accept_all(void *arg)
         struct connection *c;
         int fd = accept(server->listener, NULL, NULL);
 
+        if (fd < 0)
+            break; /* test_http_refuse */
         pthread_mutex_lock(&server->lock);
-        if (fd >= 0 && server->connection_count < CONNECTIONS_MAX) {
+        if (server->connection_count < CONNECTIONS_MAX) {
             c = &server->connections[server->connection_count];
             c->server = server;
             c->fd = fd;
@@ -327,6 +336,11 @@ size_t test_http_requests(struct test_http_server *server)
     n = server->request_count;
     pthread_mutex_unlock(&server->lock);
     return n;
+}
+
+void test_http_refuse(struct test_http_server *server)
+{
+    (void)shutdown(server->listener, SHUT_RDWR);
 }
 
 void test_http_sync(struct test_http_server *server)

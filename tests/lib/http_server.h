@@ -62,6 +62,8 @@ size_t test_http_requests(struct test_http_server *server);
 void test_http_require_client(struct test_http_server *server, const struct test_identity *ca);
 enum test_http_tls { TEST_HTTP_TLS_1_1 = 0x0302, TEST_HTTP_TLS_1_2 = 0x0303 };
 void test_http_limit_tls(struct test_http_server *server, enum test_http_tls version);
+/* Nobody can connect from now on; connections that are open stay. Also from answer. */
+void test_http_refuse(struct test_http_server *server);
 /* What the calling thread shares with answer is in order across this call: make it before and after
  * touching that. */
 void test_http_sync(struct test_http_server *server);

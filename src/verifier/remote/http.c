@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,49 @@ struct atls_http {
 int64_t atls_http_now_ms(void)
 {
     return atls_clock_monotonic_ms(NULL);
+}
+
+/* ---- SIGPIPE ---- */
+
+/* Kept from killing the program while libcurl works: a TLS library may write to a connection that
+ * the service has closed, and what to do about signals is the program's to say. */
+struct pipe_guard {
+    bool was_pending;
+    sigset_t old;
+};
+
+static void guard_pipe(struct pipe_guard *guard)
+{
+    sigset_t pipe_alone, pending;
+
+    sigemptyset(&pipe_alone);
+    sigaddset(&pipe_alone, SIGPIPE);
+    guard->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_alone, &guard->old);
+}
+
+static void unguard_pipe(const struct pipe_guard *guard)
+{
+    const struct timespec now = {0, 0};
+    sigset_t pipe_alone;
+
+    sigemptyset(&pipe_alone);
+    sigaddset(&pipe_alone, SIGPIPE);
+    if (!guard->was_pending)
+        while (sigtimedwait(&pipe_alone, NULL, &now) < 0 && errno == EINTR)
+            ;
+    (void)pthread_sigmask(SIG_SETMASK, &guard->old, NULL);
+}
+
+static void end_handle(CURL *curl)
+{
+    struct pipe_guard guard;
+
+    if (curl == NULL)
+        return;
+    guard_pipe(&guard);
+    curl_easy_cleanup(curl);
+    unguard_pipe(&guard);
 }
 
 /* ---- making ---- */
@@ -179,7 +223,7 @@ void atls_http_free(struct atls_http *http)
     if (http == NULL)
         return;
     for (size_t i = 0; i < http->idle_count; i++)
-        curl_easy_cleanup(http->idle[i]);
+        end_handle(http->idle[i]);
     if (http->authorization != NULL)
         atls_wipe(http->authorization, strlen(http->authorization));
     free(http->authorization);
@@ -239,7 +283,7 @@ static void return_handle(struct atls_http *http, CURL *curl)
     }
     pthread_cond_signal(&http->returned);
     pthread_mutex_unlock(&http->lock);
-    curl_easy_cleanup(curl);
+    end_handle(curl);
 }
 
 /* ---- what comes back ---- */
@@ -564,6 +608,7 @@ static enum atls_code perform(CURL *curl, const struct atls_http *http,
     int64_t left_ms = request->deadline_ms - atls_http_now_ms();
     char text[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = NULL;
+    struct pipe_guard guard;
     enum atls_code code;
     CURLcode result;
 
@@ -574,7 +619,9 @@ static enum atls_code perform(CURL *curl, const struct atls_http *http,
     if (set_trust(curl, http, request) && set_request(curl, request, (long)left_ms) &&
         set_callbacks(curl, x, headers) &&
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text) == CURLE_OK) {
+        guard_pipe(&guard);
         result = curl_easy_perform(curl);
+        unguard_pipe(&guard);
         note_sent(curl, request);
         if (result == CURLE_OK)
             result = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &x->response.status);

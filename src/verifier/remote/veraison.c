@@ -139,9 +139,7 @@ static enum atls_code accept_ear(struct appraisal *a, struct atls_err *err)
         return code;
     code = accept_with(a, keys, err);
     if (code == ATLS_E_VERIFY || code == ATLS_E_UNSUPPORTED) {
-        struct atls_err ignored;
-
-        if (atls_key_source_renew(source, keys, a->deadline_ms, &newer, &ignored) == ATLS_OK &&
+        if (atls_key_source_renew(source, keys, a->deadline_ms, &newer, NULL) == ATLS_OK &&
             newer != keys) {
             atls_err_clear(err);
             code = accept_with(a, newer, err);
@@ -149,6 +147,9 @@ static enum atls_code accept_ear(struct appraisal *a, struct atls_err *err)
         atls_ear_keys_unref(newer);
     }
     atls_ear_keys_unref(keys);
+    /* An algorithm or a profile: that is no word about the evidence. */
+    if (code == ATLS_E_UNSUPPORTED)
+        code = ATLS_E_PROTOCOL;
     return code;
 }
 
@@ -193,15 +194,16 @@ static enum atls_code explain_no_key(const struct atls_ear_appraisal *submod, st
                             "%s: the result attests no key", name);
 }
 
+/* One submodule that attests the key will do; what the others found is for the policy. */
 static enum atls_code check_keys(const struct atls_ear *ear, struct atls_err *err)
 {
     enum atls_code code;
 
-    if (ear->submod_count == 0)
-        return atls_fail(err, ATLS_E_UNAVAILABLE, "result: no submodule");
     for (size_t i = 0; i < ear->submod_count; i++)
-        if (ear->submods[i].key.len == 0 &&
-            (code = explain_no_key(&ear->submods[i], err)) != ATLS_OK)
+        if (ear->submods[i].key.len > 0)
+            return ATLS_OK;
+    for (size_t i = 0; i < ear->submod_count; i++)
+        if ((code = explain_no_key(&ear->submods[i], err)) != ATLS_OK)
             return code;
     return ATLS_OK;
 }

@@ -509,23 +509,6 @@ static void silence_ends_at_the_deadline(void **state)
     }
 }
 
-static void locations_may_be_absolute(void **state)
-{
-    struct atls_err err = ATLS_ERR_INIT;
-    char location[160];
-    struct world w;
-
-    (void)state;
-    setup(&w, 32, false);
-    w.v.location = SESSION "/2";
-    test_assert_code(submit(&w, 32, LONG_MS, &err), ATLS_OK, &err);
-    snprintf(location, sizeof location, "%s" SESSION "/3", test_http_url(w.v.server));
-    w.v.location = location;
-    test_assert_code(submit(&w, 32, LONG_MS, &err), ATLS_OK, &err);
-    assert_int_equal(w.v.goodbyes, 2);
-    teardown(&w);
-}
-
 /* ---- the service chooses ---- */
 
 struct maker {
@@ -560,6 +543,48 @@ static enum atls_code submit_made(struct world *w, struct maker *m,
     code = atls_veraison_submit(w->client, &s, atls_http_now_ms() + LONG_MS, answer, err);
     test_http_sync(w->v.server);
     return code;
+}
+
+/* The service went away between session and evidence: that has another session tried, in vain. */
+static void evidence_that_nobody_saw(void **state)
+{
+    struct atls_veraison_answer answer = {.nonce_len = 0};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct maker m = {.calls = 0};
+    struct world w;
+
+    (void)state;
+    setup(&w, 32, false);
+    w.v.overrides[0] =
+        (struct test_override){.method = "POST",
+                               .target = NEW,
+                               .status = 201,
+                               .headers = JSON "Location: session/1\r\nConnection: close\r\n",
+                               .body = "{\"status\":\"waiting\",\"nonce\":"
+                                       "\"-_8DBwsPExcbHyMnKy8zNzs_Q0dLT1NXW19jZ2tvc3c\"}",
+                               .close = true,
+                               .refuse = true};
+    test_assert_code(submit_made(&w, &m, &answer, &err), ATLS_E_UNAVAILABLE, &err);
+    assert_int_equal(m.calls, 1);
+    assert_int_equal(test_http_requests(w.v.server), 2);
+    teardown(&w);
+}
+
+static void locations_may_be_absolute(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    char location[160];
+    struct world w;
+
+    (void)state;
+    setup(&w, 32, false);
+    w.v.location = SESSION "/2";
+    test_assert_code(submit(&w, 32, LONG_MS, &err), ATLS_OK, &err);
+    snprintf(location, sizeof location, "%s" SESSION "/3", test_http_url(w.v.server));
+    w.v.location = location;
+    test_assert_code(submit(&w, 32, LONG_MS, &err), ATLS_OK, &err);
+    assert_int_equal(w.v.goodbyes, 2);
+    teardown(&w);
 }
 
 static void evidence_for_a_nonce_of_the_service(void **state)
@@ -657,6 +682,7 @@ int main(void)
         cmocka_unit_test(what_goes_wrong_is_told),
         cmocka_unit_test(polling_finds_faults),
         cmocka_unit_test(silence_ends_at_the_deadline),
+        cmocka_unit_test(evidence_that_nobody_saw),
         cmocka_unit_test(locations_may_be_absolute),
         cmocka_unit_test(evidence_for_a_nonce_of_the_service),
         cmocka_unit_test(a_nonce_of_another_length_is_refused),

@@ -161,6 +161,39 @@ static void refuses_every_truncation(void **state)
                          ATLS_E_PROTOCOL);
 }
 
+static size_t allocations_left;
+
+static void *failing_malloc(size_t size)
+{
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left--;
+    return malloc(size);
+}
+
+/* Whichever allocation of the JSON library fails, nothing decodes, and nothing leaks. */
+static void runs_out_of_memory(void **state)
+{
+    struct atls_discovery *d = NULL;
+    struct atls_url base;
+    enum atls_code code;
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(atls_url_parse("https://h", &base, NULL), ATLS_OK);
+    json_set_alloc_funcs(failing_malloc, free);
+    do {
+        allocations_left = n++;
+        code = atls_discovery_decode(atls_bytes_of(rows[1].json, strlen(rows[1].json)), &base, &d,
+                                     NULL);
+        assert_true(code == ATLS_OK || code == ATLS_E_NOMEM || code == ATLS_E_PROTOCOL);
+    } while (code != ATLS_OK);
+    json_set_alloc_funcs(malloc, free);
+    assert_true(n > 10);
+    assert_int_equal(atls_ear_keys_count(d->keys), 1);
+    atls_discovery_unref(d);
+}
+
 static void bounds_the_media_types(void **state)
 {
     struct atls_url base;
@@ -439,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes),
         cmocka_unit_test(refuses_every_truncation),
+        cmocka_unit_test(runs_out_of_memory),
         cmocka_unit_test(bounds_the_media_types),
         cmocka_unit_test(decodes_recorded_documents),
         cmocka_unit_test(remembers_for_a_while),

@@ -2,9 +2,11 @@
 #include "testlib.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/reader.h"
@@ -115,6 +117,33 @@ static void takes_no_proxy_of_the_environment(void **state)
     assert_int_equal(unsetenv("http_proxy"), 0);
     atls_http_free(http);
     atls_http_free(asking);
+    test_http_stop(server);
+}
+
+/* What the program does about SIGPIPE stays as it was: its mask, and a signal that was waiting. */
+static void leaves_signals_alone(void **state)
+{
+    struct test_http_server *server = test_http_start(remember, NULL, NULL);
+    struct atls_http *http = new_http(&(struct atls_http_options){.ca_file = NULL});
+    const struct timespec now = {0, 0};
+    sigset_t pipe_alone, old, found;
+    struct atls_http_response response;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    test_assert_code(get(http, test_http_url(server), LONG_MS, &response, &err), ATLS_OK, &err);
+    atls_http_response_clear(&response);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &found), 0);
+    assert_int_equal(sigismember(&found, SIGPIPE), 0);
+    sigemptyset(&pipe_alone);
+    sigaddset(&pipe_alone, SIGPIPE);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &pipe_alone, &old), 0);
+    assert_int_equal(raise(SIGPIPE), 0);
+    test_assert_code(get(http, test_http_url(server), LONG_MS, &response, &err), ATLS_OK, &err);
+    atls_http_response_clear(&response);
+    assert_int_equal(sigtimedwait(&pipe_alone, NULL, &now), SIGPIPE);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
+    atls_http_free(http);
     test_http_stop(server);
 }
 
@@ -719,6 +748,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_it_is_told),
         cmocka_unit_test(takes_no_proxy_of_the_environment),
+        cmocka_unit_test(leaves_signals_alone),
         cmocka_unit_test(reads_answers),
         cmocka_unit_test(bounds_answers),
         cmocka_unit_test(refuses_a_long_location),

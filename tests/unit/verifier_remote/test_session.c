@@ -1,5 +1,6 @@
 #include "testlib.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -136,6 +137,36 @@ static void refuses_too_many_types(void **state)
     }
 }
 
+static size_t allocations_left;
+
+static void *failing_malloc(size_t size)
+{
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left--;
+    return malloc(size);
+}
+
+/* Whichever allocation of the JSON library fails, nothing decodes, and nothing leaks. */
+static void runs_out_of_memory(void **state)
+{
+    struct atls_session_object o;
+    enum atls_code code;
+    size_t n = 0;
+
+    (void)state;
+    json_set_alloc_funcs(failing_malloc, free);
+    do {
+        allocations_left = n++;
+        code =
+            atls_session_object_decode(atls_bytes_of(rows[0].json, strlen(rows[0].json)), &o, NULL);
+        assert_true(code == ATLS_OK || code == ATLS_E_NOMEM || code == ATLS_E_PROTOCOL);
+    } while (code != ATLS_OK);
+    json_set_alloc_funcs(malloc, free);
+    assert_true(n > 10);
+    atls_session_object_clear(&o);
+}
+
 /* fb ff fe: "+//+" and "-__-". */
 static const struct {
     const char *name, *text, *hex; /* NULL: refused */
@@ -242,6 +273,7 @@ int main(void)
         cmocka_unit_test(decodes),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(refuses_too_many_types),
+        cmocka_unit_test(runs_out_of_memory),
         cmocka_unit_test(decodes_nonces),
         cmocka_unit_test(nonces_have_at_most_64_octets),
         cmocka_unit_test(decodes_recorded_sessions),

@@ -238,6 +238,38 @@ static void verdicts_of_the_service(void **state)
     }
 }
 
+/* A device beside the machine that attests no key of its own. */
+static void one_submodule_attests_the_key(void **state)
+{
+    static const struct {
+        const char *name, *other;
+        enum atls_tier status;
+    } rows[] = {
+        {"both affirming",
+         "{\"ear.status\":\"affirming\",\"ear.trustworthiness-vector\":{\"hardware\":2}}",
+         ATLS_TIER_AFFIRMING},
+        {"the other contraindicated",
+         "{\"ear.status\":\"contraindicated\",\"ear.trustworthiness-vector\":{\"hardware\":96}}",
+         ATLS_TIER_CONTRAINDICATED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_result *r;
+        struct world w;
+
+        print_message("%s\n", rows[i].name);
+        setup(&w);
+        w.v.other = rows[i].other;
+        test_assert_code(appraise(&w, &r, &err), ATLS_OK, &err);
+        assert_int_equal(atls_result_submods(r), 2);
+        assert_int_equal(atls_result_status(r), rows[i].status);
+        atls_result_unref(r);
+        teardown(&w);
+    }
+}
+
 static void a_result_about_another_key(void **state)
 {
     struct test_tpm_evidence other;
@@ -264,6 +296,7 @@ enum flaw {
     FLAW_FROM_THE_FUTURE,
     FLAW_GARBAGE,
     FLAW_NO_SIGNATURE,
+    FLAW_SECRET_KEY,
     FLAW_COUNT,
 };
 
@@ -279,6 +312,7 @@ static void results_that_do_not_count(void **state)
         [FLAW_FROM_THE_FUTURE] = {"issued in an hour", ATLS_REASON_CERTIFICATE_NOT_YET_VALID},
         [FLAW_GARBAGE] = {"no token", ATLS_REASON_MALFORMED},
         [FLAW_NO_SIGNATURE] = {"alg none", ATLS_REASON_NONE},
+        [FLAW_SECRET_KEY] = {"alg HS256", ATLS_REASON_NONE},
     };
     static const uint8_t nonce[32] = "nonce of another session";
 
@@ -302,8 +336,10 @@ static void results_that_do_not_count(void **state)
             w.v.token = "x";
         if (flaw == FLAW_NO_SIGNATURE)
             w.v.token = "eyJhbGciOiJub25lIn0.e30.";
+        if (flaw == FLAW_SECRET_KEY)
+            w.v.token = "eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         test_assert_code(appraise(&w, &r, &err), ATLS_E_UNAVAILABLE, &err);
-        if (flaw != FLAW_NO_SIGNATURE)
+        if (rows[flaw].reason != ATLS_REASON_NONE)
             assert_int_equal(err.reason, rows[flaw].reason);
         assert_non_null(strstr(err.message, test_http_url(w.v.server)));
         teardown(&w);
@@ -618,6 +654,7 @@ int main(void)
         cmocka_unit_test(affirming_results),
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(verdicts_of_the_service),
+        cmocka_unit_test(one_submodule_attests_the_key),
         cmocka_unit_test(a_result_about_another_key),
         cmocka_unit_test(results_that_do_not_count),
         cmocka_unit_test(faults_of_the_service),
