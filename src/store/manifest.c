@@ -8,7 +8,9 @@
 #include "core/log.h"
 #include "core/writer.h"
 #include "crypto/crypto.h"
+#include "wire/cbor.h"
 #include "wire/cose.h"
+#include "wire/cots.h"
 
 static enum atls_code verify_with(const struct atls_corim_envelope *e, const struct atls_key *key,
                                   struct atls_err *err)
@@ -140,6 +142,96 @@ static enum atls_code check_time(const struct atls_corim_validity *v, int64_t ti
     return ATLS_OK;
 }
 
+/* ---- what goes active together ---- */
+
+static bool same_id(const struct atls_corim_id *a, const struct atls_corim_id *b)
+{
+    return a->uuid.ptr != NULL ? b->uuid.ptr != NULL && atls_bytes_equal(a->uuid, b->uuid)
+                               : b->text.ptr != NULL && atls_bytes_equal(a->text, b->text);
+}
+
+static bool is_listed_as(const struct atls_tag_identity *listed,
+                         const struct atls_tag_identity *actual)
+{
+    return same_id(&listed->id, &actual->id) &&
+           (!listed->has_version || (actual->has_version && actual->version == listed->version));
+}
+
+/* tag-id (0) and tag-version (12) of a CoSWID (RFC 9393 section 2.3). */
+static bool coswid_identity(struct atls_bytes coswid, struct atls_tag_identity *out)
+{
+    enum { COSWID_ID = 0, COSWID_VERSION = 12 };
+    struct atls_reader r = atls_reader_init(coswid);
+    struct atls_cbor_iter map;
+    int64_t key;
+    bool ok = atls_cbor_enter_map(&r, &map);
+
+    memset(out, 0, sizeof *out);
+    while (ok && atls_cbor_more(&r, &map)) {
+        if (!atls_cbor_get_int(&r, &key))
+            ok = atls_cbor_skip(&r) && atls_cbor_skip(&r);
+        else if (key == COSWID_ID)
+            ok = atls_cbor_get_text(&r, &out->id.text) || atls_cbor_get_bytes(&r, &out->id.uuid);
+        else if (key == COSWID_VERSION)
+            ok = out->has_version = atls_cbor_get_uint(&r, &out->version);
+        else
+            ok = atls_cbor_skip(&r);
+    }
+    return ok && (out->id.text.ptr != NULL || out->id.uuid.ptr != NULL);
+}
+
+static bool identity_of(const struct atls_corim_tag *tag, struct atls_tag_identity *out)
+{
+    if (tag->number == ATLS_TAG_COSWID)
+        return coswid_identity(tag->content, out);
+    memset(out, 0, sizeof *out);
+    if (tag->comid != NULL) {
+        *out = (struct atls_tag_identity){tag->comid->id, tag->comid->has_version,
+                                          tag->comid->version};
+        return true;
+    }
+    if (tag->cots == NULL || !tag->cots->has_id)
+        return false;
+    *out = (struct atls_tag_identity){tag->cots->id, tag->cots->has_version, tag->cots->version};
+    return true;
+}
+
+static bool holds(const struct atls_corim *corim, const struct atls_tag_identity *listed)
+{
+    struct atls_tag_identity actual;
+
+    for (size_t i = 0; i < corim->tag_count; i++)
+        if (identity_of(&corim->tags[i], &actual) && is_listed_as(listed, &actual))
+            return true;
+    return false;
+}
+
+/* The tags of a list go active together or not at all, and while the list is valid: a manifest
+ * comes in as a whole, so that it must hold all of them, and counts no longer than its lists. */
+static enum atls_code check_lists(struct store_manifest *m, struct atls_err *err)
+{
+    size_t listed = 0;
+
+    for (size_t i = 0; i < m->corim.tag_count; i++) {
+        const struct atls_cotl *list = m->corim.tags[i].cotl;
+
+        if (list == NULL)
+            continue;
+        /* Each is looked for among all tags. */
+        if ((listed += list->tag_count) > ATLS_CORIM_TRIPLES_MAX)
+            return atls_fail(err, ATLS_E_LIMIT, "CoRIM: CoTLs with more than %d tags",
+                             ATLS_CORIM_TRIPLES_MAX);
+        for (size_t k = 0; k < list->tag_count; k++)
+            if (!holds(&m->corim, &list->tags[k]))
+                return atls_fail(err, ATLS_E_UNSUPPORTED,
+                                 "CoRIM: tag %zu: CoTL lists tag %zu, which is not in this "
+                                 "manifest: they go active together or not at all",
+                                 i, k);
+        narrow(&m->validity, &list->validity);
+    }
+    return ATLS_OK;
+}
+
 enum atls_code store_manifest_open(struct atls_bytes in, const struct store_manifest_trust *trust,
                                    struct store_manifest *out, struct atls_err *err)
 {
@@ -156,7 +248,10 @@ enum atls_code store_manifest_open(struct atls_bytes in, const struct store_mani
     m.payload = e.manifest;
     m.validity = m.corim.validity;
     narrow(&m.validity, &e.validity);
-    if (trust->time_s != NULL && (code = check_time(&m.validity, *trust->time_s, err)) != ATLS_OK) {
+    code = check_lists(&m, err);
+    if (code == ATLS_OK && trust->time_s != NULL)
+        code = check_time(&m.validity, *trust->time_s, err);
+    if (code != ATLS_OK) {
         atls_corim_clear(&m.corim);
         return code;
     }

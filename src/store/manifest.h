@@ -24,7 +24,7 @@ struct store_manifest {
     struct atls_corim corim;             /* borrows from what was opened; the caller's to clear */
     struct atls_bytes signer_spki;       /* the key that verified; empty: unsigned */
     struct atls_bytes payload;           /* the unsigned CoRIM inside, borrows likewise */
-    struct atls_corim_validity validity; /* of signature and manifest together */
+    struct atls_corim_validity validity; /* of signature, manifest and its CoTLs together */
 };
 
 /* Decodes in, a signed one after its signature verified: it counts when trust->signer_spki made it,
@@ -33,7 +33,8 @@ struct store_manifest {
  * speaks for every claim inside, and borrows from in or from trust. Errors: ATLS_E_DECODE,
  * ATLS_E_UNSUPPORTED, ATLS_E_LIMIT; ATLS_E_VERIFY (signature: wrong, missing, or not asked for);
  * ATLS_E_CERTIFICATE (certificate-expired, certificate-not-yet-valid, and the reasons of
- * atls_chain_verify); ATLS_E_USAGE (anchors without a time). */
+ * atls_chain_verify); ATLS_E_UNSUPPORTED (a CoTL lists a tag that is not inside); ATLS_E_USAGE
+ * (anchors without a time). */
 ATLS_MUST_CHECK enum atls_code store_manifest_open(struct atls_bytes in,
                                                    const struct store_manifest_trust *trust,
                                                    struct store_manifest *out,

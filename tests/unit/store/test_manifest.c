@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "diag.h"
+#include "failing_alloc.h"
 #include "pki.h"
 #include "testlib.h"
 
@@ -458,6 +459,134 @@ static void test_chain_of_another_key(void **state)
     atls_buf_clear(&pem);
 }
 
+/* ---- lists of tags ---- */
+
+#define LIST(tags) "508(<<{0: {0: 'l'}, 1: [" tags "], 2: {0: 1(10), 1: 1(20)}}>>)"
+#define INSIDE     "506(<<{1: {0: 't', 1: 2}, 4: {6: [0]}}>>)"
+
+static void test_lists(void **state)
+{
+    static const struct {
+        const char *name, *tags;
+        enum atls_code want;
+    } rows[] = {
+        {"a CoMID", INSIDE ", " LIST("{0: 't'}"), ATLS_OK},
+        {"a CoMID of one version", INSIDE ", " LIST("{0: 't', 1: 2}"), ATLS_OK},
+        {"a CoSWID", "505(<<{0: 's', 12: 1, 'x': 0}>>), " LIST("{0: 's', 1: 1}"), ATLS_OK},
+        {"a CoSWID by UUID", "505(<<{1: 0, 0: h(16)}>>), " LIST("{0: h(16)}"), ATLS_OK},
+        {"a CoTS",
+         "507(<<{1: {0: 'c', 1: 3}, 2: [], 6: {0: [[0, h'30']]}}>>), " LIST("{0: 'c', 1: 3}"),
+         ATLS_OK},
+        {"both of two", INSIDE ", 505(<<{0: 's'}>>), " LIST("{0: 's'}, {0: 't'}"), ATLS_OK},
+        {"one that is elsewhere", INSIDE ", " LIST("{0: 't'}, {0: 'u'}"), ATLS_E_UNSUPPORTED},
+        {"another version", INSIDE ", " LIST("{0: 't', 1: 3}"), ATLS_E_UNSUPPORTED},
+        {"a version that nobody said", "505(<<{0: 's'}>>), " LIST("{0: 's', 1: 1}"),
+         ATLS_E_UNSUPPORTED},
+        {"a UUID for a text", "505(<<{0: 's'}>>), " LIST("{0: h(16)}"), ATLS_E_UNSUPPORTED},
+        {"a store without a name", "507(<<{2: [], 6: {0: [[0, h'30']]}}>>), " LIST("{0: 'c'}"),
+         ATLS_E_UNSUPPORTED},
+        {"a CoSWID without a name", "505(<<{1: 'c'}>>), " LIST("{0: 'c'}"), ATLS_E_UNSUPPORTED},
+        {"a CoSWID that is none", "505(<<[]>>), " LIST("{0: 'c'}"), ATLS_E_UNSUPPORTED},
+        {"a list", LIST("{0: 'l'}"), ATLS_E_UNSUPPORTED},
+    };
+    int64_t now = 15;
+    const struct store_manifest_trust trust = {.time_s = &now};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct store_manifest m;
+        struct atls_buf in;
+        char text[512];
+
+        snprintf(text, sizeof text, "501({0: 'm', 1: [%s]})", rows[i].tags);
+        in = test_diag(text);
+        if (store_manifest_open(atls_buf_bytes(&in), &trust, &m, &err) != rows[i].want)
+            fail_msg("%s: %s", rows[i].name, err.message);
+        if (rows[i].want == ATLS_OK) {
+            assert_true(m.validity.not_before_s == 10 && m.validity.not_after_s == 20);
+            atls_corim_clear(&m.corim);
+        }
+        atls_buf_clear(&in);
+    }
+}
+
+static void test_limit_of_lists(void **state)
+{
+    enum { LISTED = 2049 };
+    char *list = calloc(1, LISTED * 10 + 64), *text = calloc(1, LISTED * 20 + 256);
+    struct atls_err err = ATLS_ERR_INIT;
+    const struct store_manifest_trust trust = {.time_s = NULL};
+    struct store_manifest m;
+    struct atls_buf in;
+
+    (void)state;
+    assert_true(list != NULL && text != NULL);
+    for (size_t i = 0; i < LISTED; i++)
+        strcat(list, i == 0 ? "{0: 't'}" : ",{0: 't'}");
+    sprintf(text, "501({0: 'm', 1: [" INSIDE ", " LIST("%s") ", " LIST("%s") "]})", list, list);
+    in = test_diag(text);
+    test_assert_code(store_manifest_open(atls_buf_bytes(&in), &trust, &m, &err), ATLS_E_LIMIT,
+                     &err);
+    atls_buf_clear(&in);
+    free(list);
+    free(text);
+}
+
+/* A manifest counts no longer than a list in it. */
+static void test_time_of_lists(void **state)
+{
+    struct atls_buf in = test_diag("501({0: 'm', 1: [" INSIDE ", " LIST("{0: 't'}") "]})");
+    int64_t now = 21;
+    const struct store_manifest_trust trust = {.time_s = &now};
+
+    (void)state;
+    refused(atls_buf_bytes(&in), &trust, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_EXPIRED,
+            "valid until 20");
+    now = 9;
+    refused(atls_buf_bytes(&in), &trust, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_NOT_YET_VALID,
+            "valid from 10");
+    atls_buf_clear(&in);
+}
+
+/* ---- short of memory ---- */
+
+/* Whichever allocation of libcrypto fails, nobody is taken for a signer who is none, and the answer
+ * is the right one or that there is none. */
+static void test_out_of_memory(void **state)
+{
+    struct signed_one s = make(0, 0);
+    struct atls_anchors *anchors = test_anchors(atls_buf_bytes(&root.certificate)),
+                        *others = test_anchors(atls_buf_bytes(&other_root.certificate));
+    const int64_t now = TEST_TIME_S;
+    struct store_manifest_trust trust = {.time_s = &now};
+    bool failed = true;
+
+    (void)state;
+    for (size_t n = 0; failed; n++) {
+        struct store_manifest m;
+        enum atls_code code;
+
+        trust.anchors = others;
+        test_failing_alloc_arm(n);
+        code = store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, NULL);
+        failed = test_failing_alloc_disarm();
+        assert_int_not_equal(code, ATLS_OK);
+
+        trust.anchors = anchors;
+        test_failing_alloc_arm(n);
+        code = store_manifest_open(atls_buf_bytes(&s.in), &trust, &m, NULL);
+        failed = test_failing_alloc_disarm() || failed;
+        if (code == ATLS_OK) {
+            test_assert_bytes(m.signer_spki, spki_of(&s.leaf));
+            atls_corim_clear(&m.corim);
+        }
+    }
+    atls_anchors_unref(anchors);
+    atls_anchors_unref(others);
+    clear(&s);
+}
+
 /* ---- profile and keys ---- */
 
 /* The public key as text that ends with NUL; the caller frees it. */
@@ -578,9 +707,14 @@ int main(void)
         cmocka_unit_test(test_legacy),
         cmocka_unit_test(test_jwk),
         cmocka_unit_test(test_chain_of_another_key),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_time_of_lists),
+        cmocka_unit_test(test_limit_of_lists),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_check),
     };
 
+    test_failing_alloc_install();
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
