@@ -168,6 +168,7 @@ void atls_jws_put_signed_part(struct atls_writer *w, const char *alg, const char
 {
     struct atls_json j = atls_json_init(1024);
     struct atls_buf header = ATLS_BUF_INIT;
+    enum atls_code code;
 
     atls_json_open_object(&j, NULL);
     atls_json_put_string(&j, "alg", alg);
@@ -175,9 +176,9 @@ void atls_jws_put_signed_part(struct atls_writer *w, const char *alg, const char
     if (kid != NULL)
         atls_json_put_string(&j, "kid", kid);
     atls_json_close(&j);
-    if (atls_json_finish(&j, &header, NULL) != ATLS_OK) {
+    if ((code = atls_json_finish(&j, &header, NULL)) != ATLS_OK) {
         if (w->failed == ATLS_OK)
-            w->failed = ATLS_E_LIMIT;
+            w->failed = code;
         return;
     }
     atls_base64url_put(w, atls_buf_bytes(&header));
