@@ -56,7 +56,7 @@ struct atls_passport_options {
     const char *verifier_url;       /* of a service that speaks Veraison's challenge-response API */
     const char *ca_file;            /* PEM, for https; NULL: the system's */
     const char *result_keys;        /* as struct atls_verifier_options; NULL: by discovery */
-    uint32_t timeout_ms;            /* of one whole exchange; 0: 10000 */
+    uint32_t timeout_ms;            /* of one whole exchange, and of the last unref; 0: 10000 */
     int64_t lifetime_s;             /* of a result that names no expiry; 0: 3600 */
     struct atls_clock clock;
     struct atls_log log;
@@ -64,10 +64,13 @@ struct atls_passport_options {
 ATLS_API void atls_passport_options_init(struct atls_passport_options *options);
 
 /* Obtains the first result, then renews it in a thread of its own when a fifth of its life is left
- * (at least 30 s), and again after failures with growing pauses; an expired one is never shown. A
+ * (at least 30 s), and again after failures with growing pauses; an expired one is never shown, nor
+ * one that is older than a day. Callers that find none in stock wait for one exchange together. A
  * result that is not affirming, or names another key, is an error that says what the Verifier
- * found. Errors: ATLS_E_CONFIG, ATLS_E_IO (unreachable, time-out), ATLS_E_REFUSED (the Verifier
- * does not trust this attester), ATLS_E_VERIFY, those of the attester. */
+ * found. Errors: ATLS_E_CONFIG, ATLS_E_USAGE (options), ATLS_E_UNAVAILABLE and ATLS_E_TIMEOUT (no
+ * answer), ATLS_E_PROTOCOL (one that makes no sense), ATLS_E_UNSUPPORTED (the service takes no such
+ * evidence), ATLS_E_REFUSED (the Verifier does not trust this attester), ATLS_E_VERIFY and
+ * ATLS_E_CERTIFICATE (its result, or its TLS certificate), ATLS_E_NOMEM, those of the attester. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_passport_open(const struct atls_passport_options *options, struct atls_passport **out,
                    struct atls_err *err);

@@ -23,8 +23,12 @@ ATLS_API extern const struct atls_verifier_ops atls_veraison_verifier;
 
 /* "passport:FILE" with the keys of the Verifier that issues the results, or
  * "passport:https://HOST[:PORT][/PREFIX]" to discover them there. Takes results (EAR as JWT or CWT)
- * that the peer carries; each is checked for signature, profile, times, age and status, and must
- * name the AIK of this connection. */
+ * that the peer carries; each is checked for signature, profile, times and age, and must name the
+ * AIK of this connection in a submodule that is affirming or a warning. Errors of an appraisal:
+ * ATLS_E_DECODE, ATLS_E_UNSUPPORTED (no result; evidence is none), ATLS_E_VERIFY (signature),
+ * ATLS_E_CERTIFICATE (expired, too old, not yet valid), ATLS_E_EVIDENCE (key-binding-mismatch,
+ * binder-mismatch), ATLS_E_CONFIG, ATLS_E_UNAVAILABLE and ATLS_E_TIMEOUT (there are no keys now:
+ * nothing is known of the peer). */
 ATLS_API extern const struct atls_verifier_ops atls_passport_verifier;
 
 #ifdef __cplusplus
