@@ -348,7 +348,7 @@ void request_end(struct request *r, struct reply *reply)
     const char *name = r->route != NULL ? r->route->name : "none";
     int64_t duration_us = now_us() - r->start_us;
     struct log_line line;
-    char code[8];
+    char code[16];
 
     if (reply->status == 0)
         snprintf(code, sizeof code, "gone"); /* the client, before it had an answer */

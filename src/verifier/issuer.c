@@ -308,7 +308,7 @@ enum atls_code atls_issuer_issue(struct atls_issuer *issuer,
     struct atls_submission s = *submission;
     struct atls_buf owned = ATLS_BUF_INIT;
     struct atls_result *result = NULL;
-    struct atls_bytes evidence;
+    struct atls_bytes evidence = {NULL, 0};
     char kid[ATLS_KID_TEXT];
     enum atls_code code;
 

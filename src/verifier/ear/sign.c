@@ -75,6 +75,11 @@ enum atls_code atls_ear_options_check(const struct atls_ear_options *options, st
     return ATLS_OK;
 }
 
+static enum atls_code no_algorithm(struct atls_err *err)
+{
+    return atls_fail(err, ATLS_E_UNSUPPORTED, "EAR: no algorithm signs with a key of this type");
+}
+
 static enum atls_code sign_jwt(struct atls_bytes claims, const struct atls_private_key *key,
                                const char *kid, struct atls_buf *out, struct atls_err *err)
 {
@@ -83,6 +88,8 @@ static enum atls_code sign_jwt(struct atls_bytes claims, const struct atls_priva
     struct atls_buf signature = ATLS_BUF_INIT;
     enum atls_code code = ATLS_OK;
 
+    if (row == NULL)
+        return no_algorithm(err);
     atls_jws_put_signed_part(&w, row->jose_alg, kid, claims);
     if (w.failed == ATLS_OK &&
         (code = atls_private_key_sign_raw(key, row->scheme, atls_writer_bytes(&w), &signature,
@@ -124,6 +131,8 @@ static enum atls_code sign_cwt(struct atls_bytes claims, const struct atls_priva
     struct atls_buf signature = ATLS_BUF_INIT;
     enum atls_code code;
 
+    if (row == NULL)
+        return no_algorithm(err);
     put_headers(&prot, &unprot, row->cose_alg, kid);
     atls_cose_put_to_be_signed(&tbs, atls_writer_bytes(&prot), atls_bytes_of(NULL, 0), claims);
     if (prot.failed != ATLS_OK || unprot.failed != ATLS_OK || tbs.failed != ATLS_OK)
