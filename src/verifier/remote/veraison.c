@@ -9,7 +9,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "evidence/evidence.h"
-#include "verifier/ear/accept.h"
+#include "verifier/remote/accept_token.h"
 #include "verifier/remote/client.h"
 #include "verifier/remote/json.h"
 #include "verifier/result.h"
@@ -112,45 +112,22 @@ struct appraisal {
     bool has_ear;
 };
 
-static enum atls_code accept_with(struct appraisal *a, struct atls_ear_keys *keys,
-                                  struct atls_err *err)
-{
-    struct atls_ear_check check;
-    enum atls_code code;
-
-    atls_ear_check_init(&check);
-    check.keys = keys;
-    check.time_s = a->asked->time_s;
-    check.max_age_s = a->v->max_age_s;
-    check.nonce = atls_bytes_of(a->answer.nonce, a->answer.nonce_len);
-    code = atls_ear_accept(atls_buf_bytes(&a->answer.token), &check, &a->ear, err);
-    a->has_ear = code == ATLS_OK;
-    return code;
-}
-
-/* A signature that no key verifies may be one by a key that is newer than what we know. */
+/* Signature, profile, times and nonce of the token. */
 static enum atls_code accept_ear(struct appraisal *a, struct atls_err *err)
 {
-    struct atls_key_source *source = atls_veraison_client_keys(a->v->client);
-    struct atls_ear_keys *keys = NULL, *newer = NULL;
-    enum atls_code code = atls_key_source_get(source, a->deadline_ms, &keys, err);
+    const struct atls_token_check check = {
+        .keys = atls_veraison_client_keys(a->v->client),
+        .deadline_ms = a->deadline_ms,
+        .time_s = a->asked->time_s,
+        .max_age_s = a->v->max_age_s,
+        .nonce = atls_bytes_of(a->answer.nonce, a->answer.nonce_len),
+    };
+    enum atls_code code =
+        atls_remote_accept(atls_buf_bytes(&a->answer.token), &check, &a->ear, err);
 
-    if (code != ATLS_OK)
-        return code;
-    code = accept_with(a, keys, err);
-    if (code == ATLS_E_VERIFY || code == ATLS_E_UNSUPPORTED) {
-        if (atls_key_source_renew(source, keys, a->deadline_ms, &newer, NULL) == ATLS_OK &&
-            newer != keys) {
-            atls_err_clear(err);
-            code = accept_with(a, newer, err);
-        }
-        atls_ear_keys_unref(newer);
-    }
-    atls_ear_keys_unref(keys);
-    /* An algorithm or a profile: that is no word about the evidence. */
-    if (code == ATLS_E_UNSUPPORTED)
-        code = ATLS_E_PROTOCOL;
-    return code;
+    a->has_ear = code == ATLS_OK;
+    /* An algorithm or a profile that is not known is no word about the evidence. */
+    return code == ATLS_E_UNSUPPORTED ? ATLS_E_PROTOCOL : code;
 }
 
 static bool has_trust(const struct atls_ear_appraisal *submod, int8_t value)
