@@ -1,4 +1,6 @@
 /* atls store: what a verifier trusts and expects. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -7,17 +9,23 @@
 #include "commands.h"
 #include "io.h"
 
+/* The year 9999. */
+#define MAX_TIME_S INT64_C(253402300799)
+
 static const char usage[] =
     "usage: atls store init --store DB\n"
     "       atls store import --store DB {--anchor PURPOSE FILE | --crl FILE | --corim FILE\n"
     "             | --from-json FILE}\n"
     "       atls store list --store DB [--json]\n"
     "       atls store remove --store DB ENTRY\n"
-    "       atls store export --store DB [--anchors PURPOSE] [--out FILE]\n"
+    "       atls store export --store DB [--anchors PURPOSE | --with-signing-keys] [--out FILE]\n"
+    "       atls store key --store DB {new | add FILE | list | remove KID}\n"
     "\n"
-    "Keeps trust anchors, revocation lists, attestation keys and reference values in one file.\n"
+    "Keeps trust anchors, revocation lists, attestation keys, reference values, endorsements and\n"
+    "the keys that sign results, in one file or in a PostgreSQL database that several share.\n"
     "\n"
-    "  --store DB         the store\n"
+    "  --store DB         the store: a file, or a URI that begins with postgresql://\n"
+    "  --schema NAME      of the store in a PostgreSQL database; default atls\n"
     "  --anchor PURPOSE   import FILE, certificates (PEM or DER), as anchors: ak (attestation key\n"
     "                     certificates), ek (TPM makers) or tls (identity certificates)\n"
     "  --class UUID       the class of machines that an ak anchor stands for\n"
@@ -27,13 +35,21 @@ static const char usage[] =
     "                     next update, certificates of its issuer are refused\n"
     "  --corim FILE       import a reference manifest\n"
     "  --signer FILE      the manifest must be signed by this public key or certificate\n"
+    "  --signer-anchors FILE  or by a certificate that leads to one of these (PEM)\n"
+    "  --profile NAME     the manifest must have this profile: a URI, or an OID in dots\n"
+    "  --legacy           take what an old tool wrote, too\n"
     "  --from-json FILE   import what \"export\" wrote\n"
     "  --anchors PURPOSE  export the anchors of one purpose as PEM instead of everything as JSON\n"
+    "  --with-signing-keys  export private keys, too: into a new file that nobody else may read\n"
     "  --out FILE         where the export goes; default standard output\n"
+    "  --type TYPE        of a new signing key: p256 (default), p384 or ed25519\n"
+    "  --use-from TIME    when a key begins to sign: seconds since 1970, or +SECONDS from now;\n"
+    "                     default now\n"
     "  --json             list as JSON, one object a line\n"
     "  --help             this text\n"
     "\n"
-    "ENTRY is anchor:ID, crl:ID, attest-key:ID or manifest:ID as \"list\" shows them.\n";
+    "ENTRY is anchor:ID, crl:ID, attest-key:ID, manifest:ID or signing-key:KID as \"list\" shows\n"
+    "them. \"key list\" prints the public keys as a JWK set, the one that signs now first.\n";
 
 static const struct {
     const char *name;
@@ -89,26 +105,57 @@ static enum atls_code import_crls(const struct cli *cli, struct atls_store *stor
     return code;
 }
 
+static void print_report(const struct atls_store_import_report *report)
+{
+    if (report->unchanged)
+        printf("manifest %s: on file already\n", report->manifest_id);
+    else
+        printf("manifest %s: %zu reference values, %zu attestation keys, %zu identity keys, "
+               "%zu endorsements, %zu skipped\n",
+               report->manifest_id, report->reference_values, report->attest_keys,
+               report->identity_keys, report->endorsements, report->skipped);
+}
+
+/* Who may have signed: without either file nobody has. */
+static enum atls_code read_signers(const struct cli *cli, struct atls_buf *spki,
+                                   struct atls_buf *anchors, struct atls_err *err)
+{
+    const char *signer = cli_value(cli, "signer"), *chain = cli_value(cli, "signer-anchors");
+    struct atls_buf file = ATLS_BUF_INIT;
+    enum atls_code code = ATLS_OK;
+
+    if (signer != NULL && (code = io_read_file(signer, &file, err)) == ATLS_OK)
+        code = io_public_key(signer, atls_buf_bytes(&file), spki, err);
+    atls_buf_clear(&file);
+    if (code == ATLS_OK && chain != NULL)
+        code = io_read_file(chain, anchors, err);
+    return code;
+}
+
 static enum atls_code import_corim(const struct cli *cli, struct atls_store *store,
                                    struct atls_err *err)
 {
-    const char *signer = cli_value(cli, "signer");
-    struct atls_buf file = ATLS_BUF_INIT, signer_file = ATLS_BUF_INIT, spki = ATLS_BUF_INIT;
+    struct atls_buf file = ATLS_BUF_INIT, spki = ATLS_BUF_INIT, anchors = ATLS_BUF_INIT;
     struct atls_store_import_report report;
+    struct atls_store_corim_options options;
     enum atls_code code;
 
+    atls_store_corim_options_init(&options);
+    options.profile = cli_value(cli, "profile");
+    options.legacy = cli_flag(cli, "legacy");
+    options.time_s = (int64_t)time(NULL);
     if ((code = io_read_file(cli_value(cli, "corim"), &file, err)) == ATLS_OK &&
-        (signer == NULL ||
-         ((code = io_read_file(signer, &signer_file, err)) == ATLS_OK &&
-          (code = io_public_key(signer, atls_buf_bytes(&signer_file), &spki, err)) == ATLS_OK)))
-        code = atls_store_import_corim(store, atls_buf_bytes(&file), atls_buf_bytes(&spki),
-                                       (int64_t)time(NULL), &report, err);
+        (code = read_signers(cli, &spki, &anchors, err)) == ATLS_OK) {
+        options.signer_spki = atls_buf_bytes(&spki);
+        options.anchors = atls_buf_bytes(&anchors);
+        options.allow_unsigned = spki.len == 0 && anchors.len == 0;
+        code = atls_store_import_corim_as(store, atls_buf_bytes(&file), &options, &report, err);
+    }
     if (code == ATLS_OK)
-        printf("manifest %s: %zu reference values, %zu attestation keys, %zu skipped\n",
-               report.manifest_id, report.reference_values, report.attest_keys, report.skipped);
+        print_report(&report);
     atls_buf_clear(&file);
-    atls_buf_clear(&signer_file);
     atls_buf_clear(&spki);
+    atls_buf_clear(&anchors);
     return code;
 }
 
@@ -152,6 +199,11 @@ static enum atls_code show_entry(void *arg, const struct atls_store_entry *entry
 {
     const struct cli *cli = arg;
 
+    if (!cli_flag(cli, "json") && strcmp(entry->kind, "signing-key") == 0) {
+        printf("%s%s:%s%s  %s\n", cli_colour(stdout, CLI_BOLD), entry->kind, entry->subject,
+               cli_colour(stdout, CLI_PLAIN), entry->value);
+        return ATLS_OK;
+    }
     if (!cli_flag(cli, "json")) {
         printf("%s%s:%lld%s  %s  %s", cli_colour(stdout, CLI_BOLD), entry->kind,
                (long long)entry->id, cli_colour(stdout, CLI_PLAIN), entry->subject, entry->value);
@@ -190,16 +242,126 @@ static enum atls_code run_export(const struct cli *cli, struct atls_store *store
 {
     struct atls_buf out = ATLS_BUF_INIT;
     enum atls_anchor_purpose purpose = ATLS_ANCHOR_AK;
+    bool with_keys = cli_flag(cli, "with-signing-keys");
     enum atls_code code;
 
-    if (cli_value(cli, "anchors") == NULL)
+    if (with_keys && cli_value(cli, "anchors") != NULL)
+        return io_error(err, ATLS_E_CONFIG, "want --anchors or --with-signing-keys, not both");
+    if (with_keys)
+        code = atls_store_export_json_with_keys(store, &out, err);
+    else if (cli_value(cli, "anchors") == NULL)
         code = atls_store_export_json(store, &out, err);
     else if ((code = find_purpose(cli_value(cli, "anchors"), &purpose, err)) == ATLS_OK)
         code = atls_store_anchors_pem(store, purpose, &out, err);
     if (code == ATLS_OK)
-        code = io_write_file(cli_value(cli, "out"), atls_buf_bytes(&out), IO_PUBLIC, err);
+        code = io_write_file(cli_value(cli, "out"), atls_buf_bytes(&out),
+                             with_keys ? IO_SECRET : IO_PUBLIC, err);
     atls_buf_clear(&out);
     return code;
+}
+
+/* ---- keys that sign results ---- */
+
+static enum atls_code use_from(const struct cli *cli, int64_t *out, struct atls_err *err)
+{
+    const char *text = cli_value(cli, "use-from");
+    bool later = text != NULL && text[0] == '+';
+    int64_t now_s = (int64_t)time(NULL);
+    char *end;
+    long long v;
+
+    if (text == NULL) {
+        *out = now_s;
+        return ATLS_OK;
+    }
+    errno = 0;
+    v = strtoll(text + later, &end, 10);
+    if (errno != 0 || text[later] < '0' || text[later] > '9' || *end != '\0' || v > MAX_TIME_S)
+        return io_error(err, ATLS_E_CONFIG,
+                        "--use-from is \"%.40s\", want seconds since 1970, or +SECONDS", text);
+    *out = later ? now_s + v : v;
+    return ATLS_OK;
+}
+
+static enum atls_code new_key(const struct cli *cli, struct atls_store *store, struct atls_err *err)
+{
+    static const struct {
+        const char *name;
+        enum atls_key_type type;
+    } types[] = {{"p256", ATLS_KEY_P256}, {"p384", ATLS_KEY_P384}, {"ed25519", ATLS_KEY_ED25519}};
+    const char *name = cli_value(cli, "type");
+    enum atls_key_type type = name == NULL ? ATLS_KEY_P256 : ATLS_KEY_NONE;
+    char kid[ATLS_KID_TEXT];
+    int64_t from_s;
+    enum atls_code code;
+
+    for (size_t i = 0; name != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(name, types[i].name) == 0)
+            type = types[i].type;
+    if (type == ATLS_KEY_NONE)
+        return io_error(err, ATLS_E_CONFIG, "--type is \"%.40s\", want p256, p384 or ed25519",
+                        name);
+    if ((code = use_from(cli, &from_s, err)) == ATLS_OK &&
+        (code = atls_store_new_signing_key(store, type, from_s, kid, err)) == ATLS_OK)
+        printf("%s\n", kid);
+    return code;
+}
+
+static enum atls_code add_key(const struct cli *cli, struct atls_store *store, struct atls_err *err)
+{
+    struct atls_buf file = ATLS_BUF_INIT;
+    char kid[ATLS_KID_TEXT];
+    int64_t from_s;
+    enum atls_code code;
+
+    if (cli_operand(cli, 2) == NULL)
+        return io_error(err, ATLS_E_CONFIG, "FILE is missing");
+    if ((code = use_from(cli, &from_s, err)) == ATLS_OK &&
+        (code = io_read_file(cli_operand(cli, 2), &file, err)) == ATLS_OK &&
+        (code = atls_store_add_signing_key(store, atls_buf_bytes(&file), from_s, kid, err)) ==
+            ATLS_OK)
+        printf("%s\n", kid);
+    atls_buf_clear(&file);
+    return code;
+}
+
+static enum atls_code list_keys(const struct cli *cli, struct atls_store *store,
+                                struct atls_err *err)
+{
+    struct atls_buf jwks = ATLS_BUF_INIT;
+    enum atls_code code = atls_store_signing_keys_jwks(store, (int64_t)time(NULL), &jwks, err);
+
+    if (code == ATLS_OK)
+        code = io_write_file(cli_value(cli, "out"), atls_buf_bytes(&jwks), IO_PUBLIC, err);
+    if (code == ATLS_OK && cli_value(cli, "out") == NULL)
+        putchar('\n');
+    atls_buf_clear(&jwks);
+    return code;
+}
+
+static enum atls_code remove_key(const struct cli *cli, struct atls_store *store,
+                                 struct atls_err *err)
+{
+    char what[128];
+
+    if (cli_operand(cli, 2) == NULL)
+        return io_error(err, ATLS_E_CONFIG, "KID is missing");
+    snprintf(what, sizeof what, "signing-key:%.100s", cli_operand(cli, 2));
+    return atls_store_remove(store, what, err);
+}
+
+static enum atls_code run_key(const struct cli *cli, struct atls_store *store, struct atls_err *err)
+{
+    static const struct {
+        const char *name;
+        enum atls_code (*run)(const struct cli *, struct atls_store *, struct atls_err *);
+    } verbs[] = {{"new", new_key}, {"add", add_key}, {"list", list_keys}, {"remove", remove_key}};
+    const char *verb = cli_operand(cli, 1);
+
+    for (size_t i = 0; verb != NULL && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (strcmp(verb, verbs[i].name) == 0)
+            return verbs[i].run(cli, store, err);
+    return io_error(err, ATLS_E_CONFIG, "want key new, add, list or remove");
 }
 
 static enum atls_code run_init(const struct cli *cli, struct atls_store *store,
@@ -220,8 +382,9 @@ static enum cli_status run(struct cli *cli)
     } verbs[] = {
         {"init", ATLS_STORE_CREATE, run_init},   {"import", ATLS_STORE_WRITE, run_import},
         {"list", ATLS_STORE_READ, run_list},     {"remove", ATLS_STORE_WRITE, run_remove},
-        {"export", ATLS_STORE_READ, run_export},
+        {"export", ATLS_STORE_READ, run_export}, {"key", ATLS_STORE_WRITE, run_key},
     };
+    struct atls_store_options options;
     const char *verb = cli_operand(cli, 0);
     struct atls_store *store = NULL;
     struct atls_err err = ATLS_ERR_INIT;
@@ -231,13 +394,16 @@ static enum cli_status run(struct cli *cli)
             continue;
         if (!cli_need(cli, (const char *const[]){"store", NULL}))
             return CLI_USAGE;
-        if (atls_store_open(cli_value(cli, "store"), verbs[i].mode, &store, &err) == ATLS_OK)
+        atls_store_options_init(&options);
+        options.mode = verbs[i].mode;
+        options.schema = cli_value(cli, "schema");
+        if (atls_store_open_with(cli_value(cli, "store"), &options, &store, &err) == ATLS_OK)
             (void)!verbs[i].run(cli, store, &err);
         atls_store_close(store);
         return err.code == ATLS_OK ? CLI_YES : cli_fail(cli, &err);
     }
-    return cli_usage(cli, "want init, import, list, remove or export");
+    return cli_usage(cli, "want init, import, list, remove, export or key");
 }
 
 const struct command command_store = {"store", "trust anchors, attestation keys, reference values",
-                                      usage, 2, run};
+                                      usage, 3, run};

@@ -27,9 +27,13 @@ enum atls_store_mode {
     ATLS_STORE_CREATE = 3, /* must not exist; mode 0600 */
 };
 
-/* A store of an older version is brought up to date when it is opened for writing. Errors:
- * ATLS_E_CONFIG (missing, exists already, of a newer version, of an older one and only to be read,
- * not a store, writable by everybody), ATLS_E_IO. */
+/* As atls_store_open_with with no other options: path may be a URI. A store of an older version is
+ * brought up to date when it is opened for writing. Errors: ATLS_E_USAGE; ATLS_E_CONFIG (missing,
+ * exists already, of a newer version, of an older one and only to be read, not a store, writable by
+ * everybody, with private keys and accessible for others than its owner), ATLS_E_UNAVAILABLE,
+ * ATLS_E_IO. Every function below fails with ATLS_E_UNAVAILABLE, too, when the database cannot be
+ * reached, is locked, full or does not answer in time: nothing has taken effect then, unless the
+ * message says that it is not known. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_open(const char *path, enum atls_store_mode mode,
                                                         struct atls_store **out,
                                                         struct atls_err *err);
@@ -40,19 +44,22 @@ struct atls_store_options {
     size_t size; /* of this struct, set by init */
     enum atls_store_mode mode;
     const char *schema; /* PostgreSQL: schema of this store, [a-z_][a-z0-9_]{0,62}; NULL: "atls" */
-    uint32_t connections;     /* PostgreSQL: at most this many; 0: 4 */
-    uint32_t busy_timeout_ms; /* wait for another's lock, or for a connection; 0: 5000 */
+    uint32_t connections;     /* PostgreSQL: at most this many (1024), and one that listens; 0: 4 */
+    uint32_t busy_timeout_ms; /* wait for another's lock, or for a connection; at most 600000,
+                                 0: 5000. An answer is waited for two seconds longer */
     uint32_t sessions_max;    /* open sessions at a time, all processes together for PostgreSQL;
                                  0: 10000 */
 };
 ATLS_API void atls_store_options_init(struct atls_store_options *options);
 /* location: path of a file, or a connection URI of libpq that starts with "postgresql://" or
- * "postgres://". Errors: as atls_store_open; ATLS_E_UNAVAILABLE: the database cannot be reached or
- * is locked, which may pass. */
+ * "postgres://". A server over TCP must prove its name by TLS (sslmode verify-full) unless the URI
+ * or PGSSLMODE says otherwise. CREATE makes the schema, or fills one that is empty. Errors: as
+ * atls_store_open. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_open_with(const char *location, const struct atls_store_options *options,
                      struct atls_store **out, struct atls_err *err);
-/* Asks the database: ATLS_OK, or ATLS_E_UNAVAILABLE and why. */
+/* Asks the database: ATLS_OK, or ATLS_E_UNAVAILABLE and why. What anybody committed before this was
+ * called counts in every look-up after it. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_ping(struct atls_store *s, struct atls_err *err);
 
 enum atls_anchor_purpose {
@@ -108,8 +115,9 @@ struct atls_store_import_report {
 /* Imports an unsigned or signed CoRIM (docs/store.md: profiles), whole or not at all. time_s: now,
  * for validity. A signed one must verify under signer_spki (DER) unless that is empty, and then it
  * is refused: say so with an unsigned one. Importing an id again replaces what it brought before.
- * Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (profile), ATLS_E_VERIFY, ATLS_E_CERTIFICATE
- * (validity), ATLS_E_CONFIG (an instance would get two different keys), ATLS_E_IO. */
+ * The very same one again changes nothing and is no error. Errors: ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED (profile), ATLS_E_VERIFY, ATLS_E_CERTIFICATE (validity), ATLS_E_CONFIG (an
+ * environment would get two different keys), ATLS_E_LIMIT, ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_import_corim(struct atls_store *s, struct atls_bytes corim,
                         struct atls_bytes signer_spki, int64_t time_s,
@@ -133,15 +141,17 @@ ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_attest_key(struct atls_store *s, const struct atls_store_attest_key *key,
                           struct atls_err *err);
 
-/* One row of the store for listing: kind "anchor", "crl", "attest-key", "reference" (one a
- * measurement, all of a triple with its id). Text is escaped already and borrowed for the call.
- * visit must not call functions of the store; what it returns beside ATLS_OK ends the listing. */
+/* One row of the store for listing: kind "anchor", "crl", "attest-key", "identity-key", "reference"
+ * (one a measurement, all of a triple with its id), "endorsement", "signing-key". Text is escaped
+ * already and borrowed for the call. visit must not call functions of the store; what it returns
+ * beside ATLS_OK ends the listing. */
 struct atls_store_entry {
     int64_t id;
     const char *kind;
     const char *manifest; /* manifest id, "" for anchors, lists and keys enrolled on their own */
-    const char *subject;  /* anchor subject, CRL issuer, instance UEID hex, class and measurement */
-    const char *value;    /* purpose, next update, key fingerprint, digest */
+    const char *subject;  /* anchor subject, CRL issuer, instance in hexadecimal, class and
+                             measurement, class, KID */
+    const char *value;    /* purpose, next update, key fingerprint, digest, kind of triple, time */
     int64_t not_after_s;  /* 0: unlimited; of a CRL its nextUpdate */
 };
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_list(
@@ -149,11 +159,13 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_list(
     enum atls_code (*visit)(void *arg, const struct atls_store_entry *entry, struct atls_err *err),
     void *arg, struct atls_err *err);
 /* Removes an anchor ("anchor:3"), a revocation list ("crl:2") or an enrolled key ("attest-key:7")
- * by its id, or a manifest with all it brought ("manifest:ID"). Errors: ATLS_E_USAGE (none of these
- * forms), ATLS_E_CONFIG (the key goes with its manifest), ATLS_E_NOT_FOUND, ATLS_E_IO. */
+ * by its id, a signing key ("signing-key:KID"), or a manifest with all it brought ("manifest:ID").
+ * Errors: ATLS_E_USAGE (none of these forms), ATLS_E_CONFIG (the key goes with its manifest, or
+ * signs now), ATLS_E_NOT_FOUND, ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_remove(struct atls_store *s, const char *what,
                                                           struct atls_err *err);
-/* The whole content as JSON text that atls_store_import_json takes back; NUL terminated in out. */
+/* The whole content but its private keys as JSON text that atls_store_import_json takes back; NUL
+ * terminated in out. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_export_json(struct atls_store *s, struct atls_buf *out, struct atls_err *err);
 /* Adds what an export holds to what is on file, whole or not at all. Signatures of manifests are
@@ -176,15 +188,17 @@ struct atls_store_corim_options {
     struct atls_bytes signer_spki; /* DER; the one key that must have signed it; or empty */
     struct atls_bytes anchors;     /* PEM: its x5chain must lead to one of these; or empty */
     bool allow_unsigned;           /* asked for by name: anyone could have written it */
-    const char *profile;           /* when given, the manifest's must be this one; or NULL */
+    const char *profile;           /* the manifest's must be this one, a URI, or an OID as "1.3.6";
+                                      or NULL */
     int64_t time_s;                /* now */
     bool legacy;                   /* take the forms of older tools, too (atls/corim.h) */
 };
 ATLS_API void atls_store_corim_options_init(struct atls_store_corim_options *options);
-/* Imports as atls_store_import_corim. Without signer, anchors and allow_unsigned: ATLS_E_USAGE. The
- * very same manifest again changes nothing and is no error. Errors besides: ATLS_E_VERIFY (unsigned
- * or foreign-signed), ATLS_E_CERTIFICATE (chain or validity), ATLS_E_UNSUPPORTED (profile, also
- * when it is not the one asked for), ATLS_E_UNAVAILABLE. */
+/* Imports as atls_store_import_corim; without signer, anchors and allow_unsigned: ATLS_E_USAGE.
+ * With leave to be unsigned a manifest that is signed must still verify. The revocation lists on
+ * file count for its certificates. Errors besides: ATLS_E_VERIFY (unsigned or foreign-signed),
+ * ATLS_E_CERTIFICATE (chain or validity), ATLS_E_UNSUPPORTED (profile, also when it is not the one
+ * asked for). */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_import_corim_as(struct atls_store *s, struct atls_bytes corim,
                            const struct atls_store_corim_options *options,
@@ -192,23 +206,24 @@ atls_store_import_corim_as(struct atls_store *s, struct atls_bytes corim,
 
 /* ---- keys that sign results ---- */
 
-#define ATLS_KID_TEXT                                                                              \
-    65 /* SHA-256 JWK thumbprint (RFC 7638) as base64url, NUL terminated, fits                     \
-        */
+/* SHA-256 JWK thumbprint (RFC 7638) as base64url, and its NUL, fit. */
+#define ATLS_KID_TEXT 65
 
-/* Makes a signing key (ATLS_KEY_P256, ATLS_KEY_P384 or ATLS_KEY_ED25519) that is published at once
+/* At most 32 are on file. A store with private keys in it is as secret as they are; a file must be
+ * accessible for its owner only.
+ *
+ * Makes a signing key (ATLS_KEY_P256, ATLS_KEY_P384 or ATLS_KEY_ED25519) that is published at once
  * and signs from use_from_s on (seconds since 1970), when the one before it stops; that one stays
- * published until it is removed. out_kid: ATLS_KID_TEXT bytes. Errors: ATLS_E_USAGE,
- * ATLS_E_CRYPTO, ATLS_E_UNAVAILABLE, ATLS_E_IO. */
+ * published until it is removed. out_kid: ATLS_KID_TEXT bytes. Errors: ATLS_E_USAGE (type),
+ * ATLS_E_CONFIG (others may read the file), ATLS_E_LIMIT, ATLS_E_CRYPTO, ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_new_signing_key(struct atls_store *s, enum atls_key_type type, int64_t use_from_s,
                            char *out_kid, struct atls_err *err);
-/* The same with a key of the caller's: PEM "PRIVATE KEY". One that is on file is no error. */
+/* The same with a key of the caller's: PEM "PRIVATE KEY". One that is on file is no error and
+ * keeps its time. Errors besides: ATLS_E_DECODE, ATLS_E_UNSUPPORTED (type of key). */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_signing_key(struct atls_store *s, struct atls_bytes private_key_pem,
                            int64_t use_from_s, char *out_kid, struct atls_err *err);
-/* Also through atls_store_remove, "signing-key:KID"; the one that signs now cannot be removed
- * (ATLS_E_CONFIG). Listed with kind "signing-key". */
 /* The public keys as a JWK set (RFC 7517), the one that signs at time_s first; NUL terminated. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_signing_keys_jwks(struct atls_store *s,
                                                                      int64_t time_s,
@@ -241,10 +256,11 @@ struct atls_store_session {
 ATLS_API void atls_store_session_clear(struct atls_store_session *session);
 
 /* Sessions live in memory for a SQLite store (one process) and in an unlogged table for PostgreSQL
- * (any replica answers). Each of these: ATLS_E_UNAVAILABLE when the database is. */
-
-/* Opens a session for nonce (8..64 bytes) until expires_s. Errors: ATLS_E_USAGE, ATLS_E_LIMIT (too
- * many are open). */
+ * (any replica answers); a crash may forget them. A session is there while now_s is at most its
+ * expires_s.
+ *
+ * Opens a session for nonce (8..64 bytes) until expires_s. Errors: ATLS_E_USAGE, ATLS_E_LIMIT
+ * (sessions_max are open that have not expired). */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
                         int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT], struct atls_err *err);
@@ -260,7 +276,8 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_session_take(struct atls_stor
                                                                 struct atls_store_session *out,
                                                                 struct atls_err *err);
 /* Processing to complete or failed: keeps what session holds (state, media type, evidence, result;
- * at most 256 KiB together). Errors: ATLS_E_NOT_FOUND, ATLS_E_LIMIT. */
+ * at most 256 KiB together). Errors: ATLS_E_USAGE (another state), ATLS_E_NOT_FOUND,
+ * ATLS_E_PROTOCOL (nobody has taken it, or it was finished), ATLS_E_LIMIT. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_session_finish(struct atls_store *s, const struct atls_store_session *session,
                           struct atls_err *err);
