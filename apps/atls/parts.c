@@ -78,7 +78,7 @@ bool parts_result_usage(const struct cli *cli, const char *passport_from)
         cli_usage(cli, "--result-keys are keys of a verifier elsewhere, and none is named");
         return false;
     }
-    if (cli_value(cli, "verifier-timeout") != NULL && !signed_results) {
+    if (cli_value(cli, "verifier-timeout") != NULL && !signed_results && passport_from == NULL) {
         cli_usage(cli, "--verifier-timeout is for a verifier elsewhere, and none is named");
         return false;
     }
@@ -113,8 +113,14 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
 
 static void say(void *arg, enum atls_log_level level, const char *module, const char *message)
 {
+    const struct cli *cli = arg;
+
     (void)level;
-    cli_say(arg, "%s: %s", module, message);
+    if (strcmp(cli->command->name, "serve") == 0 && cli_flag(cli, "json-log"))
+        (void)cli_print_json(cli, stderr,
+                             json_pack("{ss ss}", "event", module, "message", message));
+    else
+        cli_say(cli, "%s: %s", module, message);
 }
 
 /* Opens --passport-from: the first result is there when this returns. */
@@ -122,6 +128,7 @@ static enum atls_code open_passport(const struct cli *cli, struct parts *parts,
                                     struct atls_err *err)
 {
     struct atls_passport_options options;
+    unsigned long timeout_s = 0;
     union {
         const struct cli *in;
         void *out;
@@ -132,6 +139,9 @@ static enum atls_code open_passport(const struct cli *cli, struct parts *parts,
     atls_passport_options_init(&options);
     options.attester = parts->attester;
     options.verifier_url = cli_value(cli, "passport-from");
+    if (!cli_number(cli, "verifier-timeout", 1, VERIFIER_TIMEOUT_MAX, &timeout_s))
+        return io_error(err, ATLS_E_CONFIG, "--verifier-timeout is no number of seconds");
+    options.timeout_ms = (uint32_t)timeout_s * 1000;
     options.ca_file = cli_value(cli, "ca");
     options.result_keys = cli_value(cli, "result-keys");
     options.log = (struct atls_log){arg.out, ATLS_LOG_WARNING, say};
