@@ -282,7 +282,7 @@ static enum atls_code read_id(const struct decoder *d, const struct claims *c)
                                   : malformed(d, "cti", "is no byte string");
 }
 
-/* -04: label -> labels, none of the lists empty. */
+/* Since -03: label -> labels, none of the lists empty. */
 static enum atls_code check_topology(const struct decoder *d, const struct claims *c)
 {
     struct atls_reader r = atls_reader_init(c->ear[ATLS_EAR_TOPOLOGY]);
@@ -291,7 +291,7 @@ static enum atls_code check_topology(const struct decoder *d, const struct claim
     struct atls_bytes label;
     size_t entries = 0;
 
-    if (c->ear[ATLS_EAR_TOPOLOGY].ptr == NULL || d->ear->version < ATLS_EAR_04)
+    if (c->ear[ATLS_EAR_TOPOLOGY].ptr == NULL || d->ear->version < ATLS_EAR_03)
         return ATLS_OK;
     if (!atls_cbor_enter_map(&r, &map))
         return malformed(d, name, "is no map");

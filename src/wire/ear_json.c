@@ -230,7 +230,7 @@ static enum atls_code read_id(const struct decoder *d, const json_t *root)
     return value == NULL ? ATLS_OK : copy_text(d, value, "jti", &d->ear->id);
 }
 
-/* -04: label -> labels, none of the lists empty. */
+/* Since -03: label -> labels, none of the lists empty. */
 static enum atls_code check_topology(const struct decoder *d, const json_t *root)
 {
     json_t *value = get(d, root, ATLS_EAR_TOPOLOGY);

@@ -185,17 +185,16 @@ static void every_form_of_every_version(void **state)
 /* What clients of deployed services read. */
 static void the_names_of_2023(void **state)
 {
-    static const char *const wants[] = {
+    static const char appraisal[] =
         "\"submods\":{\"TPM\":{\"ear.status\":\"contraindicated\","
         "\"ear.trustworthiness-vector\":{\"instance-identity\":99,\"configuration\":99,"
         "\"executables\":99,\"file-system\":99,\"hardware\":99,\"runtime-opaque\":99,"
         "\"storage-opaque\":99,\"sourced-data\":99},\"ear.veraison.annotated-evidence\":"
         "{\"technology\":\"tpm\",\"measurements\":[],\"details\":{}},"
-        "\"ear.veraison.policy-claims\":{\"key-trust\":\"none\",\"insecure\":false,",
+        "\"ear.veraison.policy-claims\":{\"key-trust\":\"none\",\"insecure\":false,";
+    static const char problem[] =
         "\"reason\":\"nonce-mismatch\",\"problems\":[\"the quote answers another nonce\"],"
-        "\"problem\":\"the quote answers another nonce\"}}}}",
-        "\"ear.verifier-id\":{\"developer\":\"libatls\"",
-    };
+        "\"problem\":\"the quote answers another nonce\"}}}}";
     struct atls_private_key *key = make_key(ATLS_KEY_ED25519);
     struct atls_result *r = make_refused("tpm");
     struct atls_ear_options options =
@@ -210,8 +209,9 @@ static void the_names_of_2023(void **state)
     test_assert_code(atls_ear_sign_with(r, key, &options, &token, &err), ATLS_OK, &err);
     test_assert_code(atls_envelope_open(atls_buf_bytes(&token), &e, &err), ATLS_OK, &err);
     snprintf(text, sizeof text, "%.*s", (int)e.payload.len, (const char *)e.payload.ptr);
-    for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++)
-        assert_non_null(strstr(text, wants[i]));
+    assert_non_null(strstr(text, appraisal));
+    assert_non_null(strstr(text, problem));
+    assert_non_null(strstr(text, "\"ear.verifier-id\":{\"developer\":\"libatls\""));
     assert_null(strstr(text, "\"exp\""));
     assert_null(strstr(text, "akpub"));
     assert_null(strstr(text, "policy-id"));

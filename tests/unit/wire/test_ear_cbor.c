@@ -9,6 +9,7 @@
 #include "wire/ear_cbor.h"
 
 /* Claims sets put together of pieces: indefinite lengths, so that nothing has to be counted. */
+/* clang-format off */
 #define MAP       "\xbf"
 #define END       "\xff"
 #define P23       "\x19\x01\x09\x78\x20" "tag:github.com,2023:veraison/ear"
@@ -34,6 +35,7 @@
 #define VERIFIER(item)  "\x19\x03\xee" item
 #define ANNOTATED(item) "\x3a\x00\x01\x11\x6f" item
 #define NONCE8          "\x48" "12345678"
+/* clang-format on */
 
 struct row {
     const char *name;
@@ -158,6 +160,10 @@ static void claims_of_the_top(void **state)
          HEX(MAP P03 IAT VID SUB(GOOD) "\x19\x03\xea\x82\x19\x01\x07\x41" "x" END), ATLS_E_DECODE,
          "ear_raw_evidence"},
         {"topology", HEX(TOP("\x19\x03\xef\xa1\x61" "a" "\x81\x61" "b")), ATLS_OK, NULL},
+        {"empty topology of -03", HEX(MAP P03 IAT VID SUB(GOOD) "\x19\x03\xef\xa0" END),
+         ATLS_E_DECODE, "empty"},
+        {"no topology in -02", HEX(MAP P02 IAT VID SUB(GOOD) "\x19\x03\xef\xa0" END), ATLS_OK,
+         NULL},
         {"empty topology", HEX(TOP("\x19\x03\xef\xa0")), ATLS_E_DECODE, "empty"},
         {"topology as array", HEX(TOP("\x19\x03\xef\x80")), ATLS_E_DECODE, "topology"},
         {"topology of a number", HEX(TOP("\x19\x03\xef\xa1\x01\x81\x61" "b")), ATLS_E_DECODE,
@@ -410,10 +416,8 @@ static void limits_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(claims_of_the_top),
-        cmocka_unit_test(claims_of_a_submodule),
-        cmocka_unit_test(claims_become_a_tree),
-        cmocka_unit_test(published_claims_sets),
+        cmocka_unit_test(claims_of_the_top),    cmocka_unit_test(claims_of_a_submodule),
+        cmocka_unit_test(claims_become_a_tree), cmocka_unit_test(published_claims_sets),
         cmocka_unit_test(limits_hold),
     };
 
