@@ -86,6 +86,14 @@ bool atls_corim_profile_defines(const struct atls_corim_profile *profile, int64_
     return false;
 }
 
+bool atls_corim_extension_known(int64_t key)
+{
+    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
+        if (atls_corim_profile_defines(&profiles[i], key))
+            return true;
+    return false;
+}
+
 /* ---- the check ---- */
 
 /* Where it is under way. */

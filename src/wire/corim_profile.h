@@ -42,6 +42,9 @@ const struct atls_corim_profile *atls_corim_profile_find(struct atls_bytes item)
 /* True when the profile defines the member of measurement values. */
 bool atls_corim_profile_defines(const struct atls_corim_profile *profile, int64_t key);
 
+/* True when some profile does: what nobody defines, nobody can compare. */
+bool atls_corim_extension_known(int64_t key);
+
 /* Checks the triples of every CoMID against the manifest's profile. Whether PEM texts and
  * certificates parse is the crypto layer's to say. *out (may be NULL) is static. Errors:
  * ATLS_E_UNSUPPORTED (profile, member of the map or kind of triple that is not known),

@@ -2,6 +2,7 @@
 
 #include "core/reader.h"
 #include "verifier/local/expression.h"
+#include "wire/corim_profile.h"
 
 /* An absent member of the condition asks for nothing. */
 static inline bool member_matches(struct atls_bytes condition, struct atls_bytes actual)
@@ -248,7 +249,8 @@ static bool extensions_hold(const struct atls_mval *c, const struct atls_mval *a
     for (size_t i = 0; i < c->extension_count; i++) {
         const struct atls_mval_extension *found = find_extension(a, c->extensions[i].key);
 
-        if (found == NULL || !atls_extension_holds(c->extensions[i].item, found->item))
+        if (found == NULL || !atls_corim_extension_known(found->key) ||
+            !atls_extension_holds(c->extensions[i].item, found->item))
             return false;
     }
     return c->extension_count > 0;

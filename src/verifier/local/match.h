@@ -35,7 +35,7 @@ const struct atls_digest *atls_digest_alike(const struct atls_mval *list,
  *     cryptographic keys            as many, in the same order, of equal tag and content
  *     integrity registers           every register of the condition there, then as digests
  *     integer                       in the range; a range in the range
- *     extensions of a profile       atls_extension_holds
+ *     extensions of a profile       known to some profile, and atls_extension_holds
  *
  * An empty condition and one with a member that nobody can compare hold for nothing. */
 bool atls_mval_holds(const struct atls_mval *condition, const struct atls_mval *actual);
