@@ -516,6 +516,25 @@ static bool is_prefix(const char *prefix)
     return prefix[0] == '/' && is_name(prefix + 1);
 }
 
+static bool same_schema(const struct config_tenant *a, const struct config_tenant *b)
+{
+    return strcmp(a->schema != NULL ? a->schema : "atls", b->schema != NULL ? b->schema : "atls") ==
+           0;
+}
+
+/* [a-z_][a-z0-9_]{0,62} */
+static bool is_schema(const char *s)
+{
+    size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return len > 0 && len < 64 && s[len] == '\0' && (s[0] < '0' || s[0] > '9');
+}
+
+static bool is_database(const char *store)
+{
+    return strncmp(store, "postgresql://", 13) == 0 || strncmp(store, "postgres://", 11) == 0;
+}
+
 static enum atls_code check_tenant(struct reader *r, const struct config_tenant *t)
 {
     if (!is_name(t->name))
@@ -523,13 +542,17 @@ static enum atls_code check_tenant(struct reader *r, const struct config_tenant 
     if (!is_prefix(t->prefix))
         return at_line(r, t->line, "prefix is \"%.40s\", want \"\" or /NAME of no resource",
                        t->prefix);
+    if (t->schema != NULL && !is_database(t->store))
+        return at_line(r, t->line, "schema is for a store in PostgreSQL, and this is a file");
+    if (t->schema != NULL && !is_schema(t->schema))
+        return at_line(r, t->line, "schema is \"%.64s\", want a-z, 0-9 and _", t->schema);
     for (const struct config_tenant *o = r->config->tenants; o < t; o++) {
         if (strcmp(o->name, t->name) == 0)
             return at_line(r, t->line, "tenant %.40s is given twice", t->name);
         if (strcmp(o->prefix, t->prefix) == 0)
             return at_line(r, t->line, "prefix \"%.40s\" is also that of tenant %.40s", t->prefix,
                            o->name);
-        if (strcmp(o->store, t->store) == 0 && strcmp(o->schema, t->schema) == 0)
+        if (strcmp(o->store, t->store) == 0 && same_schema(o, t))
             return at_line(r, t->line, "store and schema are also those of tenant %.40s", o->name);
     }
     return ATLS_OK;
@@ -556,7 +579,6 @@ static enum atls_code read_tenant(struct reader *r, const struct tree_node *node
 
     t->line = node->line;
     t->prefix = "";
-    t->schema = "atls";
     t->connections = 4;
     t->session_ttl_s = 150;
     t->sessions_max = 10000;

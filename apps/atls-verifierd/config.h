@@ -57,7 +57,8 @@ struct config_provisioning {
 
 struct config_tenant {
     size_t line;
-    const char *name, *prefix, *store, *schema, *policy;
+    const char *name, *prefix, *store, *policy;
+    const char *schema; /* of PostgreSQL; NULL: the library's */
     int64_t connections;
     const char *profile; /* NULL: the library's */
     int form;            /* enum atls_ear_form; 0: the library's */

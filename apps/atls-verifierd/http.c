@@ -187,7 +187,6 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
     snprintf(x->target, sizeof x->target, "%s", target);
     atomic_store(&x->connection->since_ms, now_ms());
     atomic_store(&x->connection->in_request, true);
-    atomic_fetch_add(&x->request.service->active, 1);
     return x;
 }
 
@@ -202,12 +201,13 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
     if (x == NULL)
         return;
     *context = NULL;
-    if (x->begun)
+    if (x->begun) {
         request_end(&x->request, &x->reply);
+        atomic_fetch_sub(&x->request.service->active, 1);
+    }
     atomic_store(&x->connection->since_ms, now_ms());
     atomic_store(&x->connection->in_request, false);
     atomic_fetch_sub(&x->request.service->bodies_bytes, (long long)x->body_size);
-    atomic_fetch_sub(&x->request.service->active, 1);
     reply_clear(&x->reply);
     free(x->body);
     free(x);
@@ -463,6 +463,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
     struct request *r = &x->request;
 
     x->begun = true;
+    atomic_fetch_add(&r->service->active, 1);
     read_head(x, method);
     /* Whoever asks first is told at once, and the connection ends; others send their body anyway
      * and listen only then. */

@@ -83,7 +83,10 @@ static void log_provisioning(const struct request *r, const char *outcome,
         log_field(&line, "manifest", report->manifest_id);
         log_number(&line, "reference_values", (int64_t)report->reference_values);
         log_number(&line, "attest_keys", (int64_t)report->attest_keys);
+        log_number(&line, "endorsements", (int64_t)report->endorsements);
+        log_number(&line, "identity_keys", (int64_t)report->identity_keys);
         log_number(&line, "skipped", (int64_t)report->skipped);
+        log_field(&line, "unchanged", report->unchanged ? "yes" : "");
     } else {
         log_field(&line, "reason",
                   err->reason != ATLS_REASON_NONE ? atls_reason_name(err->reason) : "");
@@ -92,11 +95,20 @@ static void log_provisioning(const struct request *r, const char *outcome,
     log_end(&line);
 }
 
-/* A manifest that contradicts what is on file is a conflict, not our misconfiguration. */
+/* Whether a chain is refused for who the signer is, and not for its time or form. */
+static bool is_stranger(enum atls_reason reason)
+{
+    return reason == ATLS_REASON_UNTRUSTED_ROOT || reason == ATLS_REASON_CHAIN_ISSUER ||
+           reason == ATLS_REASON_CHAIN_SIGNATURE || reason == ATLS_REASON_CERTIFICATE_REVOKED;
+}
+
 static void refuse_manifest(struct request *r, struct reply *reply, struct atls_err *err)
 {
+    /* A manifest that contradicts what is on file is a conflict, not our misconfiguration. */
     if (err->code == ATLS_E_CONFIG)
         err->code = ATLS_E_PROTOCOL;
+    if (err->code == ATLS_E_CERTIFICATE && is_stranger(err->reason))
+        err->code = ATLS_E_VERIFY;
     reply_error(r, reply, err);
     log_provisioning(r, reply->status >= 500 ? "failed" : "refused", NULL, err);
 }

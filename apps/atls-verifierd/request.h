@@ -71,7 +71,8 @@ struct request {
 /* What all generations share. */
 struct service {
     atomic_bool draining;
-    atomic_llong connections, bodies_bytes, active;
+    atomic_llong connections, bodies_bytes;
+    atomic_llong active;    /* requests whose headers are here, and not yet their answer's end */
     atomic_llong upkeep_ms; /* when the last upkeep ended, monotonic; 0: never */
 };
 

@@ -75,7 +75,7 @@ static struct shared_store *store_new(const struct config_tenant *config, enum a
     s->connections = (uint32_t)config->connections;
     s->sessions_max = (uint32_t)config->sessions_max;
     s->location = strdup(config->store);
-    s->schema = strdup(config->schema);
+    s->schema = strdup(config->schema != NULL ? config->schema : "");
     if (s->location == NULL || s->schema == NULL) {
         store_free(s);
         return NULL;
@@ -91,7 +91,7 @@ static struct shared_store *store_get(const struct config_tenant *config, enum a
     pthread_mutex_lock(&lock);
     for (s = stores; s != NULL; s = s->next)
         if (s->mode == mode && strcmp(s->location, config->store) == 0 &&
-            strcmp(s->schema, config->schema) == 0)
+            strcmp(s->schema, config->schema != NULL ? config->schema : "") == 0)
             break;
     if (s != NULL) {
         s->refs++;
@@ -136,7 +136,7 @@ static enum atls_code store_open(struct shared_store *s, struct atls_err *err)
         return ATLS_OK;
     atls_store_options_init(&options);
     options.mode = s->mode;
-    options.schema = s->schema;
+    options.schema = s->schema[0] != '\0' ? s->schema : NULL;
     options.connections = s->connections;
     options.sessions_max = s->sessions_max;
     options.busy_timeout_ms = BUSY_TIMEOUT_MS;

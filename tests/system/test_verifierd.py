@@ -181,7 +181,7 @@ def test_malformed_requests_get_a_problem_document(daemon, status, request_text)
     assert not daemon.events("provisioning") and not daemon.events("appraisal")
 
 
-@pytest.mark.parametrize("data", [
+@pytest.mark.parametrize("data", ids=lambda data: data[:20].hex(), argvalues=[
     b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 5000,
     b"GET /healthz HTTP/1.1\r\n\r\n", b"GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", b"A" * 100000,
     b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5x\r\n\r\n",

@@ -37,7 +37,7 @@ static const struct {
          "discovery-max-age: 1h\n",
      0, NULL},
     {"all of a tenant",
-     L T "    prefix: /one\n    schema: s\n    connections: 2\n    policy: p.jq\n"
+     L T "    prefix: /one\n    connections: 2\n    policy: p.jq\n"
          "    result: {profile: p, form: cwt, lifetime: 5m}\n"
          "    evidence: {allow-insecure-technology: true, allow-sha1-pcr-bank: true, "
          "allow-unsafe-clock: true, allow-ima-violations: true, require-ak-eku: true}\n"
@@ -138,8 +138,16 @@ static const struct {
      L "tenants:\n  - {name: a, store: s}\n  - {name: b, store: s, prefix: /b}\n", 5,
      "store and schema"},
     {"two schemas of one database",
-     L "tenants:\n  - {name: a, store: s}\n  - {name: b, store: s, schema: b, prefix: /b}\n", 0,
-     NULL},
+     L "tenants:\n  - {name: a, store: 'postgresql:///x'}\n"
+       "  - {name: b, store: 'postgresql:///x', schema: b, prefix: /b}\n",
+     0, NULL},
+    {"one schema, once by name",
+     L "tenants:\n  - {name: a, store: 'postgres:///x'}\n"
+       "  - {name: b, store: 'postgres:///x', schema: atls, prefix: /b}\n",
+     5, "store and schema"},
+    {"a schema of a file", L T "    schema: a\n", 4, "this is a file"},
+    {"a schema that begins with a digit",
+     L "tenants: [{name: a, store: 'postgres:///x', schema: 1a}]\n", 3, "want a-z"},
     {"a prefix without slash", L T "    prefix: a\n", 4, "prefix is"},
     {"a prefix of two segments", L T "    prefix: /a/b\n", 4, "prefix is"},
     {"a prefix that is a resource", L T "    prefix: /healthz\n", 4, "of no resource"},
