@@ -664,6 +664,61 @@ static void shows_certificate_and_token(void **state)
     pki_clear(&pki);
 }
 
+/* The key of a client certificate is read by libcurl, at the first connection. */
+static void a_key_that_is_none(void **state)
+{
+    struct atls_http_options options = {.ca_file = NULL};
+    struct test_http_server *server;
+    struct atls_http_response response;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_http *http;
+    struct pki pki;
+
+    (void)state;
+    pki_init(&pki);
+    server = test_http_start(remember, NULL, &pki.leaf);
+    options.ca_file = pki.ca_file;
+    options.client_certificate = pki.client_file;
+    options.client_key = pki.ca_file;
+    http = new_http(&options);
+    test_assert_code(get(http, test_http_url(server), LONG_MS, &response, &err), ATLS_E_CONFIG,
+                     &err);
+    atls_http_free(http);
+    /* Authorities that were there when they were checked. */
+    options.client_certificate = options.client_key = NULL;
+    http = new_http(&options);
+    write_file(pki.ca_file, atls_bytes_of("nothing", 7));
+    assert_int_not_equal(get(http, test_http_url(server), LONG_MS, &response, &err), ATLS_OK);
+    assert_int_equal(test_http_requests(server), 0);
+    atls_http_free(http);
+    test_http_stop(server);
+    pki_clear(&pki);
+}
+
+/* What does not fit into a header is not sent cut. */
+static void refuses_a_long_media_type(void **state)
+{
+    struct test_http_server *server = test_http_start(remember, NULL, NULL);
+    struct atls_http *http = new_http(&(struct atls_http_options){.ca_file = NULL});
+    struct atls_http_response response;
+    char type[800];
+    struct atls_http_request request = {.method = "POST",
+                                        .url = test_http_url(server),
+                                        .content_type = type,
+                                        .deadline_ms = atls_http_now_ms() + LONG_MS};
+
+    (void)state;
+    memset(type, 'a', sizeof type);
+    type[sizeof type - 1] = '\0';
+    assert_int_not_equal(atls_http_exchange(http, &request, &response, NULL), ATLS_OK);
+    request.content_type = NULL;
+    request.accept = type;
+    assert_int_not_equal(atls_http_exchange(http, &request, &response, NULL), ATLS_OK);
+    assert_int_equal(test_http_requests(server), 0);
+    atls_http_free(http);
+    test_http_stop(server);
+}
+
 static void options_are_checked_at_once(void **state)
 {
     struct atls_http *http = NULL;
@@ -760,6 +815,8 @@ int main(void)
         cmocka_unit_test(the_system_decides_without_a_file),
         cmocka_unit_test(tls_1_1_is_refused),
         cmocka_unit_test(shows_certificate_and_token),
+        cmocka_unit_test(a_key_that_is_none),
+        cmocka_unit_test(refuses_a_long_media_type),
         cmocka_unit_test(options_are_checked_at_once),
         cmocka_unit_test(unwanted_answers_are_told),
     };

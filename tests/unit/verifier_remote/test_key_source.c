@@ -228,6 +228,26 @@ static void a_service_may_name_no_key(void **state)
     tls_service_clear(&t);
 }
 
+static void a_service_may_be_away(void **state)
+{
+    struct atls_key_source *source = NULL;
+    struct atls_ear_keys *keys = NULL;
+    struct tls_service t;
+
+    (void)state;
+    tls_service_init(&t);
+    t.v.overrides[0] =
+        (struct test_override){.method = "GET", .target = "/.well-known", .status = 503};
+    test_http_sync(t.v.server);
+    assert_int_equal(atls_key_source_service(t.service, &source, NULL), ATLS_OK);
+    assert_int_equal(get(source, &keys), ATLS_E_UNAVAILABLE);
+    assert_int_equal(atls_key_source_renew(source, NULL, atls_http_now_ms() + LONG_MS, &keys, NULL),
+                     ATLS_E_UNAVAILABLE);
+    assert_null(keys);
+    atls_key_source_free(source);
+    tls_service_clear(&t);
+}
+
 static void keys_do_not_come_over_http(void **state)
 {
     struct atls_key_source *source = NULL;
@@ -251,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_file_has_a_bound),
         cmocka_unit_test(keys_of_a_service),
         cmocka_unit_test(a_service_may_name_no_key),
+        cmocka_unit_test(a_service_may_be_away),
         cmocka_unit_test(keys_do_not_come_over_http),
     };
 
