@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include <atls/local.h>
+#include <atls/passport.h>
+#include <atls/remote.h>
 #include <atls/store.h>
 #include <atls/tpm2.h>
 
@@ -23,9 +25,11 @@ static const char usage[] =
     "usage: atls demo [--json]\n"
     "\n"
     "Starts two software TPMs (swtpm), makes a certificate authority and a verifier's store in a\n"
-    "temporary directory, enrols both TPMs, runs attested TLS connections between them, and then\n"
-    "shows that tampering of many kinds is refused, each time for the right reason. Needs the\n"
-    "packages swtpm and swtpm-tools. Nothing outside the directory is touched.\n"
+    "temporary directory, enrols both TPMs, runs attested TLS connections between them, judged by\n"
+    "the store itself, by a verifier service over HTTPS (atls-verifierd), and by passports of "
+    "that\n"
+    "service, and then shows that tampering of many kinds is refused, each time for the right\n"
+    "reason. Needs the packages swtpm and swtpm-tools. Nothing outside the directory is touched.\n"
     "\n"
     "  --json  one JSON object a line: {\"check\", \"ok\", \"detail\"}\n"
     "  --help  this text\n"
@@ -87,6 +91,7 @@ enum atls_code demo_config(const struct demo *demo, const struct demo_config *wa
 
     atls_config_options_init(&options);
     options.attester = want->attester;
+    options.passport = want->passport;
     options.require_peer = want->require_peer;
     if (want->require_peer) {
         options.verifier = want->verifier != NULL ? want->verifier : demo->verifier;
@@ -202,6 +207,38 @@ static enum atls_code make_tls(struct demo *demo, struct atls_err *err)
     return atls_openssl_prepare(demo->client_tls, err);
 }
 
+/* The service, and all that asks it: verifiers of relying parties, and the attesters themselves. */
+static enum atls_code start_service(struct demo *demo, struct atls_err *err)
+{
+    static const struct atls_verifier_ops *const backends[] = {&atls_veraison_verifier,
+                                                               &atls_passport_verifier, NULL};
+    static const char *const schemes[DEMO_TOPOLOGIES] = {
+        [DEMO_SERVICE] = "veraison", [DEMO_PASSPORT] = "passport"};
+    struct atls_passport_options passport;
+    struct atls_verifier_options options;
+    char uri[96];
+    enum atls_code code;
+
+    if ((code = demo_service_start(&demo->lab, &demo->service, err)) != ATLS_OK)
+        return code;
+    if (!cli_flag(demo->cli, "json"))
+        printf("\nA verifier service (atls-verifierd) at %s\n", demo->service.url);
+    atls_verifier_options_init(&options);
+    options.ca_file = demo->service.ca_file;
+    for (int i = DEMO_SERVICE; i <= DEMO_PASSPORT && code == ATLS_OK; i++) {
+        snprintf(uri, sizeof(uri), "%s:%s", schemes[i], demo->service.url);
+        code = atls_verifier_open(uri, backends, &options, &demo->remote[i], err);
+    }
+    atls_passport_options_init(&passport);
+    passport.verifier_url = demo->service.url;
+    passport.ca_file = demo->service.ca_file;
+    for (int i = 0; i < LAB_DEVICES && code == ATLS_OK; i++) {
+        passport.attester = demo->attesters[i];
+        code = atls_passport_open(&passport, &demo->passports[i], err);
+    }
+    return code;
+}
+
 static enum atls_code prepare(struct demo *demo, struct atls_err *err)
 {
     struct atls_store *store = NULL;
@@ -223,15 +260,21 @@ static enum atls_code prepare(struct demo *demo, struct atls_err *err)
         code = open_attester(demo, i, err);
     if (code != ATLS_OK ||
         (code = demo_verifier(demo->lab.store, &demo->verifier, err)) != ATLS_OK ||
-        (code = atls_policy_default(&demo->policy, err)) != ATLS_OK)
+        (code = atls_policy_default(&demo->policy, err)) != ATLS_OK ||
+        (code = make_tls(demo, err)) != ATLS_OK)
         return code;
-    return make_tls(demo, err);
+    return start_service(demo, err);
 }
 
 static void clear(struct demo *demo)
 {
     for (int i = 0; i < LAB_DEVICES; i++)
+        atls_passport_unref(demo->passports[i]);
+    for (int i = 0; i < LAB_DEVICES; i++)
         atls_attester_unref(demo->attesters[i]);
+    for (int i = 0; i < DEMO_TOPOLOGIES; i++)
+        atls_verifier_unref(demo->remote[i]);
+    demo_service_stop(&demo->service);
     atls_policy_unref(demo->policy);
     atls_verifier_unref(demo->verifier);
     SSL_CTX_free(demo->server_tls);

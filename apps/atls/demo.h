@@ -11,12 +11,24 @@
 #include "cli.h"
 #include "demo_lab.h"
 #include "demo_link.h"
+#include "demo_service.h"
+
+/* Who appraises what the peer shows (RFC 9334 section 5). */
+enum demo_topology {
+    DEMO_LOCAL,    /* a verifier in the process of the relying party */
+    DEMO_SERVICE,  /* background check: a service, over HTTPS */
+    DEMO_PASSPORT, /* the attester asked the service before, and shows its result */
+    DEMO_TOPOLOGIES
+};
 
 struct demo {
     const struct cli *cli;
     struct lab lab;
+    struct demo_service service;
     struct atls_attester *attesters[LAB_DEVICES];
-    struct atls_verifier *verifier;
+    struct atls_passport *passports[LAB_DEVICES];
+    struct atls_verifier *verifier; /* local */
+    struct atls_verifier *remote[DEMO_TOPOLOGIES];
     struct atls_policy *policy;
     SSL_CTX *server_tls, *client_tls;
     size_t good, bad; /* checks that came out as they should, and not */
@@ -35,6 +47,7 @@ struct demo_config {
     bool require_peer;
     struct atls_verifier *verifier; /* NULL: the demonstration's */
     struct atls_policy *policy;     /* NULL: the built-in one */
+    struct atls_passport *passport; /* of the attester, or NULL */
     bool soft;                      /* software evidence is negotiated, too */
 };
 ATLS_MUST_CHECK enum atls_code demo_config(const struct demo *demo, const struct demo_config *want,

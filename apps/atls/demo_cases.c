@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <atls/passport.h>
+#include <atls/remote.h>
 #include <atls/store.h>
 #include <atls/tpm2.h>
 
@@ -48,6 +50,12 @@ static void bench_clear(struct bench *bench)
     atls_buf_clear(&bench->recorded);
 }
 
+static const char *const topologies[DEMO_TOPOLOGIES] = {
+    [DEMO_LOCAL] = "Connections that must work: the verifier is in the relying party",
+    [DEMO_SERVICE] = "The same by background check: the relying party asks the service over HTTPS",
+    [DEMO_PASSPORT] = "The same by passport: the attester shows a result of the service",
+};
+
 static const struct good_case {
     const char *what;
     bool server_attests, client_attests;
@@ -57,14 +65,25 @@ static const struct good_case {
     {"both attest themselves to each other; 1 MiB arrives whole", true, true},
 };
 
-static void run_good(struct demo *demo, const struct good_case *good)
+/* One side: it attests itself, it judges its peer, or both. */
+static struct demo_config good_side(const struct demo *demo, enum demo_topology topology,
+                                    int device, bool attests, bool judges)
 {
-    struct demo_config server = {
-        .attester = good->server_attests ? demo->attesters[LAB_DEVICE_SERVER] : NULL,
-        .require_peer = good->client_attests};
-    struct demo_config client = {
-        .attester = good->client_attests ? demo->attesters[LAB_DEVICE_CLIENT] : NULL,
-        .require_peer = good->server_attests};
+    struct demo_config side = {.require_peer = judges, .verifier = demo->remote[topology]};
+
+    if (attests)
+        side.attester = demo->attesters[device];
+    if (attests && topology == DEMO_PASSPORT)
+        side.passport = demo->passports[device];
+    return side;
+}
+
+static void run_good(struct demo *demo, enum demo_topology topology, const struct good_case *good)
+{
+    struct demo_config server =
+        good_side(demo, topology, LAB_DEVICE_SERVER, good->server_attests, good->client_attests);
+    struct demo_config client =
+        good_side(demo, topology, LAB_DEVICE_CLIENT, good->client_attests, good->server_attests);
     struct bench bench = {.demo = demo};
     struct atls_err err = ATLS_ERR_INIT;
     char detail[400];
@@ -90,9 +109,11 @@ static void run_good(struct demo *demo, const struct good_case *good)
 
 void demo_run_good(struct demo *demo)
 {
-    demo_title(demo, "Connections that must work");
-    for (size_t i = 0; i < sizeof(good_cases) / sizeof(good_cases[0]) && demo_goes_on(); i++)
-        run_good(demo, &good_cases[i]);
+    for (int t = 0; t < DEMO_TOPOLOGIES && demo_goes_on(); t++) {
+        demo_title(demo, topologies[t]);
+        for (size_t i = 0; i < sizeof(good_cases) / sizeof(good_cases[0]) && demo_goes_on(); i++)
+            run_good(demo, (enum demo_topology)t, &good_cases[i]);
+    }
 }
 
 /* ---- an attester that lies ---- */
@@ -560,6 +581,55 @@ static enum atls_code policy_refuses(struct bench *bench, struct atls_err *err)
     return code == ATLS_OK ? usual_ends(bench, err) : code;
 }
 
+/* Evidence where a passport is due: this side takes results alone. */
+static enum atls_code evidence_for_a_passport(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config client = {.require_peer = true,
+                                       .verifier = bench->demo->remote[DEMO_PASSPORT]};
+    const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER]};
+
+    return open_ends(bench, &server, &client, err);
+}
+
+/* The passport of one machine in the hands of another, whose key is not the one it names. */
+static enum atls_code passport_of_another(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config client = {.require_peer = true,
+                                       .verifier = bench->demo->remote[DEMO_PASSPORT]};
+    const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER],
+                                       .passport = bench->demo->passports[LAB_DEVICE_CLIENT]};
+
+    return open_ends(bench, &server, &client, err);
+}
+
+static enum atls_code other_verifier(struct bench *bench, struct atls_err *err)
+{
+    static const struct atls_verifier_ops *const backends[] = {&atls_veraison_verifier, NULL};
+    struct atls_verifier_options options;
+    struct demo_config client = {.require_peer = true};
+    const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER]};
+    char uri[96];
+    enum atls_code code;
+
+    snprintf(uri, sizeof(uri), "veraison:%s", bench->demo->service.url);
+    atls_verifier_options_init(&options);
+    options.ca_file = bench->demo->service.ca_file;
+    options.result_keys = bench->demo->service.ca_file; /* a key, and not the service's */
+    if ((code = atls_verifier_open(uri, backends, &options, &bench->verifier, err)) != ATLS_OK)
+        return code;
+    client.verifier = bench->verifier;
+    return open_ends(bench, &server, &client, err);
+}
+
+static enum atls_code changed_before_the_service(struct bench *bench, struct atls_err *err)
+{
+    const struct demo_config client = {.require_peer = true,
+                                       .verifier = bench->demo->remote[DEMO_SERVICE]};
+    const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER]};
+
+    return open_ends(bench, &server, &client, err);
+}
+
 static enum atls_code extend_pcr7(void *arg, struct atls_err *err)
 {
     struct demo *demo = arg;
@@ -632,10 +702,18 @@ static const struct tampered_case {
     {"a server that speaks TLS 1.2 only", tls12, BY_CLIENT, ATLS_E_TLS, ATLS_REASON_NONE, NULL},
     {"a plain TLS server that does not know the protocol", without_alpn, BY_CLIENT, ATLS_E_TLS,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"evidence where the relying party takes passports alone", evidence_for_a_passport, BY_CLIENT,
+     ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"the passport of another machine", passport_of_another, BY_CLIENT, ATLS_E_EVIDENCE,
+     ATLS_REASON_KEY_BINDING_MISMATCH, NULL},
+    {"a verifier service whose results another key has signed", other_verifier, BY_CLIENT,
+     ATLS_E_VERIFY, ATLS_REASON_SIGNATURE, NULL},
     {"PCR 7 changes in mid-stream: the next attestation ends the connection", changed_in_mid_stream,
      BY_CLIENT, ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
     {"PCR 7 has changed: a new connection is not opened", changed_before, BY_CLIENT, ATLS_E_REFUSED,
      ATLS_REASON_POLICY, "PCR 7"},
+    {"PCR 7 has changed: the service finds it, too", changed_before_the_service, BY_CLIENT,
+     ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
 };
 
 static bool as_expected(const struct tampered_case *tampered, const struct link *link,
