@@ -321,6 +321,33 @@ static void published_tokens(void **state)
     atls_buf_clear(&key);
 }
 
+/* Their signatures are good, and only their times are not as they should be. */
+static void published_tokens_with_float_times(void **state)
+{
+    static const char *const files[] = {"ear/c-ear.jwt", "ear/draft-opa.jwt"};
+    struct atls_buf key = test_vector("ear/c-ear-pkey.pem");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct atls_buf token = test_vector(files[i]), shown = ATLS_BUF_INIT;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_ear_check check;
+
+        atls_ear_check_init(&check);
+        check.public_key_pem = atls_buf_bytes(&key);
+        check.time_s = NOW;
+        check.max_age_s = ATLS_EAR_ANY_AGE;
+        test_assert_code(atls_ear_verify(atls_buf_bytes(&token), &check, &shown, &err),
+                         ATLS_E_DECODE, &err);
+        check.allow_float_times = true;
+        test_assert_code(atls_ear_verify(atls_buf_bytes(&token), &check, &shown, &err), ATLS_OK,
+                         &err);
+        atls_buf_clear(&shown);
+        atls_buf_clear(&token);
+    }
+    atls_buf_clear(&key);
+}
+
 static void keys_that_are_none(void **state)
 {
     struct atls_result *r = make_result();
@@ -378,6 +405,7 @@ int main(void)
         cmocka_unit_test(age_is_limited),
         cmocka_unit_test(checks_that_are_none),
         cmocka_unit_test(published_tokens),
+        cmocka_unit_test(published_tokens_with_float_times),
         cmocka_unit_test(keys_that_are_none),
         cmocka_unit_test(claims_sets_are_shown_without_header),
     };
