@@ -4,7 +4,7 @@
 # PCR 0, 2, 4: firmware, option code, boot loader; 7: Secure Boot (TCG PC Client Platform Firmware
 # Profile section 3.3.4). They must be in a bank that is no SHA-1.
 def affirming: . >= 2 and . < 32;
-def strong($pcr): any(.measurements[];
+def strong($pcr): any(.measurements[]?;
     .key == $pcr and (.digests | has("sha256") or has("sha384") or has("sha512")));
 
 .submods.TPM as $tpm
@@ -19,6 +19,7 @@ def strong($pcr): any(.measurements[];
         | "neither this TPM nor its maker is known"),
        (.ear_attester_claims as $claims
         | (0, 2, 4, 7) | select(. as $pcr | $claims | strong($pcr) | not)
-        | "PCR \(.) is not quoted in a strong bank"))
+        | "PCR \(.) is not quoted in a strong bank")),
+    (select(.ear_status != "affirming") | "the whole is \(.ear_status)")
   ] as $reasons
 | if $reasons == [] then {decision: "accept"} else {decision: "refuse", reasons: $reasons} end

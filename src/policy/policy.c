@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/log.h"
 
 struct atls_policy {
     atomic_uint references;
@@ -84,7 +85,8 @@ static enum atls_code decide_default(void *self, struct atls_result *result,
                                      struct atls_decision *out, struct atls_err *err)
 {
     size_t count = atls_result_submods(result), affirming = 0;
-    char text[sizeof out->reasons[0]];
+    char text[sizeof out->reasons[0]], shown[32];
+    const char *label;
 
     (void)self;
     (void)err;
@@ -95,8 +97,11 @@ static enum atls_code decide_default(void *self, struct atls_result *result,
             affirming++;
             continue;
         }
-        /* 112 of the 160 bytes for the explanation: what is cut there stands in the result. */
-        snprintf(text, sizeof text, "%.24s is %s: %.112s", atls_result_submod_name(result, i),
+        /* 112 of the 160 bytes for the explanation: what is cut there stands in the result. A label
+         * may be the choice of another Verifier. */
+        label = atls_result_submod_name(result, i);
+        snprintf(text, sizeof text, "%.24s is %s: %.112s",
+                 atls_escape(atls_bytes_of(label, strlen(label)), shown, sizeof shown),
                  atls_tier_name(tier), atls_result_explanation(result));
         add_reason(out, text);
     }

@@ -11,8 +11,10 @@
 #include "wire/cbor.h"
 #include "wire/ear_cbor.h"
 
-/* A claims set of the 2023 profile with one submodule; problem may be NULL. */
-static struct atls_result *receive(const char *label, enum atls_tier status, const char *problem)
+/* A claims set with one submodule; problem may be NULL. overall is not written for NONE: the 2023
+ * profile has no such claim. */
+static struct atls_result *receive_whole(const char *label, enum atls_tier status,
+                                         const char *problem, enum atls_tier overall)
 {
     struct atls_writer w = atls_writer_init(4096);
     struct atls_result *r = NULL;
@@ -20,9 +22,13 @@ static struct atls_result *receive(const char *label, enum atls_tier status, con
     struct atls_ear ear;
     const struct atls_result_source source = {.ear = &ear};
 
-    atls_cbor_put_map(&w, 4);
+    atls_cbor_put_map(&w, overall == ATLS_TIER_NONE ? 4 : 5);
     atls_cbor_put_int(&w, 265);
-    atls_cbor_put_text(&w, "tag:github.com,2023:veraison/ear");
+    atls_cbor_put_text(&w, overall == ATLS_TIER_NONE ? ATLS_EAR_PROFILE_2023 : ATLS_EAR_PROFILE_04);
+    if (overall != ATLS_TIER_NONE) {
+        atls_cbor_put_int(&w, 1000);
+        atls_cbor_put_int(&w, overall);
+    }
     atls_cbor_put_int(&w, 6);
     atls_cbor_put_int(&w, 100);
     atls_cbor_put_int(&w, 1004);
@@ -53,6 +59,40 @@ static struct atls_result *receive(const char *label, enum atls_tier status, con
     test_assert_code(atls_result_from_ear(&source, &r, &err), ATLS_OK, &err);
     atls_writer_clear(&w);
     return r;
+}
+
+static struct atls_result *receive(const char *label, enum atls_tier status, const char *problem)
+{
+    return receive_whole(label, status, problem, ATLS_TIER_NONE);
+}
+
+/* A Verifier may hold the whole for worse than its parts; then it is. */
+static void the_whole_counts(void **state)
+{
+    static const char *const files[] = {"default.jq", "tpm-strict.jq", NULL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct atls_result *r =
+            receive_whole("TPM", ATLS_TIER_AFFIRMING, NULL, ATLS_TIER_CONTRAINDICATED);
+        struct atls_policy *policy = NULL;
+        struct atls_decision decision;
+        struct atls_err err = ATLS_ERR_INIT;
+        char path[512];
+
+        memset(&decision, 0, sizeof decision);
+        snprintf(path, sizeof path, "%s/../../docs/policies/%s", ATLS_TEST_VECTORS,
+                 files[i] == NULL ? "" : files[i]);
+        test_assert_code(files[i] == NULL ? atls_policy_default(&policy, &err)
+                                          : atls_policy_load(path, &policy, &err),
+                         ATLS_OK, &err);
+        test_assert_code(atls_policy_decide(policy, r, &decision, &err), ATLS_OK, &err);
+        assert_false(decision.accept);
+        assert_true(decision.reason_count > 0);
+        assert_non_null(strstr(decision.reasons[decision.reason_count - 1], "the whole is"));
+        atls_policy_unref(policy);
+        atls_result_unref(r);
+    }
 }
 
 static void policies_of_the_documentation(void **state)
@@ -142,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policies_of_the_documentation),
+        cmocka_unit_test(the_whole_counts),
         cmocka_unit_test(the_input_is_whole),
         cmocka_unit_test(the_built_in_policy),
     };
