@@ -412,9 +412,9 @@ static enum atls_code make_claims(const struct appraisal *a, struct atls_claims 
 
     claims.key_trust = a->trust;
     code = atls_claims_identify(&claims, a->quote.kid, &a->trusted, subject_of(a), err);
-    if (code == ATLS_OK && (!atls_arena_copy(&claims.arena, atls_buf_bytes(&a->ak_spki),
-                                             &claims.signer_spki) ||
-                            !add_measurements(a, &claims) || !add_details(a, &claims)))
+    if (code == ATLS_OK &&
+        (!atls_arena_copy(&claims.arena, atls_buf_bytes(&a->ak_spki), &claims.signer_spki) ||
+         !add_measurements(a, &claims) || !add_details(a, &claims)))
         code = atls_fail(err, ATLS_E_NOMEM, "TPM: out of memory");
     if (code != ATLS_OK) {
         atls_claims_clear(&claims);
