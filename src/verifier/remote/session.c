@@ -130,6 +130,21 @@ static enum atls_code read_accept(const json_t *root, struct atls_session_object
     return ATLS_OK;
 }
 
+/* A JWT as it is, which has two dots; the bytes of a CWT, which JSON holds as base64. */
+static enum atls_code copy_token(struct atls_session_object *o, struct atls_bytes text,
+                                 struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(ATLS_EAR_MAX);
+    struct atls_bytes token = text;
+    bool copied;
+
+    if (memchr(text.ptr, '.', text.len) == NULL && atls_base64_get(text, &w))
+        token = atls_writer_bytes(&w);
+    copied = w.failed == ATLS_OK && copy_text(&o->arena, token, &o->result);
+    atls_writer_clear(&w);
+    return copied ? ATLS_OK : out_of_memory(err);
+}
+
 static enum atls_code read_result(const json_t *root, struct atls_session_object *o,
                                   struct atls_err *err)
 {
@@ -143,7 +158,7 @@ static enum atls_code read_result(const json_t *root, struct atls_session_object
         return code;
     if (!is_complete)
         return atls_fail(err, ATLS_E_PROTOCOL, "session: a result, and it is not complete");
-    return copy_text(&o->arena, text, &o->result) ? ATLS_OK : out_of_memory(err);
+    return copy_token(o, text, err);
 }
 
 enum atls_code atls_session_object_decode(struct atls_bytes json, struct atls_session_object *out,

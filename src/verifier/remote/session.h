@@ -32,7 +32,7 @@ struct atls_session_object {
     uint8_t nonce[ATLS_SESSION_NONCE_MAX];
     struct atls_bytes accept[ATLS_SESSION_ACCEPT_MAX]; /* media types, NUL terminated */
     size_t accept_count;
-    struct atls_bytes result; /* a token, when complete; else empty */
+    struct atls_bytes result; /* a token, when complete: JWT, or the bytes of a CWT; else empty */
 };
 
 /* Decodes one JSON object with unique members: status, and result when and only when it is

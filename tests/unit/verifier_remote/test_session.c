@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "core/reader.h"
 #include "verifier/remote/session.h"
 
 static const struct {
@@ -21,6 +22,10 @@ static const struct {
     {"smallest", "{\"status\":\"processing\"}", ATLS_OK, ATLS_SESSION_PROCESSING, 0, 0, NULL},
     {"complete", "{\"status\":\"complete\",\"result\":\"a.b.c\"}", ATLS_OK, ATLS_SESSION_COMPLETE,
      0, 0, "a.b.c"},
+    {"complete with a CWT in base64", "{\"status\":\"complete\",\"result\":\"0oRA9g==\"}", ATLS_OK,
+     ATLS_SESSION_COMPLETE, 0, 0, "\xd2\x84\x40\xf6"},
+    {"complete with neither", "{\"status\":\"complete\",\"result\":\"0oRA9g\"}", ATLS_OK,
+     ATLS_SESSION_COMPLETE, 0, 0, "0oRA9g"},
     {"failed", "{\"status\":\"failed\"}", ATLS_OK, ATLS_SESSION_FAILED, 0, 0, NULL},
     {"members that nobody asked for", "{\"status\":\"failed\",\"x\":{\"y\":[1]}}", ATLS_OK,
      ATLS_SESSION_FAILED, 0, 0, NULL},
@@ -98,7 +103,10 @@ static void decodes(void **state)
         assert_int_equal(o.accept_count, rows[i].accept_count);
         for (size_t k = 0; k < o.accept_count; k++)
             assert_int_equal(strlen((const char *)o.accept[k].ptr), o.accept[k].len);
-        assert_int_equal(o.result.len, rows[i].result != NULL ? strlen(rows[i].result) : 0);
+        if (rows[i].result != NULL)
+            assert_true(atls_bytes_equal_text(o.result, rows[i].result));
+        else
+            assert_int_equal(o.result.len, 0);
         atls_session_object_clear(&o);
     }
 }
