@@ -231,6 +231,7 @@ static void claims_say_what_was_signed(void **state)
     assert_int_equal(claims.key_trust, ATLS_KEY_TRUST_ENROLLED);
     test_assert_bytes(claims.instance, atls_bytes_of(ueid, sizeof ueid));
     test_assert_bytes(claims.key_spki, f->aik_spki);
+    test_assert_bytes(claims.signer_spki, spki_of(f->signer));
     assert_true(atls_bytes_equal_text(claims.environment.vendor, "ACME"));
     assert_int_equal(claims.measurement_count, 2);
     assert_int_equal(claims.measurements[0].mkey.kind, ATLS_MKEY_TEXT);

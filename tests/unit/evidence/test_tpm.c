@@ -396,6 +396,8 @@ static void claims_say_what_was_signed(void **state)
     assert_true(atls_bytes_equal_text(claims.environment.vendor, "ACME"));
     assert_null(claims.environment.model.ptr);
     test_assert_bytes(claims.key_spki, f->request.aik_spki);
+    test_assert_bytes(claims.signer_spki,
+                      atls_key_spki(atls_private_key_public(f->e.ak.private_key)));
 
     /* PCRs 0 to 7 of SHA-256, 0 also of SHA-384, 10 of SHA-512; 23 is resettable: no claim. */
     assert_int_equal(claims.measurement_count, 9);
