@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fails when what the headers export and what section 3 of the manual shows differ, or when a
-# subcommand of atls has no page, or a page does not pass mandoc.
+# subcommand of atls has no page, or an option or a key of a configuration is not in its page, or a page
+# does not pass mandoc.
 #
 #   man/check.sh [ROOT]     ROOT: the source tree, default the parent of this script's folder
 set -eu
@@ -58,6 +59,27 @@ for page in "$root"/man/atls-*.1; do
             failed=1
         fi
     done <"$work/options"
+done
+
+# The same of the daemons, and every key of their configuration.
+for page in "$root"/man/*.8; do
+    name=$(basename "$page" .8)
+    sed -n 's/^ *"  --\([a-z0-9-]*\).*/\1/p' "$root/apps/$name/main.c" >"$work/options"
+    while read -r option; do
+        if ! grep -q -e "^\.It Fl Fl $option\$" -e "^\.It Fl Fl $option " "$page"; then
+            echo "man/check.sh: $page does not document --$option" >&2
+            failed=1
+        fi
+    done <"$work/options"
+    sed -n 's/^ *\(TEXT\|NEEDED\|FLAG\|AMOUNT\|CHOICE\|OTHER\|{\)("*\([a-z0-9-]*\)".*/\2/p; s/^ *{"\([a-z0-9-]*\)", FIELD_EMPTIABLE.*/\1/p' \
+        "$root/apps/$name/config.c" >"$work/keys"
+    while read -r key; do
+        if ! grep -q -e "^\.It Cm .*\b$key\b" -e "^\.Cm $key\$" "$root/man/$name.yaml.5"; then
+            echo "man/check.sh: $root/man/$name.yaml.5 does not document $key" >&2
+            failed=1
+        fi
+    done <"$work/keys"
+    [ -s "$work/options" ] && [ -s "$work/keys" ] || failed=1
 done
 
 if command -v mandoc >/dev/null; then

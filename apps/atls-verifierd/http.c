@@ -26,6 +26,7 @@
 #endif
 /* A refused body is read and dropped up to here, so that the client gets to read why. */
 #define DISCARD_MAX     (16u * 1024 * 1024)
+#define GONE_MS         1000 /* without progress, before we look whether somebody is still there */
 #define CERTIFICATE_MAX (256u * 1024)
 /* Memory of a connection beside our own limit on headers, which answers by a problem document. */
 #define POOL_MIN   32768u
@@ -55,6 +56,7 @@ struct connection {
     struct service *service;
     atomic_llong since_ms; /* begin of the request, or of waiting for one */
     atomic_bool in_request;
+    atomic_bool whole;     /* the request has come, its answer has not gone */
     atomic_bool answering; /* our own code is at work: that is not the client's fault */
 };
 
@@ -110,6 +112,16 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **context,
     }
 }
 
+/* The library may miss an end that arrives together with the last bytes before it (it waits for
+ * edges, and there was one only). A client that has gone before its request was whole wants no
+ * answer. */
+static bool is_gone(const struct connection *c)
+{
+    char byte;
+
+    return !atomic_load(&c->whole) && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void server_expire(void)
 {
     int64_t now = now_ms();
@@ -118,10 +130,12 @@ void server_expire(void)
     pthread_mutex_lock(&connections_lock);
     for (struct connection *c = connections; c != NULL; c = c->next) {
         int64_t limit_ms = c->limits->request_timeout_s * 1000;
+        int64_t passed_ms = now - atomic_load(&c->since_ms);
 
         if (!atomic_load(&c->in_request))
             limit_ms += c->limits->idle_timeout_s * 1000;
-        if (!atomic_load(&c->answering) && now - atomic_load(&c->since_ms) > limit_ms)
+        if (!atomic_load(&c->answering) &&
+            (passed_ms > limit_ms || (passed_ms > GONE_MS && is_gone(c))))
             shutdown(c->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&connections_lock);
@@ -207,6 +221,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
     }
     atomic_store(&x->connection->since_ms, now_ms());
     atomic_store(&x->connection->in_request, false);
+    atomic_store(&x->connection->whole, false);
     atomic_fetch_sub(&x->request.service->bodies_bytes, (long long)x->body_size);
     reply_clear(&x->reply);
     free(x->body);
@@ -492,6 +507,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         result = take_body(x, data, *len) ? MHD_YES : MHD_NO;
         *len = 0;
     } else {
+        atomic_store(&x->connection->whole, true);
         x->request.body = atls_bytes_of(x->body, x->body_len);
         if (x->reply.status == 0)
             request_finish(&x->request, &x->reply);

@@ -123,7 +123,8 @@ class Verifierd:
             self.process.wait(10)
 
     def events(self, name=None):
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole = self.log.read_text().rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if name is None or line["event"] == name]
 
     def rss(self):
