@@ -74,7 +74,7 @@ for page in "$root"/man/*.8; do
     sed -n 's/^ *\(TEXT\|NEEDED\|FLAG\|AMOUNT\|CHOICE\|OTHER\|{\)("*\([a-z0-9-]*\)".*/\2/p; s/^ *{"\([a-z0-9-]*\)", FIELD_EMPTIABLE.*/\1/p' \
         "$root/apps/$name/config.c" >"$work/keys"
     while read -r key; do
-        if ! grep -q -e "^\.It Cm .*\b$key\b" -e "^\.Cm $key\$" "$root/man/$name.yaml.5"; then
+        if ! grep -q -e "^\.It Cm .*\b$key\b" -e "^\.Cm $key\( .*\)\{0,1\}\$" "$root/man/$name.yaml.5"; then
             echo "man/check.sh: $root/man/$name.yaml.5 does not document $key" >&2
             failed=1
         fi

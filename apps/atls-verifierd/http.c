@@ -447,6 +447,7 @@ static enum MHD_Result send_reply(struct exchange *x)
     struct MHD_Response *response;
     enum MHD_Result result;
 
+    atomic_store(&x->connection->whole, true);
     if (reply->body.failed) {
         text_clear(&reply->body);
         reply->header_count = 0;
@@ -507,7 +508,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         result = take_body(x, data, *len) ? MHD_YES : MHD_NO;
         *len = 0;
     } else {
-        atomic_store(&x->connection->whole, true);
         x->request.body = atls_bytes_of(x->body, x->body_len);
         if (x->reply.status == 0)
             request_finish(&x->request, &x->reply);
