@@ -14,14 +14,12 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
 
 from conftest import CLASS, need, run, tool, wait_until
 from verifierd import DAEMON, NEW, TOKEN, Load, Verifierd, is_problem, remove
 
-TOOL = os.environ.get("ATLS_STORE_TOOL", "system_store_tool")
 BUNDLE = "application/cmw+cbor"
 CONFIG = """
     listeners:
@@ -39,15 +37,19 @@ CONFIG = """
     """
 
 
-def store_tool(*arguments):
-    return tool(TOOL, *arguments).decode()
+def store(verb, location, *arguments):
+    return run("store", verb, "--store", location, *arguments).stdout.decode()
+
+
+def new_key(location, use_from=1):
+    return store("key", location, "--use-from", use_from, "new").strip()
 
 
 def new_store(location, directory):
     """One with a key and an anchor: all that a verifier needs to begin."""
-    store_tool("init", location)
-    store_tool("key", location, 0)
-    store_tool("anchor", location, directory / "ca.pem")
+    store("init", location)
+    new_key(location)
+    store("import", location, "--anchor", "ak", directory / "ca.pem")
 
 
 def b64(data):
@@ -115,10 +117,10 @@ def manifests():
 
 @pytest.fixture
 def daemon(manifests):
-    store = manifests.dir / "store.db"
-    new_store(store, manifests.dir)
-    made = daemon_over(manifests.dir, store)
-    made.store = store
+    path = manifests.dir / "store.db"
+    new_store(path, manifests.dir)
+    made = daemon_over(manifests.dir, path)
+    made.store = path
     try:
         yield made
     finally:
@@ -129,9 +131,9 @@ def submit(daemon, manifests, body, kind="cose", **options):
     return daemon.submit(body, type=manifests.type(kind), **options)
 
 
-def ids(store):
+def ids(location):
     """Manifests on file."""
-    return {entry["id"] for entry in json.loads(store_tool("dump", store)).get("manifests", [])}
+    return {entry["id"] for entry in json.loads(store("export", location)).get("manifests", [])}
 
 
 # ---- evidence ----
@@ -143,7 +145,7 @@ class World:
         self.lab = lab
         self.tpm = lab.tpm()
         lab.enrol(self.tpm)
-        self.kid = store_tool("key", lab.store, 0).strip()
+        self.kid = new_key(lab.store)
         self.daemon = daemon_over(lab.dir, lab.store)
 
     def evidence(self, nonce):
@@ -229,7 +231,7 @@ def test_nonces_of_the_server_and_what_does_not_answer_them(world):
 
 
 def test_keys_rotate_without_a_reload(world):
-    second = store_tool("key", world.lab.store, int(time.time())).strip()
+    second = new_key(world.lab.store, "+0")
 
     def keys():
         return [key["kid"] for key in world.daemon.get("/.well-known/jwks.json").json["keys"]]
@@ -249,7 +251,7 @@ def test_manifests_come_in_whole_or_not_at_all(daemon, manifests):
     assert ids(daemon.store) == {"good"}
     again = submit(daemon, manifests, good)
     assert again.status == 200 and again.json["status"] == "success"
-    before = store_tool("dump", daemon.store)
+    before = store("export", daemon.store)
     problems = [
         (400, b"", "cose"), (400, b"x", "cose"), (400, good[:-1], "cose"), (400, good + b"\0", "cose"),
         (403, manifests.signed("other", ca="foreign"), "cose"), (403, manifests.make("bare").read_bytes(), "cose"),
@@ -263,37 +265,37 @@ def test_manifests_come_in_whole_or_not_at_all(daemon, manifests):
     is_problem(daemon.submit(good, type='application/rim+cose; profile="tag:example.com,2026:another"'), 422)
     for cut in range(1, len(good), 37):
         assert submit(daemon, manifests, good[:cut]).status in (400, 403)
-    assert store_tool("dump", daemon.store) == before
+    assert store("export", daemon.store) == before
     assert daemon.metric('atls_verifierd_provisioning_total{tenant="one",outcome="success"}') == 2
 
 
 def test_unsigned_manifests_where_they_are_allowed(manifests):
-    store = manifests.dir / "unsigned.db"
-    new_store(store, manifests.dir)
-    made = daemon_over(manifests.dir, store, unsigned="true")
+    path = manifests.dir / "unsigned.db"
+    new_store(path, manifests.dir)
+    made = daemon_over(manifests.dir, path, unsigned="true")
     try:
         made.start(ready=False)
         body = manifests.make("bare").read_bytes()
         assert submit(made, manifests, body, "cbor").status == 200
         is_problem(submit(made, manifests, manifests.signed("s"), "cbor"), 400)
         is_problem(submit(made, manifests, manifests.make("b2").read_bytes(), "cose"), 403)
-        assert ids(store) == {"bare"}
+        assert ids(path) == {"bare"}
     finally:
         made.kill()
 
 
 def test_a_store_that_gets_its_keys_later(manifests):
     """Empty at first: not ready, no sessions; no restart is needed when the key comes."""
-    store = manifests.dir / "empty.db"
-    store_tool("init", store)
-    made = daemon_over(manifests.dir, store)
+    path = manifests.dir / "empty.db"
+    store("init", path)
+    made = daemon_over(manifests.dir, path)
     try:
         assert made.check().returncode == 1
         made.start(ready=False)
         assert made.get("/readyz").status == 503
         is_problem(made.post(NEW), 503)
-        store_tool("key", store, 0)
-        store_tool("anchor", store, manifests.dir / "ca.pem")
+        new_key(path)
+        store("import", path, "--anchor", "ak", manifests.dir / "ca.pem")
         submit(made, manifests, manifests.signed("first"))
         wait_until("readiness", lambda: made.get("/readyz").status == 200)
         made.session()
@@ -415,7 +417,8 @@ def replicas(manifests):
 def test_replicas_share_sessions_and_keys(replicas, lab):
     postgres, a, b = replicas
     world = World(lab)
-    store_tool("copy", lab.store, postgres.uri)
+    store("export", lab.store, "--with-signing-keys", "--out", lab.dir / "all.json")
+    store("import", postgres.uri, "--from-json", lab.dir / "all.json")
     nonce = os.urandom(32)
     target = a.session(query=f"?nonce={b64(nonce)}")
     assert b.get(target).json["status"] == "waiting"
