@@ -23,13 +23,27 @@ static enum atls_code put_pretty(struct atls_json *j, const char *key, struct at
 {
     json_t *value = json_loadb((const char *)json.ptr, json.len, JSON_REJECT_DUPLICATES, NULL);
     char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    struct atls_writer w = atls_writer_init(8 * ATLS_EAR_MAX);
+    enum atls_code code;
 
     json_decref(value);
-    if (text == NULL)
-        return atls_fail(err, ATLS_E_NOMEM, "EAR: out of memory");
-    atls_json_put_raw(j, key, atls_bytes_of(text, strlen(text)));
+    /* DEL is ASCII, and no character for a terminal. It stands in strings alone. */
+    for (const char *at = text; at != NULL && *at != '\0'; at++) {
+        if (*at == 0x7f)
+            atls_put_text(&w, "\\u007f");
+        else
+            atls_put_u8(&w, (uint8_t)*at);
+    }
+    code = text == NULL || w.failed == ATLS_E_NOMEM
+               ? atls_fail(err, ATLS_E_NOMEM, "EAR: out of memory")
+               : ATLS_OK;
+    if (code == ATLS_OK && w.failed != ATLS_OK)
+        code = atls_fail(err, ATLS_E_LIMIT, "EAR: too long to be shown");
+    if (code == ATLS_OK)
+        atls_json_put_raw(j, key, atls_writer_bytes(&w));
+    atls_writer_clear(&w);
     free(text);
-    return ATLS_OK;
+    return code;
 }
 
 static void put_cose_header(struct atls_json *j, const struct atls_cose_sign1 *s)
