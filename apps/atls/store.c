@@ -378,11 +378,12 @@ static enum cli_status run(struct cli *cli)
     static const struct {
         const char *name;
         enum atls_store_mode mode;
+        size_t operands; /* with the verb */
         enum atls_code (*run)(const struct cli *, struct atls_store *, struct atls_err *);
     } verbs[] = {
-        {"init", ATLS_STORE_CREATE, run_init},   {"import", ATLS_STORE_WRITE, run_import},
-        {"list", ATLS_STORE_READ, run_list},     {"remove", ATLS_STORE_WRITE, run_remove},
-        {"export", ATLS_STORE_READ, run_export}, {"key", ATLS_STORE_WRITE, run_key},
+        {"init", ATLS_STORE_CREATE, 1, run_init},   {"import", ATLS_STORE_WRITE, 2, run_import},
+        {"list", ATLS_STORE_READ, 1, run_list},     {"remove", ATLS_STORE_WRITE, 2, run_remove},
+        {"export", ATLS_STORE_READ, 1, run_export}, {"key", ATLS_STORE_WRITE, 3, run_key},
     };
     struct atls_store_options options;
     const char *verb = cli_operand(cli, 0);
@@ -392,6 +393,9 @@ static enum cli_status run(struct cli *cli)
     for (size_t i = 0; verb != NULL && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(verb, verbs[i].name) != 0)
             continue;
+        if (cli_operand(cli, verbs[i].operands) != NULL)
+            return cli_usage(cli, "operand \"%.40s\" is one too many",
+                             cli_operand(cli, verbs[i].operands));
         if (!cli_need(cli, (const char *const[]){"store", NULL}))
             return CLI_USAGE;
         atls_store_options_init(&options);

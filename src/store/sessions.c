@@ -177,30 +177,36 @@ static enum atls_code memory_open(struct atls_store *s, const struct atls_store_
     return too_many(s, err);
 }
 
+static enum atls_code copy_session(const struct atls_store_session *session,
+                                   struct atls_store_session *out, struct atls_err *err)
+{
+    struct atls_store_session copy = *session;
+    enum atls_code code;
+
+    copy.media_type = copy.evidence = copy.result = (struct atls_buf)ATLS_BUF_INIT;
+    code = copy_contents(&copy, atls_buf_bytes(&session->media_type),
+                         atls_buf_bytes(&session->evidence), atls_buf_bytes(&session->result), err);
+    if (code == ATLS_OK)
+        *out = copy;
+    return code;
+}
+
 /* Reads a session; take: for the one who gives evidence. */
 static enum atls_code memory_get(struct store_memory_sessions *m, const char *id, int64_t now_s,
                                  bool take, struct atls_store_session *out, struct atls_err *err)
 {
     struct memory_session **at;
-    struct atls_store_session *session, copy;
     enum atls_code code;
 
     pthread_mutex_lock(&m->lock);
-    if ((at = find(m, id, now_s)) == NULL) {
+    if ((at = find(m, id, now_s)) == NULL)
         code = not_found(err);
-    } else if (session = &(*at)->session, take && session->state != ATLS_SESSION_WAITING) {
+    else if (take && (*at)->session.state != ATLS_SESSION_WAITING)
         code = already(err);
-    } else {
-        copy = *session;
-        copy.media_type = copy.evidence = copy.result = (struct atls_buf)ATLS_BUF_INIT;
-        code = copy_contents(&copy, atls_buf_bytes(&session->media_type),
-                             atls_buf_bytes(&session->evidence), atls_buf_bytes(&session->result),
-                             err);
-        if (code == ATLS_OK && take)
-            copy.state = session->state = ATLS_SESSION_PROCESSING;
-        if (code == ATLS_OK)
-            *out = copy;
-    }
+    else
+        code = copy_session(&(*at)->session, out, err);
+    if (code == ATLS_OK && take)
+        out->state = (*at)->session.state = ATLS_SESSION_PROCESSING;
     pthread_mutex_unlock(&m->lock);
     return code;
 }
