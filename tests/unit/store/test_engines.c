@@ -440,6 +440,50 @@ static void notices_arrive(void **state)
     atls_store_close(other);
 }
 
+/* When the connections for requests were last used, as the server knows it. */
+static void last_use(char out[64])
+{
+    PGconn *db = PQconnectdb(test_postgres_uri(server));
+    PGresult *r = PQexec(db, "SELECT max(query_start)::text FROM pg_stat_activity"
+                             " WHERE application_name = 'atls' AND query NOT LIKE 'LISTEN%'"
+                             " AND query NOT LIKE '%change FROM store_state%'");
+
+    assert_int_equal(PQntuples(r), 1);
+    snprintf(out, 64, "%s", PQgetvalue(r, 0, 0));
+    PQclear(r);
+    PQfinish(db);
+}
+
+static void hot_look_ups_ask_nothing(void **state)
+{
+    struct place *p = *state;
+    struct atls_buf key = new_key(NULL);
+    struct atls_err err = ATLS_ERR_INIT;
+    char before[64], after[64];
+
+    import_ok(p->store, make_with_key("m", 1, atls_buf_bytes(&key), ", " PCR0));
+    test_assert_code(atls_store_ping(p->store, &err), ATLS_OK, &err); /* hears of its own import */
+    for (int i = 0; i < 1001; i++) {
+        struct atls_endorsement_set *set;
+        struct atls_anchors *anchors;
+
+        assert_int_equal(count_references(p->store, NOW), 1);
+        test_assert_code(look_up(p->store, NOW, 1, &key, &err), ATLS_OK, &err);
+        test_assert_code(atls_store_endorsements(p->store, class_item(), NOW, &set, &err), ATLS_OK,
+                         &err);
+        atls_endorsement_set_unref(set);
+        test_assert_code(atls_store_anchors(p->store, ATLS_ANCHOR_AK, &anchors, &err), ATLS_OK,
+                         &err);
+        assert_null(anchors);
+        if (i == 0)
+            last_use(before);
+    }
+    last_use(after);
+    assert_string_equal(before, after);
+    assert_true(strlen(before) > 10);
+    atls_buf_clear(&key);
+}
+
 static void schemas_and_uris(void **state)
 {
     static const struct {
@@ -629,6 +673,7 @@ int main(void)
         WITH_STORE(a_server_that_does_not_answer),
         WITH_STORE(a_server_that_never_speaks),
         WITH_STORE(notices_arrive),
+        WITH_STORE(hot_look_ups_ask_nothing),
         WITH_STORE(schemas_and_uris),
         WITH_STORE(versions),
         WITH_STORE(a_schema_that_was_made_for_us),

@@ -188,13 +188,47 @@ static void test_times(void **state)
         assert_string_equal(store_time_text(rows[i].time_s, text), rows[i].want);
 }
 
+static void test_oid(void **state)
+{
+    static const struct {
+        const char *name, *item;
+        size_t size;
+        const char *text; /* NULL: refused */
+    } rows[] = {
+        {"Intel's profile", "d86f4a6086480186f84d011001", 64, "2.16.840.1.113741.1.16.1"},
+        {"one arc of two numbers", "d86f4155", 64, "2.5"},
+        {"first arc 0", "d86f4100", 64, "0.0"},
+        {"first arc 1", "d86f412a", 64, "1.2"},
+        {"first arc 2, large", "d86f428837", 64, "2.999"},
+        {"just fits", "d86f4155", 4, "2.5"},
+        {"does not fit", "d86f4155", 3, NULL},
+        {"the second does not fit", "d86f425504", 5, NULL},
+        {"no octet", "d86f40", 64, NULL},
+        {"cut inside an arc", "d86f425586", 64, NULL},
+        {"an arc of 70 bits", "d86f4bffffffffffffffffffff7f", 64, NULL},
+        {"another tag", "d8704155", 64, NULL},
+        {"not tagged", "4155", 64, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf item = test_unhex(rows[i].item);
+        char out[64] = "";
+        bool ok = store_oid_text(atls_buf_bytes(&item), out, rows[i].size);
+
+        if (ok != (rows[i].text != NULL) || (ok && strcmp(out, rows[i].text) != 0))
+            fail_msg("%s: %d \"%s\"", rows[i].name, ok, out);
+        atls_buf_clear(&item);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uuid),     cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_purposes), cmocka_unit_test(test_mkey),
-        cmocka_unit_test(test_subject),  cmocka_unit_test(test_fingerprint),
-        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_oid),         cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_hex),         cmocka_unit_test(test_purposes),
+        cmocka_unit_test(test_mkey),        cmocka_unit_test(test_subject),
+        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
