@@ -336,16 +336,27 @@ static enum atls_code set_session(struct store_link *l, struct atls_err *err)
 static enum atls_code open_link(struct store_link *l, struct atls_err *err)
 {
     const struct atls_store *s = l->base.store;
-    const char *names[6] = {"dbname", "client_encoding", "fallback_application_name", NULL};
-    const char *values[6] = {s->location, "UTF8", "atls", NULL};
+    /* What stands before the URI ("dbname") gives way to what is in it. A connection on which
+     * nobody answers is found out in a minute, also while nobody uses it. */
+    const char *names[] = {"keepalives_idle",
+                           "keepalives_interval",
+                           "keepalives_count",
+                           "tcp_user_timeout",
+                           "dbname",
+                           "client_encoding",
+                           "fallback_application_name",
+                           NULL,
+                           NULL};
+    const char *values[] = {"30", "10", "3", "10000", s->location, "UTF8", "atls", NULL, NULL};
+    const size_t last = sizeof names / sizeof names[0] - 2;
     enum atls_code code;
     bool says_tls;
 
     if ((code = store_link_check_uri(s->location, &says_tls, err)) != ATLS_OK)
         return code;
     if (!says_tls) {
-        names[3] = "sslmode";
-        values[3] = "verify-full";
+        names[last] = "sslmode";
+        values[last] = "verify-full";
     }
     if ((l->pg = PQconnectStartParams(names, values, 1)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "store: out of memory");
