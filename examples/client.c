@@ -6,12 +6,14 @@
 
 #include <atls/local.h>
 #include <atls/openssl.h>
+#include <atls/remote.h>
 
 #include "common.h"
 
 int main(int argc, char **argv)
 {
-    const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL}; /* atls */
+    const struct atls_verifier_ops *const backends[] = {
+        &atls_local_verifier, &atls_veraison_verifier, &atls_passport_verifier, NULL}; /* atls */
     struct atls_config_options options;
     struct atls_config *config;
     struct atls_openssl *conn;
@@ -22,14 +24,14 @@ int main(int argc, char **argv)
     SSL *ssl;
 
     if (argc != 5)
-        return usage("client HOST PORT CA.pem local:STORE");
+        return usage("client HOST PORT CA.pem local:STORE|veraison:URL|passport:KEYS");
     signal(SIGPIPE, SIG_IGN);
     if (SSL_CTX_load_verify_locations(ctx, argv[3], NULL) != 1)
         return tls_failed(argv[3]);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 
-    /* atls: genuine evidence, appraised against the store, and a certificate of the attestation key
-     * for the name of the server. */
+    /* atls: genuine evidence, or a result about it, and a certificate of the attestation key for
+     * the name of the server. */
     atls_config_options_init(&options);
     options.require_peer = true;
     options.identity = ATLS_IDENTITY_PKIX;

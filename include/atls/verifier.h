@@ -3,7 +3,7 @@
  *     const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
  *     atls_verifier_open("local:/var/lib/atls/endorsements.db", backends, NULL, &verifier, &err);
  *
- * Reference counted; may be used from any thread. */
+ * Further backends are in atls/remote.h. Reference counted; may be used from any thread. */
 #ifndef ATLS_VERIFIER_H
 #define ATLS_VERIFIER_H
 
