@@ -2,7 +2,9 @@
  * nothing, and several processes at once. Nothing acknowledged is lost, nothing stays in part. */
 #define _XOPEN_SOURCE 700
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -421,6 +423,78 @@ static void a_server_that_never_speaks(void **state)
     unlink(address.sun_path);
 }
 
+/* Somebody on the network in place of the server, without TLS. */
+struct impostor {
+    int fd;
+    uint32_t asked, then; /* code of the first request, and of what came after the answer "N" */
+};
+
+static uint32_t read_code(int fd)
+{
+    uint8_t request[8] = {0};
+
+    if (recv(fd, request, sizeof request, MSG_WAITALL) != (ssize_t)sizeof request)
+        return 0;
+    return (uint32_t)request[4] << 24 | (uint32_t)request[5] << 16 | (uint32_t)request[6] << 8 |
+           request[7];
+}
+
+static void *pretend(void *arg)
+{
+    struct impostor *i = arg;
+    int fd = accept(i->fd, NULL, NULL);
+
+    i->asked = read_code(fd);
+    if (write(fd, "N", 1) == 1)
+        i->then = read_code(fd);
+    close(fd);
+    return NULL;
+}
+
+static void a_server_over_the_network_must_prove_its_name(void **state)
+{
+    static const struct {
+        const char *parameters;
+        uint32_t asked;
+        const char *says;
+    } rows[] = {
+        {"", 80877103, "SSL"},              /* SSLRequest, and nothing more */
+        {"?sslmode=disable", 196608, NULL}, /* protocol 3.0, in the clear: as was asked for */
+    };
+
+    (void)state;
+    unsetenv("PGSSLMODE");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct impostor impostor = {socket(AF_INET, SOCK_STREAM, 0), 0, 0};
+        struct atls_store_options options;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_store *s = NULL;
+        socklen_t len = sizeof address;
+        pthread_t thread;
+        char uri[128];
+
+        assert_int_equal(bind(impostor.fd, (struct sockaddr *)&address, sizeof address), 0);
+        assert_int_equal(listen(impostor.fd, 1), 0);
+        assert_int_equal(getsockname(impostor.fd, (struct sockaddr *)&address, &len), 0);
+        assert_int_equal(pthread_create(&thread, NULL, pretend, &impostor), 0);
+        snprintf(uri, sizeof uri, "postgresql://me:secret@127.0.0.1:%u/x%s",
+                 (unsigned)ntohs(address.sin_port), rows[i].parameters);
+        atls_store_options_init(&options);
+        options.mode = ATLS_STORE_READ;
+        test_assert_code(atls_store_open_with(uri, &options, &s, &err), ATLS_E_UNAVAILABLE, &err);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        close(impostor.fd);
+        assert_int_equal(impostor.asked, rows[i].asked);
+        if (rows[i].says != NULL) {
+            assert_int_equal(impostor.then, 0);
+            assert_non_null(strstr(err.message, rows[i].says));
+        }
+        assert_null(strstr(err.message, "secret"));
+    }
+}
+
 /* Changes of one replica arrive at the other without its asking. */
 static void notices_arrive(void **state)
 {
@@ -672,6 +746,7 @@ int main(void)
         WITH_STORE(lost_connections_are_replaced),
         WITH_STORE(a_server_that_does_not_answer),
         WITH_STORE(a_server_that_never_speaks),
+        WITH_STORE(a_server_over_the_network_must_prove_its_name),
         WITH_STORE(notices_arrive),
         WITH_STORE(hot_look_ups_ask_nothing),
         WITH_STORE(schemas_and_uris),
