@@ -9,9 +9,8 @@
 #include <atls/issuer.h>
 
 #include "bench.h"
+#include "wire/kat.h"
 #include "world.h"
-
-#define MEDIA_TYPE "application/cmw+cbor; cmwc_t=\"" ATLS_BUNDLE_TYPE "\""
 
 struct work {
     struct atls_issuer *issuer;
@@ -21,7 +20,7 @@ struct work {
 static void issue(struct work *w, const struct world_machine *m)
 {
     const struct atls_submission submission = {
-        .media_type = MEDIA_TYPE,
+        .media_type = "application/cmw+cbor; cmwc_t=\"" ATLS_BUNDLE_TYPE "\"",
         .evidence = atls_buf_bytes(&m->evidence),
         .nonce = atls_bytes_of(m->nonce, sizeof m->nonce),
     };

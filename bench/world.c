@@ -111,6 +111,8 @@ static void import_references(struct atls_store *s, const struct test_tpm_eviden
     atls_json_open_object(&j, "reference-values");
     atls_json_open_object(&j, "sha256");
     for (unsigned int i = 0; i < WORLD_PCRS; i++) {
+        if (i == 16 || i == 23)
+            continue; /* anybody may reset these: they prove nothing, and count for nothing */
         snprintf(index, sizeof index, "%u", i);
         atls_json_put_hex(&j, index, e->banks[0].values[i]);
     }
