@@ -148,6 +148,24 @@ static void add_character(struct text *t, const unsigned char *s, size_t left, s
     }
 }
 
+#define EACH_BYTE(v) (UINT64_MAX / 255 * (v))
+
+/* Whether none of eight bytes needs a look of its own: printable ASCII, but for quote and
+ * backslash. A byte of v is zero where the high bit of it in (v - 1 & ~v) is set; a borrow from a
+ * byte below can only say "look" once too often. */
+static bool are_plain(const unsigned char *at)
+{
+    uint64_t v, quote, backslash, del;
+
+    memcpy(&v, at, sizeof v);
+    quote = v ^ EACH_BYTE('"');
+    backslash = v ^ EACH_BYTE('\\');
+    del = v ^ EACH_BYTE(0x7f);
+    return ((v | (v - EACH_BYTE(0x20)) | ((quote - EACH_BYTE(1)) & ~quote) |
+             ((backslash - EACH_BYTE(1)) & ~backslash) | ((del - EACH_BYTE(1)) & ~del)) &
+            EACH_BYTE(0x80)) == 0;
+}
+
 void text_string_of(struct text *t, const char *s, size_t len)
 {
     const unsigned char *at = (const unsigned char *)s, *end = at + len;
@@ -158,6 +176,8 @@ void text_string_of(struct text *t, const char *s, size_t len)
         const unsigned char *plain = at;
         size_t used;
 
+        while (end - at >= 8 && are_plain(at))
+            at += 8;
         while (at < end && *at >= 0x20 && *at < 0x7f && *at != '"' && *at != '\\')
             at++;
         if (at > plain)
@@ -217,23 +237,30 @@ static const char alphabet[2][65] = {
 void text_base64(struct text *t, struct atls_bytes bytes, enum base64_form form)
 {
     const char *digits = alphabet[form];
+    size_t rest = bytes.len % 3, last = rest == 0 ? 0 : form == BASE64_STD ? 4 : rest + 1;
+    size_t len = bytes.len / 3 * 4 + last;
+    const uint8_t *in = bytes.ptr, *end = in + (bytes.len - rest);
+    char *out;
 
     separate(t);
     text_add(t, "\"", 1);
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t v = (uint32_t)bytes.ptr[i] << 16;
-        char quad[4];
-        size_t n = left >= 3 ? 4 : left + 1;
+    if (!reserve(t, len))
+        return;
+    out = t->ptr + t->len;
+    for (; in < end; in += 3, out += 4) {
+        uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
 
-        if (left > 1)
-            v |= (uint32_t)bytes.ptr[i + 1] << 8;
-        if (left > 2)
-            v |= bytes.ptr[i + 2];
-        for (size_t k = 0; k < 4; k++)
-            quad[k] = k < n ? digits[(v >> (18 - 6 * k)) & 63] : '=';
-        text_add(t, quad, form == BASE64_STD ? 4 : n);
+        out[0] = digits[v >> 18];
+        out[1] = digits[v >> 12 & 63];
+        out[2] = digits[v >> 6 & 63];
+        out[3] = digits[v & 63];
     }
+    for (size_t k = 0; k < last; k++) {
+        uint32_t v = (uint32_t)in[0] << 16 | (rest == 2 ? (uint32_t)in[1] << 8 : 0);
+
+        out[k] = k <= rest ? digits[v >> (18 - 6 * k) & 63] : '=';
+    }
+    t->len += len;
     text_add(t, "\"", 1);
 }
 

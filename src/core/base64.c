@@ -21,16 +21,25 @@ static uint8_t value_of(uint8_t c, const char *alphabet)
 
 static void put(struct atls_writer *w, struct atls_bytes bytes, const char *alphabet, bool pad)
 {
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t count = bytes.len - i < 3 ? bytes.len - i : 3;
-        uint32_t group = 0;
-        uint8_t out[4];
+    size_t whole = bytes.len / 3, rest = bytes.len % 3, last = rest == 0 ? 0 : pad ? 4 : rest + 1;
+    const uint8_t *in = bytes.ptr;
+    uint8_t *out;
 
-        for (size_t k = 0; k < 3; k++)
-            group = group << 8 | (k < count ? bytes.ptr[i + k] : 0u);
-        for (size_t k = 0; k < 4; k++)
-            out[k] = k <= count ? (uint8_t)alphabet[group >> (18 - 6 * k) & 63] : (uint8_t)'=';
-        atls_put_bytes(w, atls_bytes_of(out, pad ? 4 : count + 1));
+    /* No object has more than half of all addresses: the sum does not wrap. */
+    if (bytes.len == 0 || (out = atls_put_space(w, whole * 4 + last)) == NULL)
+        return;
+    for (size_t i = 0; i < whole; i++, in += 3, out += 4) {
+        uint32_t group = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+
+        out[0] = (uint8_t)alphabet[group >> 18];
+        out[1] = (uint8_t)alphabet[group >> 12 & 63];
+        out[2] = (uint8_t)alphabet[group >> 6 & 63];
+        out[3] = (uint8_t)alphabet[group & 63];
+    }
+    for (size_t k = 0; k < last; k++) {
+        uint32_t group = (uint32_t)in[0] << 16 | (rest == 2 ? (uint32_t)in[1] << 8 : 0);
+
+        out[k] = k <= rest ? (uint8_t)alphabet[group >> (18 - 6 * k) & 63] : (uint8_t)'=';
     }
 }
 

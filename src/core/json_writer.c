@@ -1,6 +1,5 @@
 #include "core/json_writer.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -198,30 +197,34 @@ void atls_json_put_string(struct atls_json *j, const char *key, const char *text
     atls_json_put_text(j, key, atls_bytes_of(text, strlen(text)));
 }
 
-static void put_number(struct atls_json *j, const char *key, bool exact, const char *digits)
+/* A number, or a text where some reader would round it. */
+static void put_number(struct atls_json *j, const char *key, bool negative, uint64_t magnitude)
 {
-    if (!exact) {
-        atls_json_put_string(j, key, digits);
-        return;
-    }
-    if (begin(j, key_bytes(key)))
-        atls_put_text(&j->w, digits);
+    uint8_t digits[24];
+    size_t at = sizeof digits;
+    struct atls_bytes text;
+    bool exact = magnitude <= (uint64_t)ATLS_JSON_INTEGER_MAX;
+
+    do
+        digits[--at] = (uint8_t)('0' + magnitude % 10);
+    while ((magnitude /= 10) != 0);
+    if (negative)
+        digits[--at] = '-';
+    text = atls_bytes_of(digits + at, sizeof digits - at);
+    if (!exact)
+        atls_json_put_text(j, key, text);
+    else if (begin(j, key_bytes(key)))
+        atls_put_bytes(&j->w, text);
 }
 
 void atls_json_put_int(struct atls_json *j, const char *key, int64_t v)
 {
-    char digits[24];
-
-    snprintf(digits, sizeof digits, "%" PRId64, v);
-    put_number(j, key, v >= -ATLS_JSON_INTEGER_MAX && v <= ATLS_JSON_INTEGER_MAX, digits);
+    put_number(j, key, v < 0, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void atls_json_put_uint(struct atls_json *j, const char *key, uint64_t v)
 {
-    char digits[24];
-
-    snprintf(digits, sizeof digits, "%" PRIu64, v);
-    put_number(j, key, v <= (uint64_t)ATLS_JSON_INTEGER_MAX, digits);
+    put_number(j, key, false, v);
 }
 
 void atls_json_put_bool(struct atls_json *j, const char *key, bool v)
@@ -239,13 +242,16 @@ void atls_json_put_null(struct atls_json *j, const char *key)
 void atls_json_put_hex(struct atls_json *j, const char *key, struct atls_bytes bytes)
 {
     static const char digits[] = "0123456789abcdef";
+    uint8_t *out = NULL;
 
     if (!begin(j, key_bytes(key)))
         return;
     atls_put_u8(&j->w, '"');
-    for (size_t i = 0; i < bytes.len; i++) {
-        atls_put_u8(&j->w, (uint8_t)digits[bytes.ptr[i] >> 4]);
-        atls_put_u8(&j->w, (uint8_t)digits[bytes.ptr[i] & 15]);
+    if (bytes.len != 0)
+        out = atls_put_space(&j->w, 2 * bytes.len);
+    for (size_t i = 0; out != NULL && i < bytes.len; i++) {
+        out[2 * i] = (uint8_t)digits[bytes.ptr[i] >> 4];
+        out[2 * i + 1] = (uint8_t)digits[bytes.ptr[i] & 15];
     }
     atls_put_u8(&j->w, '"');
 }

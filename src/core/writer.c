@@ -6,35 +6,41 @@
 #include "core/err.h"
 #include "core/secret.h"
 
-/* Room for more bytes, or NULL with the failure recorded. */
-static uint8_t *grow(struct atls_writer *w, size_t more)
+/* Makes room for more bytes; false with the failure recorded. */
+static bool enlarge(struct atls_writer *w, size_t more)
 {
+    size_t cap = w->cap < 256 ? 256 : w->cap;
     uint8_t *fresh;
-    size_t cap;
 
-    if (w->failed != ATLS_OK)
-        return NULL;
     if (more > w->limit - w->len) {
         w->failed = ATLS_E_LIMIT;
+        return false;
+    }
+    while (cap - w->len < more)
+        cap = cap > w->limit / 2 ? w->limit : cap * 2;
+    if ((fresh = malloc(cap)) == NULL) {
+        w->failed = ATLS_E_NOMEM;
+        return false;
+    }
+    if (w->len != 0)
+        memcpy(fresh, w->ptr, w->len);
+    atls_wipe(w->ptr, w->len);
+    free(w->ptr);
+    w->ptr = fresh;
+    w->cap = cap;
+    return true;
+}
+
+/* Room for more bytes, or NULL with the failure recorded. */
+static inline uint8_t *grow(struct atls_writer *w, size_t more)
+{
+    size_t len = w->len;
+
+    if (w->failed != ATLS_OK ||
+        ((more > w->limit - len || more > w->cap - len) && !enlarge(w, more)))
         return NULL;
-    }
-    if (more > w->cap - w->len) {
-        cap = w->cap < 256 ? 256 : w->cap;
-        while (cap - w->len < more)
-            cap = cap > w->limit / 2 ? w->limit : cap * 2;
-        if ((fresh = malloc(cap)) == NULL) {
-            w->failed = ATLS_E_NOMEM;
-            return NULL;
-        }
-        if (w->len != 0)
-            memcpy(fresh, w->ptr, w->len);
-        atls_wipe(w->ptr, w->len);
-        free(w->ptr);
-        w->ptr = fresh;
-        w->cap = cap;
-    }
-    w->len += more;
-    return w->ptr + w->len - more;
+    w->len = len + more;
+    return w->ptr + len;
 }
 
 static void put_be(struct atls_writer *w, size_t width, uint64_t v)
@@ -49,7 +55,10 @@ static void put_be(struct atls_writer *w, size_t width, uint64_t v)
 
 void atls_put_u8(struct atls_writer *w, uint8_t v)
 {
-    put_be(w, 1, v);
+    uint8_t *p = grow(w, 1);
+
+    if (p != NULL)
+        *p = v;
 }
 
 void atls_put_u16(struct atls_writer *w, uint16_t v)
@@ -81,6 +90,11 @@ void atls_put_bytes(struct atls_writer *w, struct atls_bytes bytes)
     /* An empty writer has no memory that an offset could be added to. */
     if (bytes.len != 0 && (p = grow(w, bytes.len)) != NULL)
         memcpy(p, bytes.ptr, bytes.len);
+}
+
+uint8_t *atls_put_space(struct atls_writer *w, size_t len)
+{
+    return grow(w, len);
 }
 
 void atls_put_text(struct atls_writer *w, const char *text)

@@ -44,6 +44,9 @@ void atls_put_u32(struct atls_writer *w, uint32_t v);
 void atls_put_u64(struct atls_writer *w, uint64_t v);
 void atls_put_bytes(struct atls_writer *w, struct atls_bytes bytes);
 void atls_put_text(struct atls_writer *w, const char *text); /* without its NUL */
+/* Room for len (not 0) more bytes, counted already, that the caller fills before anything else is
+ * put; NULL when there is none. */
+uint8_t *atls_put_space(struct atls_writer *w, size_t len);
 
 /* Opens a vector <..ceiling>: prefix of 1, 2 or 3 bytes as the ceiling says; close fills it in. */
 struct atls_mark atls_open_vec(struct atls_writer *w, size_t ceiling);
