@@ -143,9 +143,10 @@ struct store_backend {
     enum atls_code (*commit)(struct store_connection *c, enum store_access access,
                              struct atls_err *err);
     void (*roll_back)(struct store_connection *c);
-    /* Whether somebody has changed the store since the last call. ask: now, else as far as is
-     * known without asking, for at most STORE_STALE_MS. */
-    enum atls_code (*changed)(struct atls_store *s, bool ask, bool *out, struct atls_err *err);
+    /* Drops the cache if somebody has changed the store since the last call, before any other
+     * caller gets to know that nothing has changed since then. ask: now, else as far as is known
+     * without asking, for at most STORE_STALE_MS. */
+    enum atls_code (*refresh)(struct atls_store *s, bool ask, struct atls_err *err);
     /* Nobody but the owner has access. Errors: ATLS_E_CONFIG. */
     enum atls_code (*may_hold_secrets)(struct store_connection *c, struct atls_err *err);
 };
@@ -172,7 +173,7 @@ struct atls_store {
     struct store_connection *idle;
     uint32_t connections;
 
-    void *watch; /* of the engine: what changed() looks at */
+    void *watch; /* of the engine: what refresh() looks at */
     struct store_cache *cache;
     struct store_memory_sessions *sessions; /* SQLite; NULL: in the database */
     struct atls_store_view now;             /* of atls_store_source */

@@ -180,14 +180,7 @@ void store_cache_free(struct store_cache *c)
 
 enum atls_code store_refresh(struct atls_store *s, bool ask, struct atls_err *err)
 {
-    enum atls_code code;
-    bool changed;
-
-    if ((code = s->backend->changed(s, ask, &changed, err)) != ATLS_OK)
-        return code;
-    if (changed)
-        store_cache_drop(s->cache);
-    return ATLS_OK;
+    return s->backend->refresh(s, ask, err);
 }
 
 /* Locks the cache once nothing stale is in it; the caller unlocks after ATLS_OK. */

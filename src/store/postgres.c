@@ -289,7 +289,7 @@ static enum atls_code reconnect(struct atls_store *s, struct watch *w, struct at
     return run_text(&w->link->base, "LISTEN " CHANNEL, "listening", err);
 }
 
-static enum atls_code ask_change(struct watch *w, bool *out, struct atls_err *err)
+static enum atls_code ask_change(struct watch *w, struct store_cache *cache, struct atls_err *err)
 {
     struct store_query q = store_query(&w->link->base, SQL_CHANGE);
     enum atls_code code;
@@ -301,17 +301,17 @@ static enum atls_code ask_change(struct watch *w, bool *out, struct atls_err *er
     if (row)
         change = store_column_int(&q, 0);
     store_end(&q);
-    *out = change != w->change;
+    if (change != w->change)
+        store_cache_drop(cache);
     w->change = change;
     return ATLS_OK;
 }
 
-static enum atls_code look(struct atls_store *s, bool ask, bool *out, struct atls_err *err)
+static enum atls_code look(struct atls_store *s, bool ask, struct atls_err *err)
 {
     struct watch *w = s->watch;
     enum atls_code code = ATLS_OK;
 
-    *out = false;
     if (w->link != NULL && !hear(w->link, &ask)) {
         store_link_close(w->link);
         w->link = NULL;
@@ -321,7 +321,7 @@ static enum atls_code look(struct atls_store *s, bool ask, bool *out, struct atl
         ask = true;
     }
     if (code == ATLS_OK && (ask || atls_clock_monotonic_ms(NULL) - w->asked_ms >= STORE_STALE_MS)) {
-        code = ask_change(w, out, err);
+        code = ask_change(w, s->cache, err);
         w->asked_ms = atls_clock_monotonic_ms(NULL);
     }
     if (code == ATLS_OK)
@@ -333,7 +333,7 @@ static enum atls_code look(struct atls_store *s, bool ask, bool *out, struct atl
     return code;
 }
 
-static enum atls_code changed(struct atls_store *s, bool ask, bool *out, struct atls_err *err)
+static enum atls_code refresh(struct atls_store *s, bool ask, struct atls_err *err)
 {
     struct watch *w = s->watch;
     enum atls_code code;
@@ -343,7 +343,7 @@ static enum atls_code changed(struct atls_store *s, bool ask, bool *out, struct 
         code = atls_fail(err, ATLS_E_UNAVAILABLE,
                          "store: the database was away less than %d milliseconds ago", AWAY_MS);
     else
-        code = look(s, ask, out, err);
+        code = look(s, ask, err);
     pthread_mutex_unlock(&w->lock);
     return code;
 }
@@ -445,13 +445,12 @@ static enum atls_code check_schema_name(const char *schema, struct atls_err *err
 static enum atls_code start_watch(struct atls_store *s, struct atls_err *err)
 {
     struct watch *w = calloc(1, sizeof *w);
-    bool ignored;
 
     if (w == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "store: out of memory");
     pthread_mutex_init(&w->lock, NULL);
     s->watch = w;
-    return changed(s, true, &ignored, err);
+    return refresh(s, true, err);
 }
 
 static enum atls_code set_up(struct atls_store *s, enum atls_store_mode mode, struct atls_err *err)
@@ -506,6 +505,6 @@ const struct store_backend store_postgres = {
     .begin = begin,
     .commit = commit,
     .roll_back = roll_back,
-    .changed = changed,
+    .refresh = refresh,
     .may_hold_secrets = may_hold_secrets,
 };

@@ -322,7 +322,7 @@ static void roll_back(struct store_connection *c)
         (void)!run_text(c, "ROLLBACK", "database", NULL);
 }
 
-static enum atls_code changed(struct atls_store *s, bool ask, bool *out, struct atls_err *err)
+static enum atls_code refresh(struct atls_store *s, bool ask, struct atls_err *err)
 {
     struct watch *w = s->watch;
     struct store_query q = store_query(w->connection, SQL_CHANGE);
@@ -335,7 +335,8 @@ static enum atls_code changed(struct atls_store *s, bool ask, bool *out, struct 
     if ((code = store_step(&q, &row, err)) == ATLS_OK) {
         version = store_column_int(&q, 0);
         store_end(&q);
-        *out = version != w->version;
+        if (version != w->version)
+            store_cache_drop(s->cache);
         w->version = version;
     }
     pthread_mutex_unlock(&w->lock);
@@ -539,6 +540,6 @@ const struct store_backend store_sqlite = {
     .begin = begin,
     .commit = commit,
     .roll_back = roll_back,
-    .changed = changed,
+    .refresh = refresh,
     .may_hold_secrets = may_hold_secrets,
 };
