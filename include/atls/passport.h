@@ -56,7 +56,7 @@ struct atls_passport_options {
     const char *verifier_url;       /* of a service that speaks Veraison's challenge-response API */
     const char *ca_file;            /* PEM, for https; NULL: the system's */
     const char *result_keys;        /* as struct atls_verifier_options; NULL: by discovery */
-    uint32_t timeout_ms;            /* of one whole exchange, and of the last unref; 0: 10000 */
+    uint32_t timeout_ms;            /* of one whole exchange; 0: 10000 */
     int64_t lifetime_s;             /* of a result that names no expiry; 0: 3600 */
     struct atls_clock clock;
     struct atls_log log;

@@ -76,6 +76,11 @@ void atls_veraison_client_unref(struct atls_veraison_client *c)
     free(c);
 }
 
+void atls_veraison_client_stop(struct atls_veraison_client *c)
+{
+    atls_http_stop(atls_service_http(c->service));
+}
+
 struct atls_key_source *atls_veraison_client_keys(struct atls_veraison_client *c)
 {
     return c->keys;

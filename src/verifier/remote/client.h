@@ -40,6 +40,8 @@ ATLS_MUST_CHECK enum atls_code atls_veraison_client_new(const struct atls_verais
                                                         struct atls_err *err);
 struct atls_veraison_client *atls_veraison_client_ref(struct atls_veraison_client *c);
 void atls_veraison_client_unref(struct atls_veraison_client *c); /* NULL is fine */
+/* Ends exchanges soon, and lets none begin: before a thread that is at one is waited for. */
+void atls_veraison_client_stop(struct atls_veraison_client *c);
 /* Keys of the results; borrows from c. */
 struct atls_key_source *atls_veraison_client_keys(struct atls_veraison_client *c);
 const char *atls_veraison_client_url(const struct atls_veraison_client *c);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ struct atls_http {
     char *ca_file, *client_certificate, *client_key;
     char *authorization; /* header line, secret, or NULL */
     bool use_environment_proxy;
+    atomic_bool stopped;
     pthread_mutex_t lock;
     pthread_cond_t returned;
     /* Sharing a connection cache between threads is unsafe in libcurl (curl_share_setopt(3)), so
@@ -210,6 +212,7 @@ enum atls_code atls_http_new(const struct atls_http_options *options, struct atl
         free(http);
         return atls_fail(err, ATLS_E_NOMEM, "HTTP: out of memory");
     }
+    atomic_init(&http->stopped, false);
     if ((code = take_options(http, options, err)) != ATLS_OK) {
         atls_http_free(http);
         return code;
@@ -584,11 +587,38 @@ static enum atls_code fail(CURL *curl, CURLcode result, const struct exchange *x
         return atls_fail(err, ATLS_E_PROTOCOL, "%s: %s", where, x->broken);
     if (x->body.failed == ATLS_E_NOMEM)
         return atls_fail(err, ATLS_E_NOMEM, "HTTP: out of memory");
+    if (result == CURLE_ABORTED_BY_CALLBACK)
+        return atls_fail(err, ATLS_E_TIMEOUT, "%s: stopped", where);
     if (result == CURLE_OPERATION_TIMEDOUT &&
         atls_http_now_ms() >= request->deadline_ms - TIMER_SLACK_MS)
         return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
                                 "%s: no whole answer before the deadline", where);
     return explain(curl, result, request->url, text, err);
+}
+
+void atls_http_stop(struct atls_http *http)
+{
+    atomic_store(&http->stopped, true);
+}
+
+/* libcurl asks at least once a second. */
+static int is_stopped(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                      curl_off_t up)
+{
+    struct atls_http *http = arg;
+
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return atomic_load(&http->stopped) ? 1 : 0;
+}
+
+static bool set_stop(CURL *curl, struct atls_http *http)
+{
+    return curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_stopped) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http) == CURLE_OK;
 }
 
 static void note_sent(CURL *curl, const struct atls_http_request *request)
@@ -601,7 +631,7 @@ static void note_sent(CURL *curl, const struct atls_http_request *request)
 }
 
 /* The transfer itself, on a handle that has nothing set. */
-static enum atls_code perform(CURL *curl, const struct atls_http *http,
+static enum atls_code perform(CURL *curl, struct atls_http *http,
                               const struct atls_http_request *request, struct exchange *x,
                               struct atls_err *err)
 {
@@ -614,10 +644,12 @@ static enum atls_code perform(CURL *curl, const struct atls_http *http,
 
     if (left_ms <= 0)
         return too_late(err);
+    if (atomic_load(&http->stopped))
+        return atls_fail(err, ATLS_E_TIMEOUT, "HTTP: stopped");
     if ((code = make_headers(http, request, &headers, err)) != ATLS_OK)
         return code;
     if (set_trust(curl, http, request) && set_request(curl, request, (long)left_ms) &&
-        set_callbacks(curl, x, headers) &&
+        set_callbacks(curl, x, headers) && set_stop(curl, http) &&
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text) == CURLE_OK) {
         guard_pipe(&guard);
         result = curl_easy_perform(curl);

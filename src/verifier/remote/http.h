@@ -42,6 +42,10 @@ ATLS_MUST_CHECK enum atls_code atls_http_new(const struct atls_http_options *opt
                                              struct atls_http **out, struct atls_err *err);
 void atls_http_free(struct atls_http *http); /* NULL is fine; no exchange may be under way */
 
+/* Ends what is under way within a second or so, and fails all that follows with ATLS_E_TIMEOUT: for
+ * one who must end. From any thread. */
+void atls_http_stop(struct atls_http *http);
+
 struct atls_http_request {
     const char *method; /* GET, POST, DELETE */
     const char *url;    /* http or https */

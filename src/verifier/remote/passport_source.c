@@ -304,6 +304,16 @@ static int64_t seconds_to_renewal(struct passport_source *p)
     return at_s - atls_clock_wall_s(&p->clock);
 }
 
+static bool ends(struct passport_source *p)
+{
+    bool now;
+
+    pthread_mutex_lock(&p->lock);
+    now = p->ends;
+    pthread_mutex_unlock(&p->lock);
+    return now;
+}
+
 static void *renew(void *arg)
 {
     struct passport_source *p = arg;
@@ -313,7 +323,7 @@ static void *renew(void *arg)
     while (!wait_s(p, next_s)) {
         struct atls_err err = ATLS_ERR_INIT;
 
-        if (seconds_to_renewal(p) <= 0 && restock(p, NEED_NEWER, &err) != ATLS_OK)
+        if (seconds_to_renewal(p) <= 0 && restock(p, NEED_NEWER, &err) != ATLS_OK && !ends(p))
             atls_log(&p->log, ATLS_LOG_WARNING, "passport",
                      "not renewed, again in %" PRId64 " s: %s", pause_s, err.message);
         if ((next_s = seconds_to_renewal(p)) > 0) {
@@ -335,6 +345,7 @@ static void source_close(void *self)
         p->ends = true;
         pthread_cond_signal(&p->wake);
         pthread_mutex_unlock(&p->lock);
+        atls_veraison_client_stop(p->client); /* nobody else has it */
         pthread_join(p->thread, NULL);
     }
     pthread_cond_destroy(&p->wake);

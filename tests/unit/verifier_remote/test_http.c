@@ -2,6 +2,7 @@
 #include "testlib.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,6 +359,45 @@ static void deadlines_hold(void **state)
     }
     test_assert_code(get(http, "http://127.0.0.1:1", 0, &response, &err), ATLS_E_TIMEOUT, &err);
     atls_http_free(http);
+}
+
+struct waiter {
+    struct atls_http *http;
+    const char *url;
+    enum atls_code code;
+};
+
+static void *wait_for_answer(void *arg)
+{
+    struct waiter *w = arg;
+    struct atls_http_response response;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    w->code = get(w->http, w->url, INT32_MAX, &response, &err);
+    return NULL;
+}
+
+/* Whoever waits is let go, and nobody waits any more. */
+static void stopping_ends_what_is_under_way(void **state)
+{
+    struct test_http_server *server = test_http_start(reply_never, NULL, NULL);
+    struct atls_http_response response;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct waiter w = {.http = new_http(&(struct atls_http_options){.ca_file = NULL}),
+                       .url = test_http_url(server)};
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_answer, &w), 0);
+    while (test_http_requests(server) == 0)
+        sched_yield();
+    atls_http_stop(w.http);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(w.code, ATLS_E_TIMEOUT);
+    assert_int_equal(get(w.http, w.url, INT32_MAX, &response, &err), ATLS_E_TIMEOUT);
+    assert_int_equal(test_http_requests(server), 1);
+    atls_http_free(w.http);
+    test_http_stop(server);
 }
 
 static void nobody_listens(void **state)
@@ -808,6 +848,7 @@ int main(void)
         cmocka_unit_test(bounds_answers),
         cmocka_unit_test(refuses_a_long_location),
         cmocka_unit_test(deadlines_hold),
+        cmocka_unit_test(stopping_ends_what_is_under_way),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(threads_share_a_client),
         cmocka_unit_test(the_pool_is_bounded),
