@@ -123,6 +123,7 @@ def daemon(manifests):
     made.store = path
     try:
         yield made
+        made.finish()
     finally:
         made.kill()
 
@@ -166,6 +167,7 @@ def world(lab):
     try:
         made.daemon.start()
         yield made
+        made.daemon.finish()
     finally:
         made.daemon.kill()
 
@@ -408,6 +410,8 @@ def replicas(manifests):
             made.append(daemon_over(directory, postgres.uri))
             made[-1].start()
         yield postgres, *made
+        for daemon in made:
+            daemon.finish()
     finally:
         for daemon in made:
             daemon.kill()

@@ -117,6 +117,14 @@ class Verifierd:
             self.process.wait(TIMEOUT)
         return self.process.returncode
 
+    def finish(self):
+        """Ends it as its user would; a daemon that still ran has to end well."""
+        if self.process is not None and self.process.poll() is None:
+            try:
+                assert self.stop() == 0, self.log.read_text()[-2000:]
+            finally:
+                self.kill()
+
     def kill(self):
         if self.process is not None and self.process.poll() is None:
             self.process.kill()

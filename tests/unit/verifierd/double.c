@@ -101,9 +101,9 @@ static struct atls_store_session *find(struct atls_store *s, const char *id)
     return NULL;
 }
 
-enum atls_code atls_store_session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
-                                       int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT],
-                                       struct atls_err *err)
+static enum atls_code session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
+                                   int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT],
+                                   struct atls_err *err)
 {
     struct atls_store_session *session;
     uint8_t r[8];
@@ -135,8 +135,8 @@ static enum atls_code get(struct atls_store *s, const char *id, int64_t now_s,
     return ATLS_OK;
 }
 
-enum atls_code atls_store_session_get(struct atls_store *s, const char *id, int64_t now_s,
-                                      struct atls_store_session *out, struct atls_err *err)
+static enum atls_code session_get(struct atls_store *s, const char *id, int64_t now_s,
+                                  struct atls_store_session *out, struct atls_err *err)
 {
     struct atls_store_session *session;
     enum atls_code code = fault(double_faults.session_get, "session", err);
@@ -150,8 +150,8 @@ enum atls_code atls_store_session_get(struct atls_store *s, const char *id, int6
     return ATLS_OK;
 }
 
-enum atls_code atls_store_session_take(struct atls_store *s, const char *id, int64_t now_s,
-                                       struct atls_store_session *out, struct atls_err *err)
+static enum atls_code session_take(struct atls_store *s, const char *id, int64_t now_s,
+                                   struct atls_store_session *out, struct atls_err *err)
 {
     struct atls_store_session *session;
     enum atls_code code = fault(double_faults.session_take, "session", err);
@@ -165,9 +165,8 @@ enum atls_code atls_store_session_take(struct atls_store *s, const char *id, int
     return ATLS_OK;
 }
 
-enum atls_code atls_store_session_finish(struct atls_store *s,
-                                         const struct atls_store_session *session,
-                                         struct atls_err *err)
+static enum atls_code session_finish(struct atls_store *s, const struct atls_store_session *session,
+                                     struct atls_err *err)
 {
     struct atls_store_session *kept = find(s, session->id);
 
@@ -182,7 +181,7 @@ enum atls_code atls_store_session_finish(struct atls_store *s,
     return ATLS_OK;
 }
 
-enum atls_code atls_store_session_remove(struct atls_store *s, const char *id, struct atls_err *err)
+static enum atls_code session_remove(struct atls_store *s, const char *id, struct atls_err *err)
 {
     struct atls_store_session *session = find(s, id);
 
@@ -194,8 +193,8 @@ enum atls_code atls_store_session_remove(struct atls_store *s, const char *id, s
     return ATLS_OK;
 }
 
-enum atls_code atls_store_session_sweep(struct atls_store *s, int64_t now_s, size_t *out_open,
-                                        struct atls_err *err)
+static enum atls_code session_sweep(struct atls_store *s, int64_t now_s, size_t *out_open,
+                                    struct atls_err *err)
 {
     size_t open = 0;
 
@@ -207,6 +206,74 @@ enum atls_code atls_store_session_sweep(struct atls_store *s, int64_t now_s, siz
     }
     *out_open = open;
     return fault(double_faults.sweep, "sweep", err);
+}
+
+/* The same, one thread at a time. */
+enum atls_code atls_store_session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
+                                       int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT],
+                                       struct atls_err *err)
+{
+    enum atls_code code;
+
+    pthread_mutex_lock(&s->lock);
+    code = session_open(s, nonce, now_s, expires_s, out_id, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+enum atls_code atls_store_session_get(struct atls_store *s, const char *id, int64_t now_s,
+                                      struct atls_store_session *out, struct atls_err *err)
+{
+    enum atls_code code;
+
+    pthread_mutex_lock(&s->lock);
+    code = session_get(s, id, now_s, out, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+enum atls_code atls_store_session_take(struct atls_store *s, const char *id, int64_t now_s,
+                                       struct atls_store_session *out, struct atls_err *err)
+{
+    enum atls_code code;
+
+    pthread_mutex_lock(&s->lock);
+    code = session_take(s, id, now_s, out, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+enum atls_code atls_store_session_finish(struct atls_store *s,
+                                         const struct atls_store_session *session,
+                                         struct atls_err *err)
+{
+    enum atls_code code;
+
+    pthread_mutex_lock(&s->lock);
+    code = session_finish(s, session, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+enum atls_code atls_store_session_remove(struct atls_store *s, const char *id, struct atls_err *err)
+{
+    enum atls_code code;
+
+    pthread_mutex_lock(&s->lock);
+    code = session_remove(s, id, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+enum atls_code atls_store_session_sweep(struct atls_store *s, int64_t now_s, size_t *out_open,
+                                        struct atls_err *err)
+{
+    enum atls_code code;
+
+    pthread_mutex_lock(&s->lock);
+    code = session_sweep(s, now_s, out_open, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
 }
 
 enum atls_code atls_store_signing_keys_jwks(struct atls_store *s, int64_t time_s,
@@ -286,11 +353,15 @@ enum atls_code atls_issuer_issue(struct atls_issuer *issuer,
 {
     bool good = submission->evidence.len == 4 && memcmp(submission->evidence.ptr, "good", 4) == 0;
 
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
     (void)issuer;
+    pthread_mutex_lock(&lock);
     double_calls.issues++;
     snprintf(double_calls.media_type, sizeof double_calls.media_type, "%s", submission->media_type);
     for (size_t i = 0; i < submission->nonce.len; i++)
         snprintf(double_calls.nonce + 2 * i, 3, "%02x", submission->nonce.ptr[i]);
+    pthread_mutex_unlock(&lock);
     if (double_faults.issue != ATLS_OK)
         return fault(double_faults.issue, "evidence", err);
     *record =
