@@ -409,6 +409,36 @@ def test_usage(bare):
     assert done.returncode == 1 and b"No such file" in done.stderr
 
 
+def test_addresses(bare):
+    """IPv6, and an address that somebody else has."""
+    bare.write(PLAIN.replace("127.0.0.1:0", "\"[::1]:0\""))
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on the loopback")
+    bare.start(ready=False)
+    with socket.create_connection(("::1", bare.ports[0]), timeout=30) as s:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert b" 200 OK" in read_all(s)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        bare.write(PLAIN.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        line = bare.reload(ok=False)
+        assert f"127.0.0.1:{port}: Address already in use" in line["message"]
+        done = subprocess.run([bare.program, "--config", bare.config], capture_output=True, timeout=30, check=False)
+        assert done.returncode == 1 and b"Address already in use" in done.stderr
+
+
+def test_log_as_text(bare):
+    bare.write(PLAIN.replace("level: debug", "format: text"))
+    bare.dir.joinpath("log").write_text("")
+    with bare.log.open("wb") as stderr:
+        bare.process = subprocess.Popen([bare.program, "--config", bare.config], stderr=stderr)
+    wait_until("the start", lambda: " info start message=" in bare.log.read_text())
+    assert " info listening address=127.0.0.1:" in bare.log.read_text()
+    assert bare.stop() == 0
+
+
 # ---- reload ----
 
 def keep_asking(daemon):
