@@ -60,7 +60,7 @@ const struct atls_corim_profile *atls_corim_profile_find(struct atls_bytes item)
 {
     struct atls_reader r = atls_reader_init(item);
     struct atls_bytes content = {NULL, 0};
-    uint64_t tag;
+    uint64_t tag = 0;
 
     if (item.ptr == NULL)
         return &profiles[0];
