@@ -140,10 +140,46 @@ static enum atls_code from_json(struct atls_bytes json, struct atls_buf *out, st
     return atls_writer_finish(&w, out, err);
 }
 
+/* Content-Types of a CMW, which says inside what it holds. */
+enum cmw_encoding { CMW_EITHER = 1, CMW_CBOR, CMW_JSON };
+
+static const struct {
+    const char *media_type;
+    enum cmw_encoding encoding;
+} wrappers[] = {
+    {TYPE_CMW_CBOR, CMW_CBOR},
+    {TYPE_CMW_JSON, CMW_JSON},
+    {"application/cmw", CMW_EITHER},
+    {"application/vnd.veraison.cmw", CMW_EITHER},
+    {"application/vnd.veraison.cmw+cbor", CMW_CBOR},
+    {"application/vnd.veraison.cmw+json", CMW_JSON},
+};
+
+static bool find_wrapper(const struct atls_cmw_type *type, enum cmw_encoding *out)
+{
+    for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
+        if (atls_cmw_type_is(type, wrappers[i].media_type)) {
+            *out = wrappers[i].encoding;
+            return true;
+        }
+    return false;
+}
+
+/* Where the type leaves it open the first byte tells (RFC 9999, "Demuxing"). */
+static bool is_json(enum cmw_encoding encoding, struct atls_bytes evidence)
+{
+    enum atls_cmw_shape shape = atls_cmw_sniff(evidence);
+
+    return encoding == CMW_JSON ||
+           (encoding == CMW_EITHER &&
+            (shape == ATLS_CMW_SHAPE_JSON_RECORD || shape == ATLS_CMW_SHAPE_JSON_COLLECTION));
+}
+
 /* The evidence as CBOR: *out borrows from the submission or from owned. */
 static enum atls_code open_submission(const struct atls_submission *s, struct atls_buf *owned,
                                       struct atls_bytes *out, struct atls_err *err)
 {
+    enum cmw_encoding encoding = CMW_EITHER;
     struct atls_cmw_type type;
     char shown[96];
     enum atls_code code;
@@ -163,14 +199,14 @@ static enum atls_code open_submission(const struct atls_submission *s, struct at
                                 "parameters");
     if ((code = check_collection_type(&type, err)) != ATLS_OK)
         return code;
-    if (atls_cmw_type_is(&type, TYPE_CMW_CBOR)) {
-        *out = s->evidence;
-        return ATLS_OK;
-    }
-    if (!atls_cmw_type_is(&type, TYPE_CMW_JSON))
+    if (!find_wrapper(&type, &encoding))
         return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
                                 "evidence of type \"%s\", which nothing here appraises",
                                 atls_escape(type.text, shown, sizeof shown));
+    if (!is_json(encoding, s->evidence)) {
+        *out = s->evidence;
+        return ATLS_OK;
+    }
     if ((code = from_json(s->evidence, owned, err)) == ATLS_OK)
         *out = atls_buf_bytes(owned);
     return code;
