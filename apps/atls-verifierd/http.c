@@ -152,6 +152,7 @@ struct exchange {
     char target[URI_MAX + 2];
     char accept[2048];
     bool begun, expects;
+    bool unframed; /* where the request ends is in doubt: nothing behind it is read */
     uint8_t *body;
     size_t body_len, body_size, discarded;
 };
@@ -238,11 +239,17 @@ static void refuse_header(struct request *r, unsigned status, const char *rule)
     }
 }
 
+/* Whoever stands before us may have read another request than we did (RFC 9112 section 6.3). */
+static void refuse_framing(struct exchange *x, unsigned status, const char *rule)
+{
+    x->unframed = true;
+    refuse_header(&x->request, status, rule);
+}
+
 struct headers {
     struct exchange *x;
     size_t total;
-    bool chunked;
-    const char *content_length;
+    const char *content_length, *transfer_encoding, *host;
 };
 
 static void take_once(struct request *r, const char **field, const char *value, const char *rule)
@@ -264,6 +271,14 @@ static void take_accept(struct exchange *x, const char *value)
     x->request.accept = x->accept;
 }
 
+/* A field that says where the request ends. */
+static void take_framing(struct headers *h, const char **field, const char *value, const char *rule)
+{
+    if (*field != NULL)
+        refuse_framing(h->x, 400, rule);
+    *field = value;
+}
+
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                  size_t name_len, const char *value, size_t value_len)
 {
@@ -275,15 +290,19 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     if (value == NULL)
         value = "";
     if (strlen(name) != name_len || strlen(value) != value_len)
-        refuse_header(r, 400, "header: has a NUL");
+        refuse_framing(h->x, 400, "header: has a NUL");
+    else if (!media_is_token(name)) /* also "Content-Length :" */
+        refuse_framing(h->x, 400, "header: its name is no token");
+    else if (strcasecmp(name, "Host") == 0)
+        take_once(r, &h->host, value, "Host: given twice");
     else if (strcasecmp(name, "Content-Type") == 0)
         take_once(r, &r->content_type, value, "Content-Type: given twice");
     else if (strcasecmp(name, "Authorization") == 0)
         take_once(r, &r->authorization, value, "Authorization: given twice");
     else if (strcasecmp(name, "Content-Length") == 0)
-        take_once(r, &h->content_length, value, "Content-Length: given twice");
+        take_framing(h, &h->content_length, value, "Content-Length: given twice");
     else if (strcasecmp(name, "Transfer-Encoding") == 0)
-        h->chunked = true;
+        take_framing(h, &h->transfer_encoding, value, "Transfer-Encoding: given twice");
     else if (strcasecmp(name, "Expect") == 0)
         h->x->expects = true;
     else if (strcasecmp(name, "Accept") == 0)
@@ -291,24 +310,26 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
-static void take_length(struct request *r, const struct headers *h)
+static void take_length(struct exchange *x, const struct headers *h)
 {
     int64_t length = 0;
 
-    if (h->chunked) {
-        r->content_length = -1;
+    x->request.content_length = -1;
+    if (h->transfer_encoding != NULL) {
         if (h->content_length != NULL)
-            refuse_header(r, 400, "Content-Length: beside Transfer-Encoding");
+            refuse_framing(x, 400, "Content-Length: beside Transfer-Encoding");
+        else if (strcasecmp(h->transfer_encoding, "chunked") != 0)
+            refuse_framing(x, 501, "Transfer-Encoding: want chunked");
         return;
     }
     for (const char *at = h->content_length; at != NULL && *at != '\0'; at++) {
         if (*at < '0' || *at > '9' || length > INT64_MAX / 10 - 9) {
-            refuse_header(r, 400, "Content-Length: not a number");
+            refuse_framing(x, 400, "Content-Length: not a number");
             return;
         }
         length = length * 10 + (*at - '0');
     }
-    r->content_length = length;
+    x->request.content_length = length;
 }
 
 static void read_peer(void *arg, struct peer *out);
@@ -335,7 +356,7 @@ static void read_head(struct exchange *x, const char *method)
         r->wait_s = rate_take(address, now_ms());
     r->target_status = uri_parse(x->target, &r->uri, &r->target_rule);
     MHD_get_connection_values_n(x->http, MHD_HEADER_KIND, on_header, &h);
-    take_length(r, &h);
+    take_length(x, &h);
     if (h.total > (uint64_t)r->generation->config->limits.header)
         refuse_header(r, 431, "headers: longer than is taken here");
 }
@@ -466,7 +487,8 @@ static enum MHD_Result send_reply(struct exchange *x)
     MHD_add_response_header(response, "X-Request-Id", x->request.id);
     for (size_t i = 0; i < reply->header_count; i++)
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-    if (atomic_load(&x->request.generation->retired) || atomic_load(&x->request.service->draining))
+    if (x->unframed || atomic_load(&x->request.generation->retired) ||
+        atomic_load(&x->request.service->draining))
         MHD_add_response_header(response, "Connection", "close");
     result = MHD_queue_response(x->http, reply->status, response);
     MHD_destroy_response(response);
@@ -483,7 +505,8 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
     read_head(x, method);
     /* Whoever asks first is told at once, and the connection ends; others send their body anyway
      * and listen only then. */
-    if (!request_begin(r, &x->reply) && (x->expects || r->content_length > DISCARD_MAX))
+    if (!request_begin(r, &x->reply) &&
+        (x->unframed || x->expects || r->content_length > DISCARD_MAX))
         return send_reply(x);
     return MHD_YES;
 }

@@ -10,6 +10,15 @@ static bool is_token(char c)
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
+bool media_is_token(const char *text)
+{
+    size_t len = 0;
+
+    while (is_token(text[len]))
+        len++;
+    return len > 0 && text[len] == '\0';
+}
+
 static const char *skip_space(const char *at)
 {
     while (*at == ' ' || *at == '\t')

@@ -23,6 +23,9 @@ bool media_parse(const char *text, struct media *out, const char **out_rule);
 bool media_equal(const struct media *a, const struct media *b);
 const char *media_parameter(const struct media *media, const char *name);
 
+/* A token of RFC 9110 section 5.6.2, such as the name of a header. */
+bool media_is_token(const char *text);
+
 /* Whether an Accept header takes the type offered (without parameters). Absent (NULL) takes all.
  * *out_ok is written on success; false when the header is malformed. */
 bool accept_takes(const char *header, const char *offered, bool *out_ok);

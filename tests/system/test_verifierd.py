@@ -168,6 +168,7 @@ MALFORMED = [
     ("an Accept of two lines", 406, f"POST {NEW} HTTP/1.1\r\nHost: h\r\nAccept: a/b\r\nAccept: c/d\r\n\r\n"),
     ("an unknown method", 405, f"BREW {NEW} HTTP/1.1\r\nHost: h\r\n\r\n"),
     ("an asterisk", 400, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ("a host given twice", 400, "GET /healthz HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n"),
 ]
 
 
@@ -202,6 +203,27 @@ def test_two_lengths_are_refused(daemon):
     answer = daemon.raw(f"POST {NEW} HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n"
                         "Connection: close\r\n\r\n0\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
+
+
+UNFRAMED = [
+    ("two lengths that differ", 400, "Content-Length: 0\r\nContent-Length: 20\r\n"),
+    ("two lengths that are the same", 400, "Content-Length: 0\r\nContent-Length: 0\r\n"),
+    ("a length beside chunks", 400, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+    ("a coding that is not chunked", 501, "Transfer-Encoding: identity\r\n"),
+    ("a coding beside chunked", 501, "Transfer-Encoding: gzip, chunked\r\n"),
+    ("two codings", 400, "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
+    ("a space in front of the colon", 400, "Transfer-Encoding : chunked\r\nContent-Length: 0\r\n"),
+    ("a tab in front of the colon", 400, "Content-Length\t: 5\r\n"),
+]
+
+
+@pytest.mark.parametrize("status, fields", [row[1:] for row in UNFRAMED], ids=[row[0] for row in UNFRAMED])
+def test_nothing_is_read_behind_a_request_whose_end_is_in_doubt(daemon, status, fields):
+    """Whoever stands before us may have seen another end: what follows could be smuggled (RFC 9112 section 11.2)."""
+    answer = daemon.raw(f"POST {NEW} HTTP/1.1\r\nHost: h\r\n{fields}\r\n0\r\n\r\n"
+                        "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in answer, answer
 
 
 def test_who_asks_first_is_told_before_the_body(daemon):

@@ -159,13 +159,23 @@ static void test_accept(void **state)
     }
 }
 
+static void test_tokens(void **state)
+{
+    static const char *const others[] = {"",    "Host ", "Host\t",  " Host",
+                                         "a:b", "a\x7f", "\xc3\xa9"};
+
+    (void)state;
+    assert_true(media_is_token("X-a!#$%&'*+.^_`|~0"));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(media_is_token(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_equality),
-        cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_types),    cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_equality), cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_tokens),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
