@@ -762,7 +762,7 @@ static enum atls_code read_all(int fd, const char *path, size_t max, struct atls
 enum atls_code file_read(const char *path, enum file_kind kind, size_t max, struct atls_buf *out,
                          struct atls_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     enum atls_code code;
     struct stat st;
 
@@ -781,13 +781,43 @@ enum atls_code file_read(const char *path, enum file_kind kind, size_t max, stru
     return code;
 }
 
+/* As libpq reads it: in front of the host, or as a parameter. */
+static bool has_password(const char *store)
+{
+    const char *authority = strstr(store, "://"), *at, *colon;
+
+    if (authority == NULL || !is_database(store))
+        return false;
+    authority += 3;
+    at = memchr(authority, '@', strcspn(authority, "/?"));
+    colon = at != NULL ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    return colon != NULL || strstr(store, "password=") != NULL;
+}
+
+static bool has_secrets(const struct config *config)
+{
+    for (size_t i = 0; i < config->tenant_count; i++)
+        if (has_password(config->tenants[i].store))
+            return true;
+    return false;
+}
+
 enum atls_code config_load(const char *file, struct config **out, struct atls_err *err)
 {
-    struct atls_buf text = ATLS_BUF_INIT;
+    struct atls_buf text = ATLS_BUF_INIT, again = ATLS_BUF_INIT;
+    struct config *config = NULL;
     enum atls_code code = file_read(file, FILE_PUBLIC, TREE_FILE_MAX, &text, err);
 
     if (code == ATLS_OK)
-        code = config_parse(file, atls_buf_bytes(&text), out, err);
+        code = config_parse(file, atls_buf_bytes(&text), &config, err);
+    if (code == ATLS_OK && has_secrets(config)) /* then it has to be kept like one */
+        code = file_read(file, FILE_SECRET, TREE_FILE_MAX, &again, err);
     atls_buf_clear(&text);
-    return code;
+    atls_buf_clear(&again);
+    if (code != ATLS_OK) {
+        config_free(config);
+        return code;
+    }
+    *out = config;
+    return ATLS_OK;
 }

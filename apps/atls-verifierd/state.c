@@ -129,7 +129,7 @@ static void store_put(struct shared_store *s)
 static enum atls_code store_open(struct shared_store *s, struct atls_err *err)
 {
     struct atls_store_options options;
-    struct atls_store *store = NULL;
+    struct atls_store *store = NULL, *none = NULL;
     enum atls_code code;
 
     if (atomic_load(&s->store) != NULL)
@@ -140,9 +140,12 @@ static enum atls_code store_open(struct shared_store *s, struct atls_err *err)
     options.connections = s->connections;
     options.sessions_max = s->sessions_max;
     options.busy_timeout_ms = BUSY_TIMEOUT_MS;
-    if ((code = atls_store_open_with(s->location, &options, &store, err)) == ATLS_OK)
-        atomic_store(&s->store, store);
-    return code;
+    if ((code = atls_store_open_with(s->location, &options, &store, err)) != ATLS_OK)
+        return code;
+    /* Upkeep and a reload may be at it together: one store, and with it one set of sessions. */
+    if (!atomic_compare_exchange_strong(&s->store, &none, store))
+        atls_store_close(store);
+    return ATLS_OK;
 }
 
 struct atls_store *tenant_store(const struct tenant *t)

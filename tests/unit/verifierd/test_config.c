@@ -291,13 +291,54 @@ static void test_files(void **state)
     assert_int_equal(config_load(path, &config, &err), ATLS_E_CONFIG);
 }
 
+/* A configuration that holds a password is a secret like a token. */
+static void test_passwords(void **state)
+{
+    static const struct {
+        const char *store;
+        bool has_password;
+    } stores[] = {
+        {"postgresql://u:p@h/d", true},
+        {"postgres://u:p@h:1,g:2/d?x=y", true},
+        {"postgresql://h/d?user=u&password=p", true},
+        {"postgresql:///d?sslkey=k&sslpassword=p", true},
+        {"postgresql://u@h:5432/d", false},
+        {"postgresql://h:5432/d?options=a:b@c", false},
+        {"postgresql:///d?passfile=/etc/pass", false},
+        {"/var/lib/u:p@h", false},
+    };
+    char path[] = "/tmp/atls-config-XXXXXX", text[256];
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof stores / sizeof stores[0]; i++) {
+        const mode_t modes[] = {0644, 0620, 0640, 0600};
+
+        snprintf(text, sizeof text, L "tenants: [{name: one, store: '%s'}]\n", stores[i].store);
+        for (size_t k = 0; k < 4; k++) {
+            bool refused = stores[i].has_password && k < 2;
+            struct atls_err err = ATLS_ERR_INIT;
+            struct config *config = NULL;
+
+            write_file(path, text, modes[k]);
+            test_assert_code(config_load(path, &config, &err), refused ? ATLS_E_CONFIG : ATLS_OK,
+                             &err);
+            assert_true((config == NULL) == refused);
+            assert_null(strstr(err.message, "u:p"));
+            config_free(config);
+        }
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_defaults_are_safe),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_defaults_are_safe),
+        cmocka_unit_test(test_too_large), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_passwords),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
