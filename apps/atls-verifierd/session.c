@@ -204,10 +204,10 @@ static const char *known_type(const struct atls_issuer *issuer, const struct med
     return NULL;
 }
 
-static void reply_unknown_type(struct request *r, struct reply *reply)
+static void reply_unknown_type(struct request *r, struct reply *reply, const char *rule)
 {
     reply_header(reply, "Accept", "%s", r->tenant->accept_header);
-    reply_problem(r, reply, 415, "Content-Type: no evidence of this kind is appraised here");
+    reply_problem(r, reply, 415, "%s", rule);
 }
 
 bool session_begin(struct request *r, struct reply *reply)
@@ -225,7 +225,7 @@ bool session_begin(struct request *r, struct reply *reply)
         return false;
     }
     if ((r->media_text = known_type(issuer, &r->media)) == NULL) {
-        reply_unknown_type(r, reply);
+        reply_unknown_type(r, reply, "Content-Type: no evidence of this kind is appraised here");
         return false;
     }
     r->body_max = ATLS_CMW_DATA_MAX;
@@ -331,7 +331,7 @@ static bool keep_result(struct request *r, struct reply *reply, struct atls_stor
 static void refuse_evidence(struct request *r, struct reply *reply, const struct atls_err *err)
 {
     if (err->code == ATLS_E_UNSUPPORTED)
-        reply_unknown_type(r, reply);
+        reply_unknown_type(r, reply, err->message);
     else
         reply_error(r, reply, err);
 }
