@@ -39,7 +39,9 @@ class Service(Verifierd):
 
     def run(self, form="jwt", lifetime="1h"):
         self.write(CONFIG.replace("FORM", form).replace("LIFETIME", lifetime))
-        return self.start(ready=False)
+        self.start(ready=False)
+        wait_until("readiness", lambda: self.get("/readyz", tls=self.tls()).status == 200)
+        return self
 
     @property
     def url(self):
