@@ -207,6 +207,20 @@ static enum atls_code make_tls(struct demo *demo, struct atls_err *err)
     return atls_openssl_prepare(demo->client_tls, err);
 }
 
+/* The daemon answers before it has read its store, and says so. */
+static enum atls_code open_passport(const struct atls_passport_options *options,
+                                    struct atls_passport **out, struct atls_err *err)
+{
+    const struct timespec pause = {0, 50000000};
+    int64_t deadline = io_now_ms() + TIMEOUT_MS;
+    enum atls_code code;
+
+    while ((code = atls_passport_open(options, out, err)) == ATLS_E_UNAVAILABLE &&
+           io_now_ms() < deadline && demo_goes_on())
+        nanosleep(&pause, NULL);
+    return code;
+}
+
 /* The service, and all that asks it: verifiers of relying parties, and the attesters themselves. */
 static enum atls_code start_service(struct demo *demo, struct atls_err *err)
 {
@@ -234,7 +248,7 @@ static enum atls_code start_service(struct demo *demo, struct atls_err *err)
     passport.ca_file = demo->service.ca_file;
     for (int i = 0; i < LAB_DEVICES && code == ATLS_OK; i++) {
         passport.attester = demo->attesters[i];
-        code = atls_passport_open(&passport, &demo->passports[i], err);
+        code = open_passport(&passport, &demo->passports[i], err);
     }
     return code;
 }
