@@ -45,24 +45,64 @@ static enum atls_code put_reference(struct import *im, const struct atls_corim_r
     return code;
 }
 
-/* item: the whole record; e: the environment that it is looked up by. */
+/* item: the whole record; class_id: what it is looked up by, empty for always. */
+static enum atls_code put_endorsement_row(struct import *im, enum atls_comid_triple kind,
+                                          struct atls_bytes item, struct atls_bytes class_id,
+                                          struct atls_err *err)
+{
+    struct store_query q = store_query(im->connection, SQL_ENDORSEMENT_PUT);
+
+    store_bind_int(&q, 1, im->manifest);
+    store_bind_int(&q, 2, kind);
+    store_bind_bytes(&q, 3, class_id);
+    store_bind_bytes(&q, 4, item);
+    return store_run(&q, NULL, err);
+}
+
 static enum atls_code put_endorsement(struct import *im, enum atls_comid_triple kind,
                                       struct atls_bytes item, const struct atls_environment *e,
                                       struct atls_err *err)
 {
-    struct store_query q = store_query(im->connection, SQL_ENDORSEMENT_PUT);
-    enum atls_code code;
-
     if (!has_place(e)) {
         im->report.skipped++;
         return ATLS_OK;
     }
-    store_bind_int(&q, 1, im->manifest);
-    store_bind_int(&q, 2, kind);
-    store_bind_bytes(&q, 3, e->class_id);
-    store_bind_bytes(&q, 4, item);
-    if ((code = store_run(&q, NULL, err)) == ATLS_OK)
-        im->report.endorsements++;
+    im->report.endorsements++;
+    return put_endorsement_row(im, kind, item, e->class_id, err);
+}
+
+static bool is_first_of_class(const struct atls_corim_conditional *c, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (atls_bytes_equal(c->conditions[i].environment.class_id,
+                             c->conditions[at].environment.class_id))
+            return false;
+    return true;
+}
+
+/* Looked up by the class of each condition, for any of them may be the attester's; one that names
+ * no class has it looked up always. */
+static enum atls_code put_conditional(struct import *im, const struct atls_corim_conditional *c,
+                                      struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+    bool always = false;
+
+    for (size_t i = 0; i < c->condition_count; i++) {
+        if (!has_place(&c->conditions[i].environment)) {
+            im->report.skipped++;
+            return ATLS_OK;
+        }
+        always = always || c->conditions[i].environment.class_id.len == 0;
+    }
+    im->report.endorsements++;
+    if (always)
+        return put_endorsement_row(im, ATLS_TRIPLE_CONDITIONAL, c->item, atls_bytes_of(NULL, 0),
+                                   err);
+    for (size_t i = 0; i < c->condition_count && code == ATLS_OK; i++)
+        if (is_first_of_class(c, i))
+            code = put_endorsement_row(im, ATLS_TRIPLE_CONDITIONAL, c->item,
+                                       c->conditions[i].environment.class_id, err);
     return code;
 }
 
@@ -162,8 +202,7 @@ static enum atls_code put_endorsements(struct import *im, const struct atls_comi
         code = put_endorsement(im, ATLS_TRIPLE_CONDITIONAL_SERIES, m->series[i].item,
                                &m->series[i].condition.environment, err);
     for (size_t i = 0; i < m->conditional_count && code == ATLS_OK; i++)
-        code = put_endorsement(im, ATLS_TRIPLE_CONDITIONAL, m->conditionals[i].item,
-                               &m->conditionals[i].conditions[0].environment, err);
+        code = put_conditional(im, &m->conditionals[i], err);
     return code;
 }
 

@@ -83,7 +83,7 @@ static const char *const migrations[] = {
     " id INTEGER PRIMARY KEY,"
     " manifest INTEGER NOT NULL REFERENCES manifests(id) ON DELETE CASCADE,"
     " kind INTEGER NOT NULL,"  /* enum atls_comid_triple: 1, 8, 10 */
-    " class_id BLOB NOT NULL," /* of the environment, or of that of the first condition */
+    " class_id BLOB NOT NULL," /* of the environment, or of one condition: a row each */
     " item BLOB NOT NULL"      /* the record, encoded */
     ") STRICT;"
     "CREATE INDEX endorsement_triples_by_class ON endorsement_triples(class_id);"

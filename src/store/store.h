@@ -64,9 +64,10 @@ struct atls_endorsement {
     const struct atls_corim_series *series;
     const struct atls_corim_conditional *conditional;
 };
-/* All of these whose environment, or that of the (first) condition, has this class-id; an empty
- * class_id: those that name none. Decoded once, cached and immutable as reference values are. *out
- * is the caller's to unref. Errors: ATLS_E_UNAVAILABLE, ATLS_E_IO, ATLS_E_NOMEM. */
+/* All of these whose environment, or that of a condition, has this class-id; an empty class_id:
+ * those of which an environment or condition names none, and which are under no other. Decoded
+ * once, cached and immutable as reference values are. *out is the caller's to unref. Errors:
+ * ATLS_E_UNAVAILABLE, ATLS_E_IO, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_store_endorsements(struct atls_store *s,
                                                        struct atls_bytes class_id, int64_t time_s,
                                                        struct atls_endorsement_set **out,

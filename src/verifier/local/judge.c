@@ -4,11 +4,15 @@
 #include <string.h>
 
 #include "core/err.h"
+#include "core/reader.h"
 #include "verifier/local/appraise.h"
 #include "verifier/result.h"
 
 /* Machines that reconnect: their certificates and keys stay parsed. An entry is a few KiB. */
 #define CACHE_ENTRIES 1024
+/* Classes beside the attester's that endorsements of one appraisal may lead to: parts of a machine.
+ */
+#define FURTHER_CLASSES_MAX 64
 
 enum atls_code atls_judge_init(struct atls_judge *judge, struct atls_store *store,
                                const struct atls_evidence_options *options, struct atls_err *err)
@@ -31,48 +35,122 @@ void atls_judge_clear(struct atls_judge *judge)
     judge->cache = NULL;
 }
 
-/* Endorsements of the class and of none as one list; *out_both, to be freed, when there are of
- * either. */
-static enum atls_code list_endorsements(const struct atls_class_holdings *h,
-                                        struct atls_known_values *known,
-                                        struct atls_endorsement **out_both, struct atls_err *err)
-{
-    const struct atls_endorsement *of_class = NULL, *of_any;
-    struct atls_endorsement *both;
-    size_t class_count = 0, any_count;
+/* Endorsements of one appraisal: of the attester's class, of none, and of the classes that
+ * additions speak of, for whose conditions wait for those. */
+struct gathered {
+    struct atls_endorsement *items;
+    size_t count, room;
+    /* Of additions, borrowed from items; those of the attester's class are there from the start. */
+    struct atls_bytes classes[FURTHER_CLASSES_MAX];
+    struct atls_endorsement_set *sets[FURTHER_CLASSES_MAX];
+    size_t class_count;
+};
 
-    if (h->of_class != NULL)
-        of_class = atls_endorsement_set_items(h->of_class, &class_count);
-    of_any = atls_endorsement_set_items(h->of_any, &any_count);
-    known->endorsements = class_count != 0 ? of_class : of_any;
-    known->endorsement_count = class_count + any_count;
-    if (class_count == 0 || any_count == 0)
+static void gathered_clear(struct gathered *g)
+{
+    for (size_t i = 0; i < g->class_count; i++)
+        atls_endorsement_set_unref(g->sets[i]);
+    free(g->items);
+}
+
+static enum atls_code gather_set(struct gathered *g, const struct atls_endorsement_set *set,
+                                 struct atls_err *err)
+{
+    const struct atls_endorsement *items;
+    struct atls_endorsement *grown;
+    size_t count, room;
+
+    if (set == NULL)
         return ATLS_OK;
-    if ((both = calloc(class_count + any_count, sizeof *both)) == NULL)
-        return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
-    memcpy(both, of_class, class_count * sizeof *both);
-    memcpy(both + class_count, of_any, any_count * sizeof *both);
-    known->endorsements = *out_both = both;
+    items = atls_endorsement_set_items(set, &count);
+    if (count == 0)
+        return ATLS_OK;
+    if (g->room - g->count < count) {
+        room = g->count + count;
+        grown = room > SIZE_MAX / sizeof *grown ? NULL : realloc(g->items, room * sizeof *grown);
+        if (grown == NULL)
+            return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
+        g->items = grown;
+        g->room = room;
+    }
+    memcpy(g->items + g->count, items, count * sizeof *items);
+    g->count += count;
     return ATLS_OK;
 }
 
+static bool is_gathered(const struct gathered *g, struct atls_bytes class_id)
+{
+    for (size_t i = 0; i < g->class_count; i++)
+        if (atls_bytes_equal(g->classes[i], class_id))
+            return true;
+    return false;
+}
+
+/* Claims of one appraisal, and what the store holds for them. */
+struct comparison {
+    const struct atls_judge *judge;
+    struct atls_bytes class_id; /* of the attester; empty: none */
+    int64_t time_s;
+};
+
+static enum atls_code gather_class(struct gathered *g, const struct comparison *c,
+                                   struct atls_bytes class_id, struct atls_err *err)
+{
+    struct atls_endorsement_set *set;
+    enum atls_code code;
+
+    if (class_id.len == 0 || atls_bytes_equal(class_id, c->class_id) || is_gathered(g, class_id))
+        return ATLS_OK;
+    if (g->class_count == FURTHER_CLASSES_MAX)
+        return atls_fail(err, ATLS_E_LIMIT,
+                         "appraisal: endorsements speak of more than %d further classes",
+                         FURTHER_CLASSES_MAX);
+    code = atls_store_endorsements(c->judge->store, class_id, c->time_s, &set, err);
+    if (code != ATLS_OK)
+        return code;
+    g->classes[g->class_count] = class_id;
+    g->sets[g->class_count++] = set;
+    return gather_set(g, set, err);
+}
+
+/* What is gathered on the way is gone through, too. */
+static enum atls_code gather_further(struct gathered *g, const struct comparison *c,
+                                     struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+
+    for (size_t i = 0; i < g->count && code == ATLS_OK; i++) {
+        const struct atls_corim_conditional *conditional = g->items[i].conditional;
+        size_t count = conditional == NULL ? 0 : conditional->addition_count;
+
+        for (size_t k = 0; k < count && code == ATLS_OK; k++)
+            code = gather_class(g, c, conditional->additions[k].environment.class_id, err);
+    }
+    return code;
+}
+
 /* Compares verified claims with what the store holds for their class. */
-static enum atls_code compare(const struct atls_judge *judge, struct atls_claims *claims,
-                              int64_t time_s, struct atls_outcome *out, struct atls_err *err)
+static enum atls_code compare(const struct comparison *c, struct atls_claims *claims,
+                              struct atls_outcome *out, struct atls_err *err)
 {
     struct atls_known_values known = {0};
-    struct atls_endorsement *both = NULL;
+    struct gathered g = {.count = 0};
     struct atls_class_holdings h;
     enum atls_code code;
 
-    code = atls_store_holdings(judge->store, claims->environment.class_id, time_s, &h, err);
+    code = atls_store_holdings(c->judge->store, c->class_id, c->time_s, &h, err);
     if (code != ATLS_OK)
         return code;
     if (h.references != NULL)
         known.references = atls_reference_set_items(h.references, &known.reference_count);
-    if ((code = list_endorsements(&h, &known, &both, err)) == ATLS_OK)
+    if ((code = gather_set(&g, h.of_class, err)) == ATLS_OK &&
+        (code = gather_set(&g, h.of_any, err)) == ATLS_OK &&
+        (code = gather_further(&g, c, err)) == ATLS_OK) {
+        known.endorsements = g.items;
+        known.endorsement_count = g.count;
         code = atls_appraise(claims, &known, out, err);
-    free(both);
+    }
+    gathered_clear(&g);
     atls_class_holdings_clear(&h);
     return code;
 }
@@ -93,6 +171,7 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
         .cache = judge->cache,
         .options = &judge->options,
     };
+    struct comparison comparison = {.judge = judge, .time_s = a->time_s};
     struct atls_outcome outcome;
     struct atls_claims claims;
     enum atls_code code;
@@ -100,7 +179,8 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
     atls_store_view_source(&view, &source);
     if ((code = atls_evidence_verify(&request, &claims, err)) != ATLS_OK)
         return code;
-    code = compare(judge, &claims, a->time_s, &outcome, err);
+    comparison.class_id = claims.environment.class_id;
+    code = compare(&comparison, &claims, &outcome, err);
     if (code == ATLS_OK)
         code = atls_result_new(&claims, &outcome, a->binder, a->time_s, out, err);
     atls_claims_clear(&claims); /* empty when the result has them */

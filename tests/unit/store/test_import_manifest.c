@@ -1,6 +1,7 @@
 /* What manifests bring to a store beyond reference values, and whom they are taken from. */
 #include "material.h"
 
+#include "conditional.h"
 #include "pki.h"
 #include "wire/cbor.h"
 #include "wire/corim.h"
@@ -90,6 +91,49 @@ static void classes_of_evidence_do_not_flood_the_cache(void **state)
             0);
     }
     assert_int_equal(endorsements(p->store, class_item(), NOW).count, 3);
+}
+
+/* Any condition may be the one that the attester's class is in. */
+static void conditional_endorsements_are_found_by_every_condition(void **state)
+{
+    static const struct atls_bytes board = HEX("\xd9\x02\x30\x41\x62"),
+                                   other = HEX("\xd9\x02\x30\x41\x63"), none = {NULL, 0};
+    static const struct {
+        const char *name;
+        int classes[3]; /* of the conditions: 0 the attester's, 1 the board's, 2 none, -1 no more */
+        size_t attester, board, none;
+    } rows[] = {
+        {"one class", {0, -1}, 1, 0, 0},
+        {"another class first", {1, 0, -1}, 1, 1, 0},
+        {"one class twice, once for each", {1, 0, 1}, 1, 1, 0},
+        {"an instance without class is asked for always", {0, 2, 1}, 0, 0, 1},
+    };
+    struct place *p = *state;
+    struct atls_bytes classes[] = {class_item(), board, none};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct test_part parts[3], addition = {.class_id = class_item(), .mkey = "x", .svn = 1};
+        struct atls_store_import_report report;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_buf corim;
+        size_t count = 0;
+
+        print_message("  %s\n", rows[i].name);
+        for (; count < 3 && rows[i].classes[count] >= 0; count++)
+            parts[count] = (struct test_part){
+                .class_id = classes[rows[i].classes[count]], .mkey = "a", .svn = count};
+        corim = test_conditional("m", parts, count, &addition, 1);
+        test_assert_code(import(p->store, &corim, &report, &err), ATLS_OK, &err);
+        assert_int_equal(report.endorsements, 1);
+        assert_int_equal(report.skipped, 0);
+        assert_int_equal(endorsements(p->store, class_item(), NOW).count, rows[i].attester);
+        assert_int_equal(endorsements(p->store, board, NOW).count, rows[i].board);
+        assert_int_equal(endorsements(p->store, none, NOW).count, rows[i].none);
+        assert_int_equal(endorsements(p->store, other, NOW).count, 0);
+        atls_buf_clear(&corim);
+    }
+    test_assert_code(atls_store_remove(p->store, "manifest:m", NULL), ATLS_OK, NULL);
+    assert_int_equal(endorsements(p->store, none, NOW).count, 0);
 }
 
 static void the_very_same_manifest_again(void **state)
@@ -535,7 +579,9 @@ static void damaged_endorsements_are_an_error(void **state)
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
 #define ON_BOTH                                                                                    \
-    WITH_STORE(endorsements_of_a_class), WITH_STORE(classes_of_evidence_do_not_flood_the_cache),   \
+    WITH_STORE(endorsements_of_a_class),                                                           \
+        WITH_STORE(conditional_endorsements_are_found_by_every_condition),                         \
+        WITH_STORE(classes_of_evidence_do_not_flood_the_cache),                                    \
         WITH_STORE(the_very_same_manifest_again),                                                  \
         WITH_STORE(identity_keys_are_no_attestation_keys),                                         \
         WITH_STORE(one_key_for_class_and_instance), WITH_STORE(who_may_have_signed),               \

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conditional.h"
 #include "pki.h"
 #include "testlib.h"
 #include "tpm_world.h"
@@ -304,6 +305,75 @@ static void endorsements_of_the_store_are_shown(void **state)
     atls_private_key_free(maker);
 }
 
+static void import_unsigned(const struct tpm_world *w, struct atls_buf corim)
+{
+    struct atls_store_import_report report;
+    struct atls_store *s = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_store_open(w->path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_corim(s, atls_buf_bytes(&corim), atls_bytes_of(NULL, 0), NOW,
+                                             &report, &err),
+                     ATLS_OK, &err);
+    atls_store_close(s);
+    atls_buf_clear(&corim);
+}
+
+/* The class of the attester is in no first condition but one, and what waits for parts of the
+ * machine is found by the classes of these. */
+static void endorsements_that_lead_through_other_classes(void **state)
+{
+    static const uint8_t machine[] = {
+        0xd8, 0x25, 0x50, 0x31, 0xfb, 0x5a, 0xbf, 0x02, 0x3e, 0x49,
+        0x92, 0xaa, 0x4e, 0x95, 0xf9, 0xc1, 0x50, 0x3b, 0xfa}; /* CLASS_ID */
+    static const struct atls_bytes board_class = HEX("\xd9\x02\x30\x41\x62"),
+                                   modem_class = HEX("\xd9\x02\x30\x41\x6d");
+    const struct test_part board = {.class_id = board_class, .mkey = "board", .svn = 1};
+    const struct test_part other_board = {.class_id = board_class, .mkey = "board", .svn = 2};
+    const struct test_part modem = {.class_id = modem_class, .mkey = "modem", .svn = 5};
+    struct test_part boot = {.class_id = {machine, sizeof machine}, .pcr = 7};
+    struct test_part approved = {.class_id = boot.class_id, .mkey = "approved", .svn = 1};
+    static struct tpm_world w;
+    static const struct {
+        const char *name;
+        bool has_board, has_modem, modem_of_other_board;
+    } rows[] = {
+        {"nothing is said of the board", false, true, false},
+        {"nothing is said of the modem", true, false, false},
+        {"board, and by it the modem", true, true, false},
+        {"the modem of another board", true, true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct test_part both[] = {modem, boot};
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].name);
+        tpm_world_open(&w, atls_bytes_of(binder, 32));
+        tpm_world_enrol(&w);
+        refer(&w, 0xff);
+        boot.digest = both[1].digest = w.e.banks[0].values[7];
+        import_unsigned(&w, test_conditional("approval", both, 2, &approved, 1));
+        if (rows[i].has_modem)
+            import_unsigned(
+                &w, test_conditional("modem", rows[i].modem_of_other_board ? &other_board : &board,
+                                     1, &modem, 1));
+        if (rows[i].has_board)
+            import_unsigned(&w, test_conditional("board", &boot, 1, &board, 1));
+        test_assert_code(appraise(&w, NULL, NOW, &r, &err), ATLS_OK, &err);
+        if (rows[i].has_board)
+            assert_true(shows(r, "board", "{\"svn\":1}"));
+        else
+            assert_null(strstr(atls_result_json(r), "\"board\""));
+        assert_int_equal(strstr(atls_result_json(r), "\"approved\"") != NULL,
+                         rows[i].has_board && rows[i].has_modem && !rows[i].modem_of_other_board);
+        atls_result_unref(r);
+        tpm_world_close(&w);
+    }
+}
+
 static void evidence_that_is_not_genuine_has_no_result(void **state)
 {
     enum { OTHER_KEY, OTHER_BINDER, LATE, NO_CLASS_BANK };
@@ -596,6 +666,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_against_reference_values),
         cmocka_unit_test(endorsements_of_the_store_are_shown),
+        cmocka_unit_test(endorsements_that_lead_through_other_classes),
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
         cmocka_unit_test(revocation_of_attestation_keys),
         cmocka_unit_test(a_list_counts_for_chains_that_are_remembered),
