@@ -48,6 +48,7 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         {"application/eat+jwt", view_token},
         {"application/cmw+cbor", atls_view_cmw},
         {"application/cmw+json", atls_view_cmw},
+        {"application/cmw+cose", atls_view_cmw},
         {"application/eat+cwt", view_token},
         {"application/eat-ucs+json", view_token},
         {"application/eat-bun+cbor", view_token},
@@ -101,18 +102,48 @@ static void put_cmw(struct atls_view *v, const struct atls_cmw *cmw)
     atls_json_close(v->j);
 }
 
-enum atls_code atls_view_cmw(struct atls_view *v, const char *key, struct atls_bytes in)
+static enum atls_code decode_cmw(struct atls_bytes in, struct atls_arena *arena,
+                                 struct atls_cmw *out, struct atls_err *err)
 {
-    struct atls_arena arena = atls_arena_init(4 * 1024 * 1024);
     enum atls_cmw_shape shape = atls_cmw_sniff(in);
+
+    return shape == ATLS_CMW_SHAPE_JSON_RECORD || shape == ATLS_CMW_SHAPE_JSON_COLLECTION
+               ? atls_cmw_json_decode(in, arena, out, err)
+               : atls_cmw_decode(in, arena, out, err);
+}
+
+/* A wrapper within COSE_Sign1; what is signed is a wrapper in CBOR, not signed again. */
+static enum atls_code view_signed(struct atls_view *v, const char *key, struct atls_bytes in,
+                                  struct atls_arena *arena)
+{
+    struct atls_cose_sign1 sign1;
     struct atls_cmw cmw;
     enum atls_code code;
 
-    if (shape == ATLS_CMW_SHAPE_JSON_RECORD || shape == ATLS_CMW_SHAPE_JSON_COLLECTION)
-        code = atls_cmw_json_decode(in, &arena, &cmw, v->err);
-    else
-        code = atls_cmw_decode(in, &arena, &cmw, v->err);
-    if (code == ATLS_OK) {
+    if ((code = atls_cmw_signed_open(in, &sign1, v->err)) != ATLS_OK ||
+        (code = atls_cmw_decode(sign1.payload, arena, &cmw, v->err)) != ATLS_OK)
+        return code;
+    atls_json_open_object(v->j, key);
+    atls_json_put_int(v->j, "alg", sign1.alg);
+    if (sign1.kid.ptr != NULL)
+        atls_json_put_hex(v->j, "kid", sign1.kid);
+    atls_json_open_object(v->j, "payload");
+    put_cmw(v, &cmw);
+    atls_json_close(v->j);
+    atls_json_put_hex(v->j, "signature", sign1.signature);
+    atls_json_close(v->j);
+    return ATLS_OK;
+}
+
+enum atls_code atls_view_cmw(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_arena arena = atls_arena_init(4 * 1024 * 1024);
+    struct atls_cmw cmw;
+    enum atls_code code;
+
+    if (atls_cmw_sniff(in) == ATLS_CMW_SHAPE_COSE) {
+        code = view_signed(v, key, in, &arena);
+    } else if ((code = decode_cmw(in, &arena, &cmw, v->err)) == ATLS_OK) {
         atls_json_open_object(v->j, key);
         put_cmw(v, &cmw);
         atls_json_close(v->j);

@@ -77,6 +77,8 @@ static void published_files(void **state)
         {"cmw/cmw-example-tag-1.cbor", "cmw", "shape", "tag"},
         {"cmw/collection-example-1.cbor", "cmw", "entries/2/type", "application/eat+jwt"},
         {"cmw/collection-example-1.json", "cmw", "shape", "collection"},
+        {"cmw/signed-neg-bad-signature.cbor", "cmw", "alg", "-7"},
+        {"cmw/signed-neg-bad-signature.cbor", "cmw", "payload/shape", "collection"},
         {"cmw/x509-cert-cbor-cmw.der", "certificate", "subject",
          "C=US, L=San Francisco, O=Acme\\, Inc."},
         {"ear/arc-testJWT.jwt", "ear", "header/alg", "ES256"},
@@ -133,6 +135,10 @@ static void files_that_are_refused(void **state)
         enum atls_code want;
     } rows[] = {
         {"cmw/signed-neg-truncated.cbor", NULL, ATLS_E_DECODE},
+        {"cmw/signed-neg-no-alg.cbor", "cmw", ATLS_E_DECODE},
+        {"cmw/signed-neg-no-cty.cbor", "cmw", ATLS_E_DECODE},
+        {"cmw/signed-neg-wrong-cty.cbor", "cmw", ATLS_E_DECODE},
+        {"cmw/signed-neg-bad-payload.cbor", "cmw", ATLS_E_DECODE},
         {"ear/c-ear.jwt", NULL, ATLS_E_DECODE},
         {"ear/jwt-neg-hs256.jwt", NULL, ATLS_E_UNSUPPORTED},
         {"ear/jwt-neg-trailing.jwt", NULL, ATLS_E_DECODE},
