@@ -170,7 +170,7 @@ static void bundle_of_parsec_cca(void **state)
     struct atls_buf in = test_vector("eat/parsec-cca-evidence.cbor");
     struct atls_key *key = key_of_file("eat/parsec-cca-platform-pub.jwk");
     struct atls_reader r = atls_reader_init(atls_buf_bytes(&in));
-    struct atls_bytes name, kat, pat, challenge;
+    struct atls_bytes name, kat = {NULL, 0}, pat = {NULL, 0}, challenge;
     struct atls_cbor_iter map;
 
     (void)state;
@@ -190,9 +190,9 @@ static void bundle_of_parsec_cca(void **state)
 static struct atls_bytes claim_of(struct atls_bytes payload, uint64_t wanted)
 {
     struct atls_reader r = atls_reader_init(payload);
-    struct atls_bytes item;
+    struct atls_bytes item = {NULL, 0};
     struct atls_cbor_iter map;
-    uint64_t key;
+    uint64_t key = 0;
 
     assert_true(atls_cbor_enter_map(&r, &map));
     while (atls_cbor_more(&r, &map)) {
@@ -269,7 +269,7 @@ static void certificates_of_pkix(void **state)
     test_assert_code(atls_chain_verify(chain, 2, &check, &result, &err), ATLS_E_CERTIFICATE, &err);
     assert_int_equal(err.reason, ATLS_REASON_KEY_USAGE);
     test_assert_code(atls_chain_verify(chain, 1, &check, &result, &err), ATLS_E_CERTIFICATE, &err);
-    assert_int_equal(err.reason, ATLS_REASON_CHAIN_ISSUER);
+    assert_int_equal(err.reason, ATLS_REASON_UNTRUSTED_ROOT);
     for (size_t i = 0; i < COUNT(pem); i++) {
         atls_buf_clear(&der[i]);
         atls_buf_clear(&pem[i]);

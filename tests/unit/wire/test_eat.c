@@ -876,7 +876,7 @@ static void test_bundle_of_parsec(void **state)
     struct atls_err err = ATLS_ERR_INIT;
     struct atls_eat_claims claims;
     struct atls_eat_token token;
-    struct atls_bytes text, kat;
+    struct atls_bytes text, kat = {NULL, 0};
     struct atls_cbor_iter map;
 
     (void)state;
