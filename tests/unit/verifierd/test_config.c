@@ -273,7 +273,7 @@ static void test_files(void **state)
     assert_int_equal(config_load(path, &config, &err), ATLS_OK);
     config_free(config);
     assert_int_equal(file_read(path, FILE_PUBLIC, 4096, &out, &err), ATLS_OK);
-    assert_string_equal(out.ptr, L T);
+    assert_string_equal((const char *)out.ptr, L T);
     atls_buf_clear(&out);
     assert_int_equal(file_read(path, FILE_PUBLIC, 3, &out, &err), ATLS_E_CONFIG);
     assert_non_null(strstr(err.message, "longer than 3 bytes"));
