@@ -271,19 +271,27 @@ static enum atls_code delete_manifest(struct store_connection *c, const char *na
     return store_run(&q, NULL, err);
 }
 
-/* *out: the very same manifest is on file. */
-static enum atls_code is_on_file(struct import *im, struct atls_bytes digest, bool *out,
-                                 struct atls_err *err)
+/* *out: the very same manifest is on file. Whoever may import unsigned ones must not undo what a
+ * signer said: only another signed one takes the place of one that is signed. */
+static enum atls_code is_on_file(struct import *im, const struct store_manifest *m,
+                                 struct atls_bytes digest, bool *out, struct atls_err *err)
 {
     struct store_query q = store_query(im->connection, SQL_MANIFEST_DIGEST);
+    bool row, weakens = false;
     enum atls_code code;
-    bool row;
 
     store_bind_text(&q, 1, text_of(im->report.manifest_id));
     if ((code = store_step(&q, &row, err)) != ATLS_OK)
         return code;
+    if (row)
+        weakens = m->signer_spki.len == 0 && !store_column_is_null(&q, 2);
     *out = row && atls_bytes_equal(store_column(&q, 1), digest);
     store_end(&q);
+    if (weakens)
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "CoRIM: manifest %s on file is signed, and this one is not: remove that "
+                         "one first",
+                         im->report.manifest_id);
     return ATLS_OK;
 }
 
@@ -369,7 +377,7 @@ static enum atls_code put_opened(struct import *im, const struct store_manifest 
         (code = atls_hash_one(ATLS_HASH_SHA256, import->corim, bytes, err)) != ATLS_OK)
         return code;
     digest = atls_bytes_of(bytes, atls_hash_len(ATLS_HASH_SHA256));
-    if ((code = is_on_file(im, digest, &there, err)) != ATLS_OK)
+    if ((code = is_on_file(im, m, digest, &there, err)) != ATLS_OK)
         return code;
     im->report.unchanged = there;
     if (there)

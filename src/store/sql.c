@@ -23,7 +23,7 @@ const struct store_statement store_statements[SQL_COUNT] = {
         BOTH("INSERT INTO manifests(name, digest, profile, not_before, not_after, signer, blob)"
              " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id"),
     [SQL_MANIFEST_DELETE] = BOTH("DELETE FROM manifests WHERE name = ?1 RETURNING id"),
-    [SQL_MANIFEST_DIGEST] = BOTH("SELECT id, digest FROM manifests WHERE name = ?1"),
+    [SQL_MANIFEST_DIGEST] = BOTH("SELECT id, digest, signer FROM manifests WHERE name = ?1"),
     [SQL_MANIFEST_LIST] = BOTH("SELECT id, name, signer, blob FROM manifests"
                                " WHERE id > ?1 ORDER BY id" PAGE_BLOBS),
 

@@ -441,6 +441,54 @@ static void who_may_have_signed(void **state)
     atls_buf_clear(&signed_one);
 }
 
+/* Leave to import without a signature is none to undo a signed manifest. */
+static void only_a_signed_manifest_replaces_a_signed_one(void **state)
+{
+    struct place *p = *state;
+    struct test_identity root = test_ca("root");
+    struct test_identity signer = test_leaf(&root, "signer", ATLS_KEY_P256);
+    struct atls_bytes spki = atls_key_spki(atls_private_key_public(signer.key));
+    struct atls_buf plain = make("m", PCR0), other = make("m", THREE);
+    struct atls_buf first = sign(&signer, make("m", PCR0)), next = sign(&signer, make("m", THREE));
+    const struct {
+        const char *name;
+        const struct atls_buf *corim;
+        enum atls_code want;
+        bool unchanged;
+    } rows[] = {
+        {"unsigned", &plain, ATLS_OK, false},
+        {"signed", &first, ATLS_OK, false},
+        {"the unsigned one again", &plain, ATLS_E_CONFIG, false},
+        {"another that is unsigned", &other, ATLS_E_CONFIG, false},
+        {"the signed one again", &first, ATLS_OK, true},
+        {"another that is signed", &next, ATLS_OK, false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_store_corim_options options;
+        struct atls_store_import_report report;
+        struct atls_err err = ATLS_ERR_INIT;
+        enum atls_code code;
+
+        atls_store_corim_options_init(&options);
+        options.signer_spki = spki;
+        options.allow_unsigned = true;
+        options.time_s = TEST_TIME_S;
+        code = atls_store_import_corim_as(p->store, atls_buf_bytes(rows[i].corim), &options,
+                                          &report, &err);
+        if (code != rows[i].want)
+            fail_msg("%s: code %d: %s", rows[i].name, code, err.message);
+        if (code == ATLS_OK)
+            assert_int_equal(report.unchanged, rows[i].unchanged);
+    }
+    test_identity_clear(&root);
+    test_identity_clear(&signer);
+    atls_buf_clear(&plain);
+    atls_buf_clear(&other);
+    atls_buf_clear(&first);
+    atls_buf_clear(&next);
+}
+
 static void a_signer_whose_certificate_is_revoked(void **state)
 {
     struct place *p = *state;
@@ -585,6 +633,7 @@ static void damaged_endorsements_are_an_error(void **state)
         WITH_STORE(the_very_same_manifest_again),                                                  \
         WITH_STORE(identity_keys_are_no_attestation_keys),                                         \
         WITH_STORE(one_key_for_class_and_instance), WITH_STORE(who_may_have_signed),               \
+        WITH_STORE(only_a_signed_manifest_replaces_a_signed_one),                                  \
         WITH_STORE(a_signer_whose_certificate_is_revoked), WITH_STORE(a_profile_by_its_oid),       \
         WITH_STORE(damaged_endorsements_are_an_error)
 
