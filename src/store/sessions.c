@@ -11,6 +11,9 @@
 #define NONCE_MIN    8
 #define CONTENT_MAX  ((size_t)256 * 1024)
 #define HASH_BUCKETS 1024
+/* Of evidence of all sessions in memory, which whoever can reach the service fills: what comes when
+ * it is full is not kept, its result is. */
+#define MEMORY_EVIDENCE_MAX ((size_t)64 * 1024 * 1024)
 
 void atls_store_session_clear(struct atls_store_session *session)
 {
@@ -75,7 +78,7 @@ struct memory_session {
 
 struct store_memory_sessions {
     pthread_mutex_t lock;
-    size_t count;
+    size_t count, evidence_bytes;
     struct memory_session *buckets[HASH_BUCKETS];
 };
 
@@ -97,6 +100,7 @@ static void drop(struct store_memory_sessions *m, struct memory_session **at)
 
     *at = gone->next;
     m->count--;
+    m->evidence_bytes -= gone->session.evidence.len;
     atls_store_session_clear(&gone->session);
     free(gone);
 }
@@ -211,6 +215,21 @@ static enum atls_code memory_get(struct store_memory_sessions *m, const char *id
     return code;
 }
 
+/* Takes what is in contents, but for evidence that there is no room for. */
+static void keep_contents(struct store_memory_sessions *m, struct atls_store_session *kept,
+                          enum atls_store_session_state state, struct atls_store_session *contents)
+{
+    kept->state = state;
+    kept->media_type = contents->media_type;
+    kept->result = contents->result;
+    contents->media_type = contents->result = (struct atls_buf)ATLS_BUF_INIT;
+    if (contents->evidence.len > MEMORY_EVIDENCE_MAX - m->evidence_bytes)
+        return;
+    m->evidence_bytes += contents->evidence.len;
+    kept->evidence = contents->evidence;
+    contents->evidence = (struct atls_buf)ATLS_BUF_INIT;
+}
+
 static enum atls_code memory_finish(struct store_memory_sessions *m,
                                     const struct atls_store_session *session, struct atls_err *err)
 {
@@ -229,13 +248,7 @@ static enum atls_code memory_finish(struct store_memory_sessions *m,
     } else if ((*at)->session.state != ATLS_SESSION_PROCESSING) {
         code = atls_fail(err, ATLS_E_PROTOCOL, "session: nobody has taken it");
     } else {
-        struct atls_store_session *kept = &(*at)->session;
-
-        kept->state = session->state;
-        kept->media_type = contents.media_type;
-        kept->evidence = contents.evidence;
-        kept->result = contents.result;
-        memset(&contents, 0, sizeof contents);
+        keep_contents(m, &(*at)->session, session->state, &contents);
     }
     pthread_mutex_unlock(&m->lock);
     atls_store_session_clear(&contents);

@@ -139,6 +139,41 @@ static void content_has_a_limit(void **state)
     free(large);
 }
 
+/* Whoever can reach the service must not fill its memory: 64 MiB of evidence, and room again when
+ * sessions end. */
+static void evidence_of_all_sessions_has_a_limit(void **state)
+{
+    enum { EACH = 128 * 1024, FIT = 64 * 1024 * 1024 / EACH };
+    struct place *p = *state;
+    struct atls_err err = ATLS_ERR_INIT;
+    char first[ATLS_SESSION_ID_TEXT], id[ATLS_SESSION_ID_TEXT];
+    char *large = calloc(1, EACH + 1);
+
+    assert_non_null(large);
+    memset(large, 'x', EACH);
+    for (int i = 0; i < FIT + 2; i++) {
+        struct atls_store_session s = {.state = 0};
+
+        if (i == FIT + 1) /* the place of the first */
+            test_assert_code(atls_store_session_remove(p->store, first, &err), ATLS_OK, &err);
+        open_one(p->store, NOW + 60, id);
+        if (i == 0)
+            memcpy(first, id, sizeof id);
+        test_assert_code(atls_store_session_take(p->store, id, NOW, &s, &err), ATLS_OK, &err);
+        s.state = ATLS_SESSION_COMPLETE;
+        s.evidence = text_buf(large);
+        s.result = text_buf("result");
+        test_assert_code(atls_store_session_finish(p->store, &s, &err), ATLS_OK, &err);
+        atls_store_session_clear(&s);
+        test_assert_code(atls_store_session_get(p->store, id, NOW, &s, &err), ATLS_OK, &err);
+        assert_int_equal(s.state, ATLS_SESSION_COMPLETE);
+        assert_string_equal((const char *)s.result.ptr, "result");
+        assert_int_equal(s.evidence.len, i == FIT ? 0 : EACH);
+        atls_store_session_clear(&s);
+    }
+    free(large);
+}
+
 static void sessions_expire(void **state)
 {
     struct place *p = *state;
@@ -324,7 +359,7 @@ static void any_replica_answers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest files[] = {ON_BOTH};
+    const struct CMUnitTest files[] = {ON_BOTH, WITH_STORE(evidence_of_all_sessions_has_a_limit)};
     const struct CMUnitTest servers[] = {ON_BOTH, WITH_STORE(any_replica_answers)};
 
     return PLACE_RUN_BOTH("sessions", files, servers);
