@@ -57,7 +57,7 @@ struct atls_passport_options {
     const char *ca_file;            /* PEM, for https; NULL: the system's */
     const char *result_keys;        /* as struct atls_verifier_options; NULL: by discovery */
     uint32_t timeout_ms;            /* of one whole exchange; 0: 10000 */
-    int64_t lifetime_s;             /* of a result that names no expiry; 0: 3600 */
+    int64_t lifetime_s;             /* of a result that names no expiry, a day at most; 0: 3600 */
     struct atls_clock clock;
     struct atls_log log;
 };

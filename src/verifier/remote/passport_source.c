@@ -107,7 +107,7 @@ static int64_t end_of(const struct passport_source *p, const struct atls_result 
     int64_t issued_s = atls_result_issued_at(r), expires_s = atls_result_expires_at(r);
 
     if (expires_s == 0)
-        return issued_s + p->lifetime_s;
+        return issued_s + (p->lifetime_s < LIFE_MOST_S ? p->lifetime_s : LIFE_MOST_S);
     return expires_s - issued_s < LIFE_MOST_S ? expires_s : issued_s + LIFE_MOST_S;
 }
 

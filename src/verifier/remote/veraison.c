@@ -171,16 +171,26 @@ static enum atls_code explain_no_key(const struct atls_ear_appraisal *submod, st
                             "%s: the result attests no key", name);
 }
 
-/* One submodule that attests the key will do; what the others found is for the policy. */
+static bool is_acceptable(const struct atls_ear_appraisal *submod)
+{
+    return submod->status == ATLS_TIER_AFFIRMING || submod->status == ATLS_TIER_WARNING;
+}
+
+/* One submodule that attests the key will do; what the others found is for the policy. But where
+ * some are acceptable it is one of them: a policy may look at these alone. */
 static enum atls_code check_keys(const struct atls_ear *ear, struct atls_err *err)
 {
+    bool acceptable = false;
     enum atls_code code;
 
     for (size_t i = 0; i < ear->submod_count; i++)
-        if (ear->submods[i].key.len > 0)
+        acceptable = acceptable || is_acceptable(&ear->submods[i]);
+    for (size_t i = 0; i < ear->submod_count; i++)
+        if (ear->submods[i].key.len > 0 && (!acceptable || is_acceptable(&ear->submods[i])))
             return ATLS_OK;
     for (size_t i = 0; i < ear->submod_count; i++)
-        if ((code = explain_no_key(&ear->submods[i], err)) != ATLS_OK)
+        if (ear->submods[i].key.len == 0 &&
+            (code = explain_no_key(&ear->submods[i], err)) != ATLS_OK)
             return code;
     return ATLS_OK;
 }

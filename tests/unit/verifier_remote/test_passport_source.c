@@ -383,6 +383,22 @@ static void no_result_is_shown_for_more_than_a_day(void **state)
     assert_int_equal(shown_issue(w), w->now_s);
 }
 
+/* Whatever was chosen. */
+static void a_result_without_expiry_is_shown_for_a_day_at_most(void **state)
+{
+    struct world *w = *state;
+    int64_t first = w->now_s;
+
+    w->options.lifetime_s = INT64_MAX;
+    w->service.profile = ATLS_EAR_PROFILE_2023;
+    set_life(w, 0, 0);
+    open_source(w);
+    advance(w, 86400 - 6);
+    assert_int_equal(shown_issue(w), first);
+    advance(w, 1);
+    assert_int_equal(shown_issue(w), w->now_s);
+}
+
 /* ---- renewal ---- */
 
 /* The first one is in the last fifth of its life already. */
@@ -747,6 +763,7 @@ int main(void)
         TEST(the_first_result_is_there_when_open_returns),
         TEST(a_result_without_expiry_lives_for_an_hour),
         TEST(the_life_of_a_result_without_expiry_can_be_chosen),
+        TEST(a_result_without_expiry_is_shown_for_a_day_at_most),
         TEST(no_result_is_shown_for_more_than_a_day),
         TEST(renews_before_expiry),
         TEST(a_failing_service_is_asked_again),

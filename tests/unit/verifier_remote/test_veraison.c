@@ -270,6 +270,32 @@ static void one_submodule_attests_the_key(void **state)
     }
 }
 
+/* A policy may look at what is acceptable alone: the key of a part that is not does not stand for
+ * one that attests none. */
+static void the_key_of_a_bad_part_vouches_for_no_other(void **state)
+{
+    static const char *const others[] = {
+        "{\"ear.status\":\"affirming\",\"ear.trustworthiness-vector\":{\"hardware\":2}}",
+        "{\"ear.status\":\"warning\",\"ear.trustworthiness-vector\":{\"hardware\":33}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_result *r;
+        struct world w;
+
+        setup(&w);
+        w.v.status = "contraindicated";
+        w.v.vector = "{\"executables\":96}";
+        w.v.other = others[i];
+        test_assert_code(appraise(&w, &r, &err), ATLS_E_EVIDENCE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_KEY_BINDING_MISMATCH);
+        assert_non_null(strstr(err.message, "OTHER"));
+        teardown(&w);
+    }
+}
+
 static void a_result_about_another_key(void **state)
 {
     struct test_tpm_evidence other;
@@ -655,6 +681,7 @@ int main(void)
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(verdicts_of_the_service),
         cmocka_unit_test(one_submodule_attests_the_key),
+        cmocka_unit_test(the_key_of_a_bad_part_vouches_for_no_other),
         cmocka_unit_test(a_result_about_another_key),
         cmocka_unit_test(results_that_do_not_count),
         cmocka_unit_test(faults_of_the_service),
