@@ -90,16 +90,18 @@ static json_t *claims_of(const struct test_veraison *v)
     char text[128];
 
     encode(nonce, TEST_NONCE_URL_PADDED, text, sizeof text);
-    claims =
-        json_pack("{ss sI s{ss ss} ss s{so}}", "eat_profile", "tag:github.com,2023:veraison/ear",
-                  "iat", (json_int_t)issued_at, "ear.verifier-id", "build", "fake", "developer",
-                  "tests", "eat_nonce", text, "submods", "PARSEC_TPM", submodule(v));
+    claims = json_pack("{ss sI s{ss ss} ss s{so}}", "eat_profile",
+                       v->profile != NULL ? v->profile : "tag:github.com,2023:veraison/ear", "iat",
+                       (json_int_t)issued_at, "ear.verifier-id", "build", "fake", "developer",
+                       "tests", "eat_nonce", text, "submods", "PARSEC_TPM", submodule(v));
+    if (v->lifetime_s != 0)
+        json_object_set_new(claims, "exp", json_integer((json_int_t)(issued_at + v->lifetime_s)));
     if (v->other != NULL)
         json_object_set_new(json_object_get(claims, "submods"), "OTHER", json_of(v->other));
     return claims;
 }
 
-static char *make_token(const struct test_veraison *v)
+char *test_veraison_token(const struct test_veraison *v)
 {
     struct atls_writer w = atls_writer_init(65536);
     struct atls_buf signature = ATLS_BUF_INIT;
@@ -143,7 +145,7 @@ static void reply_session(const struct test_veraison *v, struct test_http_respon
         json_pack("{ss ss ss so}", "status", state, "nonce", nonce, "expiry",
                   "2099-01-01T00:00:00Z", "accept", json_of(types != NULL ? types : BOTH_FORMS));
     if (strcmp(state, "complete") == 0) {
-        char *token = v->token != NULL ? strdup(v->token) : make_token(v);
+        char *token = v->token != NULL ? strdup(v->token) : test_veraison_token(v);
 
         json_object_set_new(session, "result", json_string(token));
         free(token);

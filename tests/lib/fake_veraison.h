@@ -61,6 +61,8 @@ struct test_veraison {
     struct test_override overrides[TEST_VERAISON_OVERRIDES];
     /* The result. */
     int64_t issued_at_s;     /* 0: now */
+    int64_t lifetime_s;      /* 0: names no expiry */
+    const char *profile;     /* NULL: Veraison's */
     const char *status;      /* NULL: affirming */
     const char *vector;      /* JSON; NULL: good */
     const char *problem;     /* or NULL */
@@ -79,6 +81,8 @@ struct test_veraison {
 /* identity: https with this certificate; NULL: http. */
 void test_veraison_init(struct test_veraison *v, const struct test_identity *identity);
 void test_veraison_clear(struct test_veraison *v);
+/* A token as it would issue now; the caller frees it. */
+char *test_veraison_token(const struct test_veraison *v);
 /* Another key signs from now on, and discovery names it. */
 void test_veraison_rotate(struct test_veraison *v);
 
