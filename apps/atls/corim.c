@@ -141,6 +141,17 @@ static enum atls_code verify(const struct cli *cli, const char *key_path, struct
     return code;
 }
 
+/* Keys and anchors are the caller's, a manifest may be anybody's: one that cannot be read at all is
+ * refused, whatever else was wrong. */
+static bool is_unreadable(const struct cli *cli, struct atls_bytes in)
+{
+    struct atls_buf shown = ATLS_BUF_INIT;
+    enum atls_code code = atls_corim_to_json(in, &shown, NULL);
+
+    atls_buf_clear(&shown);
+    return !cli_flag(cli, "legacy") && (code == ATLS_E_DECODE || code == ATLS_E_UNSUPPORTED);
+}
+
 static enum cli_status run_create(struct cli *cli)
 {
     struct atls_buf out = ATLS_BUF_INIT;
@@ -177,7 +188,7 @@ static enum cli_status run_verify(struct cli *cli, struct atls_bytes in)
     if (key == NULL && signer_key == NULL && cli_value(cli, "anchor") == NULL)
         return cli_usage(cli, "--key or --anchor is missing");
     if (verify(cli, key != NULL ? key : signer_key, in, &err) != ATLS_OK)
-        return cli_fail(cli, &err);
+        return is_unreadable(cli, in) ? cli_fail_peer(cli, &err) : cli_fail(cli, &err);
     puts("signature and validity are good");
     return CLI_YES;
 }

@@ -70,26 +70,40 @@ static enum atls_code read_check(const struct cli *cli, struct atls_ear_check *c
     return code;
 }
 
-static enum atls_code verify(const struct cli *cli, struct atls_bytes in, struct atls_buf *out,
-                             struct atls_err *err)
+/* What is wrong with the token is somebody else's, what is wrong with keys and options the
+ * caller's.
+ */
+static enum cli_status run_verify(const struct cli *cli, struct atls_bytes in)
 {
-    struct atls_buf nonce = ATLS_BUF_INIT;
+    struct atls_buf nonce = ATLS_BUF_INIT, out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
     struct atls_ear_check check;
-    enum atls_code code;
+    enum cli_status status;
 
     atls_ear_check_init(&check);
-    if ((code = read_check(cli, &check, &nonce, err)) == ATLS_OK)
-        code = atls_ear_verify(in, &check, out, err);
+    if (read_check(cli, &check, &nonce, &err) != ATLS_OK)
+        status = cli_fail(cli, &err);
+    else if (atls_ear_verify(in, &check, &out, &err) != ATLS_OK)
+        status = cli_fail_peer(cli, &err);
+    else
+        status = cli_show_json(cli, atls_buf_bytes(&out));
     atls_ear_keys_unref(check.keys);
     atls_buf_clear(&nonce);
-    return code;
+    atls_buf_clear(&out);
+    return status;
 }
 
-static enum atls_code show(const struct cli *cli, struct atls_bytes in, struct atls_buf *out,
-                           struct atls_err *err)
+static enum cli_status run_show(const struct cli *cli, struct atls_bytes in)
 {
-    (void)cli;
-    return atls_ear_show(in, out, err);
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum cli_status status;
+
+    if (atls_ear_show(in, &out, &err) != ATLS_OK)
+        return cli_fail(cli, &err);
+    status = cli_show_json(cli, atls_buf_bytes(&out));
+    atls_buf_clear(&out);
+    return status;
 }
 
 static enum cli_status run(struct cli *cli)
@@ -97,11 +111,10 @@ static enum cli_status run(struct cli *cli)
     static const struct {
         const char *name;
         const char *needs[3];
-        enum atls_code (*run)(const struct cli *, struct atls_bytes, struct atls_buf *,
-                              struct atls_err *);
-    } verbs[] = {{"show", {NULL}, show}, {"verify", {"key", "max-age", NULL}, verify}};
+        enum cli_status (*run)(const struct cli *, struct atls_bytes);
+    } verbs[] = {{"show", {NULL}, run_show}, {"verify", {"key", "max-age", NULL}, run_verify}};
     const char *verb = cli_operand(cli, 0), *path = cli_operand(cli, 1);
-    struct atls_buf in = ATLS_BUF_INIT, out = ATLS_BUF_INIT;
+    struct atls_buf in = ATLS_BUF_INIT;
     struct atls_err err = ATLS_ERR_INIT;
     enum cli_status status;
 
@@ -112,12 +125,9 @@ static enum cli_status run(struct cli *cli)
             return CLI_USAGE;
         if (path == NULL)
             return cli_usage(cli, "FILE is missing");
-        if (io_read_file(path, &in, &err) == ATLS_OK &&
-            verbs[i].run(cli, atls_buf_bytes(&in), &out, &err) == ATLS_OK)
-            status = cli_show_json(cli, atls_buf_bytes(&out));
-        else
-            status = cli_fail(cli, &err);
-        atls_buf_clear(&out);
+        if (io_read_file(path, &in, &err) != ATLS_OK)
+            return cli_fail(cli, &err);
+        status = verbs[i].run(cli, atls_buf_bytes(&in));
         atls_buf_clear(&in);
         return status;
     }
