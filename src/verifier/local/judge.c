@@ -35,21 +35,26 @@ void atls_judge_clear(struct atls_judge *judge)
     judge->cache = NULL;
 }
 
+/* Of an addition; the class-id borrows from it. */
+struct further_class {
+    struct atls_bytes class_id;
+    struct atls_endorsement_set *set;
+};
+
 /* Endorsements of one appraisal: of the attester's class, of none, and of the classes that
  * additions speak of, for whose conditions wait for those. */
 struct gathered {
     struct atls_endorsement *items;
     size_t count, room;
-    /* Of additions, borrowed from items; those of the attester's class are there from the start. */
-    struct atls_bytes classes[FURTHER_CLASSES_MAX];
-    struct atls_endorsement_set *sets[FURTHER_CLASSES_MAX];
+    struct further_class *classes; /* FURTHER_CLASSES_MAX, once there is one */
     size_t class_count;
 };
 
 static void gathered_clear(struct gathered *g)
 {
     for (size_t i = 0; i < g->class_count; i++)
-        atls_endorsement_set_unref(g->sets[i]);
+        atls_endorsement_set_unref(g->classes[i].set);
+    free(g->classes);
     free(g->items);
 }
 
@@ -81,7 +86,7 @@ static enum atls_code gather_set(struct gathered *g, const struct atls_endorseme
 static bool is_gathered(const struct gathered *g, struct atls_bytes class_id)
 {
     for (size_t i = 0; i < g->class_count; i++)
-        if (atls_bytes_equal(g->classes[i], class_id))
+        if (atls_bytes_equal(g->classes[i].class_id, class_id))
             return true;
     return false;
 }
@@ -105,11 +110,13 @@ static enum atls_code gather_class(struct gathered *g, const struct comparison *
         return atls_fail(err, ATLS_E_LIMIT,
                          "appraisal: endorsements speak of more than %d further classes",
                          FURTHER_CLASSES_MAX);
+    if (g->classes == NULL &&
+        (g->classes = calloc(FURTHER_CLASSES_MAX, sizeof *g->classes)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
     code = atls_store_endorsements(c->judge->store, class_id, c->time_s, &set, err);
     if (code != ATLS_OK)
         return code;
-    g->classes[g->class_count] = class_id;
-    g->sets[g->class_count++] = set;
+    g->classes[g->class_count++] = (struct further_class){class_id, set};
     return gather_set(g, set, err);
 }
 
@@ -172,17 +179,22 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
         .options = &judge->options,
     };
     struct comparison comparison = {.judge = judge, .time_s = a->time_s};
-    struct atls_outcome outcome;
+    struct atls_outcome *outcome; /* too large for the stack, beside the claims */
     struct atls_claims claims;
     enum atls_code code;
 
     atls_store_view_source(&view, &source);
     if ((code = atls_evidence_verify(&request, &claims, err)) != ATLS_OK)
         return code;
+    if ((outcome = malloc(sizeof *outcome)) == NULL) {
+        atls_claims_clear(&claims);
+        return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
+    }
     comparison.class_id = claims.environment.class_id;
-    code = compare(&comparison, &claims, &outcome, err);
+    code = compare(&comparison, &claims, outcome, err);
     if (code == ATLS_OK)
-        code = atls_result_new(&claims, &outcome, a->binder, a->time_s, out, err);
+        code = atls_result_new(&claims, outcome, a->binder, a->time_s, out, err);
+    free(outcome);
     atls_claims_clear(&claims); /* empty when the result has them */
     return code;
 }
