@@ -22,7 +22,7 @@
 #include "verifier/remote/pack.h"
 #include "world.h"
 
-#define ROUNDS      5
+#define ROUNDS      15
 #define NO_SESSIONS "max: 1000000"
 #define PIDS_MAX    8
 
@@ -116,7 +116,7 @@ static struct round one_round(const struct target *t, double seconds,
     };
 
     free(result.latencies_ns);
-    bench_run(&primitive, 1, 5, 40);
+    bench_run(&primitive, 1, 5, 20);
     r.verify_two_ns = primitive.median_ns;
     return r;
 }
@@ -262,7 +262,7 @@ static void measure(const struct options *o, struct target *ours)
     world_signature_make(&signature);
     if (o->peer != 0)
         open_peer(&peer, o);
-    warm = load_saturate(ours->load, o->seconds / 4);
+    warm = load_saturate(ours->load, o->seconds);
     free(warm.latencies_ns);
     for (size_t i = 0; i < ROUNDS; i++) {
         ours->rounds[i] = one_round(ours, o->seconds, &signature);
@@ -270,10 +270,10 @@ static void measure(const struct options *o, struct target *ours)
             peer.target.rounds[i] = one_round(&peer.target, o->seconds, &signature);
     }
     print_target(ours);
-    print_latency(ours, o->seconds * 2);
+    print_latency(ours, o->seconds * 10);
     if (o->peer != 0) {
         print_target(&peer.target);
-        print_latency(&peer.target, o->seconds * 2);
+        print_latency(&peer.target, o->seconds * 10);
         compare(ours, &peer.target);
         close_peer(&peer);
     }
@@ -388,7 +388,7 @@ static struct options read_options(int argc, char **argv)
         {"pids", required_argument, NULL, 'i'},
         {NULL, 0, NULL, 0},
     };
-    struct options o = {.connections = 16, .seconds = 2};
+    struct options o = {.connections = 16, .seconds = 0.4};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0) {

@@ -44,8 +44,8 @@ struct load {
     int epoll;
     const struct load_material *materials;
     size_t material_count, next_material;
-    size_t connection_count, idle_count;
-    struct connection **connections, **idle;
+    size_t connection_count, idle_count, next_idle;
+    struct connection **connections, **idle; /* idle: a ring; who waited longest comes first */
     bool opens_only;
     double *latencies_ns;
     size_t done, room, opened, refused;
@@ -208,6 +208,20 @@ static size_t answer_len(const struct connection *c, size_t *out_head)
     return c->in_len >= 5 && memcmp(c->in + c->in_len - 5, "0\r\n\r\n", 5) == 0 ? c->in_len : 0;
 }
 
+static void put_idle(struct load *l, struct connection *c)
+{
+    l->idle[(l->next_idle + l->idle_count++) % l->connection_count] = c;
+}
+
+static struct connection *take_idle(struct load *l)
+{
+    struct connection *c = l->idle[l->next_idle];
+
+    l->next_idle = (l->next_idle + 1) % l->connection_count;
+    l->idle_count--;
+    return c;
+}
+
 static void finish(struct load *l, struct connection *c)
 {
     if (l->done == l->room) {
@@ -216,7 +230,7 @@ static void finish(struct load *l, struct connection *c)
     }
     l->latencies_ns[l->done++] = load_now_ns() - c->start_ns;
     c->phase = IDLE;
-    l->idle[l->idle_count++] = c;
+    put_idle(l, c);
 }
 
 static void on_answer(struct load *l, struct connection *c, size_t head_len, size_t len)
@@ -313,7 +327,7 @@ struct load *load_new(uint16_t port, size_t connections, const struct load_mater
     l->idle = need(calloc(connections, sizeof *l->idle));
     for (size_t i = 0; i < connections; i++) {
         l->connections[i] = open_connection(l, port);
-        l->idle[l->idle_count++] = l->connections[i];
+        put_idle(l, l->connections[i]);
     }
     return l;
 }
@@ -365,7 +379,7 @@ struct load_result load_saturate(struct load *l, double seconds)
 
     while ((now = load_now_ns()) < end_ns) {
         while (l->idle_count > 0)
-            begin(l, l->idle[--l->idle_count], load_now_ns());
+            begin(l, take_idle(l), load_now_ns());
         wait_events(l, end_ns);
     }
     drain(l);
@@ -389,7 +403,7 @@ struct load_result load_pace(struct load *l, double rate, double seconds)
 
     while (arrival_ns < end_ns) {
         while (arrival_ns <= load_now_ns() && l->idle_count > 0) {
-            begin(l, l->idle[--l->idle_count], arrival_ns);
+            begin(l, take_idle(l), arrival_ns);
             arrival_ns += next_gap_ns(&state, rate);
         }
         /* Without an idle connection arrivals wait, and their latency grows. */
@@ -416,7 +430,7 @@ void load_open_sessions(struct load *l, size_t count, size_t *opened, size_t *re
     l->opened = l->refused = 0;
     while (begun < count) {
         while (l->idle_count > 0 && begun < count) {
-            begin(l, l->idle[--l->idle_count], load_now_ns());
+            begin(l, take_idle(l), load_now_ns());
             begun++;
         }
         wait_events(l, load_now_ns() + 1e9);
