@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "accept.h"
 #include "listen.h"
 #include "log.h"
 #include "rate.h"
@@ -36,7 +37,8 @@ struct listener {
     struct server *server;
     const struct config_listener *config;
     struct MHD_Daemon *daemon;
-    int fd; /* ours to close when the daemon has ended; -1: the daemon's */
+    struct acceptor *acceptor; /* NULL: takes no more connections */
+    int fd;                    /* -1: none */
     struct atls_buf client_ca;
 };
 
@@ -650,6 +652,14 @@ static void add_option(struct MHD_OptionItem *options, enum MHD_OPTION option, i
     options[i + 1] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 }
 
+/* Each thread has room for one at least. */
+static size_t connection_limit(const struct config *config)
+{
+    int64_t threads = thread_count(config), limit = config->limits.connections;
+
+    return (size_t)(limit > threads ? limit : threads);
+}
+
 static void add_limits(struct MHD_OptionItem *options, const struct config *config)
 {
     const struct config_limits *limits = &config->limits;
@@ -658,9 +668,7 @@ static void add_limits(struct MHD_OptionItem *options, const struct config *conf
 
     if (threads > 1)
         add_option(options, MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL);
-    add_option(options, MHD_OPTION_CONNECTION_LIMIT,
-               limits->connections > threads ? (intptr_t)limits->connections : (intptr_t)threads,
-               NULL);
+    add_option(options, MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connection_limit(config), NULL);
     if (limits->connections_per_client > 0)
         add_option(options, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                    (intptr_t)limits->connections_per_client, NULL);
@@ -673,7 +681,8 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
                                      struct atls_err *err)
 {
     struct MHD_OptionItem options[16] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC;
+    unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET;
     struct log_line line;
     char text[128];
     enum atls_code code = listen_get(l->config, &l->fd, text, err);
@@ -694,14 +703,15 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
     }
     l->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, STRICT_OPTION, 1, MHD_OPTION_ARRAY,
-        options, MHD_OPTION_END);
-    l->fd = -1; /* the daemon's, also when it did not start */
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, l, STRICT_OPTION, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (l->daemon == NULL)
         return set_error(err, ATLS_E_CONFIG, "%.100s: the HTTP library does not start",
                          l->config->address);
+    if ((code = acceptor_start(l->daemon, l->fd, connection_limit(l->server->generation->config),
+                               &l->acceptor, err)) != ATLS_OK)
+        return code;
     log_begin(&line, ATLS_LOG_INFO, "listening");
     log_field(&line, "address", text);
     log_field(&line, "scheme", l->config->certificate != NULL ? "https" : "http");
@@ -745,9 +755,10 @@ void server_retire(struct server *s, bool keep_operation)
     for (size_t i = 0; i < s->count; i++) {
         struct listener *l = &s->listeners[i];
 
-        if (l->daemon != NULL && l->fd < 0 &&
-            !(keep_operation && l->config->serve == SERVE_OPERATION))
-            l->fd = MHD_quiesce_daemon(l->daemon);
+        if (keep_operation && l->config->serve == SERVE_OPERATION)
+            continue;
+        acceptor_stop(l->acceptor);
+        l->acceptor = NULL;
     }
 }
 
@@ -773,6 +784,7 @@ void server_stop(struct server *s)
     for (size_t i = 0; i < s->count; i++) {
         struct listener *l = &s->listeners[i];
 
+        acceptor_stop(l->acceptor);
         if (l->daemon != NULL)
             MHD_stop_daemon(l->daemon);
         if (l->fd >= 0)
