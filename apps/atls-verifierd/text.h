@@ -46,7 +46,8 @@ bool hex_decode(const char *text, uint8_t *out, size_t len);
 
 /* RFC 3339, UTC, whole seconds; out has 24 bytes. */
 void time_text(int64_t time_s, char out[24]);
-/* Random UUID of version 4; out has 37 bytes. False when there is no randomness. */
+/* Random UUID of version 4; out has 37 bytes. False when there is no randomness. A name, no secret:
+ * what follows is in memory already, so that it is for one process that never forks. */
 bool uuid_new(char out[37]);
 bool uuid_is(const char *text); /* 36 characters, lower-case hexadecimal */
 
