@@ -298,7 +298,8 @@ ATLS_MUST_CHECK enum atls_code store_check_secrets(struct store_connection *c,
                                                    struct atls_err *err);
 
 /* sessions.c */
-ATLS_MUST_CHECK enum atls_code store_memory_sessions_new(struct store_memory_sessions **out,
+ATLS_MUST_CHECK enum atls_code store_memory_sessions_new(size_t sessions_max,
+                                                         struct store_memory_sessions **out,
                                                          struct atls_err *err);
 void store_memory_sessions_free(struct store_memory_sessions *m); /* NULL is fine */
 

@@ -8,9 +8,11 @@
 #include "core/writer.h"
 #include "store/db.h"
 
-#define NONCE_MIN    8
-#define CONTENT_MAX  ((size_t)256 * 1024)
-#define HASH_BUCKETS 1024
+#define NONCE_MIN   8
+#define CONTENT_MAX ((size_t)256 * 1024)
+#define BUCKETS_MIN 1024
+#define BUCKETS_MAX ((size_t)1 << 20)
+#define SWEEP_BATCH 64
 /* Of evidence of all sessions in memory, which whoever can reach the service fills: what comes when
  * it is full is not kept, its result is. */
 #define MEMORY_EVIDENCE_MAX ((size_t)64 * 1024 * 1024)
@@ -72,48 +74,62 @@ static enum atls_code copy_contents(struct atls_store_session *out, struct atls_
 /* ---- in memory ---- */
 
 struct memory_session {
-    struct memory_session *next;
+    struct memory_session *next; /* of its bucket */
+    struct memory_session *older, *newer;
     struct atls_store_session session;
 };
 
+/* The queue is in the order of expiry as long as sessions live equally long, which only a change of
+ * the configuration interrupts: until it is in order again a sweep looks at all, and at most once a
+ * second. */
 struct store_memory_sessions {
     pthread_mutex_t lock;
     size_t count, evidence_bytes;
-    struct memory_session *buckets[HASH_BUCKETS];
+    size_t bucket_count; /* a power of two */
+    struct memory_session *oldest, *newest;
+    bool mixed;      /* the queue is not in the order of expiry */
+    int64_t swept_s; /* when it was looked through because it was mixed */
+    struct memory_session *buckets[];
 };
 
-enum atls_code store_memory_sessions_new(struct store_memory_sessions **out, struct atls_err *err)
+/* As many buckets as there may be sessions, within bounds; what is not touched costs no memory. */
+static size_t bucket_count(size_t sessions_max)
 {
-    struct store_memory_sessions *m = calloc(1, sizeof *m);
+    size_t count = BUCKETS_MIN;
+
+    while (count < sessions_max && count < BUCKETS_MAX)
+        count *= 2;
+    return count;
+}
+
+enum atls_code store_memory_sessions_new(size_t sessions_max, struct store_memory_sessions **out,
+                                         struct atls_err *err)
+{
+    size_t count = bucket_count(sessions_max);
+    struct store_memory_sessions *m =
+        calloc(1, sizeof *m + count * sizeof(struct memory_session *));
 
     if (m == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "store: out of memory");
     pthread_mutex_init(&m->lock, NULL);
+    m->bucket_count = count;
+    m->swept_s = INT64_MIN;
     *out = m;
     return ATLS_OK;
 }
 
-/* Takes what *at points at out of its list. */
+/* Takes what *at points at out of its bucket and of the queue. */
 static void drop(struct store_memory_sessions *m, struct memory_session **at)
 {
     struct memory_session *gone = *at;
 
     *at = gone->next;
+    *(gone->older != NULL ? &gone->older->newer : &m->oldest) = gone->newer;
+    *(gone->newer != NULL ? &gone->newer->older : &m->newest) = gone->older;
     m->count--;
     m->evidence_bytes -= gone->session.evidence.len;
     atls_store_session_clear(&gone->session);
     free(gone);
-}
-
-void store_memory_sessions_free(struct store_memory_sessions *m)
-{
-    if (m == NULL)
-        return;
-    for (size_t i = 0; i < HASH_BUCKETS; i++)
-        while (m->buckets[i] != NULL)
-            drop(m, &m->buckets[i]);
-    pthread_mutex_destroy(&m->lock);
-    free(m);
 }
 
 /* Ids are random: their sum of bits spreads well enough, and nobody chooses them. */
@@ -123,10 +139,29 @@ static struct memory_session **bucket_of(struct store_memory_sessions *m, const 
 
     for (; *id != '\0'; id++)
         h = (h ^ (uint8_t)*id) * 16777619u;
-    return &m->buckets[(h ^ h >> 16) % HASH_BUCKETS];
+    return &m->buckets[(h ^ h >> 16) & (m->bucket_count - 1)];
 }
 
-/* What points at the session, or at NULL. */
+static void drop_session(struct store_memory_sessions *m, const struct memory_session *gone)
+{
+    struct memory_session **at = bucket_of(m, gone->session.id);
+
+    while (*at != gone)
+        at = &(*at)->next;
+    drop(m, at);
+}
+
+void store_memory_sessions_free(struct store_memory_sessions *m)
+{
+    if (m == NULL)
+        return;
+    while (m->oldest != NULL)
+        drop_session(m, m->oldest);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+/* What points at the session, or NULL. */
 static struct memory_session **find(struct store_memory_sessions *m, const char *id, int64_t now_s)
 {
     struct memory_session **at = bucket_of(m, id);
@@ -140,25 +175,57 @@ static struct memory_session **find(struct store_memory_sessions *m, const char 
     return NULL;
 }
 
-static void sweep(struct store_memory_sessions *m, int64_t now_s)
+static void sweep_mixed(struct store_memory_sessions *m, int64_t now_s)
 {
-    for (size_t i = 0; i < HASH_BUCKETS; i++) {
-        struct memory_session **at = &m->buckets[i];
+    struct memory_session *s = m->oldest, *next;
+    int64_t last_s = INT64_MIN;
 
-        while (*at != NULL) {
-            if ((*at)->session.expires_s < now_s)
-                drop(m, at);
-            else
-                at = &(*at)->next;
+    if (m->swept_s == now_s)
+        return;
+    m->swept_s = now_s;
+    m->mixed = false;
+    for (; s != NULL; s = next) {
+        next = s->newer;
+        if (s->session.expires_s < now_s) {
+            drop_session(m, s);
+            continue;
         }
+        m->mixed = m->mixed || s->session.expires_s < last_s;
+        last_s = s->session.expires_s;
     }
+}
+
+/* Drops what has expired, at most so many; false: there may be more. */
+static bool sweep(struct store_memory_sessions *m, int64_t now_s, size_t most)
+{
+    if (m->mixed)
+        sweep_mixed(m, now_s);
+    while (m->oldest != NULL && m->oldest->session.expires_s < now_s) {
+        if (most-- == 0)
+            return false;
+        drop_session(m, m->oldest);
+    }
+    return true;
+}
+
+static void add(struct store_memory_sessions *m, struct memory_session *added)
+{
+    struct memory_session **bucket = bucket_of(m, added->session.id), *before = m->newest;
+
+    added->next = *bucket;
+    *bucket = added;
+    added->older = before;
+    *(before != NULL ? &before->newer : &m->oldest) = added;
+    m->newest = added;
+    m->mixed = m->mixed || (before != NULL && added->session.expires_s < before->session.expires_s);
+    m->count++;
 }
 
 static enum atls_code memory_open(struct atls_store *s, const struct atls_store_session *session,
                                   int64_t now_s, struct atls_err *err)
 {
     struct store_memory_sessions *m = s->sessions;
-    struct memory_session *added = calloc(1, sizeof *added), **bucket;
+    struct memory_session *added = calloc(1, sizeof *added);
     bool has_room;
 
     if (added == NULL)
@@ -166,14 +233,10 @@ static enum atls_code memory_open(struct atls_store *s, const struct atls_store_
     added->session = *session;
     pthread_mutex_lock(&m->lock);
     if (m->count >= s->sessions_max)
-        sweep(m, now_s);
+        (void)sweep(m, now_s, SWEEP_BATCH);
     has_room = m->count < s->sessions_max;
-    if (has_room) {
-        bucket = bucket_of(m, session->id);
-        added->next = *bucket;
-        *bucket = added;
-        m->count++;
-    }
+    if (has_room)
+        add(m, added);
     pthread_mutex_unlock(&m->lock);
     if (has_room)
         return ATLS_OK;
@@ -269,12 +332,16 @@ static enum atls_code memory_remove(struct store_memory_sessions *m, const char 
 
 static size_t memory_sweep(struct store_memory_sessions *m, int64_t now_s)
 {
-    size_t left;
+    bool done = false;
+    size_t left = 0;
 
-    pthread_mutex_lock(&m->lock);
-    sweep(m, now_s);
-    left = m->count;
-    pthread_mutex_unlock(&m->lock);
+    /* In between those go on who answer. */
+    while (!done) {
+        pthread_mutex_lock(&m->lock);
+        done = sweep(m, now_s, SWEEP_BATCH);
+        left = m->count;
+        pthread_mutex_unlock(&m->lock);
+    }
     return left;
 }
 

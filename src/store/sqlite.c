@@ -503,7 +503,8 @@ static enum atls_code set_up(struct atls_store *s, enum atls_store_mode mode, st
     if (code != ATLS_OK)
         return code;
     code = mode == ATLS_STORE_CREATE ? create_content(s, err) : check_content(s, err);
-    if (code == ATLS_OK && (code = store_memory_sessions_new(&s->sessions, err)) == ATLS_OK)
+    if (code == ATLS_OK &&
+        (code = store_memory_sessions_new(s->sessions_max, &s->sessions, err)) == ATLS_OK)
         code = start_watch(s, err);
     if (code != ATLS_OK && mode == ATLS_STORE_CREATE) {
         store_drop_idle(s);

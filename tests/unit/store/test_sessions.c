@@ -236,6 +236,51 @@ static void only_so_many_are_open(void **state)
     atls_store_close(s);
 }
 
+/* As when the configuration changes while sessions are open. */
+static void sessions_of_different_lifetimes_expire_in_any_order(void **state)
+{
+    static const int64_t lifetimes_s[] = {50, 10, 90, 20, 10, 70, 30};
+    enum { COUNT = sizeof lifetimes_s / sizeof lifetimes_s[0] };
+    struct place *p = *state;
+    struct atls_store_session s = {.state = 0};
+    struct atls_err err = ATLS_ERR_INIT;
+    char ids[COUNT][ATLS_SESSION_ID_TEXT];
+    size_t open;
+
+    for (size_t i = 0; i < COUNT; i++)
+        open_one(p->store, NOW + lifetimes_s[i], ids[i]);
+    test_assert_code(atls_store_session_remove(p->store, ids[5], &err), ATLS_OK, &err);
+    for (int64_t later_s = 0; later_s <= 100; later_s += 5) {
+        size_t want = 0;
+
+        test_assert_code(atls_store_session_sweep(p->store, NOW + later_s, &open, &err), ATLS_OK,
+                         &err);
+        for (size_t i = 0; i < COUNT; i++) {
+            bool there = i != 5 && lifetimes_s[i] >= later_s;
+
+            want += there;
+            test_assert_code(atls_store_session_get(p->store, ids[i], NOW, &s, &err),
+                             there ? ATLS_OK : ATLS_E_NOT_FOUND, &err);
+            atls_store_session_clear(&s);
+        }
+        assert_int_equal(open, want);
+    }
+}
+
+static void many_expire_at_once(void **state)
+{
+    struct place *p = *state;
+    struct atls_err err = ATLS_ERR_INIT;
+    char id[ATLS_SESSION_ID_TEXT];
+    size_t open;
+
+    for (size_t i = 0; i < 300; i++)
+        open_one(p->store, NOW + 10, id);
+    open_one(p->store, NOW + 20, id);
+    test_assert_code(atls_store_session_sweep(p->store, NOW + 11, &open, &err), ATLS_OK, &err);
+    assert_int_equal(open, 1);
+}
+
 /* ---- at the same time ---- */
 
 #define THREADS  8
@@ -354,7 +399,9 @@ static void any_replica_answers(void **state)
 #define ON_BOTH                                                                                    \
     WITH_STORE(a_session_from_its_opening_to_its_end), WITH_STORE(what_is_refused),                \
         WITH_STORE(content_has_a_limit), WITH_STORE(sessions_expire),                              \
-        WITH_STORE(only_so_many_are_open), WITH_STORE(each_is_taken_exactly_once),                 \
+        WITH_STORE(only_so_many_are_open),                                                         \
+        WITH_STORE(sessions_of_different_lifetimes_expire_in_any_order),                           \
+        WITH_STORE(many_expire_at_once), WITH_STORE(each_is_taken_exactly_once),                   \
         WITH_STORE(the_limit_holds_for_all_together)
 
 int main(void)
