@@ -193,6 +193,20 @@ static enum atls_code lock_fresh(struct atls_store *s, struct atls_err *err)
     return code;
 }
 
+/* The same for a view: it asks once. The one that all callers share asks always. */
+static enum atls_code lock_for_view(struct atls_store_view *view, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if (view->asked) {
+        pthread_mutex_lock(&view->store->cache->lock);
+        return ATLS_OK;
+    }
+    if ((code = lock_fresh(view->store, err)) == ATLS_OK && view != &view->store->now)
+        view->asked = true;
+    return code;
+}
+
 /* Leaves the cache to ask the database; *out_generation for lock_again. */
 static enum atls_code unlock_and_borrow(struct atls_store *s, uint64_t *out_generation,
                                         struct store_connection **out, struct atls_err *err)
@@ -378,16 +392,17 @@ struct entry_search {
     void *arg;
 };
 
-static enum atls_code find_entry(struct atls_store *s, const struct entry_search *search,
+static enum atls_code find_entry(struct atls_store_view *view, const struct entry_search *search,
                                  struct atls_err *err)
 {
+    struct atls_store *s = view->store;
     const struct key_entry *known;
     struct key_entry *e = NULL;
     struct store_connection *c;
     uint64_t generation;
     enum atls_code code;
 
-    if ((code = lock_fresh(s, err)) != ATLS_OK)
+    if ((code = lock_for_view(view, err)) != ATLS_OK)
         return code;
     if ((known = cache_find(s->cache, search->kind, search->name)) != NULL) {
         code = search->take(known, search->arg, err);
@@ -492,28 +507,29 @@ static int64_t view_time(const struct atls_store_view *view)
 static enum atls_code source_attest_key(void *arg, struct atls_bytes instance,
                                         struct atls_attest_key *out, struct atls_err *err)
 {
-    const struct atls_store_view *view = arg;
+    struct atls_store_view *view = arg;
     struct key_request request = {{NULL, 0}, instance, view_time(view), out};
     const struct entry_search search = {KIND_INSTANCE, instance, take_key, &request};
 
-    return find_entry(view->store, &search, err);
+    return find_entry(view, &search, err);
 }
 
-enum atls_code atls_store_attest_key(const struct atls_store_view *view, struct atls_bytes class_id,
+enum atls_code atls_store_attest_key(struct atls_store_view *view, struct atls_bytes class_id,
                                      struct atls_bytes instance, struct atls_attest_key *out,
                                      struct atls_err *err)
 {
     struct key_request request = {class_id, instance, view->time_s, out};
     const struct entry_search search = {KIND_INSTANCE, instance, take_key, &request};
 
-    return find_entry(view->store, &search, err);
+    return find_entry(view, &search, err);
 }
+
+static enum atls_code find_anchors(struct atls_store_view *view, enum atls_anchor_purpose purpose,
+                                   struct atls_anchors **out, struct atls_err *err);
 
 static enum atls_code source_ak_anchors(void *arg, struct atls_anchors **out, struct atls_err *err)
 {
-    const struct atls_store_view *view = arg;
-
-    return atls_store_anchors(view->store, ATLS_ANCHOR_AK, out, err);
+    return find_anchors(arg, ATLS_ANCHOR_AK, out, err);
 }
 
 static enum atls_code take_class(const struct key_entry *entry, void *arg, struct atls_err *err)
@@ -527,10 +543,10 @@ static enum atls_code take_class(const struct key_entry *entry, void *arg, struc
 static enum atls_code source_anchor_class(void *arg, struct atls_bytes anchor,
                                           struct atls_attest_key *out, struct atls_err *err)
 {
-    const struct atls_store_view *view = arg;
+    struct atls_store_view *view = arg;
     const struct entry_search search = {KIND_ANCHOR, anchor, take_class, out};
 
-    return find_entry(view->store, &search, err);
+    return find_entry(view, &search, err);
 }
 
 void atls_store_view_source(struct atls_store_view *view, struct atls_endorsement_source *out)
@@ -875,9 +891,11 @@ void atls_endorsement_set_unref(struct atls_endorsement_set *set)
         set_unref(&set->set);
 }
 
-enum atls_code atls_store_holdings(struct atls_store *s, struct atls_bytes class_id, int64_t time_s,
+enum atls_code atls_store_holdings(struct atls_store_view *view, struct atls_bytes class_id,
                                    struct atls_class_holdings *out, struct atls_err *err)
 {
+    struct atls_store *s = view->store;
+    int64_t time_s = view_time(view);
     enum { HOLDINGS = 3 };
     const struct set_request requests[HOLDINGS] = {
         {&endorsement_kind, {NULL, 0}, time_s},
@@ -888,7 +906,7 @@ enum atls_code atls_store_holdings(struct atls_store *s, struct atls_bytes class
     struct class_set *sets[HOLDINGS] = {NULL, NULL, NULL};
     enum atls_code code;
 
-    if ((code = lock_fresh(s, err)) != ATLS_OK)
+    if ((code = lock_for_view(view, err)) != ATLS_OK)
         return code;
     for (size_t i = 0; i < count; i++)
         sets[i] = find_cached(s, &requests[i]);
@@ -958,17 +976,16 @@ static struct atls_anchors *ref_or_null(struct atls_anchors *anchors)
     return anchors == NULL ? NULL : atls_anchors_ref(anchors);
 }
 
-enum atls_code atls_store_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
-                                  struct atls_anchors **out, struct atls_err *err)
+static enum atls_code find_anchors(struct atls_store_view *view, enum atls_anchor_purpose purpose,
+                                   struct atls_anchors **out, struct atls_err *err)
 {
+    struct atls_store *s = view->store;
     struct atls_anchors *anchors = NULL;
     struct store_connection *c;
     uint64_t generation;
     enum atls_code code;
 
-    if (store_purpose_name(purpose) == NULL)
-        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
-    if ((code = lock_fresh(s, err)) != ATLS_OK)
+    if ((code = lock_for_view(view, err)) != ATLS_OK)
         return code;
     if (s->cache->has_anchors[purpose]) {
         *out = ref_or_null(s->cache->anchors[purpose]);
@@ -988,6 +1005,14 @@ enum atls_code atls_store_anchors(struct atls_store *s, enum atls_anchor_purpose
     pthread_mutex_unlock(&s->cache->lock);
     *out = anchors;
     return ATLS_OK;
+}
+
+enum atls_code atls_store_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
+                                  struct atls_anchors **out, struct atls_err *err)
+{
+    if (store_purpose_name(purpose) == NULL)
+        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
+    return find_anchors(&s->now, purpose, out, err);
 }
 
 enum atls_code atls_store_has_trust(struct atls_store *s, bool *out, struct atls_err *err)

@@ -16,10 +16,13 @@
  * system's clock. */
 void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out);
 
-/* One appraisal's view: as atls_store_source, with validity judged at time_s. */
+/* One appraisal's view: as atls_store_source, with validity judged at time_s. Its first look-up
+ * asks whether the store has changed, and what was committed before that is seen; later ones of the
+ * same view do not ask again. One thread at a time. */
 struct atls_store_view {
     struct atls_store *store;
     int64_t time_s;
+    bool asked; /* false at first */
 };
 /* Borrows view, which must stay where it is as long as out is used. */
 void atls_store_view_source(struct atls_store_view *view, struct atls_endorsement_source *out);
@@ -28,7 +31,7 @@ void atls_store_view_source(struct atls_store_view *view, struct atls_endorsemen
  * of a UEID or UUID, untagged. Technologies whose instances mean nothing without their class (PSA,
  * CCA) ask so. Errors: ATLS_E_NOT_FOUND, ATLS_E_CONFIG (two different keys), ATLS_E_UNAVAILABLE,
  * ATLS_E_IO, ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code atls_store_attest_key(const struct atls_store_view *view,
+ATLS_MUST_CHECK enum atls_code atls_store_attest_key(struct atls_store_view *view,
                                                      struct atls_bytes class_id,
                                                      struct atls_bytes instance,
                                                      struct atls_attest_key *out,
@@ -84,8 +87,9 @@ struct atls_class_holdings {
     struct atls_endorsement_set *of_any;
 };
 /* class_id may be empty. *out is the caller's to clear. Errors: those of the two above. */
-ATLS_MUST_CHECK enum atls_code atls_store_holdings(struct atls_store *s, struct atls_bytes class_id,
-                                                   int64_t time_s, struct atls_class_holdings *out,
+ATLS_MUST_CHECK enum atls_code atls_store_holdings(struct atls_store_view *view,
+                                                   struct atls_bytes class_id,
+                                                   struct atls_class_holdings *out,
                                                    struct atls_err *err);
 void atls_class_holdings_clear(struct atls_class_holdings *holdings);
 

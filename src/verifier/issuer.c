@@ -308,11 +308,14 @@ static enum atls_code sign(const struct atls_issuer *issuer, int64_t time_s,
 
 static void fill_hex(char *out, size_t size, struct atls_bytes bytes)
 {
+    static const char digits[] = "0123456789abcdef";
     size_t used = 0;
 
-    out[0] = '\0';
-    for (size_t i = 0; i < bytes.len && used + 3 <= size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%02x", bytes.ptr[i]);
+    for (size_t i = 0; i < bytes.len && used + 3 <= size; i++) {
+        out[used++] = digits[bytes.ptr[i] >> 4];
+        out[used++] = digits[bytes.ptr[i] & 15];
+    }
+    out[used] = '\0';
 }
 
 static void record_result(struct atls_result *result, const char *kid,

@@ -93,9 +93,8 @@ static bool is_gathered(const struct gathered *g, struct atls_bytes class_id)
 
 /* Claims of one appraisal, and what the store holds for them. */
 struct comparison {
-    const struct atls_judge *judge;
+    struct atls_store_view *view;
     struct atls_bytes class_id; /* of the attester; empty: none */
-    int64_t time_s;
 };
 
 static enum atls_code gather_class(struct gathered *g, const struct comparison *c,
@@ -113,7 +112,7 @@ static enum atls_code gather_class(struct gathered *g, const struct comparison *
     if (g->classes == NULL &&
         (g->classes = calloc(FURTHER_CLASSES_MAX, sizeof *g->classes)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
-    code = atls_store_endorsements(c->judge->store, class_id, c->time_s, &set, err);
+    code = atls_store_endorsements(c->view->store, class_id, c->view->time_s, &set, err);
     if (code != ATLS_OK)
         return code;
     g->classes[g->class_count++] = (struct further_class){class_id, set};
@@ -145,8 +144,7 @@ static enum atls_code compare(const struct comparison *c, struct atls_claims *cl
     struct atls_class_holdings h;
     enum atls_code code;
 
-    code = atls_store_holdings(c->judge->store, c->class_id, c->time_s, &h, err);
-    if (code != ATLS_OK)
+    if ((code = atls_store_holdings(c->view, c->class_id, &h, err)) != ATLS_OK)
         return code;
     if (h.references != NULL)
         known.references = atls_reference_set_items(h.references, &known.reference_count);
@@ -166,7 +164,7 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
                                    const struct atls_appraisal *a, struct atls_result **out,
                                    struct atls_err *err)
 {
-    struct atls_store_view view = {judge->store, a->time_s};
+    struct atls_store_view view = {.store = judge->store, .time_s = a->time_s};
     struct atls_endorsement_source source;
     const struct atls_evidence_request request = {
         .scope = scope,
@@ -178,7 +176,7 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
         .cache = judge->cache,
         .options = &judge->options,
     };
-    struct comparison comparison = {.judge = judge, .time_s = a->time_s};
+    struct comparison comparison = {.view = &view};
     struct atls_outcome *outcome; /* too large for the stack, beside the claims */
     struct atls_claims claims;
     enum atls_code code;

@@ -127,7 +127,7 @@ static inline void clear_key(struct atls_attest_key *key)
 static inline enum atls_code look_up(struct atls_store *s, int64_t time_s, unsigned int byte,
                                      const struct atls_buf *spki, struct atls_err *err)
 {
-    struct atls_store_view view = {s, time_s};
+    struct atls_store_view view = {.store = s, .time_s = time_s};
     struct atls_endorsement_source source;
     struct atls_attest_key key;
     uint8_t instance[33];

@@ -226,7 +226,7 @@ static enum atls_code look_up_in_class(struct atls_store *s, int class_byte, uin
                                        const struct atls_buf *want, struct atls_err *err)
 {
     const uint8_t class_id[] = {0xd9, 0x02, 0x30, 0x41, (uint8_t)class_byte};
-    const struct atls_store_view view = {s, NOW};
+    struct atls_store_view view = {.store = s, .time_s = NOW};
     struct atls_attest_key key;
     uint8_t instance[33];
     enum atls_code code;
