@@ -417,11 +417,13 @@ static enum atls_code tenant_init(struct tenant *t, const struct config_tenant *
     if (code != ATLS_OK)
         return code;
     code = try_issuer(t, err);
-    if (!strict && (code == ATLS_E_UNAVAILABLE || code == ATLS_E_CONFIG || code == ATLS_E_IO)) {
-        set_ready(t, code, err);
-        return ATLS_OK; /* provisioning, or "atls store", may bring what is missing */
-    }
-    return code;
+    if (strict || (code != ATLS_OK && code != ATLS_E_UNAVAILABLE && code != ATLS_E_CONFIG &&
+                   code != ATLS_E_IO))
+        return code;
+    /* Known before the first request: a reload must not make a tenant look as if it were starting.
+     * Provisioning, or "atls store", may bring what is missing. */
+    set_ready(t, code, err);
+    return ATLS_OK;
 }
 
 /* ---- generations ---- */

@@ -492,6 +492,19 @@ def test_reload_under_load_loses_nothing(daemon):
     assert daemon.metric('atls_verifierd_reloads_total{outcome="success"}') == 8
 
 
+def test_reload_keeps_tenants_ready(daemon):
+    """Whoever asks meanwhile must not take the service for one that is only starting."""
+    def ask(_):
+        assert daemon.get("/readyz").status == 200
+        assert daemon.get("/.well-known/veraison/verification").json["service-state"] == "READY"
+
+    with Load(6, ask) as load:
+        for _ in range(20):
+            load.wait(10)
+            daemon.reload()
+    assert not load.failures, load.failures[:3]
+
+
 def test_reload_changes_what_the_file_changes(daemon):
     target = daemon.session()
     is_problem(daemon.post("/three" + NEW), 404)

@@ -300,13 +300,14 @@ enum atls_code atls_store_import_corim_as(struct atls_store *s, struct atls_byte
                                           struct atls_store_import_report *out,
                                           struct atls_err *err)
 {
-    (void)s;
     (void)corim;
+    pthread_mutex_lock(&s->lock);
     double_calls.imports++;
     double_calls.allow_unsigned = options->allow_unsigned;
     double_calls.anchors = options->anchors.len > 0;
     double_calls.signer = options->signer_spki.len > 0;
     snprintf(double_calls.profile, sizeof double_calls.profile, "%s", options->profile);
+    pthread_mutex_unlock(&s->lock);
     if (double_faults.import != ATLS_OK)
         return fault(double_faults.import, "corim", err);
     *out = (struct atls_store_import_report){
