@@ -1,4 +1,5 @@
-/* CMW in JSON: what is decoded is written, decoded and written again to the same text. */
+/* CMW in JSON: what is decoded is written, decoded and written again to the same text; and signed.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -26,8 +27,14 @@ static struct atls_buf text_of(const struct atls_cmw *cmw, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct atls_arena arena = atls_arena_init(1 << 24);
+    struct atls_cmw_jws signed_cmw;
     struct atls_cmw cmw;
 
+    if (atls_cmw_jws_open(atls_bytes_of(data, size), &signed_cmw, NULL) == ATLS_OK) {
+        REQUIRE(signed_cmw.jws.signed_part.ptr == signed_cmw.compact.ptr);
+        REQUIRE(signed_cmw.jws.signed_part.len < signed_cmw.compact.len);
+        atls_cmw_jws_clear(&signed_cmw);
+    }
     if (atls_cmw_json_decode(atls_bytes_of(data, size), &arena, &cmw, NULL) == ATLS_OK) {
         struct atls_buf first = text_of(&cmw, size), again;
 

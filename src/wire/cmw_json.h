@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "core/json_writer.h"
 #include "wire/cmw.h"
+#include "wire/jws.h"
 
 /* Decodes one JSON text that starts with "[" or "{"; white space may follow it. Duplicate members,
  * NUL, bytes that are not UTF-8, and control characters (below U+0020) in labels and types, escaped
@@ -22,6 +23,21 @@ ATLS_MUST_CHECK enum atls_code atls_cmw_json_decode_value(const json_t *value,
                                                           struct atls_arena *arena,
                                                           struct atls_cmw *out,
                                                           struct atls_err *err);
+
+/* A signed CMW as a JWS (RFC 9999). */
+struct atls_cmw_jws {
+    struct atls_buf compact; /* compact form, what the signature is over borrows from it */
+    struct atls_jws jws;     /* payload: one JSON CMW, not to be decoded before it was verified */
+};
+
+/* Opens a JWS in compact form, or flattened JSON (RFC 7515 section 7.2.2) with exactly "payload",
+ * "protected", "signature" and perhaps "header", whose members are others than those of the
+ * protected header; white space may follow it. Protected are alg and cty application/cmw+json
+ * ("application/" may be left out). *out is written on success only, and the caller's to clear.
+ * Errors: those of atls_jws_decode. */
+ATLS_MUST_CHECK enum atls_code atls_cmw_jws_open(struct atls_bytes in, struct atls_cmw_jws *out,
+                                                 struct atls_err *err);
+void atls_cmw_jws_clear(struct atls_cmw_jws *signed_cmw);
 
 /* Writes a tree as the member key (NULL: an element, or the whole text). A content-format is
  * written as its registered media type; __cmwc_t goes first, members in the order of atls_cmw_next.

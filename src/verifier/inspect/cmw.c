@@ -49,6 +49,7 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         {"application/cmw+cbor", atls_view_cmw},
         {"application/cmw+json", atls_view_cmw},
         {"application/cmw+cose", atls_view_cmw},
+        {"application/cmw+jws", atls_view_cmw},
         {"application/eat+cwt", view_token},
         {"application/eat-ucs+json", view_token},
         {"application/eat-bun+cbor", view_token},
@@ -135,6 +136,44 @@ static enum atls_code view_signed(struct atls_view *v, const char *key, struct a
     return ATLS_OK;
 }
 
+/* The same within a JWS, compact or flattened. */
+static enum atls_code view_jws(struct atls_view *v, const char *key, struct atls_bytes in,
+                               struct atls_arena *arena)
+{
+    struct atls_cmw_jws s;
+    struct atls_cmw cmw;
+    enum atls_code code;
+
+    if ((code = atls_cmw_jws_open(in, &s, v->err)) != ATLS_OK)
+        return code;
+    code = atls_cmw_json_decode(atls_buf_bytes(&s.jws.payload), arena, &cmw, v->err);
+    if (code == ATLS_OK) {
+        atls_json_open_object(v->j, key);
+        atls_json_put_string(v->j, "alg", s.jws.alg);
+        if (s.jws.kid[0] != '\0')
+            atls_json_put_string(v->j, "kid", s.jws.kid);
+        atls_json_open_object(v->j, "payload");
+        put_cmw(v, &cmw);
+        atls_json_close(v->j);
+        atls_json_put_hex(v->j, "signature", atls_buf_bytes(&s.jws.signature));
+        atls_json_close(v->j);
+    }
+    atls_cmw_jws_clear(&s);
+    return code;
+}
+
+/* Only the carrier tells a flattened JWS from a collection; here, that its members are no CMWs. */
+static bool is_flattened(struct atls_bytes in)
+{
+    struct atls_cmw_jws s;
+
+    if (atls_cmw_sniff(in) != ATLS_CMW_SHAPE_JSON_COLLECTION ||
+        atls_cmw_jws_open(in, &s, NULL) != ATLS_OK)
+        return false;
+    atls_cmw_jws_clear(&s);
+    return true;
+}
+
 enum atls_code atls_view_cmw(struct atls_view *v, const char *key, struct atls_bytes in)
 {
     struct atls_arena arena = atls_arena_init(4 * 1024 * 1024);
@@ -143,6 +182,8 @@ enum atls_code atls_view_cmw(struct atls_view *v, const char *key, struct atls_b
 
     if (atls_cmw_sniff(in) == ATLS_CMW_SHAPE_COSE) {
         code = view_signed(v, key, in, &arena);
+    } else if (atls_cmw_sniff(in) == ATLS_CMW_SHAPE_JWS || is_flattened(in)) {
+        code = view_jws(v, key, in, &arena);
     } else if ((code = decode_cmw(in, &arena, &cmw, v->err)) == ATLS_OK) {
         atls_json_open_object(v->j, key);
         put_cmw(v, &cmw);

@@ -20,8 +20,8 @@ struct atls_view {
 /* Any well-formed CBOR, as diagnostic notation (RFC 8949 section 8). */
 ATLS_MUST_CHECK enum atls_code atls_view_cbor(struct atls_view *v, const char *key,
                                               struct atls_bytes in);
-/* A conceptual message wrapper in any of its shapes, in COSE_Sign1 too; values of known types are
- * looked into. */
+/* A conceptual message wrapper in any of its shapes, in COSE_Sign1 or a JWS too; values of known
+ * types are looked into. */
 ATLS_MUST_CHECK enum atls_code atls_view_cmw(struct atls_view *v, const char *key,
                                              struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_kat(struct atls_view *v, const char *key,

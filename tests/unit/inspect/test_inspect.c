@@ -128,6 +128,30 @@ static void published_files(void **state)
     }
 }
 
+/* The same wrapper in a JWS, compact and flattened. */
+static void signed_wrappers_of_jose(void **state)
+{
+#define PROTECTED "eyJhbGciOiJFUzI1NiIsImN0eSI6ImFwcGxpY2F0aW9uL2Ntdytqc29uIiwia2lkIjoiayJ9"
+#define PAYLOAD   "WyJhL2IiLCJBQSJd"
+#define SIGNATURE                                                                                  \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    static const struct atls_bytes rows[] = {
+        HEX(PROTECTED "." PAYLOAD "." SIGNATURE),
+        HEX("{\"payload\":\"" PAYLOAD "\",\"protected\":\"" PROTECTED
+            "\",\"signature\":\"" SIGNATURE "\"}"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *root = inspect(rows[i], NULL, ATLS_OK, "cmw");
+
+        assert_string_equal(at(root, "alg"), "ES256");
+        assert_string_equal(at(root, "kid"), "k");
+        assert_string_equal(at(root, "payload/type"), "a/b");
+        json_decref(root);
+    }
+}
+
 static void files_that_are_refused(void **state)
 {
     static const struct {
@@ -863,6 +887,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_files),
+        cmocka_unit_test(signed_wrappers_of_jose),
         cmocka_unit_test(files_that_are_refused),
         cmocka_unit_test(cbor_in_diagnostic_notation),
         cmocka_unit_test(cbor_as_deep_as_may_be),
