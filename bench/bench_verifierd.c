@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atls/limits.h>
+
 #include "bench.h"
 #include "daemon.h"
 #include "load.h"
@@ -22,9 +24,10 @@
 #include "verifier/remote/pack.h"
 #include "world.h"
 
-#define ROUNDS      15
-#define NO_SESSIONS "max: 1000000"
-#define PIDS_MAX    8
+#define ROUNDS 15
+/* More than a run opens. */
+#define SESSIONS_AMPLE "max: 1000000"
+#define PIDS_MAX       8
 
 struct options {
     const char *program, *material;
@@ -297,7 +300,7 @@ static void run(const struct world *w, const struct options *o)
         snprintf(store, sizeof store, "%s&sslmode=disable", test_postgres_uri(postgres));
     }
     world_store(w, store);
-    daemon_start(&d, o->program, store, "rate: 0", NO_SESSIONS);
+    daemon_start(&d, o->program, store, "rate: 0", SESSIONS_AMPLE);
     make_materials(w, materials);
     ours.load = load_new(d.port, o->connections, materials, WORLD_MACHINES);
     ours.pids = &d.pid;
@@ -314,38 +317,57 @@ static void run(const struct world *w, const struct options *o)
 /* ---- floods ---- */
 
 #define FLOOD_SESSIONS 100000
-#define FLOOD_BODIES   64
-#define BODY_MIB       1
+#define FLOOD_BODIES   128
+#define BODIES_MIB     16
+#define SESSIONS_MAX   10000
+
+static void flood_sessions(const struct daemon *d, const struct options *o,
+                           const struct load_material *materials)
+{
+    struct load *l = load_new(d->port, o->connections, materials, WORLD_MACHINES);
+    long before = process_rss_kib(d->pid);
+    double cpu = process_cpu_ns(d->pid);
+    size_t opened = 0, refused = 0;
+
+    load_open_sessions(l, FLOOD_SESSIONS, &opened, &refused);
+    printf("flood of %d sessions, at most %d open: %zu opened, %zu refused\n"
+           "  resident memory               %9ld KiB before, %ld after\n"
+           "  CPU of the service            %9.2f us a request\n",
+           FLOOD_SESSIONS, SESSIONS_MAX, opened, refused, before, process_rss_kib(d->pid),
+           (process_cpu_ns(d->pid) - cpu) / FLOOD_SESSIONS / 1e3);
+    load_free(l);
+}
+
+/* All but the last byte of each: none is answered yet. */
+static void flood_bodies(const struct daemon *d, size_t count, size_t size)
+{
+    long before = process_rss_kib(d->pid);
+    size_t refused;
+    struct load_bodies *bodies = load_hold_bodies(d->port, count, size, &refused);
+
+    printf("flood of %zu bodies of %zu KiB at once, at most %d MiB of them kept\n"
+           "  resident memory               %9ld KiB before, %ld with them, at most %ld\n",
+           count, size >> 10, BODIES_MIB, before, process_rss_kib(d->pid),
+           process_peak_kib(d->pid));
+    load_drop_bodies(bodies);
+}
 
 static void flood(const struct world *w, const struct options *o)
 {
     struct load_material materials[WORLD_MACHINES];
-    size_t opened = 0, refused = 0;
-    struct load_bodies *bodies;
     struct daemon d;
-    struct load *l;
-    char store[64];
-    long before;
+    char store[64], limits[64], sessions[64];
 
     daemon_prepare(&d);
     snprintf(store, sizeof store, "%s/store.db", d.folder);
+    snprintf(limits, sizeof limits, "rate: 0, bodies: %d", BODIES_MIB << 20);
+    snprintf(sessions, sizeof sessions, "max: %d", SESSIONS_MAX);
     world_store(w, store);
-    daemon_start(&d, o->program, store, "rate: 0, bodies: 16777216", "max: 10000");
+    daemon_start(&d, o->program, store, limits, sessions);
     make_materials(w, materials);
-    l = load_new(d.port, o->connections, materials, WORLD_MACHINES);
-    before = process_rss_kib(d.pid);
-    load_open_sessions(l, FLOOD_SESSIONS, &opened, &refused);
-    printf("flood of %d sessions, at most 10000 open: %zu opened, %zu refused\n"
-           "  resident memory               %9ld KiB before, %ld after\n",
-           FLOOD_SESSIONS, opened, refused, before, process_rss_kib(d.pid));
-    load_free(l);
-    before = process_rss_kib(d.pid);
-    bodies = load_hold_bodies(d.port, FLOOD_BODIES, (size_t)BODY_MIB << 20, &refused);
-    printf("flood of %d bodies of %d MiB, at most 16 MiB together: %zu refused\n"
-           "  resident memory               %9ld KiB before, %ld with them, at most %ld\n",
-           FLOOD_BODIES, BODY_MIB, refused, before, process_rss_kib(d.pid),
-           process_peak_kib(d.pid));
-    load_drop_bodies(bodies);
+    flood_bodies(&d, FLOOD_BODIES, ATLS_CMW_DATA_MAX);
+    flood_bodies(&d, FLOOD_BODIES, (size_t)1 << 20);
+    flood_sessions(&d, o, materials);
     for (size_t i = 0; i < WORLD_MACHINES; i++)
         load_material_clear(&materials[i]);
     daemon_stop(&d);
