@@ -15,7 +15,7 @@ demo: deps
 test: deps-test
 	@scripts/test
 
-bench: deps
+bench: deps-test
 	@scripts/build release
 	@scripts/bench
 

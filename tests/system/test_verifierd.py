@@ -3,6 +3,7 @@ issuer are in memory here; test_verifierd_store.py has real ones."""
 import base64
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -732,6 +733,23 @@ def test_a_flood_of_bodies_is_bounded(bare):
         for s in open_sockets:
             s.close()
     wait_until("the memory back", lambda: bare.metric("atls_verifierd_bodies_bytes") == 0)
+
+
+def test_connections_are_shared_by_the_threads(bare):
+    """However fast they come: each thread waits for its own by an epoll instance."""
+    bare.write(PLAIN + "threads: 2\n")
+    bare.start()
+    connections = [bare.connection() for _ in range(16)]
+    for connection in connections:
+        connection.connect()
+    for connection in connections:
+        assert bare.post(NEW, connection=connection).status == 201
+    proc = pathlib.Path(f"/proc/{bare.process.pid}")
+    waits = [entry.name for entry in (proc / "fd").iterdir() if os.readlink(entry) == "anon_inode:[eventpoll]"]
+    shares = [(proc / "fdinfo" / name).read_text().count("tfd:") for name in waits]
+    assert len(shares) == 2 and min(shares) >= 8, shares
+    for connection in connections:
+        connection.close()
 
 
 def test_a_flood_of_connections_is_bounded(bare):
