@@ -46,6 +46,8 @@ static enum atls_code split(struct atls_bytes token, struct atls_bytes segments[
 {
     size_t start = 0, count = 0;
 
+    if (token.len == 0)
+        return malformed(err, "empty");
     for (size_t i = 0; i <= token.len; i++) {
         if (i < token.len && token.ptr[i] != '.')
             continue;

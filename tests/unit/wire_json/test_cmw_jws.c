@@ -139,7 +139,7 @@ static const struct {
      "\"eyJhbGciOiJFUzI1NiIsImN0eSI6ImFwcGxpY2F0aW9uL2Ntdytqc29uIn0\",\"signature\":"
      "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
      ATLS_E_DECODE, "unique members"},
-    {"nothing", "", ATLS_E_DECODE, "fewer than three"},
+    {"nothing", "", ATLS_E_DECODE, "empty"},
     {"a fourth segment",
      "eyJhbGciOiJFUzI1NiIsImN0eSI6ImFwcGxpY2F0aW9uL2Ntdytqc29uIn0.WyJhL2IiLCJBQSJd."
      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AA",
