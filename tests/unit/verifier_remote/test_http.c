@@ -1,12 +1,16 @@
 #include "http_server.h"
 #include "testlib.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,6 +122,33 @@ static void takes_no_proxy_of_the_environment(void **state)
     assert_int_equal(unsetenv("http_proxy"), 0);
     atls_http_free(http);
     atls_http_free(asking);
+    test_http_stop(server);
+}
+
+/* Programs that are started get none of the connections, which are kept for later. */
+static void connections_end_with_exec(void **state)
+{
+    struct test_http_server *server = test_http_start(remember, NULL, NULL);
+    struct atls_http *http = new_http(&(struct atls_http_options){.ca_file = NULL});
+    struct atls_http_response response;
+    struct atls_err err = ATLS_ERR_INIT;
+    size_t kept = 0;
+
+    (void)state;
+    test_assert_code(get(http, test_http_url(server), LONG_MS, &response, &err), ATLS_OK, &err);
+    atls_http_response_clear(&response);
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in peer = {.sin_family = AF_UNSPEC};
+        socklen_t len = sizeof peer;
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0 || peer.sin_family != AF_INET ||
+            ntohs(peer.sin_port) != test_http_port(server))
+            continue;
+        kept++;
+        assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    }
+    assert_int_equal(kept, 1);
+    atls_http_free(http);
     test_http_stop(server);
 }
 
@@ -843,6 +874,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_it_is_told),
         cmocka_unit_test(takes_no_proxy_of_the_environment),
+        cmocka_unit_test(connections_end_with_exec),
         cmocka_unit_test(leaves_signals_alone),
         cmocka_unit_test(reads_answers),
         cmocka_unit_test(bounds_answers),
