@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <openssl/pem.h>
@@ -426,6 +427,21 @@ static enum atls_code tenant_init(struct tenant *t, const struct config_tenant *
     return ATLS_OK;
 }
 
+/* Two names of one file, which would be one set of sessions and keys for two tenants. */
+static enum atls_code check_apart(const struct config *config, size_t at, struct atls_err *err)
+{
+    struct stat mine, other;
+
+    if (stat(config->tenants[at].store, &mine) != 0)
+        return ATLS_OK; /* a database, or a file that opening will miss */
+    for (size_t i = 0; i < at; i++)
+        if (stat(config->tenants[i].store, &other) == 0 && mine.st_dev == other.st_dev &&
+            mine.st_ino == other.st_ino)
+            return set_error(err, ATLS_E_CONFIG, "store is also that of tenant %.40s",
+                             config->tenants[i].name);
+    return ATLS_OK;
+}
+
 /* ---- generations ---- */
 
 static void generation_free(struct generation *g)
@@ -455,7 +471,8 @@ enum atls_code generation_new(struct config *config, bool strict, struct generat
     for (size_t i = 0; i < config->tenant_count && code == ATLS_OK; i++) {
         struct atls_err inner = ATLS_ERR_INIT;
 
-        code = tenant_init(&g->tenants[i], &config->tenants[i], strict, &inner);
+        if ((code = check_apart(config, i, &inner)) == ATLS_OK)
+            code = tenant_init(&g->tenants[i], &config->tenants[i], strict, &inner);
         if (code != ATLS_OK)
             code = set_error(err, inner.code, "%.80s:%zu: tenant %.40s: %.150s", config->file,
                              config->tenants[i].line, config->tenants[i].name, inner.message);

@@ -509,6 +509,20 @@ def test_a_daemon_that_starts_before_its_database(replicas):
     a.session()
 
 
+@pytest.mark.parametrize("other", ["{dir}/./store.db", "{dir}/link.db"])
+def test_one_store_under_two_names_is_refused(manifests, other):
+    """Sessions and keys of one tenant would be those of the other."""
+    path = manifests.dir / "store.db"
+    new_store(path, manifests.dir)
+    daemon = daemon_over(manifests.dir, path)
+    assert daemon.check().returncode == 0
+    (manifests.dir / "link.db").symlink_to(path)
+    daemon.write(CONFIG.replace("STORE", str(path)).replace("UNSIGNED", "false").replace(
+        "    limits:", f'      - {{name: two, prefix: /two, store: "{other}"}}\n    limits:'))
+    done = daemon.check()
+    assert done.returncode == 1 and b"tenant two: store is also that of tenant one" in done.stderr, done.stderr
+
+
 def test_what_a_client_leaves_unsaid(daemon):
     """The token of a request that is cut off leaves no trace in log or answers."""
     daemon.start(ready=False)
