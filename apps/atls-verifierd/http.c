@@ -681,8 +681,8 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
                                      struct atls_err *err)
 {
     struct MHD_OptionItem options[16] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC |
+                     MHD_USE_NO_LISTEN_SOCKET;
     struct log_line line;
     char text[128];
     enum atls_code code = listen_get(l->config, &l->fd, text, err);
@@ -691,10 +691,14 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
         return code;
     add_limits(options, l->server->generation->config);
     if (l->config->certificate != NULL) {
-        flags |= MHD_USE_TLS;
+        /* With epoll libmicrohttpd takes all of a core, without sleeping, for a client that began a
+         * record in the handshake and does not go on. */
+        flags |= MHD_USE_TLS | MHD_USE_POLL;
         add_option(options, MHD_OPTION_HTTPS_MEM_CERT, 0, c->certificate.ptr);
         add_option(options, MHD_OPTION_HTTPS_MEM_KEY, 0, c->key.ptr);
         add_option(options, MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES);
+    } else {
+        flags |= MHD_USE_EPOLL;
     }
     if (c->client_ca.len > 0) {
         l->client_ca = c->client_ca; /* its address says to ask for certificates */

@@ -752,6 +752,33 @@ def test_connections_are_shared_by_the_threads(bare):
         connection.close()
 
 
+def test_a_client_that_stops_in_a_tls_record_costs_nothing(bare):
+    """All threads sleep while they wait for it."""
+    bare.authority()
+    bare.certificate("server", "/CN=localhost", purpose="serverAuth")
+    bare.write("""
+        listeners:
+          - address: 127.0.0.1:0
+            certificate: {dir}/server.pem
+            key: {dir}/server.key
+        tenants:
+          - name: one
+            store: {dir}/one.db
+        """)
+    bare.start(ready=False)
+    threads = pathlib.Path(f"/proc/{bare.process.pid}/task")
+
+    def all_sleep():
+        return all((thread / "stat").read_text().rsplit(")", 1)[1].split()[0] == "S" for thread in threads.iterdir())
+
+    with socket.create_connection(("127.0.0.1", bare.ports[0])) as client:
+        wait_until("a sleep", all_sleep)
+        client.sendall(b"\x16\x03\x01")  # of a record header, three bytes of five
+        assert bare.get("/healthz", tls=bare.tls()).status == 200
+        for _ in range(5):
+            wait_until("a sleep", all_sleep)
+
+
 def test_a_flood_of_connections_is_bounded(bare):
     bare.write(with_limits("rate: 0, connections: 64, connections-per-client: 32"))
     bare.start()
