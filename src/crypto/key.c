@@ -257,12 +257,28 @@ enum atls_key_type atls_key_type(const struct atls_key *key)
     return key->type;
 }
 
-static enum atls_code bad_signature(const struct atls_signature_algorithm *alg,
-                                    struct atls_err *err)
+/* SEQUENCE of two INTEGERs, as an ECDSA signature must be. */
+static bool is_ecdsa_der(struct atls_bytes signature)
 {
-    /* libcrypto says "no" as well when it could not look. */
+    struct atls_reader r = atls_reader_init(signature);
+    struct atls_bytes sequence, number;
+
+    if (!atls_der_get(&r, ATLS_DER_SEQUENCE, &sequence) || !atls_reader_done(&r))
+        return false;
+    r = atls_reader_init(sequence);
+    return atls_der_get_unsigned(&r, &number) && atls_der_get_unsigned(&r, &number) &&
+           atls_reader_done(&r);
+}
+
+/* libcrypto says "no" as well when it could not look: without memory, as its error queue or, where
+ * that is silent, a result below 0 for an ECDSA signature of good form says. */
+static enum atls_code not_verified(const struct atls_signature_algorithm *alg, int verified,
+                                   struct atls_bytes signature, struct atls_err *err)
+{
     if (atls_libcrypto_lacks_memory())
         return atls_fail_memory(err, "signature verification");
+    if (verified < 0 && atls_key_field_len(alg->key_type) != 0 && is_ecdsa_der(signature))
+        return atls_fail_libcrypto(err, "signature verification");
     ERR_clear_error();
     return atls_fail_alert(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE, ATLS_ALERT_DECRYPT_ERROR,
                            "signature (%s) does not match", alg->name);
@@ -292,7 +308,7 @@ static enum atls_code verify_ed25519(const struct atls_key *key,
     atls_writer_clear(&w);
     if (!ready)
         return atls_fail_libcrypto(err, "Ed25519 verification");
-    return verified == 1 ? ATLS_OK : bad_signature(alg, err);
+    return verified == 1 ? ATLS_OK : not_verified(alg, verified, signature, err);
 }
 
 enum atls_code atls_key_verify(const struct atls_key *key, enum atls_signature scheme,
@@ -321,7 +337,7 @@ enum atls_code atls_key_verify(const struct atls_key *key, enum atls_signature s
     EVP_PKEY_CTX_free(ctx);
     if (code != ATLS_OK)
         return code;
-    return verified == 1 ? ATLS_OK : bad_signature(alg, err);
+    return verified == 1 ? ATLS_OK : not_verified(alg, verified, signature, err);
 }
 
 enum atls_code atls_key_verify_raw(const struct atls_key *key, enum atls_signature scheme,

@@ -63,6 +63,7 @@ static void become_nobody(void)
 /* A child that runs a program of PostgreSQL, its output in a file. */
 static pid_t spawn(const struct test_postgres *pg, const char *name, const char *const *arguments)
 {
+    const char *full[32] = {NULL};
     char path[128], log[96];
     pid_t pid = fork();
     int fd;
@@ -79,7 +80,11 @@ static pid_t spawn(const struct test_postgres *pg, const char *name, const char 
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
     unsetenv("LD_PRELOAD");
-    execv(path, (char *const *)(uintptr_t)arguments);
+    /* Its programs look for each other beside the path that they were started by. */
+    full[0] = path;
+    for (size_t i = 1; arguments[i] != NULL && i + 1 < sizeof full / sizeof full[0]; i++)
+        full[i] = arguments[i];
+    execv(path, (char *const *)(uintptr_t)full);
     _exit(127);
 }
 
