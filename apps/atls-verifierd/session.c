@@ -154,14 +154,15 @@ void session_new(struct request *r, struct reply *reply)
     struct atls_issuer *issuer;
     struct atls_store *store;
     int64_t now_s = now_wall_s();
+    bool given = uri_parameter(&r->uri, "nonce") != NULL;
     enum atls_code code;
 
     if (!get_nonce(r, reply, s.nonce, &s.nonce_len) || !need_store(r, reply, &store) ||
         !need_issuer(r, reply, &issuer))
         return;
     s.expires_s = now_s + r->tenant->config->session_ttl_s;
-    code = atls_store_session_open(store, atls_bytes_of(s.nonce, s.nonce_len), now_s, s.expires_s,
-                                   s.id, &err);
+    code = (given ? atls_store_session_open_given : atls_store_session_open)(
+        store, atls_bytes_of(s.nonce, s.nonce_len), now_s, s.expires_s, s.id, &err);
     if (code == ATLS_E_LIMIT) {
         reply_header(reply, "Retry-After", "%lld",
                      (long long)(1 + r->tenant->config->session_ttl_s / 4));
@@ -355,6 +356,7 @@ static void take_evidence(struct request *r, struct reply *reply, struct atls_st
         return;
     memcpy(nonce, session.nonce, sizeof nonce);
     submission.nonce = atls_bytes_of(nonce, session.nonce_len);
+    submission.own_nonce = !atls_store_session_is_given(r->session_id);
     atls_store_session_clear(&session);
     if (atls_issuer_issue(atomic_load(&r->tenant->issuer), &submission, &result, &record, &err) !=
         ATLS_OK) {

@@ -59,6 +59,9 @@ struct atls_submission {
     struct atls_bytes evidence; /* at most ATLS_CMW_DATA_MAX bytes */
     struct atls_bytes nonce;    /* 8..64 bytes that the evidence must answer */
     int64_t time_s;             /* 0: the clock's now */
+    /* The Verifier made the nonce, just now and for this Attester. Otherwise the evidence may be as
+     * old as the nonce, and the result says so: it is for who knows the nonce, and no passport. */
+    bool own_nonce;
 };
 
 /* What was decided and why, for a log. Texts are escaped and NUL terminated. */

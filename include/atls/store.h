@@ -264,6 +264,14 @@ ATLS_API void atls_store_session_clear(struct atls_store_session *session);
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
                         int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT], struct atls_err *err);
+/* The same for a nonce that the client chose, which evidence of any age may answer. The id says so:
+ * a UUID of version 8 instead of 4 (RFC 9562). */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_session_open_given(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
+                              int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT],
+                              struct atls_err *err);
+/* Whether the session of this id was opened by atls_store_session_open_given. */
+ATLS_API bool atls_store_session_is_given(const char *id);
 /* Reads one. Errors: ATLS_E_NOT_FOUND (unknown, or expired at now_s). */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_session_get(struct atls_store *s, const char *id,
                                                                int64_t now_s,

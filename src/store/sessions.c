@@ -500,48 +500,83 @@ static bool is_id(const char *id)
     return id != NULL && store_uuid_parse(id, uuid);
 }
 
-static enum atls_code new_id(char out[ATLS_SESSION_ID_TEXT], struct atls_err *err)
+/* Versions of ids: by who made the nonce (RFC 9562 sections 5.4 and 5.8). */
+enum id_version { ID_OWN_NONCE = 0x40, ID_GIVEN_NONCE = 0x80 };
+#define ID_VERSION_AT 14 /* its digit */
+
+static enum atls_code new_id(enum id_version version, char out[ATLS_SESSION_ID_TEXT],
+                             struct atls_err *err)
 {
     uint8_t uuid[16];
     enum atls_code code;
 
     if ((code = atls_random(uuid, sizeof uuid, err)) != ATLS_OK)
         return code;
-    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* version 4 (RFC 9562 section 5.4) */
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | version);
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
     store_uuid_text(uuid, out);
     return ATLS_OK;
+}
+
+/* Who opens which session. */
+struct opening {
+    enum id_version version;
+    struct atls_bytes nonce;
+    int64_t now_s, expires_s;
+};
+
+static enum atls_code open_session(struct atls_store *s, const struct opening *o, char *out_id,
+                                   struct atls_err *err)
+{
+    struct atls_store_session session;
+    struct store_connection *c;
+    enum atls_code code;
+
+    if (o->nonce.len < NONCE_MIN || o->nonce.len > ATLS_NONCE_MAX || o->expires_s < o->now_s)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "session: a nonce of %zu bytes (%d to %d wanted), or expired from the "
+                         "beginning",
+                         o->nonce.len, NONCE_MIN, ATLS_NONCE_MAX);
+    memset(&session, 0, sizeof session);
+    session.state = ATLS_SESSION_WAITING;
+    memcpy(session.nonce, o->nonce.ptr, o->nonce.len);
+    session.nonce_len = o->nonce.len;
+    session.expires_s = o->expires_s;
+    if ((code = new_id(o->version, session.id, err)) != ATLS_OK)
+        return code;
+    if (s->sessions != NULL) {
+        code = memory_open(s, &session, o->now_s, err);
+    } else if ((code = store_borrow(s, &c, err)) == ATLS_OK) {
+        code = database_open(c, &session, o->now_s, err);
+        store_give_back(c);
+    }
+    if (code == ATLS_OK)
+        memcpy(out_id, session.id, ATLS_SESSION_ID_TEXT);
+    return code;
 }
 
 enum atls_code atls_store_session_open(struct atls_store *s, struct atls_bytes nonce, int64_t now_s,
                                        int64_t expires_s, char out_id[ATLS_SESSION_ID_TEXT],
                                        struct atls_err *err)
 {
-    struct atls_store_session session;
-    struct store_connection *c;
-    enum atls_code code;
+    const struct opening o = {ID_OWN_NONCE, nonce, now_s, expires_s};
 
-    if (nonce.len < NONCE_MIN || nonce.len > ATLS_NONCE_MAX || expires_s < now_s)
-        return atls_fail(err, ATLS_E_USAGE,
-                         "session: a nonce of %zu bytes (%d to %d wanted), or expired from the "
-                         "beginning",
-                         nonce.len, NONCE_MIN, ATLS_NONCE_MAX);
-    memset(&session, 0, sizeof session);
-    session.state = ATLS_SESSION_WAITING;
-    memcpy(session.nonce, nonce.ptr, nonce.len);
-    session.nonce_len = nonce.len;
-    session.expires_s = expires_s;
-    if ((code = new_id(session.id, err)) != ATLS_OK)
-        return code;
-    if (s->sessions != NULL) {
-        code = memory_open(s, &session, now_s, err);
-    } else if ((code = store_borrow(s, &c, err)) == ATLS_OK) {
-        code = database_open(c, &session, now_s, err);
-        store_give_back(c);
-    }
-    if (code == ATLS_OK)
-        memcpy(out_id, session.id, ATLS_SESSION_ID_TEXT);
-    return code;
+    return open_session(s, &o, out_id, err);
+}
+
+enum atls_code atls_store_session_open_given(struct atls_store *s, struct atls_bytes nonce,
+                                             int64_t now_s, int64_t expires_s,
+                                             char out_id[ATLS_SESSION_ID_TEXT],
+                                             struct atls_err *err)
+{
+    const struct opening o = {ID_GIVEN_NONCE, nonce, now_s, expires_s};
+
+    return open_session(s, &o, out_id, err);
+}
+
+bool atls_store_session_is_given(const char *id)
+{
+    return !is_id(id) || id[ID_VERSION_AT] != '4';
 }
 
 enum atls_code atls_store_session_get(struct atls_store *s, const char *id, int64_t now_s,

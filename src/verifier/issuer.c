@@ -359,6 +359,8 @@ enum atls_code atls_issuer_issue(struct atls_issuer *issuer,
     atls_buf_clear(&owned);
     if (code != ATLS_OK)
         return code;
+    if (!s.own_nonce)
+        atls_result_set_nonce_given(result);
     if ((code = apply_policy(issuer, result, err)) == ATLS_OK &&
         (code = sign(issuer, s.time_s, result, out, kid, err)) == ATLS_OK && record != NULL)
         record_result(result, kid, record);

@@ -144,6 +144,11 @@ enum atls_code atls_result_contraindicated(const struct atls_refusal *refusal,
     return ATLS_OK;
 }
 
+void atls_result_set_nonce_given(struct atls_result *r)
+{
+    r->outcome.nonce_given = true;
+}
+
 enum atls_code atls_result_lower(struct atls_result *r, enum atls_tier worst,
                                  enum atls_reason reason, const char *problem, struct atls_err *err)
 {

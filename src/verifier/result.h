@@ -56,6 +56,7 @@ struct atls_outcome {
     size_t endorsed_count;
     const struct atls_endorsement_conflict *conflicts; /* the first ones */
     size_t conflicts_named, conflict_count;
+    bool nonce_given; /* by who gave the evidence, see atls_result_set_nonce_given */
 };
 
 /* Appends a problem; keeps the reason of the first. Text over ATLS_PROBLEM_LEN is cut. */
@@ -89,6 +90,12 @@ struct atls_refusal {
 ATLS_MUST_CHECK enum atls_code
 atls_result_contraindicated(const struct atls_refusal *refusal, struct atls_bytes nonce,
                             int64_t issued_at, struct atls_result **out, struct atls_err *err);
+
+/* Whoever gave the evidence chose the nonce, too: the result says so, and of its time only that it
+ * was issued then. r has no reference but the caller's, and was not shown yet. */
+void atls_result_set_nonce_given(struct atls_result *r);
+/* Whether a token of ours says so. */
+bool atls_ear_nonce_given(const struct atls_ear *ear);
 
 /* A policy of this Verifier refuses what appraisal found: status becomes worst, if it is not worse
  * already, and problem (copied, cut at ATLS_PROBLEM_LEN) says why. Nothing of a result gets better.

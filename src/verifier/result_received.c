@@ -69,6 +69,18 @@ static const struct atls_ear_value *own_claim(const struct atls_ear *ear,
     return v != NULL && v->kind == kind ? v : NULL;
 }
 
+bool atls_ear_nonce_given(const struct atls_ear *ear)
+{
+    for (size_t i = 0; i < ear->submod_count; i++) {
+        const struct atls_ear_value *v =
+            own_claim(ear, &ear->submods[i].verifier_claims, "nonce-given", ATLS_EAR_VALUE_BOOL);
+
+        if (v != NULL && v->u.boolean)
+            return true;
+    }
+    return false;
+}
+
 /* One technology, or "" when submodules are of several or none is known. An insecure one among them
  * makes the whole insecure. */
 static void find_technology(struct atls_result *r, const struct atls_result_source *source)

@@ -354,6 +354,8 @@ static void walk_verifier_claims(const struct walk *w)
     s->open_object(s->arg, claim(w, atls_ear_verifier_claims_of(w->form->version)));
     walk_text(s, "key-trust", key_trust[w->r->claims.key_trust]);
     s->put_bool(s->arg, "insecure", w->r->claims.insecure);
+    if (o->nonce_given)
+        s->put_bool(s->arg, "nonce-given", true);
     s->open_array(s->arg, "checks");
     for (const char *const *check = o->checks; check != NULL && *check != NULL; check++)
         walk_text(s, NULL, *check);

@@ -382,6 +382,58 @@ static void a_key_in_an_unacceptable_submodule_does_not_count(void **state)
     }
 }
 
+/* Evidence of a good day, kept; its nonce given to the Verifier on a bad one: the result is new,
+ * and what it is about is not. Only a nonce that is this connection's binder cannot be of before.
+ */
+static void old_evidence_makes_no_new_passport(void **state)
+{
+    static const struct {
+        const char *name;
+        bool given, is_binder;
+        enum want want;
+        enum atls_code code;
+    } rows[] = {
+        {"nonce of the Verifier", false, false, WANT_STOCK, ATLS_OK},
+        {"nonce of the attacker", true, false, WANT_STOCK, ATLS_E_EVIDENCE},
+        {"binder of this connection", true, true, WANT_STOCK, ATLS_OK},
+        {"the same where that is wanted", true, true, WANT_FRESH, ATLS_OK},
+    };
+    static const uint8_t old[48] = "a challenge of long ago";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf key = test_key_text(machine_aik(&world.lab.m1)), token, cmw, binder, nonce;
+        char json[2048];
+        struct victim v;
+
+        victim_open(&v, rows[i].want, OFFER_RESULT);
+        binder = binder_at(&v, &world.lab.m1);
+        nonce = test_key_text(rows[i].is_binder ? atls_buf_bytes(&binder)
+                                                : atls_bytes_of(old, sizeof old));
+        snprintf(json, sizeof json,
+                 "{\"eat_profile\":\"" ATLS_EAR_PROFILE_2023 "\",\"iat\":%lld,\"eat_nonce\":\"%s\","
+                 "\"ear.verifier-id\":{\"build\":\"1\",\"developer\":\"libatls\"},\"submods\":{"
+                 "\"TPM\":{\"ear.status\":\"affirming\",\"ear.appraisal-policy-id\":\"policy:p\","
+                 "\"ear.veraison.policy-claims\":{\"nonce-given\":%s},"
+                 "\"ear.veraison.key-attestation\":{\"akpub\":\"%s\"}}}}",
+                 (long long)world.now_s, (const char *)nonce.ptr, rows[i].given ? "true" : "false",
+                 (const char *)key.ptr);
+        token = test_sign_json(&world.verifier, json);
+        cmw = test_carried(TEST_EAT_JWT, atls_buf_bytes(&token), ATLS_CMW_ATTESTATION_RESULTS);
+        answer(&v, &world.lab.m1, &world.lab.m1, atls_buf_bytes(&cmw));
+        if (rows[i].code == ATLS_OK)
+            assert_accepted(rows[i].name, &v.line);
+        else
+            assert_refused(rows[i].name, &v.line, rows[i].code, ATLS_REASON_NONCE_MISMATCH);
+        victim_close(&v);
+        atls_buf_clear(&cmw);
+        atls_buf_clear(&token);
+        atls_buf_clear(&nonce);
+        atls_buf_clear(&binder);
+        atls_buf_clear(&key);
+    }
+}
+
 /* ---- one thing for another ---- */
 
 /* HELLO says what is to come, and each verifier takes its own kind whatever HELLO said. */
@@ -529,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_relayed_passport_stops_at_finished),
         cmocka_unit_test(what_a_result_says_counts),
         cmocka_unit_test(a_key_in_an_unacceptable_submodule_does_not_count),
+        cmocka_unit_test(old_evidence_makes_no_new_passport),
         cmocka_unit_test(evidence_and_results_do_not_stand_in_for_each_other),
         cmocka_unit_test(a_fresh_result_is_one_for_this_connection),
         cmocka_unit_test(evidence_is_not_talked_out_of_a_machine),

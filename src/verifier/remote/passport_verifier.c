@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/secret.h"
 #include "verifier/remote/accept_token.h"
 #include "verifier/remote/carried_result.h"
 #include "verifier/result.h"
@@ -104,6 +105,19 @@ static enum atls_code make_result(struct atls_ear *ear, struct atls_result **out
     return ATLS_OK;
 }
 
+/* Evidence is as fresh as its nonce. Whoever chose that one may have had the evidence for long, and
+ * get a new result about it each day: it counts only when it is this connection's binder. */
+static enum atls_code check_nonce(const struct atls_ear *ear, struct atls_bytes binder,
+                                  struct atls_err *err)
+{
+    if (!atls_ear_nonce_given(ear) ||
+        (ear->nonce_count == 1 && atls_secret_equal(ear->nonces[0], binder)))
+        return ATLS_OK;
+    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
+                            "passport: the nonce of its evidence was not the Verifier's, so that "
+                            "nobody knows how old that is");
+}
+
 static enum atls_code passport_appraise(void *self, const struct atls_appraisal *a,
                                         struct atls_result **out, struct atls_err *err)
 {
@@ -120,7 +134,8 @@ static enum atls_code passport_appraise(void *self, const struct atls_appraisal 
         return code;
     if ((code = atls_remote_accept(carried.token, &check, &ear, err)) != ATLS_OK)
         return code;
-    if ((code = atls_carried_result_check(&carried, &ear, err)) == ATLS_OK)
+    if ((code = atls_carried_result_check(&carried, &ear, err)) == ATLS_OK &&
+        (code = check_nonce(&ear, a->binder, err)) == ATLS_OK)
         code = make_result(&ear, out, err);
     atls_ear_clear(&ear);
     if (code == ATLS_OK)

@@ -16,6 +16,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "verifier/ear/accept.h"
+#include "verifier/result.h"
 #include "wire/cmw_json.h"
 #include "wire/kat.h"
 
@@ -571,6 +572,33 @@ static void memory_that_runs_out_is_no_verdict(void **state)
     close_fixture(&f);
 }
 
+/* Only what answers a nonce of the Verifier's is as new as the result. */
+static void a_nonce_that_was_given_is_told(void **state)
+{
+    static const enum atls_ear_form forms[] = {ATLS_EAR_FORM_JWT, ATLS_EAR_FORM_CWT};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f;
+        struct atls_issue_record record;
+        struct atls_buf token = ATLS_BUF_INIT;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_ear ear;
+
+        open_fixture(&f, ALL);
+        f.options.ear.form = forms[i / 2];
+        f.submission.own_nonce = i % 2 == 1;
+        open_issuer(&f);
+        test_assert_code(issue(&f, &token, &record, &err), ATLS_OK, &err);
+        ear = open_token(&f, &token);
+        assert_int_equal(ear.submods[0].status, ATLS_TIER_AFFIRMING);
+        assert_true(atls_ear_nonce_given(&ear) == !f.submission.own_nonce);
+        atls_ear_clear(&ear);
+        atls_buf_clear(&token);
+        close_fixture(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +609,7 @@ int main(void)
         cmocka_unit_test(malformed_submissions_get_none),
         cmocka_unit_test(every_media_type_is_taken),
         cmocka_unit_test(a_policy_lowers_only),
+        cmocka_unit_test(a_nonce_that_was_given_is_told),
         cmocka_unit_test(what_could_never_issue_is_an_error_at_the_start),
         cmocka_unit_test(keys_rotate),
         cmocka_unit_test(memory_that_runs_out_is_no_verdict),

@@ -74,6 +74,32 @@ static void a_session_from_its_opening_to_its_end(void **state)
     atls_store_session_clear(&s);
 }
 
+/* What a client chose may be old: whoever issues a result has to know. */
+static void the_id_says_who_made_the_nonce(void **state)
+{
+    struct place *p = *state;
+    struct atls_store_session s = {.state = 0};
+    struct atls_err err = ATLS_ERR_INIT;
+    char own[ATLS_SESSION_ID_TEXT], given[ATLS_SESSION_ID_TEXT];
+
+    open_one(p->store, NOW + 60, own);
+    test_assert_code(
+        atls_store_session_open_given(p->store, nonce_of(32), NOW, NOW + 60, given, &err), ATLS_OK,
+        &err);
+    assert_false(atls_store_session_is_given(own));
+    assert_true(atls_store_session_is_given(given));
+    assert_int_equal(given[14], '8');
+    /* The other one's version does not make it the other. */
+    given[14] = '4';
+    test_assert_code(atls_store_session_get(p->store, given, NOW, &s, &err), ATLS_E_NOT_FOUND,
+                     &err);
+    assert_true(atls_store_session_is_given(""));
+    assert_true(atls_store_session_is_given("3d8a6b7e-0000-1000-8000-000000000000"));
+    test_assert_code(
+        atls_store_session_open_given(p->store, nonce_of(7), NOW, NOW + 60, given, &err),
+        ATLS_E_USAGE, &err);
+}
+
 static void what_is_refused(void **state)
 {
     static const char *const ids[] = {"", "x", "3d8a6b7e-0000-4000-8000-000000000000",
@@ -398,8 +424,8 @@ static void any_replica_answers(void **state)
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
 #define ON_BOTH                                                                                    \
     WITH_STORE(a_session_from_its_opening_to_its_end), WITH_STORE(what_is_refused),                \
-        WITH_STORE(content_has_a_limit), WITH_STORE(sessions_expire),                              \
-        WITH_STORE(only_so_many_are_open),                                                         \
+        WITH_STORE(the_id_says_who_made_the_nonce), WITH_STORE(content_has_a_limit),               \
+        WITH_STORE(sessions_expire), WITH_STORE(only_so_many_are_open),                            \
         WITH_STORE(sessions_of_different_lifetimes_expire_in_any_order),                           \
         WITH_STORE(many_expire_at_once), WITH_STORE(each_is_taken_exactly_once),                   \
         WITH_STORE(the_limit_holds_for_all_together)

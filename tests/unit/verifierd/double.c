@@ -221,6 +221,26 @@ enum atls_code atls_store_session_open(struct atls_store *s, struct atls_bytes n
     return code;
 }
 
+enum atls_code atls_store_session_open_given(struct atls_store *s, struct atls_bytes nonce,
+                                             int64_t now_s, int64_t expires_s,
+                                             char out_id[ATLS_SESSION_ID_TEXT],
+                                             struct atls_err *err)
+{
+    enum atls_code code = atls_store_session_open(s, nonce, now_s, expires_s, out_id, err);
+    struct atls_store_session *made = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    if (code == ATLS_OK && (made = find(s, out_id)) != NULL)
+        made->id[14] = out_id[14] = '8';
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+bool atls_store_session_is_given(const char *id)
+{
+    return id[14] == '8';
+}
+
 enum atls_code atls_store_session_get(struct atls_store *s, const char *id, int64_t now_s,
                                       struct atls_store_session *out, struct atls_err *err)
 {
@@ -359,6 +379,7 @@ enum atls_code atls_issuer_issue(struct atls_issuer *issuer,
     (void)issuer;
     pthread_mutex_lock(&lock);
     double_calls.issues++;
+    double_calls.own_nonce = submission->own_nonce;
     snprintf(double_calls.media_type, sizeof double_calls.media_type, "%s", submission->media_type);
     for (size_t i = 0; i < submission->nonce.len; i++)
         snprintf(double_calls.nonce + 2 * i, 3, "%02x", submission->nonce.ptr[i]);

@@ -3,6 +3,8 @@
 #ifndef VERIFIERD_DOUBLE_H
 #define VERIFIERD_DOUBLE_H
 
+#include <stdbool.h>
+
 #include <atls/err.h>
 
 struct double_faults {
@@ -16,6 +18,7 @@ extern struct double_faults double_faults;
 
 struct double_calls {
     unsigned opens, issues, imports, sweeps;
+    bool own_nonce; /* of the latest submission */
     char media_type[128], nonce[129], profile[128];
     unsigned allow_unsigned, anchors, signer;
 };

@@ -131,17 +131,22 @@ static unsigned status_of(const struct ask *q)
 #define RIM     "application/rim+cose; profile=\"tag:example.com,2026:p\""
 
 /* Opens a session and gives its path. */
-static void open_session(const char *prefix, char path[128])
+static void open_session_as(const char *prefix, const char *query, char path[128])
 {
     char target[128];
     struct ask q = {.method = "POST", .target = target};
     struct answer a;
 
-    snprintf(target, sizeof target, "%s" NEW, prefix);
+    snprintf(target, sizeof target, "%s" NEW "%s", prefix, query);
     a = ask(&q);
     assert_int_equal(a.status, 201);
     snprintf(path, 128, "%s" SESSION "%s", prefix, header(&a, "Location"));
     json_decref(a.json);
+}
+
+static void open_session(const char *prefix, char path[128])
+{
+    open_session_as(prefix, "", path);
 }
 
 /* ---- the tables of the API ---- */
@@ -552,6 +557,30 @@ static void test_rows(void **state)
 static const char *member(const struct answer *a, const char *name)
 {
     return json_string_value(json_object_get(a->json, name));
+}
+
+/* A result about evidence over a nonce that the client chose is no new one, and the issuer is told.
+ */
+static void test_whose_nonce_it_is(void **state)
+{
+    static const struct {
+        const char *query;
+        bool own;
+    } queries[] = {{"", true}, {"?nonceSize=32", true}, {"?nonce=AAAAAAAAAAAAAAAAAAAAAA", false}};
+    char path[128];
+    struct ask post = {.method = "POST", .target = path, .type = DOUBLE_EVIDENCE, .body = "good"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        struct answer a;
+
+        open_session_as("", queries[i].query, path);
+        double_calls = (struct double_calls){.own_nonce = !queries[i].own};
+        a = ask(&post);
+        assert_int_equal(a.status, 200);
+        assert_true(double_calls.own_nonce == queries[i].own);
+        json_decref(a.json);
+    }
 }
 
 static void test_life_of_a_session(void **state)
@@ -1064,6 +1093,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_rows, fresh),
+        cmocka_unit_test_setup(test_whose_nonce_it_is, fresh),
         cmocka_unit_test_setup(test_life_of_a_session, fresh),
         cmocka_unit_test_setup(test_bad_evidence_has_a_result, fresh),
         cmocka_unit_test_setup(test_tenants_are_apart, fresh),
