@@ -549,6 +549,53 @@ static void test_time_of_lists(void **state)
     atls_buf_clear(&in);
 }
 
+/* Of two windows what both have: the later beginning, the earlier end. */
+static void test_windows_narrow(void **state)
+{
+    static const struct {
+        const char *name, *validity; /* of the manifest; the list's is 10 to 20 */
+        int64_t from_s, until_s;
+    } rows[] = {
+        {"none", "", 10, 20},
+        {"no beginning, later end", ", 4: {1: 1(30)}", 10, 20},
+        {"no beginning, earlier end", ", 4: {1: 1(15)}", 10, 15},
+        {"wider", ", 4: {0: 1(5), 1: 1(30)}", 10, 20},
+        {"within", ", 4: {0: 1(12), 1: 1(18)}", 12, 18},
+        {"earlier", ", 4: {0: 1(5), 1: 1(15)}", 10, 15},
+        {"later", ", 4: {0: 1(15), 1: 1(30)}", 15, 20},
+    };
+    int64_t now;
+    const struct store_manifest_trust trust = {.time_s = &now};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct store_manifest m;
+        struct atls_buf in;
+        char text[512];
+
+        print_message("  %s\n", rows[i].name);
+        snprintf(text, sizeof text, "501({0: 'm', 1: [" INSIDE ", " LIST("{0: 't'}") "]%s})",
+                 rows[i].validity);
+        in = test_diag(text);
+        for (now = rows[i].from_s; now <= rows[i].until_s;
+             now += rows[i].until_s - rows[i].from_s) {
+            test_assert_code(store_manifest_open(atls_buf_bytes(&in), &trust, &m, &err), ATLS_OK,
+                             &err);
+            assert_int_equal(m.validity.not_before_s, rows[i].from_s);
+            assert_int_equal(m.validity.not_after_s, rows[i].until_s);
+            atls_corim_clear(&m.corim);
+        }
+        now = rows[i].from_s - 1;
+        refused(atls_buf_bytes(&in), &trust, ATLS_E_CERTIFICATE,
+                ATLS_REASON_CERTIFICATE_NOT_YET_VALID, "valid from");
+        now = rows[i].until_s + 1;
+        refused(atls_buf_bytes(&in), &trust, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_EXPIRED,
+                "valid until");
+        atls_buf_clear(&in);
+    }
+}
+
 /* ---- short of memory ---- */
 
 /* Whichever allocation of libcrypto fails, nobody is taken for a signer who is none, and the answer
@@ -709,6 +756,7 @@ int main(void)
         cmocka_unit_test(test_chain_of_another_key),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_time_of_lists),
+        cmocka_unit_test(test_windows_narrow),
         cmocka_unit_test(test_limit_of_lists),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_keys),
