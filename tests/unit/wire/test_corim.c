@@ -487,6 +487,18 @@ static const struct row protected_headers[] = {
      "a40126" CONTENT_TYPE "0846a100a1006173"
      "1901022f",
      ATLS_E_UNSUPPORTED, "hash envelope"},
+    {"preimage type of a hash envelope alone",
+     "a40126" CONTENT_TYPE "0846a100a1006173"
+     "19010300",
+     ATLS_E_UNSUPPORTED, "hash envelope"},
+    {"location of a hash envelope alone",
+     "a40126" CONTENT_TYPE "0846a100a1006173"
+     "1901046161",
+     ATLS_E_UNSUPPORTED, "hash envelope"},
+    {"label after those of a hash envelope",
+     "a40126" CONTENT_TYPE "0846a100a1006173"
+     "1901056161",
+     ATLS_OK, NULL},
     {"indefinite length", "bf0126" CONTENT_TYPE "0846a100a1006173ff", ATLS_E_DECODE, NULL},
 };
 
