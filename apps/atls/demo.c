@@ -143,7 +143,8 @@ static enum atls_code import_reference_values(struct atls_tpm2_enrolment *tpm,
 static enum atls_code enrol_device(struct demo *demo, struct atls_store *store, int device,
                                    struct atls_err *err)
 {
-    static const struct enrolment_class machine = {LAB_CLASS, "atls", "demo"};
+    static const struct enrolment_class machine = {
+        .uuid = LAB_CLASS, .vendor = "atls", .model = "demo"};
     struct lab_device *d = &demo->lab.devices[device];
     struct atls_tpm2_enrolment *tpm;
     char detail[200];

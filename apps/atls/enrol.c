@@ -33,6 +33,7 @@ static const char usage[] =
     "  --allow-untrusted-ek    accept a TPM whose EK no anchor vouches for\n"
     "  --reference-values now  take the PCRs as they are now as reference values of the class\n"
     "  --corim-out FILE        also write those reference values as a manifest\n"
+    "  --corim-key FORM        put the AK into it, too; its instance as ueid or as bytes\n"
     "  --persist               make AK and AIK persistent at the handles that the URI names\n"
     "  --name NAME             for --aik-cert-out and --csr-out: DNS name of this machine\n"
     "  --attester-cert PEM     certificate chain that --aik-cert-out writes instead of a "
@@ -429,9 +430,8 @@ static enum atls_code write_certificates(const struct cli *cli, struct atls_err 
 /* ---- both halves here ---- */
 
 static enum atls_code take_reference_values(const struct cli *cli, struct atls_tpm2_enrolment *tpm,
-                                            struct atls_store *store,
                                             const struct enrolment_class *machine,
-                                            const char *instance, struct atls_err *err)
+                                            struct atls_err *err)
 {
     const char *wanted = cli_value(cli, "reference-values"), *out = cli_value(cli, "corim-out");
     struct atls_store_import_report report;
@@ -441,13 +441,13 @@ static enum atls_code take_reference_values(const struct cli *cli, struct atls_t
 
     if (wanted == NULL && out == NULL)
         return ATLS_OK;
-    snprintf(id, sizeof(id), "enrolled/%s", instance);
+    snprintf(id, sizeof(id), "enrolled/%s", machine->key_instance);
     code = enrolment_manifest(tpm, id, machine, &manifest, err);
     if (code == ATLS_OK && out != NULL)
         code = io_write_file(out, atls_buf_bytes(&manifest), IO_PUBLIC, err);
     if (code == ATLS_OK && wanted != NULL)
-        code = atls_store_import_corim(store, atls_buf_bytes(&manifest), atls_bytes_of(NULL, 0),
-                                       (int64_t)time(NULL), &report, err);
+        code = atls_store_import_corim(machine->key_store, atls_buf_bytes(&manifest),
+                                       atls_bytes_of(NULL, 0), (int64_t)time(NULL), &report, err);
     if (code == ATLS_OK && wanted != NULL)
         cli_say(cli, "manifest %s: %zu reference values", report.manifest_id,
                 report.reference_values);
@@ -457,12 +457,15 @@ static enum atls_code take_reference_values(const struct cli *cli, struct atls_t
 
 static enum cli_status run_whole(struct cli *cli)
 {
-    const struct enrolment_class machine = {cli_value(cli, "class"), cli_value(cli, "vendor"),
-                                            cli_value(cli, "model")};
+    char instance[80] = "";
+    struct enrolment_class machine = {.uuid = cli_value(cli, "class"),
+                                      .vendor = cli_value(cli, "vendor"),
+                                      .model = cli_value(cli, "model"),
+                                      .key_instance = instance,
+                                      .instance_form = cli_value(cli, "corim-key")};
     struct atls_tpm2_enrolment *tpm = NULL;
     struct atls_store *store = NULL;
     struct atls_err err = ATLS_ERR_INIT;
-    char instance[80] = "";
     enum atls_code code;
 
     if (!cli_need(cli, (const char *const[]){"attester", "store", "class", NULL}))
@@ -471,13 +474,20 @@ static enum cli_status run_whole(struct cli *cli)
         strcmp(cli_value(cli, "reference-values"), "now") != 0)
         return cli_usage(cli, "--reference-values is \"%s\", want now",
                          cli_value(cli, "reference-values"));
+    if (machine.instance_form != NULL && strcmp(machine.instance_form, "ueid") != 0 &&
+        strcmp(machine.instance_form, "bytes") != 0)
+        return cli_usage(cli, "--corim-key is \"%s\", want ueid or bytes", machine.instance_form);
+    if (machine.instance_form != NULL && cli_value(cli, "corim-out") == NULL)
+        return cli_usage(cli, "--corim-key wants --corim-out: nothing else has that key");
     if ((code = atls_store_open(cli_value(cli, "store"), ATLS_STORE_WRITE, &store, &err)) ==
             ATLS_OK &&
         (code = open_tpm(cli, &tpm, &err)) == ATLS_OK &&
         (!cli_flag(cli, "persist") || (code = atls_tpm2_enrolment_persist(tpm, &err)) == ATLS_OK) &&
         (code = enrolment_run(tpm, store, &machine, cli_flag(cli, "allow-untrusted-ek"), instance,
-                              &err)) == ATLS_OK)
-        code = take_reference_values(cli, tpm, store, &machine, instance, &err);
+                              &err)) == ATLS_OK) {
+        machine.key_store = store;
+        code = take_reference_values(cli, tpm, &machine, &err);
+    }
     /* The attester below needs the TPM for itself. */
     atls_tpm2_enrolment_close(tpm);
     atls_store_close(store);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <atls/corim.h>
+#include <atls/store.h>
 
 #include "io.h"
 
@@ -79,19 +80,53 @@ static void add_pcr(void *arg, enum atls_hash bank, unsigned int index, struct a
     }
 }
 
+/* [{"instance", "key"}] of the one attestation key; *out stays NULL when none is named. */
+static enum atls_code attest_keys(const struct enrolment_class *machine, json_t **out,
+                                  struct atls_err *err)
+{
+    struct atls_buf text = ATLS_BUF_INIT;
+    json_t *store, *entry, *found = NULL;
+    size_t i;
+    enum atls_code code;
+
+    if (machine->instance_form == NULL)
+        return ATLS_OK;
+    if ((code = atls_store_export_json(machine->key_store, &text, err)) != ATLS_OK)
+        return code;
+    store = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+    json_array_foreach(json_object_get(store, "attest-keys"), i, entry)
+    {
+        const char *instance = json_string_value(json_object_get(entry, "instance"));
+
+        if (found == NULL && instance != NULL && strcmp(instance, machine->key_instance) == 0)
+            found =
+                json_pack("[{ss sO}]", "instance", instance, "key", json_object_get(entry, "key"));
+    }
+    json_decref(store);
+    atls_buf_clear(&text);
+    if (found == NULL)
+        return io_error(err, ATLS_E_INTERNAL, "manifest: key %s is not on file",
+                        machine->key_instance);
+    *out = found;
+    return ATLS_OK;
+}
+
 enum atls_code enrolment_manifest(struct atls_tpm2_enrolment *tpm, const char *id,
                                   const struct enrolment_class *machine, struct atls_buf *out,
                                   struct atls_err *err)
 {
     struct pcr_values values = {.banks = json_object()};
-    json_t *template = NULL;
+    json_t *template = NULL, *keys = NULL;
     char *text = NULL;
     enum atls_code code = atls_tpm2_enrolment_pcrs(tpm, add_pcr, &values, err);
 
+    if (code == ATLS_OK)
+        code = attest_keys(machine, &keys, err);
     if (code == ATLS_OK && !values.failed) {
-        template = json_pack("{ss ss+ ss ss* ss* sO}", "id", id, "tag-id", id, "/values", "class",
-                             machine->uuid, "vendor", machine->vendor, "model", machine->model,
-                             "reference-values", values.banks);
+        template = json_pack("{ss ss+ ss ss* ss* ss* sO* sO}", "id", id, "tag-id", id, "/values",
+                             "class", machine->uuid, "vendor", machine->vendor, "model",
+                             machine->model, "instance-form", machine->instance_form, "attest-keys",
+                             keys, "reference-values", values.banks);
         text = template != NULL ? json_dumps(template, JSON_COMPACT) : NULL;
     }
     if (code == ATLS_OK && text == NULL)
@@ -100,6 +135,7 @@ enum atls_code enrolment_manifest(struct atls_tpm2_enrolment *tpm, const char *i
         code = atls_corim_create(atls_bytes_of(text, strlen(text)), out, err);
     free(text);
     json_decref(template);
+    json_decref(keys);
     json_decref(values.banks);
     return code;
 }

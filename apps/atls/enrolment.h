@@ -11,6 +11,10 @@
 struct enrolment_class {
     const char *uuid;           /* NULL: none */
     const char *vendor, *model; /* may be NULL */
+    /* Its attestation key for the manifest: where it is on file, by the name that it has there, and
+     * how the manifest writes that name ("ueid" or "bytes"); NULL: none. */
+    struct atls_store *key_store;
+    const char *key_instance, *instance_form;
 };
 
 /* Both halves in one process: the TPM's AK is in the store afterwards. out_instance gets its UEID
@@ -20,7 +24,8 @@ ATLS_MUST_CHECK enum atls_code enrolment_run(struct atls_tpm2_enrolment *tpm,
                                              const struct enrolment_class *machine,
                                              bool allow_untrusted_ek, char out_instance[80],
                                              struct atls_err *err);
-/* A manifest (CoRIM) of the PCRs as they are now, named after id. */
+/* A manifest (CoRIM) of the PCRs as they are now, and of the key if one is named, named after id.
+ */
 ATLS_MUST_CHECK enum atls_code enrolment_manifest(struct atls_tpm2_enrolment *tpm, const char *id,
                                                   const struct enrolment_class *machine,
                                                   struct atls_buf *out, struct atls_err *err);

@@ -14,9 +14,9 @@ extern "C" {
 
 /* JSON template (docs/store.md) -> unsigned CoRIM:
  *   {"id": "...", "tag-id": "...", "profile"?: "tpm" (default) or "soft", "class": "<uuid>",
- *    "vendor"?, "model"?, "not-before"?, "not-after"?: seconds since 1970 or
- * "2026-01-31T12:00:00Z", "attest-keys"?: [{"instance": "<66 hex>", "key": "<PEM>" }],
- *    "reference-values"?: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}},
+ *    "vendor"?, "model"?, "instance-form"?: "ueid" (default) or "bytes", "not-before"?,
+ * "not-after"?: seconds since 1970 or "2026-01-31T12:00:00Z", "attest-keys"?: [{"instance": "<66
+ * hex>", "key": "<PEM>" }], "reference-values"?: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}},
  *    "endorsed-values"?: [measurement, ...],
  *    "conditional-endorsements"?: [{"conditions": [measurement, ...], "additions": [...]}, ...],
  *    "conditional-series"?: [{"conditions"?: [...],

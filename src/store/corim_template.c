@@ -28,6 +28,7 @@ struct template
     const char *id, *tag_id, *vendor, *model;
     uint8_t class_id[STORE_UUID_CLASS_ID];
     bool is_soft;
+    bool instance_is_bytes; /* and not a UEID: what some readers want for the same octets */
     struct atls_corim_validity validity;
     /* Triples as encoded, and how many. */
     struct atls_writer references, endorsed, keys, series, conditionals;
@@ -143,7 +144,7 @@ static void put_environment(struct atls_writer *w, const struct template *t, str
     }
     if (ueid.len != 0) {
         atls_cbor_put_uint(w, 1);
-        atls_cbor_put_tag(w, ATLS_TAG_UEID);
+        atls_cbor_put_tag(w, t->instance_is_bytes ? ATLS_TAG_BYTES : ATLS_TAG_UEID);
         atls_cbor_put_bytes(w, ueid);
     }
 }
@@ -435,6 +436,22 @@ static enum atls_code put_each(const struct store_json *root, const char *name, 
 
 /* ---- the document ---- */
 
+/* How instances are written: their octets are the same. */
+static enum atls_code get_instance_form(const struct store_json *root, struct template *t,
+                                        struct atls_err *err)
+{
+    const struct store_json at = store_json_member(root, "instance-form");
+    const char *form;
+    enum atls_code code;
+
+    if ((code = store_json_text(root, "instance-form", STORE_JSON_OPTIONAL, &form, err)) != ATLS_OK)
+        return code;
+    t->instance_is_bytes = form != NULL && strcmp(form, "bytes") == 0;
+    if (form != NULL && !t->instance_is_bytes && strcmp(form, "ueid") != 0)
+        return store_json_fail(&at, err, "neither \"ueid\" nor \"bytes\"");
+    return ATLS_OK;
+}
+
 static enum atls_code get_head(const struct store_json *root, struct template *t,
                                struct atls_err *err)
 {
@@ -444,6 +461,7 @@ static enum atls_code get_head(const struct store_json *root, struct template *t
                                         "class",
                                         "vendor",
                                         "model",
+                                        "instance-form",
                                         "not-before",
                                         "not-after",
                                         "attest-keys",
@@ -470,6 +488,8 @@ static enum atls_code get_head(const struct store_json *root, struct template *t
         return store_json_fail(&profile_at, err, "neither \"tpm\" nor \"soft\"");
     if (!store_class_from_uuid(class_uuid, t->class_id))
         return store_json_fail(&class_at, err, "not a UUID");
+    if ((code = get_instance_form(root, t, err)) != ATLS_OK)
+        return code;
     return get_validity(root, t, err);
 }
 

@@ -130,3 +130,25 @@ def test_garbage_between_parties(lab):
     names["K"].write_text("{}")
     accept(lab, names, status=REFUSED)
     assert keys(lab) == []
+
+
+def test_a_manifest_that_enrols_elsewhere(lab):
+    """--corim-key: key and reference values of a machine, for a verifier that never saw its TPM."""
+    tpm = lab.tpm()
+    run("store", "import", "--store", lab.store, "--anchor", "ek", lab.maker_anchors())
+    enrol = ["enrol", "--attester", tpm.uri, "--store", lab.store, "--class", CLASS, "--persist"]
+    binder, evidence, aik = "5f" * 32, tpm.dir / "e.cbor", tpm.dir / "aik.der"
+    for form, tag in (("ueid", b"\xd9\x02\x26\x58\x21\x01"), ("bytes", b"\xd9\x02\x30\x58\x21\x01")):
+        manifest, store = tpm.dir / f"{form}.corim", tpm.dir / f"{form}.db"
+        run(*enrol, "--corim-out", manifest, "--corim-key", form)
+        assert manifest.read_bytes().count(tag) == 1
+        run("store", "init", "--store", store)
+        run("store", "import", "--store", store, "--corim", manifest)
+        run("evidence", "--attester", tpm.uri, "--binder", binder, "--out", evidence, "--aik-out", aik)
+        run("appraise", "--evidence", evidence, "--binder", binder, "--aik", aik, "--verifier", f"local:{store}")
+    # The verifier that enrolled it takes the same.
+    run(*enrol, "--corim-out", manifest, "--corim-key", "bytes", "--reference-values", "now")
+    assert {entry["manifest"] == "" for entry in keys(lab)} == {True, False}
+    run("appraise", "--evidence", evidence, "--binder", binder, "--aik", aik, "--verifier", lab.verifier)
+    run(*enrol, "--corim-out", manifest, "--corim-key", "uuid", status=USAGE)
+    run(*enrol, "--corim-key", "bytes", status=USAGE)

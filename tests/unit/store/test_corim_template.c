@@ -46,6 +46,15 @@ static const struct {
      "{" HEAD ", \"profile\": \"soft\", \"reference-values\": {\"sha384\": {\"app\": \"" A96
      "\"}}}",
      ATLS_OK, NULL},
+    {"instance as a UEID", "{" HEAD ", \"instance-form\": \"ueid\", \"attest-keys\": [" KEY "]}",
+     ATLS_OK, NULL},
+    {"instance as bytes", "{" HEAD ", \"instance-form\": \"bytes\", \"attest-keys\": [" KEY "]}",
+     ATLS_OK, NULL},
+    {"instance of no known form",
+     "{" HEAD ", \"instance-form\": \"uuid\", \"attest-keys\": [" KEY "]}", ATLS_E_DECODE,
+     "$.instance-form: neither"},
+    {"instance form is a number", "{" HEAD ", \"instance-form\": 560, \"attest-keys\": [" KEY "]}",
+     ATLS_E_DECODE, "$.instance-form"},
     {"validity", "{" HEAD ", " PCR0 ", \"not-before\": 0, \"not-after\": 5}", ATLS_OK, NULL},
     {"no JSON", "x", ATLS_E_DECODE, "JSON: line 1"},
     {"a list", "[]", ATLS_E_DECODE, "$: not an object"},
@@ -196,6 +205,40 @@ static void test_round_trip(void **state)
     assert_int_equal(m->attest_keys[0].keys[0].tag, ATLS_TAG_PKIX_KEY);
     atls_corim_clear(&c);
     atls_buf_clear(&out);
+}
+
+/* The same octets under either tag. */
+static void test_instance_forms(void **state)
+{
+    static const struct {
+        const char *json;
+        uint8_t head[4]; /* tag and length of the byte string */
+    } forms[] = {
+        {"{" HEAD ", \"attest-keys\": [" KEY "]}", {0xd9, 0x02, 0x26, 0x58}},
+        {"{" HEAD ", \"instance-form\": \"ueid\", \"attest-keys\": [" KEY "]}",
+         {0xd9, 0x02, 0x26, 0x58}},
+        {"{" HEAD ", \"instance-form\": \"bytes\", \"attest-keys\": [" KEY "]}",
+         {0xd9, 0x02, 0x30, 0x58}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct atls_buf out = ATLS_BUF_INIT;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_corim c;
+        struct atls_bytes instance;
+
+        test_assert_code(create(forms[i].json, &out, &err), ATLS_OK, &err);
+        test_assert_code(atls_corim_decode(atls_buf_bytes(&out), &c, &err), ATLS_OK, &err);
+        instance = c.tags[0].comid->attest_keys[0].environment.instance;
+        assert_int_equal(instance.len, 3 + 2 + 33);
+        assert_memory_equal(instance.ptr, forms[i].head, sizeof forms[i].head);
+        assert_int_equal(instance.ptr[4], 33);
+        assert_int_equal(instance.ptr[5], 0x01);
+        assert_int_equal(instance.ptr[6], 0xaa);
+        atls_corim_clear(&c);
+        atls_buf_clear(&out);
+    }
 }
 
 static void test_times(void **state)
@@ -503,6 +546,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_instance_forms),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_name_too_long),
