@@ -312,6 +312,14 @@ static enum atls_code check_end(const struct relay *relay, struct atls_err *err)
     return io_error(err, ATLS_E_CLOSED, "the peer closed before it had received everything");
 }
 
+/* The last step read the peer's end, which the socket will not wake anybody for again, and what
+ * follows from it is still to be done. */
+static bool end_is_news(const struct relay *relay)
+{
+    return peer_is_done(relay) && ((relay->app_is_socket && !relay->told_app) ||
+                                   (!relay->said_end && nothing_left(relay)));
+}
+
 enum atls_code relay_run(struct relay *relay, struct atls_err *err)
 {
     enum atls_want want = ATLS_WANT_NOTHING;
@@ -332,6 +340,9 @@ enum atls_code relay_run(struct relay *relay, struct atls_err *err)
                 return code;
             if (atomic_load(&relay->stop_now) || both_done(relay))
                 return ATLS_OK; /* relay_clear says CLOSE */
+            notice_attestation(relay);
+            if (end_is_news(relay))
+                continue;
         }
         if ((code = wait_and_move(relay, want, err)) != ATLS_OK)
             return code;

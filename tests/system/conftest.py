@@ -175,12 +175,13 @@ class Lab:
 
     # ---- processes ----
 
-    def serve(self, *arguments, stdin=subprocess.DEVNULL, stdout=None):
+    def serve(self, *arguments, stdin=subprocess.DEVNULL, stdout=None, env=None):
         """Starts a server on a free port of the loopback; the process has .port and .log."""
         log = self.dir / f"serve{len(self.processes)}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen([ATLS, "serve", "--listen", "127.0.0.1:0", *map(str, arguments)],
-                                       stdin=stdin, stdout=stdout or subprocess.DEVNULL, stderr=stderr)
+                                       stdin=stdin, stdout=stdout or subprocess.DEVNULL, stderr=stderr,
+                                       env={**os.environ, **(env or {})})
         self.processes.append(process)
         process.log = log
         line = wait_until("the server", lambda: process.poll() is not None or

@@ -75,6 +75,19 @@ def test_revoked_certificates_are_refused(lab):
     lab.connect(server, "--crl", lab.dir / "ca.pem", status=UNKNOWN)
 
 
+def test_the_end_of_the_data_is_seen_whenever_it_comes(lab):
+    """The client ends while the server looks at the socket for the last time before it waits."""
+    shim = os.environ["ATLS_SLOW_READ"]
+    assert pathlib.Path(shim).exists()
+    server = lab.serve(*lab.tls(), *lab.enrol(lab.tpm()), "--echo", env={
+        "LD_PRELOAD": shim, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
+    for _ in range(3):
+        client = open_client(lab, server)
+        client.stdin.close()
+        assert client.wait(30) == YES
+    wait_until("the ends", lambda: server.log.read_text().count("closed: 4 bytes received, 4 sent") == 3)
+
+
 def test_raw_connection(lab):
     source = lab.dir / "source"
     source.write_bytes(DATA)
