@@ -123,6 +123,12 @@ struct atls_result_source {
 ATLS_MUST_CHECK enum atls_code atls_result_from_ear(const struct atls_result_source *source,
                                                     struct atls_result **out, struct atls_err *err);
 
+/* What a Verifier says is wrong with a submodule: the first problem of ours, or the one text of
+ * Veraison's; borrows, and is empty when it says nothing. */
+struct atls_bytes atls_received_problem(const struct atls_ear_appraisal *submod);
+/* The reason that a Verifier of ours gave; ATLS_REASON_POLICY for another's. */
+enum atls_reason atls_received_reason(const struct atls_ear *ear);
+
 /* The claims that we know of an EAR as JSON text in the names of its version, for showing. Errors:
  * ATLS_E_LIMIT, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_ear_put_json(const struct atls_ear *ear, struct atls_buf *out,

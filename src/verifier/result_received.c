@@ -218,8 +218,7 @@ static enum atls_tier overall(const struct atls_ear *ear)
     return worst;
 }
 
-/* What the Verifier says is wrong: our own first problem, or the one text of Veraison's. */
-static struct atls_bytes problem_of(const struct atls_ear_appraisal *a)
+struct atls_bytes atls_received_problem(const struct atls_ear_appraisal *a)
 {
     const struct atls_ear_value *v = atls_ear_value_get(&a->verifier_claims, "problem");
 
@@ -256,7 +255,7 @@ static void append_vector(char out[static ATLS_EXPLANATION_LEN], const struct at
 
 static void append_submod(char out[static ATLS_EXPLANATION_LEN], const struct atls_ear_appraisal *a)
 {
-    struct atls_bytes problem = problem_of(a);
+    struct atls_bytes problem = atls_received_problem(a);
     char name[64], text[ATLS_PROBLEM_LEN];
 
     append(out, out[0] == '\0' ? "" : "; ");
@@ -270,8 +269,7 @@ static void append_submod(char out[static ATLS_EXPLANATION_LEN], const struct at
     append(out, atls_escape(problem, text, sizeof text));
 }
 
-/* The slug that our own verifier gave; another's "no" is its policy. */
-static enum atls_reason find_reason(const struct atls_ear *ear)
+enum atls_reason atls_received_reason(const struct atls_ear *ear)
 {
     for (size_t i = 0; i < ear->submod_count; i++) {
         const struct atls_ear_value *v =
@@ -291,7 +289,7 @@ static void explain(struct atls_result *r)
 {
     if (r->status == ATLS_TIER_AFFIRMING)
         return;
-    r->reason = find_reason(&r->ear);
+    r->reason = atls_received_reason(&r->ear);
     for (size_t i = 0; i < r->ear.submod_count; i++)
         if (r->ear.submods[i].status != ATLS_TIER_AFFIRMING)
             append_submod(r->explanation, &r->ear.submods[i]);

@@ -70,7 +70,11 @@ static json_t *submodule(const struct test_veraison *v)
     json_object_set_new(submod, "ear.trustworthiness-vector",
                         json_of(v->vector != NULL ? v->vector : GOOD_VECTOR));
     json_object_set_new(submod, "ear.appraisal-policy-id", json_string("policy:PARSEC_TPM"));
-    if (v->problem != NULL)
+    if (v->own_reason != NULL)
+        json_object_set_new(submod, "ear.veraison.policy-claims",
+                            json_pack("{ss s[ss]}", "reason", v->own_reason, "problems", v->problem,
+                                      "another problem"));
+    else if (v->problem != NULL)
         json_object_set_new(submod, "ear.veraison.policy-claims",
                             json_pack("{ss}", "problem", v->problem));
     if (v->akpub.len > 0) {
@@ -93,7 +97,8 @@ static json_t *claims_of(const struct test_veraison *v)
     claims = json_pack("{ss sI s{ss ss} ss s{so}}", "eat_profile",
                        v->profile != NULL ? v->profile : "tag:github.com,2023:veraison/ear", "iat",
                        (json_int_t)issued_at, "ear.verifier-id", "build", "fake", "developer",
-                       "tests", "eat_nonce", text, "submods", "PARSEC_TPM", submodule(v));
+                       v->own_reason != NULL ? "libatls" : "tests", "eat_nonce", text, "submods",
+                       "PARSEC_TPM", submodule(v));
     if (v->lifetime_s != 0)
         json_object_set_new(claims, "exp", json_integer((json_int_t)(issued_at + v->lifetime_s)));
     if (v->other != NULL)

@@ -66,6 +66,7 @@ struct test_veraison {
     const char *status;      /* NULL: affirming */
     const char *vector;      /* JSON; NULL: good */
     const char *problem;     /* or NULL */
+    const char *own_reason;  /* as the service of this project has it beside problems; or NULL */
     const char *other;       /* JSON of a second submodule, "OTHER", or NULL */
     struct atls_bytes akpub; /* SPKI; empty: no key */
     struct atls_bytes nonce; /* instead of the session's; .ptr NULL: that */

@@ -138,22 +138,28 @@ static bool has_trust(const struct atls_ear_appraisal *submod, int8_t value)
     return false;
 }
 
-/* What Veraison's policies and schemes say went wrong. */
-static struct atls_bytes problem_of(const struct atls_ear_appraisal *submod)
+/* The check that a Verifier of ours names, else what the vector says. */
+static enum atls_reason reason_of(const struct atls_ear *ear,
+                                  const struct atls_ear_appraisal *submod)
 {
-    const struct atls_ear_value *text = atls_ear_value_get(&submod->verifier_claims, "problem");
+    enum atls_reason named = atls_received_reason(ear);
 
-    return text != NULL && text->kind == ATLS_EAR_VALUE_TEXT ? text->bytes
-                                                             : atls_bytes_of("no reason given", 15);
+    if (named != ATLS_REASON_POLICY)
+        return named;
+    return has_trust(submod, 97) ? ATLS_REASON_UNTRUSTED_AK : ATLS_REASON_SIGNATURE;
 }
 
 /* What a result means that does not attest the key (draft-ietf-rats-ar4si section 2.3.4). */
-static enum atls_code explain_no_key(const struct atls_ear_appraisal *submod, struct atls_err *err)
+static enum atls_code explain_no_key(const struct atls_ear *ear,
+                                     const struct atls_ear_appraisal *submod, struct atls_err *err)
 {
+    struct atls_bytes said = atls_received_problem(submod);
     char name[40], problem[160];
 
+    if (said.len == 0)
+        said = atls_bytes_of("no reason given", 15);
     atls_escape(submod->name, name, sizeof name);
-    atls_escape(problem_of(submod), problem, sizeof problem);
+    atls_escape(said, problem, sizeof problem);
     if (has_trust(submod, -1))
         return atls_fail(err, ATLS_E_UNAVAILABLE, "%s: the service could not appraise: %s", name,
                          problem);
@@ -161,10 +167,9 @@ static enum atls_code explain_no_key(const struct atls_ear_appraisal *submod, st
         return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
                                 "%s: the service did not expect this evidence: %s", name, problem);
     if (submod->status == ATLS_TIER_CONTRAINDICATED)
-        return atls_fail_reason(
-            err, ATLS_E_EVIDENCE,
-            has_trust(submod, 97) ? ATLS_REASON_UNTRUSTED_AK : ATLS_REASON_SIGNATURE,
-            "%s: the service finds the evidence not genuine: %s", name, problem);
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, reason_of(ear, submod),
+                                "%s: the service finds the evidence not genuine: %s", name,
+                                problem);
     if (submod->status == ATLS_TIER_NONE)
         return ATLS_OK; /* no statement: a policy refuses it, and may say why */
     return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_KEY_BINDING_MISMATCH,
@@ -190,7 +195,7 @@ static enum atls_code check_keys(const struct atls_ear *ear, struct atls_err *er
             return ATLS_OK;
     for (size_t i = 0; i < ear->submod_count; i++)
         if (ear->submods[i].key.len == 0 &&
-            (code = explain_no_key(&ear->submods[i], err)) != ATLS_OK)
+            (code = explain_no_key(ear, &ear->submods[i], err)) != ATLS_OK)
             return code;
     return ATLS_OK;
 }

@@ -210,6 +210,38 @@ static const struct {
      ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE, ATLS_TIER_NONE, ""},
 };
 
+/* A service of this project names the check that failed; a slug that nobody knows names none. */
+static void verdicts_of_our_own_service(void **state)
+{
+    static const struct {
+        const char *slug;
+        enum atls_reason reason;
+    } rows[] = {
+        {"untrusted-ak", ATLS_REASON_UNTRUSTED_AK},
+        {"nonce-mismatch", ATLS_REASON_NONCE_MISMATCH},
+        {"no-such-check", ATLS_REASON_SIGNATURE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_result *r;
+        struct world w;
+
+        print_message("%s\n", rows[i].slug);
+        setup(&w);
+        w.v.status = "contraindicated";
+        w.v.vector = NINES;
+        w.v.problem = "the key is not enrolled";
+        w.v.own_reason = rows[i].slug;
+        w.v.akpub = atls_bytes_of(NULL, 0);
+        test_assert_code(appraise(&w, &r, &err), ATLS_E_EVIDENCE, &err);
+        assert_int_equal(err.reason, rows[i].reason);
+        assert_non_null(strstr(err.message, "not genuine: the key is not enrolled"));
+        teardown(&w);
+    }
+}
+
 static void verdicts_of_the_service(void **state)
 {
     (void)state;
@@ -680,6 +712,7 @@ int main(void)
         cmocka_unit_test(affirming_results),
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(verdicts_of_the_service),
+        cmocka_unit_test(verdicts_of_our_own_service),
         cmocka_unit_test(one_submodule_attests_the_key),
         cmocka_unit_test(the_key_of_a_bad_part_vouches_for_no_other),
         cmocka_unit_test(a_result_about_another_key),
