@@ -127,8 +127,13 @@ static enum atls_code load(struct atls_err *err)
 
     if (retired == NULL)
         return set_error(err, ATLS_E_NOMEM, "out of memory");
-    if ((code = config_load(SELF->file, &config, err)) != ATLS_OK ||
-        (code = generation_new(config, false, &g, err)) != ATLS_OK) {
+    if ((code = config_load(SELF->file, &config, err)) == ATLS_OK) {
+        /* Opening stores logs already; a reload may still fail, and then the old form stays. */
+        if (SELF->generation == NULL)
+            log_setup(config->log_json != 0, (enum atls_log_level)config->log_level);
+        code = generation_new(config, false, &g, err);
+    }
+    if (code != ATLS_OK) {
         config_free(config);
         free(retired);
         return code;

@@ -294,6 +294,8 @@ def test_a_store_that_gets_its_keys_later(manifests):
     try:
         assert made.check().returncode == 1
         made.start(ready=False)
+        lines = made.log.read_text().splitlines()
+        assert "not ready" in lines[0] and all(line.startswith("{") for line in lines)
         assert made.get("/readyz").status == 503
         is_problem(made.post(NEW), 503)
         new_key(path)
