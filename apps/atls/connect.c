@@ -22,6 +22,8 @@ static const char usage[] =
     "  --verifier URI         who appraises the server's evidence (required): local:STORE.db,\n"
     "                         veraison:URL; passport:FILE or passport:URL: the server shows the\n"
     "                         result of a verifier with these keys\n"
+    "  --unattested-server    in place of --verifier: only we attest ourselves, and TLS alone\n"
+    "                         vouches for the server (--ca, --name)\n"
     "  --result-keys FILE     public keys of the verifier of results (JWK, JWK set or PEM); "
     "default:\n"
     "                         those that its https URL names\n"
@@ -98,6 +100,10 @@ static void show_peer(void *arg, struct relay *relay)
         (void)cli_print_json(cli, stderr, relay_peer_json(relay));
         return;
     }
+    if (cli_flag(cli, "unattested-server")) {
+        cli_say(cli, "open; the server did not attest itself, its TLS certificate vouches for it");
+        return;
+    }
     cli_say(cli, "%sattested%s%s", cli_colour(stderr, CLI_GREEN), again ? " again" : "",
             cli_colour(stderr, CLI_PLAIN));
     if (!again)
@@ -138,8 +144,29 @@ static enum cli_status report_failure(const struct cli *cli, const struct relay 
     return cli_fail_peer(cli, err);
 }
 
+/* What says something of an attested server contradicts an unattested one. */
+static bool unattested_usage(const struct cli *cli)
+{
+    static const char *const others[] = {"verifier", "policy", "identity", "reattest-interval"};
+
+    if (!cli_flag(cli, "unattested-server"))
+        return true;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (cli_value(cli, others[i]) != NULL) {
+            cli_usage(cli, "--%s is about an attested server: not with --unattested-server",
+                      others[i]);
+            return false;
+        }
+    if (cli_value(cli, "attester") == NULL) {
+        cli_usage(cli, "--unattested-server wants --attester: else nobody attests anything");
+        return false;
+    }
+    return true;
+}
+
 static enum cli_status run(struct cli *cli)
 {
+    bool require_peer;
     struct parts parts;
     struct io_address address;
     struct atls_err err = ATLS_ERR_INIT;
@@ -150,9 +177,12 @@ static enum cli_status run(struct cli *cli)
         return cli_usage(cli, "HOST:PORT is missing");
     if (io_address(cli_operand(cli, 0), &address, &err) != ATLS_OK)
         return cli_fail(cli, &err);
+    if (!unattested_usage(cli))
+        return CLI_USAGE;
+    require_peer = !cli_flag(cli, "unattested-server");
     if ((relay = calloc(1, sizeof(*relay))) == NULL)
         return cli_out_of_memory(cli);
-    if ((status = parts_open(cli, ATLS_ROLE_CLIENT, true, &parts)) != CLI_YES) {
+    if ((status = parts_open(cli, ATLS_ROLE_CLIENT, require_peer, &parts)) != CLI_YES) {
         free(relay);
         return status;
     }
