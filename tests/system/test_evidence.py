@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 
-from conftest import REFUSED, need, run, tool
+from conftest import CLASS, REFUSED, USAGE, need, run, tool
 
 
 def make(lab, tpm, *extra):
@@ -48,6 +48,29 @@ def test_appraisal_accepts_and_refuses(lab):
     tpm.extend(7)
     evidence, aik, binder = make(lab, tpm)
     assert b"PCR 7" in appraise(lab, evidence, aik, binder, status=REFUSED).stderr
+
+
+def test_appraisal_as_of_another_time(lab):
+    """What counts is what was valid then, and the result says that it was made then."""
+    tpm = lab.tpm()
+    lab.enrol(tpm)
+    evidence, aik, binder = make(lab, tpm)
+    # From 2020 to 2098 a maker demands a value of a PCR that was not quoted.
+    template = {"id": "maker", "tag-id": "t", "class": CLASS, "not-before": 1577836800, "not-after": 4070908800,
+                "reference-values": {"sha256": {"22": "00" * 32}}}
+    (lab.dir / "maker.json").write_text(json.dumps(template))
+    run("corim", "create", "--template", lab.dir / "maker.json", "--out", lab.dir / "maker.cbor")
+
+    def at(time, **options):
+        return appraise(lab, evidence, aik, binder, "--json", "--time", time, **options)
+
+    assert json.loads(at("2026-07-01T00:00:00Z").stdout)["ear"]["iat"] == 1782864000
+    run("store", "import", "--store", lab.store, "--corim", lab.dir / "maker.cbor")
+    assert json.loads(at("2019-12-31T23:59:59Z").stdout)["ear"]["iat"] == 1577836799
+    assert b"PCR 22" in at("2020-01-01T00:00:00Z", status=REFUSED).stderr
+    assert b"PCR 22" in at("2099-01-01T00:00:00Z", status=REFUSED).stderr
+    at("2099-01-01T00:00:01Z")
+    at("yesterday", status=USAGE)
 
 
 def test_result_is_a_signed_token(lab):
