@@ -120,7 +120,8 @@ class Lab:
 
     def ca(self):
         tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-keyout", self.dir / "ca.key", "-out", self.dir / "ca.pem", "-subj", "/CN=Test CA", "-days", "30")
+             "-keyout", self.dir / "ca.key", "-out", self.dir / "ca.pem", "-subj", "/CN=Test CA", "-days", "30",
+             "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def issue(self, request, out, name="localhost", days=30):
         extensions = self.dir / "extensions"

@@ -223,7 +223,8 @@ def test_nothing_is_read_behind_a_request_whose_end_is_in_doubt(daemon, status, 
     """Whoever stands before us may have seen another end: what follows could be smuggled (RFC 9112 section 11.2)."""
     answer = daemon.raw(f"POST {NEW} HTTP/1.1\r\nHost: h\r\n{fields}\r\n0\r\n\r\n"
                         "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    # libmicrohttpd 1.0 refuses other codings itself, with 400.
+    assert answer.split(b" ", 2)[1] in (b"%d" % status, b"400"), answer[:200]
     assert answer.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in answer, answer
 
 

@@ -383,10 +383,18 @@ class Postgres:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([self.programs / "postgres", "-D", self.dir / "data", "-k", self.dir, "-h", "", "-F"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **self.user)
-        wait_until("PostgreSQL", lambda: subprocess.run([self.programs / "pg_isready", "-h", self.dir], check=False,
-                                                        capture_output=True).returncode == 0, 60)
+        self.process = None
+
+        def answers():
+            # After a crash it gives up while processes of the old one are still there.
+            if self.process is None or self.process.poll() is not None:
+                self.process = subprocess.Popen(
+                    [self.programs / "postgres", "-D", self.dir / "data", "-k", self.dir, "-h", "", "-F"],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **self.user)
+            return subprocess.run([self.programs / "pg_isready", "-h", self.dir], check=False,
+                                  capture_output=True).returncode == 0
+
+        wait_until("PostgreSQL", answers, 60)
 
     def stop(self, number=signal.SIGINT):
         self.process.send_signal(number)

@@ -64,7 +64,8 @@ class Verifierd:
 
     def authority(self, name="ca"):
         tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-             self.dir / f"{name}.key", "-out", self.dir / f"{name}.pem", "-subj", f"/CN={name}", "-days", "30")
+             self.dir / f"{name}.key", "-out", self.dir / f"{name}.pem", "-subj", f"/CN={name}", "-days", "30",
+             "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         (self.dir / f"{name}.key").chmod(0o600)
 
     def certificate(self, name, subject, ca="ca", purpose="clientAuth", days=30):
