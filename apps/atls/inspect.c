@@ -9,8 +9,9 @@ static const char usage[] =
     "\n"
     "Shows what a file holds. Nothing is verified. FILE - is standard input.\n"
     "\n"
-    "  --kind KIND  cmw, cbor, corim, ear, eat, psa, cca, authenticator, request, certificate,\n"
-    "               tpm-attest, tpm-public, tpm-signature, event-log or frame;\n"
+    "  --kind KIND  certificate, ear, eat, psa, cca, kat, soft, cmw, corim, comid, cots, cotl,\n"
+    "               concise-evidence, cbor, tpm-certify, tpm-quote, tpm-attest, tpm-public,\n"
+    "               tpm-signature, event-log, authenticator, request or frame;\n"
     "               default: guessed\n"
     "  --json       JSON instead of text for people\n"
     "  --help       this text\n";

@@ -25,6 +25,15 @@ def test_tokens_are_shown_by_the_names_of_their_claims(name, kind, lines):
     assert run("inspect", "--kind", kind, EAT / name).stdout.decode().splitlines() == text
 
 
+def test_every_kind_of_the_usage_is_known():
+    usage = run("inspect", "--help").stdout.decode()
+    kinds = usage.split("  --kind KIND")[1].split(";")[0].replace(" or ", ", ").split(",")
+    assert len(kinds) >= 20
+    for kind in kinds:
+        done = run("inspect", "--kind", kind.strip(), "-", stdin=b"\x00", status=None)
+        assert b"is not known" not in done.stderr, kind
+
+
 def test_claims_that_are_not_registered_are_in_diagnostic_notation():
     content = json.loads(run("inspect", "--json", "--kind", "eat", EAT / "kat-kat-ex-1.cbor").stdout)["content"]
     other = content["claims"]["other-claims"]
