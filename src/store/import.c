@@ -12,6 +12,8 @@
 /* Certificates of one PEM text: the bundle of all TPM makers has some hundreds. */
 #define ANCHORS_MAX 2048
 #define LABEL_MAX   127
+/* Of one instance, in as many classes: each key that comes is compared with all of them. */
+#define INSTANCE_KEYS_MAX 256
 
 /* ---- anchors ---- */
 
@@ -221,6 +223,7 @@ enum atls_code store_check_conflict(struct store_connection *c, const struct sto
                                     struct atls_err *err)
 {
     struct store_query q = store_query(c, SQL_KEY_CONFLICT);
+    size_t count = 0;
     const char *what;
     enum atls_code code;
     bool there;
@@ -229,10 +232,13 @@ enum atls_code store_check_conflict(struct store_connection *c, const struct sto
     store_bind_int(&q, 2, row->kind);
     while ((code = store_step(&q, &there, err)) == ATLS_OK && there) {
         what = difference(row, store_column(&q, 0), store_column(&q, 1));
-        if (what != NULL) {
+        if (what != NULL)
             code = conflict(row, &q, what, err);
+        else if (++count > INSTANCE_KEYS_MAX)
+            code = atls_fail(err, ATLS_E_LIMIT, "attestation key: more than %d of one instance",
+                             INSTANCE_KEYS_MAX);
+        if (code != ATLS_OK)
             break;
-        }
     }
     store_end(&q);
     return code;

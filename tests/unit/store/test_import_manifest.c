@@ -441,6 +441,93 @@ static void who_may_have_signed(void **state)
     atls_buf_clear(&signed_one);
 }
 
+/* A manifest with keys of one instance, each of a class of its own. */
+static struct atls_buf many_classes(const char *id, unsigned int first, size_t count,
+                                    const struct atls_buf *key)
+{
+    static const char profile[] = "http://arm.com/psa/iot/1";
+    struct atls_writer comid = atls_writer_init(512 * 1024), w = atls_writer_init(512 * 1024);
+    uint8_t instance[33] = {1}, class_id[32] = {0};
+    struct atls_buf out = ATLS_BUF_INIT;
+
+    atls_cbor_put_map(&comid, 2);
+    atls_cbor_put_uint(&comid, 1);
+    atls_cbor_put_map(&comid, 1);
+    atls_cbor_put_uint(&comid, 0);
+    atls_cbor_put_text(&comid, id);
+    atls_cbor_put_uint(&comid, 4);
+    atls_cbor_put_map(&comid, 1);
+    atls_cbor_put_uint(&comid, 3);
+    atls_cbor_put_array(&comid, count);
+    for (size_t i = 0; i < count; i++) {
+        class_id[0] = (uint8_t)((first + i) >> 8);
+        class_id[1] = (uint8_t)(first + i);
+        atls_cbor_put_array(&comid, 2);
+        atls_cbor_put_map(&comid, 2);
+        atls_cbor_put_uint(&comid, 0);
+        atls_cbor_put_map(&comid, 1);
+        atls_cbor_put_uint(&comid, 0);
+        atls_cbor_put_tag(&comid, 600);
+        atls_cbor_put_bytes(&comid, atls_bytes_of(class_id, sizeof class_id));
+        atls_cbor_put_uint(&comid, 1);
+        atls_cbor_put_tag(&comid, 550);
+        atls_cbor_put_bytes(&comid, atls_bytes_of(instance, sizeof instance));
+        atls_cbor_put_array(&comid, 1);
+        atls_cbor_put_tag(&comid, 554);
+        atls_cbor_put_text(&comid, (const char *)key->ptr);
+    }
+    atls_cbor_put_tag(&w, 501);
+    atls_cbor_put_map(&w, 3);
+    atls_cbor_put_uint(&w, 0);
+    atls_cbor_put_text(&w, id);
+    atls_cbor_put_uint(&w, 1);
+    atls_cbor_put_array(&w, 1);
+    atls_cbor_put_tag(&w, 506);
+    atls_cbor_put_bytes(&w, atls_writer_bytes(&comid));
+    atls_cbor_put_uint(&w, 3);
+    atls_cbor_put_tag(&w, 32);
+    atls_cbor_put_text(&w, profile);
+    test_assert_code(atls_writer_finish(&w, &out, NULL), ATLS_OK, NULL);
+    atls_writer_clear(&comid);
+    return out;
+}
+
+/* Each is compared with those before it, while others wait for the store. */
+static void an_instance_has_a_bounded_number_of_keys(void **state)
+{
+    struct place *p = *state;
+    struct atls_buf key = new_key(NULL), pem = ATLS_BUF_INIT;
+    static const struct {
+        const char *id;
+        unsigned int first;
+        size_t count;
+        enum atls_code want;
+    } rows[] = {
+        {"all", 0, 257, ATLS_OK},           {"one more", 257, 1, ATLS_E_LIMIT},
+        {"all", 1000, 258, ATLS_E_LIMIT}, /* the old one stays */
+        {"one more", 257, 1, ATLS_E_LIMIT}, {"all", 0, 256, ATLS_OK},
+        {"one more", 257, 1, ATLS_OK},
+    };
+
+    assert_int_equal(atls_pem_encode("PUBLIC KEY", atls_buf_bytes(&key), &pem, NULL), ATLS_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf corim = many_classes(rows[i].id, rows[i].first, rows[i].count, &pem);
+        struct atls_store_corim_options options;
+        struct atls_store_import_report report;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        atls_store_corim_options_init(&options);
+        options.allow_unsigned = true;
+        options.time_s = TEST_TIME_S;
+        test_assert_code(
+            atls_store_import_corim_as(p->store, atls_buf_bytes(&corim), &options, &report, &err),
+            rows[i].want, &err);
+        atls_buf_clear(&corim);
+    }
+    atls_buf_clear(&pem);
+    atls_buf_clear(&key);
+}
+
 /* Leave to import without a signature is none to undo a signed manifest. */
 static void only_a_signed_manifest_replaces_a_signed_one(void **state)
 {
@@ -633,6 +720,7 @@ static void damaged_endorsements_are_an_error(void **state)
         WITH_STORE(the_very_same_manifest_again),                                                  \
         WITH_STORE(identity_keys_are_no_attestation_keys),                                         \
         WITH_STORE(one_key_for_class_and_instance), WITH_STORE(who_may_have_signed),               \
+        WITH_STORE(an_instance_has_a_bounded_number_of_keys),                                      \
         WITH_STORE(only_a_signed_manifest_replaces_a_signed_one),                                  \
         WITH_STORE(a_signer_whose_certificate_is_revoked), WITH_STORE(a_profile_by_its_oid),       \
         WITH_STORE(damaged_endorsements_are_an_error)
