@@ -315,6 +315,7 @@ static int serve(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of who writes it */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     raise_limits();
     if ((code = upkeep_init(&err)) == ATLS_OK && (code = load(&err)) == ATLS_OK)

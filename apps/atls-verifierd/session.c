@@ -295,38 +295,30 @@ static bool get_waiting(struct request *r, struct reply *reply, struct atls_stor
     return false;
 }
 
-/* Takes the session, which only one caller can, and keeps the result in it. Only what is kept goes
- * out, so that a session never has two results. */
+/* Keeps the result in the session, which only one caller can. Only what is kept goes out, so that a
+ * session never has two results; and it is kept in one step, so that whatever fails, or ends this
+ * process, leaves the session waiting or with its result. */
 static bool keep_result(struct request *r, struct reply *reply, struct atls_store *store,
-                        struct atls_buf *result, struct atls_store_session *out)
+                        struct atls_buf *result, struct atls_store_session *s)
 {
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_code code;
 
-    code = atls_store_session_take(store, r->session_id, now_wall_s(), out, &err);
-    if (code == ATLS_E_NOT_FOUND || code == ATLS_E_PROTOCOL) {
+    s->state = ATLS_SESSION_COMPLETE;
+    s->result = *result;
+    *result = (struct atls_buf)ATLS_BUF_INIT;
+    if (!copy(&s->media_type, r->media_text, strlen(r->media_text)) ||
+        !copy(&s->evidence, r->body.ptr, r->body.len))
+        code = set_error(&err, ATLS_E_NOMEM, "session: out of memory");
+    else
+        code = atls_store_session_finish(store, s, &err);
+    if (code == ATLS_E_NOT_FOUND || code == ATLS_E_PROTOCOL)
         reply_problem(r, reply, code == ATLS_E_NOT_FOUND ? 404 : 409, "session: %s",
                       code == ATLS_E_NOT_FOUND ? "unknown or expired"
                                                : "evidence was given already");
-        return false;
-    }
-    if (code != ATLS_OK) {
+    else if (code != ATLS_OK)
         reply_error(r, reply, &err);
-        return false;
-    }
-    out->state = ATLS_SESSION_COMPLETE;
-    out->result = *result;
-    *result = (struct atls_buf)ATLS_BUF_INIT;
-    if (!copy(&out->media_type, r->media_text, strlen(r->media_text)) ||
-        !copy(&out->evidence, r->body.ptr, r->body.len))
-        code = set_error(&err, ATLS_E_NOMEM, "session: out of memory");
-    if (code == ATLS_OK)
-        code = atls_store_session_finish(store, out, &err);
-    if (code == ATLS_OK)
-        return true;
-    atls_store_session_clear(out);
-    reply_error(r, reply, &err);
-    return false;
+    return code == ATLS_OK;
 }
 
 static void refuse_evidence(struct request *r, struct reply *reply, const struct atls_err *err)
@@ -337,8 +329,8 @@ static void refuse_evidence(struct request *r, struct reply *reply, const struct
         reply_error(r, reply, err);
 }
 
-/* Appraisal goes first and taking the session second: a database that fails in between leaves the
- * session waiting, so that the client just tries again. */
+/* Appraisal goes first and the session second: what fails in between leaves the session waiting, so
+ * that the client just tries again. */
 static void take_evidence(struct request *r, struct reply *reply, struct atls_store *store)
 {
     struct atls_submission submission = {.media_type = r->media_text, .evidence = r->body};
@@ -346,7 +338,6 @@ static void take_evidence(struct request *r, struct reply *reply, struct atls_st
     struct atls_buf result = ATLS_BUF_INIT;
     struct atls_issue_record record = {0};
     struct atls_err err = ATLS_ERR_INIT;
-    uint8_t nonce[ATLS_NONCE_MAX];
 
     if (r->body.len == 0) {
         reply_problem(r, reply, 400, "body: empty, want evidence");
@@ -354,20 +345,16 @@ static void take_evidence(struct request *r, struct reply *reply, struct atls_st
     }
     if (!get_waiting(r, reply, store, &session))
         return;
-    memcpy(nonce, session.nonce, sizeof nonce);
-    submission.nonce = atls_bytes_of(nonce, session.nonce_len);
+    submission.nonce = atls_bytes_of(session.nonce, session.nonce_len);
     submission.own_nonce = !atls_store_session_is_given(r->session_id);
-    atls_store_session_clear(&session);
     if (atls_issuer_issue(atomic_load(&r->tenant->issuer), &submission, &result, &record, &err) !=
         ATLS_OK) {
         refuse_evidence(r, reply, &err);
-        return;
-    }
-    if (keep_result(r, reply, store, &result, &session)) {
+    } else if (keep_result(r, reply, store, &result, &session)) {
         log_decision(r, &record);
         write_session(r, reply, 200, &session);
-        atls_store_session_clear(&session);
     }
+    atls_store_session_clear(&session);
     atls_buf_clear(&result);
 }
 

@@ -283,11 +283,11 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_session_take(struct atls_stor
                                                                 const char *id, int64_t now_s,
                                                                 struct atls_store_session *out,
                                                                 struct atls_err *err);
-/* Processing to complete or failed: keeps what session holds (state, media type, evidence, result;
- * at most 256 KiB together). A store in a file keeps its sessions in memory, and evidence there as
- * long as that of all sessions is at most 64 MiB: beyond, a session has none. Errors: ATLS_E_USAGE
- * (another state), ATLS_E_NOT_FOUND, ATLS_E_PROTOCOL (nobody has taken it, or it was finished),
- * ATLS_E_LIMIT. */
+/* Waiting or processing to complete or failed, for exactly one caller: keeps what session holds
+ * (state, media type, evidence, result; at most 256 KiB together). A store in a file keeps its
+ * sessions in memory, and evidence there as long as that of all sessions is at most 64 MiB: beyond,
+ * a session has none. Errors: ATLS_E_USAGE (another state), ATLS_E_NOT_FOUND, ATLS_E_PROTOCOL (it
+ * was finished), ATLS_E_LIMIT. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_session_finish(struct atls_store *s, const struct atls_store_session *session,
                           struct atls_err *err);

@@ -308,8 +308,9 @@ static enum atls_code memory_finish(struct store_memory_sessions *m,
     pthread_mutex_lock(&m->lock);
     if ((at = find(m, session->id, INT64_MIN)) == NULL) {
         code = not_found(err);
-    } else if ((*at)->session.state != ATLS_SESSION_PROCESSING) {
-        code = atls_fail(err, ATLS_E_PROTOCOL, "session: nobody has taken it");
+    } else if ((*at)->session.state != ATLS_SESSION_WAITING &&
+               (*at)->session.state != ATLS_SESSION_PROCESSING) {
+        code = already(err);
     } else {
         keep_contents(m, &(*at)->session, session->state, &contents);
     }
@@ -474,7 +475,7 @@ static enum atls_code database_finish(struct store_connection *c,
     if ((code = store_run(&q, &there, err)) != ATLS_OK || there)
         return code;
     code = database_get(c, session->id, INT64_MIN, NULL, err);
-    return code == ATLS_OK ? atls_fail(err, ATLS_E_PROTOCOL, "session: nobody has taken it") : code;
+    return code == ATLS_OK ? already(err) : code;
 }
 
 static enum atls_code database_remove(struct store_connection *c, const char *id,

@@ -121,7 +121,7 @@ const struct store_statement store_statements[SQL_COUNT] = {
                                 " WHERE id = ?1 AND expires >= ?2 AND state = 1"
                                 " RETURNING state, nonce, expires, media_type, evidence, result"},
     [SQL_SESSION_FINISH] = {NULL, "UPDATE sessions SET state = ?2, media_type = ?3, evidence = ?4,"
-                                  " result = ?5 WHERE id = ?1 AND state = 2 RETURNING 1"},
+                                  " result = ?5 WHERE id = ?1 AND state IN (1, 2) RETURNING 1"},
     [SQL_SESSION_REMOVE] = {NULL, "WITH gone AS (DELETE FROM sessions WHERE id = ?1 RETURNING 1),"
                                   " room AS (UPDATE session_room"
                                   " SET open = open - (SELECT count(*) FROM gone))"

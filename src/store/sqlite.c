@@ -116,6 +116,12 @@ static struct connection *of(struct store_connection *c)
     return (struct connection *)c;
 }
 
+/* What SQLite does not call a full disk: a quota, a limit of the process, and shared memory. */
+static bool is_no_room(int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
+}
+
 static enum atls_code sql_error(const struct connection *c, int rc, const char *doing,
                                 struct atls_err *err)
 {
@@ -129,6 +135,11 @@ static enum atls_code sql_error(const struct connection *c, int rc, const char *
                          "store: %s: locked by another process, gave up waiting", doing);
     case SQLITE_FULL:
         return atls_fail(err, ATLS_E_UNAVAILABLE, "store: %s: no room left on the disk", doing);
+    case SQLITE_IOERR:
+        if (c->db != NULL && is_no_room(sqlite3_system_errno(c->db)))
+            return atls_fail(err, ATLS_E_UNAVAILABLE, "store: %s: no room left for the file",
+                             doing);
+        break;
     case SQLITE_NOTADB:
         return atls_fail(err, ATLS_E_CONFIG, "store: the file is not a store");
     case SQLITE_READONLY:
@@ -136,9 +147,10 @@ static enum atls_code sql_error(const struct connection *c, int rc, const char *
     case SQLITE_TOOBIG:
         return atls_fail(err, ATLS_E_LIMIT, "store: %s: larger than the database takes", doing);
     default:
-        return atls_fail(err, ATLS_E_IO, "store: %s: %s", doing,
-                         c->db != NULL ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc));
+        break;
     }
+    return atls_fail(err, ATLS_E_IO, "store: %s: %s", doing,
+                     c->db != NULL ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc));
 }
 
 static enum atls_code run_text(struct store_connection *base, const char *text, const char *doing,

@@ -132,11 +132,33 @@ static void what_is_refused(void **state)
     test_assert_code(atls_store_session_get(p->store, NULL, NOW, &s, &err), ATLS_E_NOT_FOUND, &err);
     memset(s.id, 'a', sizeof s.id);
     test_assert_code(atls_store_session_finish(p->store, &s, &err), ATLS_E_NOT_FOUND, &err);
-    /* Nobody has taken it. */
     memcpy(s.id, id, sizeof id);
-    test_assert_code(atls_store_session_finish(p->store, &s, &err), ATLS_E_PROTOCOL, &err);
     s.state = ATLS_SESSION_PROCESSING;
     test_assert_code(atls_store_session_finish(p->store, &s, &err), ATLS_E_USAGE, &err);
+}
+
+static void a_session_ends_in_one_step(void **state)
+{
+    struct place *p = *state;
+    struct atls_store_session s = {.state = 0}, later = {.state = ATLS_SESSION_FAILED};
+    struct atls_err err = ATLS_ERR_INIT;
+    char id[ATLS_SESSION_ID_TEXT];
+
+    open_one(p->store, NOW + 60, id);
+    test_assert_code(atls_store_session_get(p->store, id, NOW, &s, &err), ATLS_OK, &err);
+    s.state = ATLS_SESSION_COMPLETE;
+    s.result = text_buf("first");
+    test_assert_code(atls_store_session_finish(p->store, &s, &err), ATLS_OK, &err);
+    atls_store_session_clear(&s);
+    memcpy(later.id, id, sizeof id);
+    later.result = text_buf("later");
+    test_assert_code(atls_store_session_finish(p->store, &later, &err), ATLS_E_PROTOCOL, &err);
+    test_assert_code(atls_store_session_take(p->store, id, NOW, &s, &err), ATLS_E_PROTOCOL, &err);
+    test_assert_code(atls_store_session_get(p->store, id, NOW, &s, &err), ATLS_OK, &err);
+    assert_int_equal(s.state, ATLS_SESSION_COMPLETE);
+    assert_string_equal((const char *)s.result.ptr, "first");
+    atls_store_session_clear(&s);
+    atls_store_session_clear(&later);
 }
 
 static void content_has_a_limit(void **state)
@@ -336,9 +358,24 @@ static void *take_all(void *arg)
     return NULL;
 }
 
-static void each_is_taken_exactly_once(void **state)
+static void *end_all(void *arg)
 {
-    struct place *p = *state;
+    struct taker *t = arg;
+    struct atls_store_session s = {.state = ATLS_SESSION_COMPLETE};
+
+    for (size_t i = 0; i < SESSIONS; i++) {
+        enum atls_code code;
+
+        memcpy(s.id, t->ids[i], sizeof s.id);
+        code = atls_store_session_finish(t->store, &s, NULL);
+        t->taken += code == ATLS_OK;
+        t->failed += code != ATLS_OK && code != ATLS_E_PROTOCOL;
+    }
+    return NULL;
+}
+
+static void run_takers(struct place *p, void *(*run)(void *))
+{
     static char ids[SESSIONS][ATLS_SESSION_ID_TEXT];
     struct atls_store *second = on_postgres() ? limited(p, 0) : NULL;
     struct taker takers[THREADS];
@@ -349,7 +386,7 @@ static void each_is_taken_exactly_once(void **state)
         open_one(p->store, NOW + 60, ids[i]);
     for (size_t i = 0; i < THREADS; i++) {
         takers[i] = (struct taker){i % 2 == 1 && second != NULL ? second : p->store, ids, 0, 0};
-        assert_int_equal(pthread_create(&threads[i], NULL, take_all, &takers[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, run, &takers[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
@@ -358,6 +395,16 @@ static void each_is_taken_exactly_once(void **state)
     }
     assert_int_equal(taken, SESSIONS);
     atls_store_close(second);
+}
+
+static void each_is_taken_exactly_once(void **state)
+{
+    run_takers(*state, take_all);
+}
+
+static void each_ends_exactly_once(void **state)
+{
+    run_takers(*state, end_all);
 }
 
 struct opener {
@@ -428,7 +475,8 @@ static void any_replica_answers(void **state)
         WITH_STORE(sessions_expire), WITH_STORE(only_so_many_are_open),                            \
         WITH_STORE(sessions_of_different_lifetimes_expire_in_any_order),                           \
         WITH_STORE(many_expire_at_once), WITH_STORE(each_is_taken_exactly_once),                   \
-        WITH_STORE(the_limit_holds_for_all_together)
+        WITH_STORE(each_ends_exactly_once), WITH_STORE(the_limit_holds_for_all_together),          \
+        WITH_STORE(a_session_ends_in_one_step)
 
 int main(void)
 {

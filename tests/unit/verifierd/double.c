@@ -150,21 +150,6 @@ static enum atls_code session_get(struct atls_store *s, const char *id, int64_t 
     return ATLS_OK;
 }
 
-static enum atls_code session_take(struct atls_store *s, const char *id, int64_t now_s,
-                                   struct atls_store_session *out, struct atls_err *err)
-{
-    struct atls_store_session *session;
-    enum atls_code code = fault(double_faults.session_take, "session", err);
-
-    if (code != ATLS_OK || (code = get(s, id, now_s, &session, err)) != ATLS_OK)
-        return code;
-    if (session->state != ATLS_SESSION_WAITING)
-        return fault(ATLS_E_PROTOCOL, "session", err);
-    session->state = ATLS_SESSION_PROCESSING;
-    *out = *session;
-    return ATLS_OK;
-}
-
 static enum atls_code session_finish(struct atls_store *s, const struct atls_store_session *session,
                                      struct atls_err *err)
 {
@@ -174,6 +159,8 @@ static enum atls_code session_finish(struct atls_store *s, const struct atls_sto
         return fault(double_faults.session_finish, "session", err);
     if (kept == NULL)
         return fault(ATLS_E_NOT_FOUND, "session", err);
+    if (kept->state != ATLS_SESSION_WAITING)
+        return fault(ATLS_E_PROTOCOL, "session", err);
     kept->state = session->state;
     kept->media_type = copy(session->media_type.ptr, session->media_type.len);
     kept->evidence = copy(session->evidence.ptr, session->evidence.len);
@@ -248,17 +235,6 @@ enum atls_code atls_store_session_get(struct atls_store *s, const char *id, int6
 
     pthread_mutex_lock(&s->lock);
     code = session_get(s, id, now_s, out, err);
-    pthread_mutex_unlock(&s->lock);
-    return code;
-}
-
-enum atls_code atls_store_session_take(struct atls_store *s, const char *id, int64_t now_s,
-                                       struct atls_store_session *out, struct atls_err *err)
-{
-    enum atls_code code;
-
-    pthread_mutex_lock(&s->lock);
-    code = session_take(s, id, now_s, out, err);
     pthread_mutex_unlock(&s->lock);
     return code;
 }

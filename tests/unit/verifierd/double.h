@@ -9,7 +9,7 @@
 
 struct double_faults {
     enum atls_code open, ping, keys;
-    enum atls_code session_open, session_get, session_take, session_finish, session_remove, sweep;
+    enum atls_code session_open, session_get, session_finish, session_remove, sweep;
     enum atls_code issuer, issue, import, policy;
     unsigned no_entropy;
 };
