@@ -207,6 +207,14 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *c)
     return x;
 }
 
+static void body_release(struct exchange *x)
+{
+    atomic_fetch_sub(&x->request.service->bodies_bytes, (long long)x->body_size);
+    free(x->body);
+    x->body = NULL;
+    x->body_size = x->body_len = 0;
+}
+
 static void on_completed(void *cls, struct MHD_Connection *c, void **context,
                          enum MHD_RequestTerminationCode code)
 {
@@ -225,9 +233,8 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
     atomic_store(&x->connection->since_ms, now_ms());
     atomic_store(&x->connection->in_request, false);
     atomic_store(&x->connection->whole, false);
-    atomic_fetch_sub(&x->request.service->bodies_bytes, (long long)x->body_size);
+    body_release(x);
     reply_clear(&x->reply);
-    free(x->body);
     free(x);
 }
 
@@ -459,6 +466,9 @@ static bool take_body(struct exchange *x, const char *data, size_t len)
         memcpy(x->body + x->body_len, data, len);
         x->body_len += len;
     }
+    /* What is refused takes no room from others while the rest of it comes. */
+    if (x->reply.status != 0)
+        body_release(x);
     return true;
 }
 

@@ -17,6 +17,7 @@ from conftest import need, wait_until
 from verifierd import (EVIDENCE, NEW, PROBLEM, RIM, SESSION, SUBMIT, TOKEN, Load, Verifierd, curl, is_problem, read_all,
                        remove)
 
+MIB = 1024 * 1024
 PLAIN = """
     listeners:
       - address: 127.0.0.1:0
@@ -379,6 +380,28 @@ def test_bodies_together_are_bounded(bare):
     assert bare.metric("atls_verifierd_bodies_bytes") == 0
 
 
+def test_a_body_that_was_refused_makes_room(bare):
+    """Two that grow at the same time do not keep each other out."""
+    bare.write(with_limits("rate: 0, body: 1MiB, bodies: 1MiB"))
+    bare.start()
+    head = (f"POST {SUBMIT} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {RIM}\r\n"
+            "Content-Length: 700000\r\n\r\n").encode()
+
+    def held():
+        return bare.metric("atls_verifierd_bodies_bytes")
+    with socket.create_connection(("127.0.0.1", bare.ports[0]), timeout=30) as first, \
+            socket.create_connection(("127.0.0.1", bare.ports[0]), timeout=30) as second:
+        for number, s in enumerate((first, second), 1):
+            s.sendall(head + b"x" * 300000)
+            wait_until("half of the room", lambda: held() == number * MIB / 2)
+        second.sendall(b"x" * 300000)
+        wait_until("room", lambda: held() == MIB / 2)
+        first.sendall(b"x" * 400000)
+        assert read_all(first).startswith(b"HTTP/1.1 200 ")
+        second.sendall(b"x" * 100000)
+        assert read_all(second).startswith(b"HTTP/1.1 503 ")
+
+
 @pytest.mark.parametrize("start", [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: ",
                                    f"POST {SUBMIT} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {RIM}\r\n"
                                    "Content-Length: 100\r\n\r\nabc".encode()])
@@ -684,8 +707,6 @@ def test_unix_sockets(bare):
 
 
 # ---- floods ----
-
-MIB = 1024 * 1024
 
 
 def test_a_flood_of_sessions_is_bounded(daemon):
