@@ -262,10 +262,12 @@ static void log_decision(const struct request *r, const struct atls_issue_record
     log_end(&line);
 }
 
+/* Replaces what out holds. */
 static bool copy(struct atls_buf *out, const void *ptr, size_t len)
 {
     struct text t = {0};
 
+    atls_buf_clear(out);
     text_add(&t, ptr, len);
     if (t.failed) {
         text_clear(&t);
@@ -305,6 +307,7 @@ static bool keep_result(struct request *r, struct reply *reply, struct atls_stor
     enum atls_code code;
 
     s->state = ATLS_SESSION_COMPLETE;
+    atls_buf_clear(&s->result);
     s->result = *result;
     *result = (struct atls_buf)ATLS_BUF_INIT;
     if (!copy(&s->media_type, r->media_text, strlen(r->media_text)) ||
