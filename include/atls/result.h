@@ -61,7 +61,8 @@ ATLS_API bool atls_result_insecure(const struct atls_result *r);
 ATLS_API int64_t atls_result_issued_at(const struct atls_result *r); /* seconds since 1970 */
 /* When it stops counting, seconds since 1970; 0: it does not say. */
 ATLS_API int64_t atls_result_expires_at(const struct atls_result *r);
-/* Who appraised: "developer build", printable ASCII; borrows from r. */
+/* Who appraised: "developer build", or the build where it names its developer; printable ASCII;
+ * borrows from r. */
 ATLS_API const char *atls_result_verifier(const struct atls_result *r);
 /* DER SubjectPublicKeyInfo of the attested key; borrows; empty when nothing attests a key. */
 ATLS_API struct atls_bytes atls_result_key(const struct atls_result *r);

@@ -80,7 +80,7 @@ enum atls_code atls_result_make(struct atls_bytes nonce, int64_t issued_at,
     r->nonce_len = nonce.len;
     if (nonce.len != 0)
         memcpy(r->nonce, nonce.ptr, nonce.len);
-    snprintf(r->verifier, sizeof r->verifier, "%s %s", ATLS_RESULT_DEVELOPER, ATLS_RESULT_BUILD);
+    snprintf(r->verifier, sizeof r->verifier, "%s", ATLS_RESULT_BUILD);
     r->claims.technology = "";
     *out = r;
     return ATLS_OK;

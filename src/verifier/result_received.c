@@ -303,9 +303,13 @@ static void name_verifier(struct atls_result *r)
 {
     char developer[64], build[96];
 
-    snprintf(r->verifier, sizeof r->verifier, "%s %s",
-             atls_escape(r->ear.developer, developer, sizeof developer),
-             atls_escape(r->ear.build, build, sizeof build));
+    (void)atls_escape(r->ear.developer, developer, sizeof developer);
+    (void)atls_escape(r->ear.build, build, sizeof build);
+    /* Builds that name their developer are not introduced twice. */
+    if (strncmp(build, developer, strlen(developer)) == 0)
+        snprintf(r->verifier, sizeof r->verifier, "%s", build);
+    else
+        snprintf(r->verifier, sizeof r->verifier, "%s %s", developer, build);
 }
 
 static enum atls_code fill(struct atls_result *r, const struct atls_result_source *source,
