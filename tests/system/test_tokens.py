@@ -157,5 +157,5 @@ def test_cwt_of_cbor2_verifies(tmp_path):
     shown = json.loads(verify(tmp_path / "key.jwk", token).stdout)
     assert shown["claims"]["submods"]["TPM"]["ear_status"] == "warning"
     assert shown["claims"]["submods"]["TPM"]["ear_attester_claims"] == {"temperature": "21.5", "7": [None, "01"]}
-    token.write_bytes(cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload + b"", signature[:-1] + b"\0"])))
+    token.write_bytes(cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload + b"", bytes([signature[0] ^ 1]) + signature[1:]])))
     verify(tmp_path / "key.jwk", token, status=REFUSED)
