@@ -107,7 +107,7 @@ def test_an_unknown_key_is_refused(machine):
 
 
 def test_replayed_evidence_is_refused_here(machine):
-    """Veraison itself affirms it (tests/vectors/veraison): the nonce of evidence is not judged there."""
+    """The challenge is checked here before anybody else is asked."""
     machine.provision()
     machine.prove(os.urandom(32))
     status, shown, said = machine.judge(os.urandom(32))
