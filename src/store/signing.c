@@ -16,57 +16,34 @@
 
 /* ---- JWK (RFC 7517, RFC 7518 section 6.2, RFC 8037) ---- */
 
-static const struct curve {
-    enum atls_key_type type;
-    const char *kty, *crv;
-    size_t spki_len; /* of the form with both coordinates */
-    size_t coordinate_len;
-    size_t coordinates;
-} curves[] = {
-    {ATLS_KEY_P256, "EC", "P-256", 91, 32, 2},
-    {ATLS_KEY_P384, "EC", "P-384", 120, 48, 2},
-    {ATLS_KEY_ED25519, "OKP", "Ed25519", 44, 32, 1},
-};
-
-static const struct curve *curve_of(const struct atls_key *key)
+/* Members that make the key, in the order that RFC 7638 hashes them. */
+static enum atls_code put_jwk_members(struct atls_json *j, const struct atls_key *key,
+                                      struct atls_err *err)
 {
-    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++)
-        if (curves[i].type == atls_key_type(key) && curves[i].spki_len == atls_key_spki(key).len)
-            return &curves[i];
-    return NULL;
-}
+    enum atls_key_type type = atls_key_type(key);
+    struct atls_cose_key members;
 
-/* Members that make the key, in the order that RFC 7638 hashes them: the coordinates end the
- * encoding. */
-static void put_jwk_members(struct atls_json *j, const struct curve *curve,
-                            const struct atls_key *key)
-{
-    struct atls_bytes spki = atls_key_spki(key);
-    const uint8_t *x = spki.ptr + spki.len - curve->coordinates * curve->coordinate_len;
-
-    atls_json_put_string(j, "crv", curve->crv);
-    atls_json_put_string(j, "kty", curve->kty);
-    atls_json_put_base64url(j, "x", atls_bytes_of(x, curve->coordinate_len));
-    if (curve->coordinates == 2)
-        atls_json_put_base64url(j, "y",
-                                atls_bytes_of(x + curve->coordinate_len, curve->coordinate_len));
+    if ((type != ATLS_KEY_P256 && type != ATLS_KEY_P384 && type != ATLS_KEY_ED25519) ||
+        atls_cose_key_from_spki(atls_key_spki(key), &members, err) != ATLS_OK)
+        return atls_fail(err, ATLS_E_UNSUPPORTED,
+                         "signing key: want P-256, P-384 (both coordinates) or Ed25519");
+    return atls_jwk_put_members(j, &members, err);
 }
 
 static enum atls_code thumbprint(const struct atls_key *key, char kid[ATLS_KID_TEXT],
                                  struct atls_err *err)
 {
-    const struct curve *curve = curve_of(key);
     struct atls_json j = atls_json_init(4096);
     struct atls_writer w = atls_writer_init(ATLS_KID_TEXT);
     struct atls_buf text = ATLS_BUF_INIT;
     uint8_t digest[ATLS_HASH_MAX];
     enum atls_code code;
 
-    if (curve == NULL)
-        return atls_fail(err, ATLS_E_UNSUPPORTED,
-                         "signing key: want P-256, P-384 (both coordinates) or Ed25519");
     atls_json_open_object(&j, NULL);
-    put_jwk_members(&j, curve, key);
+    if ((code = put_jwk_members(&j, key, err)) != ATLS_OK) {
+        atls_json_clear(&j);
+        return code;
+    }
     atls_json_close(&j);
     if ((code = atls_json_finish(&j, &text, err)) != ATLS_OK)
         return code;
@@ -259,7 +236,6 @@ static enum atls_code put_jwk(void *arg, const struct store_query *q, struct atl
     struct jwks *jwks = arg;
     struct atls_bytes kid = store_column(q, 1);
     const struct atls_signature_algorithm *algorithm;
-    const struct curve *curve;
     struct atls_private_key *key;
     enum atls_code code;
     bool signs =
@@ -269,13 +245,12 @@ static enum atls_code put_jwk(void *arg, const struct store_query *q, struct atl
         return ATLS_OK;
     if ((code = atls_private_key_from_pem(store_column(q, 3), &key, err)) != ATLS_OK)
         return code;
-    curve = curve_of(atls_private_key_public(key));
     algorithm = atls_signature_find(atls_private_key_scheme(key));
-    if (curve == NULL || algorithm == NULL || algorithm->jose_alg == NULL) {
+    if (algorithm == NULL || algorithm->jose_alg == NULL) {
         code = atls_fail(err, ATLS_E_UNSUPPORTED, "store: a signing key that JOSE has no name for");
     } else {
         atls_json_open_object(&jwks->j, NULL);
-        put_jwk_members(&jwks->j, curve, atls_private_key_public(key));
+        code = put_jwk_members(&jwks->j, atls_private_key_public(key), err);
         atls_json_put_string(&jwks->j, "use", "sig");
         atls_json_put_string(&jwks->j, "alg", algorithm->jose_alg);
         atls_json_put_text(&jwks->j, "kid", kid);
