@@ -306,18 +306,6 @@ static enum atls_code sign(const struct atls_issuer *issuer, int64_t time_s,
     return code;
 }
 
-static void fill_hex(char *out, size_t size, struct atls_bytes bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    size_t used = 0;
-
-    for (size_t i = 0; i < bytes.len && used + 3 <= size; i++) {
-        out[used++] = digits[bytes.ptr[i] >> 4];
-        out[used++] = digits[bytes.ptr[i] & 15];
-    }
-    out[used] = '\0';
-}
-
 static void record_result(struct atls_result *result, const char *kid,
                           struct atls_issue_record *record)
 {
@@ -329,10 +317,10 @@ static void record_result(struct atls_result *result, const char *kid,
     record->reason = atls_result_reason(result);
     record->genuine = key.len != 0;
     snprintf(record->submod, sizeof record->submod, "%s", atls_result_submod_name(result, 0));
-    fill_hex(record->instance, sizeof record->instance, atls_result_instance(result));
+    atls_hex(atls_result_instance(result), record->instance, sizeof record->instance);
     if (key.len != 0 && atls_hash_one(ATLS_HASH_SHA256, key, digest, NULL) == ATLS_OK) {
         memcpy(record->key, "sha256:", 7);
-        fill_hex(record->key + 7, sizeof record->key - 7, atls_bytes_of(digest, 8));
+        atls_hex(atls_bytes_of(digest, 8), record->key + 7, sizeof record->key - 7);
     }
     snprintf(record->kid, sizeof record->kid, "%s", kid);
     atls_escape(
