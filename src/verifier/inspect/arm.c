@@ -4,18 +4,6 @@
 
 #define ARM_ARENA_MAX (1u << 20)
 
-static void put_text(struct atls_json *j, const char *key, struct atls_bytes text)
-{
-    if (text.ptr != NULL)
-        atls_json_put_text(j, key, text);
-}
-
-static void put_hex(struct atls_json *j, const char *key, struct atls_bytes bytes)
-{
-    if (bytes.ptr != NULL)
-        atls_json_put_hex(j, key, bytes);
-}
-
 static void put_lifecycle(struct atls_json *j, enum atls_arm_lifecycle lifecycle, uint16_t value)
 {
     atls_json_open_object(j, "lifecycle");
@@ -30,11 +18,11 @@ static void put_components(struct atls_json *j, const struct atls_arm_component 
     atls_json_open_array(j, "software-components");
     for (size_t i = 0; i < count; i++) {
         atls_json_open_object(j, NULL);
-        put_text(j, "type", components[i].type);
+        atls_view_put_text(j, "type", components[i].type);
         atls_json_put_hex(j, "value", components[i].value);
-        put_text(j, "version", components[i].version);
+        atls_view_put_text(j, "version", components[i].version);
         atls_json_put_hex(j, "signer-id", components[i].signer_id);
-        put_text(j, "algorithm", components[i].algorithm);
+        atls_view_put_text(j, "algorithm", components[i].algorithm);
         atls_json_close(j);
     }
     atls_json_close(j);
@@ -49,13 +37,13 @@ static void put_psa_claims(struct atls_json *j, const struct atls_psa_claims *c)
     atls_json_put_hex(j, "implementation-id", c->implementation_id);
     atls_json_put_int(j, "client-id", c->client_id);
     put_lifecycle(j, c->lifecycle, c->lifecycle_value);
-    put_hex(j, "boot-seed", c->boot_seed);
-    put_text(j, "certification-reference", c->certification_reference);
+    atls_view_put_hex(j, "boot-seed", c->boot_seed);
+    atls_view_put_text(j, "certification-reference", c->certification_reference);
     if (c->no_measurements)
         atls_json_put_bool(j, "no-software-measurements", true);
     else
         put_components(j, c->components, c->component_count);
-    put_text(j, "verification-service", c->verification_service);
+    atls_view_put_text(j, "verification-service", c->verification_service);
     atls_json_close(j);
 }
 
@@ -70,7 +58,7 @@ enum atls_code atls_view_psa(struct atls_view *v, const char *key, struct atls_b
         (code = atls_psa_claims_decode(sign1.payload, &arena, &claims, v->err)) == ATLS_OK) {
         atls_json_open_object(v->j, key);
         atls_json_put_int(v->j, "alg", sign1.alg);
-        put_hex(v->j, "kid", sign1.kid);
+        atls_view_put_hex(v->j, "kid", sign1.kid);
         put_psa_claims(v->j, &claims);
         atls_json_put_hex(v->j, "signature", sign1.signature);
         atls_json_close(v->j);
@@ -84,7 +72,7 @@ static void put_platform(struct atls_json *j, const struct atls_cose_sign1 *sign
 {
     atls_json_open_object(j, "platform");
     atls_json_put_int(j, "alg", sign1->alg);
-    put_hex(j, "kid", sign1->kid);
+    atls_view_put_hex(j, "kid", sign1->kid);
     atls_json_put_string(j, "profile", atls_cca_platform_profile_name(c->profile));
     atls_json_put_hex(j, "challenge", c->challenge);
     atls_json_put_hex(j, "implementation-id", c->implementation_id);
@@ -93,10 +81,10 @@ static void put_platform(struct atls_json *j, const struct atls_cose_sign1 *sign
     put_lifecycle(j, c->lifecycle, c->lifecycle_value);
     put_components(j, c->components, c->component_count);
     atls_json_put_string(j, "hash-algorithm", atls_arm_hash_name(c->hash));
-    put_text(j, "verification-service", c->verification_service);
+    atls_view_put_text(j, "verification-service", c->verification_service);
     if (c->has_client_id)
         atls_json_put_int(j, "client-id", c->client_id);
-    put_hex(j, "manufacturing-config", c->manufacturing_config);
+    atls_view_put_hex(j, "manufacturing-config", c->manufacturing_config);
     atls_json_put_hex(j, "signature", sign1->signature);
     atls_json_close(j);
 }
@@ -106,7 +94,7 @@ static void put_realm(struct atls_json *j, const struct atls_cose_sign1 *sign1,
 {
     atls_json_open_object(j, "realm");
     atls_json_put_int(j, "alg", sign1->alg);
-    put_hex(j, "kid", sign1->kid);
+    atls_view_put_hex(j, "kid", sign1->kid);
     atls_json_put_string(j, "profile", atls_cca_realm_profile_name(c->profile));
     atls_json_put_hex(j, "challenge", c->challenge);
     atls_json_put_hex(j, "personalization-value", c->personalization_value);

@@ -22,18 +22,6 @@ static void put_label(struct atls_json *j, const char *key, const struct atls_ea
         atls_json_put_int(j, key, label->number);
 }
 
-static void put_text(struct atls_json *j, const char *key, struct atls_bytes text)
-{
-    if (text.ptr != NULL)
-        atls_json_put_text(j, key, text);
-}
-
-static void put_hex(struct atls_json *j, const char *key, struct atls_bytes bytes)
-{
-    if (bytes.ptr != NULL)
-        atls_json_put_hex(j, key, bytes);
-}
-
 static void put_number(struct atls_json *j, const char *key, const struct atls_eat_number *n)
 {
     if (n->present)
@@ -71,7 +59,7 @@ static void put_profile(struct atls_json *j, const struct atls_eat_profile *prof
     struct atls_writer w;
 
     if (!profile->is_oid) {
-        put_text(j, "eat_profile", profile->value);
+        atls_view_put_text(j, "eat_profile", profile->value);
         return;
     }
     w = atls_writer_init(16 * profile->value.len + 64);
@@ -88,9 +76,9 @@ static void put_cnf(const struct atls_eat_shown *s, const struct atls_eat_cnf *c
         return;
     atls_json_open_object(j, "cnf");
     if (s->is_json)
-        put_text(j, "kid", cnf->kid);
+        atls_view_put_text(j, "kid", cnf->kid);
     else
-        put_hex(j, "kid", cnf->kid);
+        atls_view_put_hex(j, "kid", cnf->kid);
     if (cnf->key_encoded.ptr != NULL)
         put_value(s, "key", cnf->key_encoded);
     atls_json_close(j);
@@ -103,12 +91,12 @@ static void put_component(struct atls_view *v, const struct atls_eat_component *
     put_version(v->j, "version", &c->version);
     if (c->has_digest)
         put_digest(v->j, "digest", &c->digest);
-    put_hex(v->j, "raw", c->raw);
+    atls_view_put_hex(v->j, "raw", c->raw);
     atls_json_open_array(v->j, "authorities");
     for (size_t i = 0; i < c->authority_count; i++)
         atls_json_put_hex(v->j, NULL, c->authorities[i]);
     atls_json_close(v->j);
-    put_hex(v->j, "flags", c->flags);
+    atls_view_put_hex(v->j, "flags", c->flags);
     atls_json_close(v->j);
 }
 
@@ -189,7 +177,7 @@ static void put_dloas(struct atls_json *j, const struct atls_eat_claims *c)
         atls_json_open_object(j, NULL);
         atls_json_put_text(j, "registrar", c->dloas[i].registrar);
         atls_json_put_text(j, "platform", c->dloas[i].platform);
-        put_text(j, "application", c->dloas[i].application);
+        atls_view_put_text(j, "application", c->dloas[i].application);
         atls_json_close(j);
     }
     atls_json_close(j);
@@ -260,22 +248,22 @@ static void put_identity(const struct atls_eat_shown *s, const struct atls_eat_c
 {
     struct atls_json *j = s->v->j;
 
-    put_text(j, "iss", c->iss);
-    put_text(j, "sub", c->sub);
+    atls_view_put_text(j, "iss", c->iss);
+    atls_view_put_text(j, "sub", c->sub);
     put_texts(j, "aud", c->aud, c->aud_count);
     put_number(j, "exp", &c->exp_s);
     put_number(j, "nbf", &c->nbf_s);
     put_number(j, "iat", &c->iat_s);
     if (s->is_json)
-        put_text(j, "jti", c->cti);
+        atls_view_put_text(j, "jti", c->cti);
     else
-        put_hex(j, "cti", c->cti);
+        atls_view_put_hex(j, "cti", c->cti);
     put_cnf(s, &c->cnf);
     put_nonces(j, c);
     put_ueid(j, c->ueid);
     put_sueids(j, c);
     put_number(j, "oemid", &c->oemid.pen);
-    put_hex(j, "oemid", c->oemid.bytes);
+    atls_view_put_hex(j, "oemid", c->oemid.bytes);
     put_profile(j, &c->profile);
 }
 
@@ -283,16 +271,16 @@ static void put_device(const struct atls_eat_shown *s, const struct atls_eat_cla
 {
     struct atls_json *j = s->v->j;
 
-    put_hex(j, "hwmodel", c->hwmodel);
+    atls_view_put_hex(j, "hwmodel", c->hwmodel);
     put_version(j, "hwversion", &c->hwversion);
     put_number(j, "uptime", &c->uptime_s);
     put_bool(j, "oemboot", &c->oemboot);
     put_named(j, "dbgstat", &c->dbgstat, atls_eat_dbgstat_name);
     put_location(s, &c->location);
     put_number(j, "bootcount", &c->bootcount);
-    put_hex(j, "bootseed", c->bootseed);
+    atls_view_put_hex(j, "bootseed", c->bootseed);
     put_dloas(j, c);
-    put_text(j, "swname", c->swname);
+    atls_view_put_text(j, "swname", c->swname);
     put_version(j, "swversion", &c->swversion);
     put_contents(s, "manifests", c->manifests, c->manifest_count);
     put_contents(s, "measurements", c->measurements, c->measurement_count);

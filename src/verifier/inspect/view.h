@@ -17,6 +17,19 @@ struct atls_view {
     struct atls_err *err;
 };
 
+/* A member that is left out when it is absent (.ptr NULL). */
+static inline void atls_view_put_text(struct atls_json *j, const char *key, struct atls_bytes text)
+{
+    if (text.ptr != NULL)
+        atls_json_put_text(j, key, text);
+}
+
+static inline void atls_view_put_hex(struct atls_json *j, const char *key, struct atls_bytes bytes)
+{
+    if (bytes.ptr != NULL)
+        atls_json_put_hex(j, key, bytes);
+}
+
 /* Any well-formed CBOR, as diagnostic notation (RFC 8949 section 8). */
 ATLS_MUST_CHECK enum atls_code atls_view_cbor(struct atls_view *v, const char *key,
                                               struct atls_bytes in);
