@@ -208,9 +208,10 @@ static enum atls_code copy_old(const struct liar *liar, struct atls_buf *out, st
     return ATLS_OK;
 }
 
-static enum atls_code liar_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                                    struct atls_err *err)
+static enum atls_code liar_evidence(void *self, const struct atls_challenge *challenge,
+                                    struct atls_buf *out_cmw, struct atls_err *err)
 {
+    const struct atls_bytes binder = challenge->binder;
     struct liar *liar = self;
     uint8_t other[48];
     enum atls_code code;

@@ -23,6 +23,29 @@ extern "C" {
 
 struct atls_attester;
 
+/* How evidence names the key and the connection (docs/binding.md). */
+enum atls_evidence_profile {
+    /* "kat-bundle": the platform token's challenge is SHA-512 of a key attestation token (KAT) that
+     * holds binder and key; a TPM signs both natively. The default. */
+    ATLS_PROFILE_KAT = 1 << 0,
+    /* "kat-batch": as before, where the challenge is the root of a tree over the KATs of
+     * connections that waited together (docs/batch.md). */
+    ATLS_PROFILE_BATCH = 1 << 1,
+    /* "bare": report data is binder || SHA-256 of the key, or a 48-byte binder and zeros, for peers
+     * that follow draft-fossati-seat-expat-03 to the letter. */
+    ATLS_PROFILE_BARE = 1 << 2,
+    /* "parsec": the formats of the Parsec proof of concept, KAT and platform token in one record.
+     */
+    ATLS_PROFILE_PARSEC = 1 << 3,
+};
+
+/* What evidence is to answer. */
+struct atls_challenge {
+    struct atls_bytes binder; /* 32 or 48 bytes (docs/binding.md) */
+    unsigned int profiles;    /* enum atls_evidence_profile: those that the relying party takes; the
+                                 backend picks the first of BATCH, KAT, BARE, PARSEC that it does */
+};
+
 /* Call atls_attester_options_init first. Strings borrow during open only. */
 struct atls_attester_options {
     size_t size;             /* of this struct, set by init */
@@ -53,9 +76,11 @@ struct atls_attester_ops {
     /* Signs tbs (not its digest) with the AIK; ECDSA as DER. */
     enum atls_code (*aik_sign)(void *self, enum atls_signature scheme, struct atls_bytes tbs,
                                struct atls_buf *out, struct atls_err *err);
-    /* Evidence over binder (32 or 48 bytes) and the AIK: one CMW in CBOR. */
-    enum atls_code (*evidence)(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                               struct atls_err *err);
+    /* Evidence over the challenge's binder and the AIK: one CMW in CBOR. challenge->profiles has at
+     * least one bit of profiles below. */
+    enum atls_code (*evidence)(void *self, const struct atls_challenge *challenge,
+                               struct atls_buf *out_cmw, struct atls_err *err);
+    unsigned int profiles; /* enum atls_evidence_profile that it makes; 0: ATLS_PROFILE_KAT */
 };
 
 /* The software attester: signs with a key in a file, "soft:key.pem[?name=value...]"; "soft:" alone
@@ -83,13 +108,19 @@ ATLS_API enum atls_signature atls_attester_aik_scheme(const struct atls_attester
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_attester_sign(struct atls_attester *a, enum atls_signature scheme, struct atls_bytes tbs,
                    struct atls_buf *out, struct atls_err *err);
-/* Evidence for one challenge: binder is 32 or 48 bytes (docs/binding.md). *out_cmw is the caller's
- * to clear. Slow (tens of milliseconds on a TPM). Errors: ATLS_E_USAGE, ATLS_E_DEVICE, ATLS_E_LIMIT
- * (more than ATLS_CMW_DATA_MAX bytes: names what is too large), ATLS_E_NOMEM. */
+/* Evidence of profile ATLS_PROFILE_KAT for binder. As atls_attester_evidence_for. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_attester_evidence(struct atls_attester *a,
                                                                struct atls_bytes binder,
                                                                struct atls_buf *out_cmw,
                                                                struct atls_err *err);
+/* The profiles that it can make, enum atls_evidence_profile. */
+ATLS_API unsigned int atls_attester_profiles(const struct atls_attester *a);
+/* Evidence for one challenge. *out_cmw is the caller's to clear. Slow (tens of milliseconds on a
+ * TPM). Errors: ATLS_E_USAGE (binder; no profile that this attester makes), ATLS_E_DEVICE,
+ * ATLS_E_LIMIT (more than ATLS_CMW_DATA_MAX bytes: names what is too large), ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_attester_evidence_for(struct atls_attester *a, const struct atls_challenge *challenge,
+                           struct atls_buf *out_cmw, struct atls_err *err);
 
 #ifdef __cplusplus
 }

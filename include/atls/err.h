@@ -128,7 +128,68 @@ enum atls_alert {
     X(NO_REFERENCE_VALUES, "no-reference-values")                                                  \
     X(POLICY, "policy")                                                                            \
     X(POLICY_OUTPUT, "policy-output")                                                              \
-    X(PEER_REFUSED, "peer-refused")
+    X(PEER_REFUSED, "peer-refused")                                                                \
+    X(UNSUPPORTED_VERSION, "unsupported-version")                                                  \
+    X(UNSUPPORTED_ALGORITHM, "unsupported-algorithm")                                              \
+    X(UNSUPPORTED_PRODUCT, "unsupported-product")                                                  \
+    X(UNSIGNED_REPORT, "unsigned-report")                                                          \
+    X(SIGNING_KEY_MISMATCH, "signing-key-mismatch")                                                \
+    X(REPORT_SIGNATURE, "report-signature")                                                        \
+    X(REPORT_DATA_MISMATCH, "report-data-mismatch")                                                \
+    X(TCB_MISMATCH, "tcb-mismatch")                                                                \
+    X(TCB_TOO_OLD, "tcb-too-old")                                                                  \
+    X(TCB_INCONSISTENT, "tcb-inconsistent")                                                        \
+    X(PROVISIONAL_FIRMWARE, "provisional-firmware")                                                \
+    X(CHIP_ID_MISMATCH, "chip-id-mismatch")                                                        \
+    X(CSP_ID_MISMATCH, "csp-id-mismatch")                                                          \
+    X(POLICY_DEBUG_ENABLED, "policy-debug-enabled")                                                \
+    X(POLICY_MIGRATION, "policy-migration")                                                        \
+    X(POLICY_GUEST, "policy-guest")                                                                \
+    X(VMPL, "vmpl")                                                                                \
+    X(ID_KEY, "id-key")                                                                            \
+    X(PLATFORM_INFO, "platform-info")                                                              \
+    X(MITIGATION, "mitigation")                                                                    \
+    X(CRL_UNAVAILABLE, "crl-unavailable")                                                          \
+    X(CRL_SIGNATURE, "crl-signature")                                                              \
+    X(CRL_EXPIRED, "crl-expired")                                                                  \
+    X(COLLATERAL_UNAVAILABLE, "collateral-unavailable")                                            \
+    X(COLLATERAL_SIGNATURE, "collateral-signature")                                                \
+    X(COLLATERAL_EXPIRED, "collateral-expired")                                                    \
+    X(COLLATERAL_NOT_YET_VALID, "collateral-not-yet-valid")                                        \
+    X(VENDOR_ID, "vendor-id")                                                                      \
+    X(TEE_TYPE, "tee-type")                                                                        \
+    X(TCB_INFO_MISMATCH, "tcb-info-mismatch")                                                      \
+    X(QE_IDENTITY_MISMATCH, "qe-identity-mismatch")                                                \
+    X(FMSPC_MISMATCH, "fmspc-mismatch")                                                            \
+    X(PCEID_MISMATCH, "pceid-mismatch")                                                            \
+    X(TDX_MODULE_MISMATCH, "tdx-module-mismatch")                                                  \
+    X(QE_REPORT_SIGNATURE, "qe-report-signature")                                                  \
+    X(QE_REPORT_DATA, "qe-report-data")                                                            \
+    X(QUOTE_SIGNATURE, "quote-signature")                                                          \
+    X(TCB_NOT_SUPPORTED, "tcb-not-supported")                                                      \
+    X(TCB_OUT_OF_DATE, "tcb-out-of-date")                                                          \
+    X(TCB_REVOKED, "tcb-revoked")                                                                  \
+    X(TCB_CONFIGURATION, "tcb-configuration")                                                      \
+    X(TCB_EVAL_NUMBER, "tcb-eval-number")                                                          \
+    X(TD_DEBUG, "td-debug")                                                                        \
+    X(TD_ATTRIBUTES, "td-attributes")                                                              \
+    X(MR_SERVICE_TD_NOT_ALLOWED, "mr-service-td-not-allowed")                                      \
+    X(TRAILING_DATA, "trailing-data")                                                              \
+    X(PROFILE, "profile")                                                                          \
+    X(MISSING_CLAIM, "missing-claim")                                                              \
+    X(MISSING_TOKEN, "missing-token")                                                              \
+    X(UNTRUSTED_KEY, "untrusted-key")                                                              \
+    X(PLATFORM_SIGNATURE, "platform-signature")                                                    \
+    X(REALM_BINDING, "realm-binding")                                                              \
+    X(REALM_SIGNATURE, "realm-signature")                                                          \
+    X(CHALLENGE_MISMATCH, "challenge-mismatch")                                                    \
+    X(LIFECYCLE, "lifecycle")                                                                      \
+    X(PLATFORM_MEASUREMENT, "platform-measurement")                                                \
+    X(REALM_MEASUREMENT, "realm-measurement")                                                      \
+    X(COSE_TYPE, "cose-type")                                                                      \
+    X(CLIENT_ID, "client-id")                                                                      \
+    X(BATCH_PATH, "batch-path")                                                                    \
+    X(EVIDENCE_PROFILE, "evidence-profile")
 
 enum atls_reason {
 #define ATLS_REASON_ENUM(name, slug) ATLS_REASON_##name,

@@ -236,16 +236,26 @@ enum atls_code atls_attester_sign(struct atls_attester *a, enum atls_signature s
     return a->ops->aik_sign(a->self, scheme, tbs, out, err);
 }
 
-enum atls_code atls_attester_evidence(struct atls_attester *a, struct atls_bytes binder,
-                                      struct atls_buf *out_cmw, struct atls_err *err)
+unsigned int atls_attester_profiles(const struct atls_attester *a)
+{
+    return a->ops->profiles != 0 ? a->ops->profiles : ATLS_PROFILE_KAT;
+}
+
+enum atls_code atls_attester_evidence_for(struct atls_attester *a,
+                                          const struct atls_challenge *challenge,
+                                          struct atls_buf *out_cmw, struct atls_err *err)
 {
     struct atls_buf cmw = ATLS_BUF_INIT;
     enum atls_code code;
 
-    if (binder.len != 32 && binder.len != 48)
+    if (challenge->binder.len != 32 && challenge->binder.len != 48)
         return atls_fail(err, ATLS_E_USAGE, "attester: binder of %zu bytes, want 32 or 48",
-                         binder.len);
-    if ((code = a->ops->evidence(a->self, binder, &cmw, err)) != ATLS_OK)
+                         challenge->binder.len);
+    if ((challenge->profiles & atls_attester_profiles(a)) == 0)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "attester: \"%s\" makes no evidence of the profiles asked for (0x%x)",
+                         a->ops->scheme, challenge->profiles);
+    if ((code = a->ops->evidence(a->self, challenge, &cmw, err)) != ATLS_OK)
         return code;
     if (cmw.len > ATLS_CMW_DATA_MAX) {
         code = atls_fail(err, ATLS_E_LIMIT, "attester: \"%s\" evidence is %zu bytes, at most %d",
@@ -255,4 +265,12 @@ enum atls_code atls_attester_evidence(struct atls_attester *a, struct atls_bytes
     }
     *out_cmw = cmw;
     return ATLS_OK;
+}
+
+enum atls_code atls_attester_evidence(struct atls_attester *a, struct atls_bytes binder,
+                                      struct atls_buf *out_cmw, struct atls_err *err)
+{
+    const struct atls_challenge challenge = {.binder = binder, .profiles = ATLS_PROFILE_KAT};
+
+    return atls_attester_evidence_for(a, &challenge, out_cmw, err);
 }

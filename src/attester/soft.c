@@ -274,18 +274,18 @@ static enum atls_code make_kat(const struct soft *soft, struct atls_bytes binder
     return atls_writer_finish(&w, out, err);
 }
 
-static enum atls_code soft_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                                    struct atls_err *err)
+static enum atls_code soft_evidence(void *self, const struct atls_challenge *challenge,
+                                    struct atls_buf *out_cmw, struct atls_err *err)
 {
     const struct soft *soft = self;
     struct atls_buf kat = ATLS_BUF_INIT, pat = ATLS_BUF_INIT;
     struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
-    uint8_t challenge[ATLS_HASH_MAX];
+    uint8_t digest[ATLS_HASH_MAX];
     enum atls_code code;
 
-    if ((code = make_kat(soft, binder, &kat, err)) == ATLS_OK &&
-        (code = atls_hash_one(ATLS_HASH_SHA512, atls_buf_bytes(&kat), challenge, err)) == ATLS_OK &&
-        (code = make_pat(soft, challenge, &pat, err)) == ATLS_OK) {
+    if ((code = make_kat(soft, challenge->binder, &kat, err)) == ATLS_OK &&
+        (code = atls_hash_one(ATLS_HASH_SHA512, atls_buf_bytes(&kat), digest, err)) == ATLS_OK &&
+        (code = make_pat(soft, digest, &pat, err)) == ATLS_OK) {
         const struct atls_cmw kat_record =
             atls_cmw_record_cf(CONTENT_FORMAT_KAT, atls_buf_bytes(&kat), ATLS_CMW_EVIDENCE);
         const struct atls_cmw pat_record =

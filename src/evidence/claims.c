@@ -1,5 +1,7 @@
 #include "evidence/claims.h"
 
+#include <stdlib.h>
+
 #include "core/err.h"
 #include "wire/cbor.h"
 
@@ -32,10 +34,20 @@ void atls_claims_clear(struct atls_claims *claims)
 {
     static const struct atls_claims empty;
 
+    struct atls_claims *next;
+
     if (claims == NULL)
         return;
+    next = claims->next;
     atls_arena_clear(&claims->arena);
     *claims = empty;
+    while (next != NULL) {
+        struct atls_claims *gone = next;
+
+        next = gone->next;
+        atls_arena_clear(&gone->arena);
+        free(gone);
+    }
 }
 
 bool atls_claims_add(struct atls_claims *claims, struct atls_detail detail)

@@ -28,39 +28,72 @@ static enum atls_code unknown_type(const char *half, const struct atls_cmw *cmw,
                             half, atls_escape(cmw->type.text, text, sizeof text));
 }
 
-static const struct atls_technology *find_technology(const struct atls_cmw *pat)
+/* Evidence opened as far as its shape: which row judges it, and in which form it came. */
+struct opened {
+    struct atls_bundle bundle;
+    const struct atls_technology *technology;
+    const struct atls_evidence_format *format;
+};
+
+/* The form of technology t that the two media types select. */
+static const struct atls_evidence_format *
+find_format(const struct atls_technology *t, const struct atls_bundle *bundle, bool is_bundle)
 {
-    for (size_t i = 0; atls_technologies[i] != NULL; i++)
-        if (atls_cmw_type_is(&pat->type, atls_technologies[i]->pat_type))
-            return atls_technologies[i];
+    for (const struct atls_evidence_format *f = t->formats; f->pat_type != NULL; f++)
+        if ((f->kat_type != NULL) == is_bundle &&
+            atls_cmw_type_is(&bundle->pat.type, f->pat_type) &&
+            (!is_bundle || atls_cmw_type_is(&bundle->kat.type, f->kat_type)) &&
+            (f->recognises == NULL || f->recognises(bundle->pat.value)))
+            return f;
     return NULL;
 }
 
-static enum atls_code pick_technology(const struct atls_bundle *bundle,
-                                      const struct atls_technology **out, struct atls_err *err)
+/* True when some technology has this type for its platform token: then the other half is at fault.
+ */
+static bool is_pat_type(const struct atls_cmw_type *type)
 {
-    const struct atls_technology *technology = find_technology(&bundle->pat);
-
-    if (technology == NULL)
-        return unknown_type("pat", &bundle->pat, err);
-    if (!atls_cmw_type_is(&bundle->kat.type, technology->kat_type))
-        return unknown_type("kat", &bundle->kat, err);
-    *out = technology;
-    return ATLS_OK;
+    for (size_t i = 0; atls_technologies[i] != NULL; i++)
+        for (const struct atls_evidence_format *f = atls_technologies[i]->formats;
+             f->pat_type != NULL; f++)
+            if (f->kat_type != NULL && atls_cmw_type_is(type, f->pat_type))
+                return true;
+    return false;
 }
 
-/* The bundle's tree lives in arena, also on failure the caller's to clear. */
-static enum atls_code open_bundle(struct atls_bytes evidence, struct atls_arena *arena,
-                                  struct atls_bundle *out,
-                                  const struct atls_technology **technology, struct atls_err *err)
+static enum atls_code pick_format(struct opened *o, bool is_bundle, struct atls_err *err)
 {
+    for (size_t i = 0; atls_technologies[i] != NULL; i++) {
+        o->technology = atls_technologies[i];
+        if ((o->format = find_format(o->technology, &o->bundle, is_bundle)) != NULL)
+            return ATLS_OK;
+    }
+    if (!is_bundle)
+        return unknown_type("record", &o->bundle.pat, err);
+    if (is_pat_type(&o->bundle.pat.type))
+        return unknown_type("kat", &o->bundle.kat, err);
+    return unknown_type("pat", &o->bundle.pat, err);
+}
+
+/* One record is the platform token alone; a collection is our bundle. The tree lives in arena, also
+ * on failure the caller's to clear. */
+static enum atls_code open_evidence(struct atls_bytes evidence, struct atls_arena *arena,
+                                    struct opened *out, struct atls_err *err)
+{
+    struct opened o = {.technology = NULL};
+    bool is_bundle;
     struct atls_cmw cmw;
     enum atls_code code;
 
-    if ((code = atls_cmw_decode(evidence, arena, &cmw, err)) != ATLS_OK ||
-        (code = atls_bundle_open(&cmw, out, err)) != ATLS_OK)
+    if ((code = atls_cmw_decode(evidence, arena, &cmw, err)) != ATLS_OK)
         return code;
-    return pick_technology(out, technology, err);
+    is_bundle = cmw.kind != ATLS_CMW_RECORD;
+    if (!is_bundle)
+        o.bundle.pat = cmw;
+    else if ((code = atls_bundle_open(&cmw, &o.bundle, err)) != ATLS_OK)
+        return code;
+    if ((code = pick_format(&o, is_bundle, err)) == ATLS_OK)
+        *out = o;
+    return code;
 }
 
 /* Decoders do not all name the reason that their code implies. */
@@ -72,28 +105,84 @@ static enum atls_code name_malformed(enum atls_code code, struct atls_err *err)
 }
 
 enum atls_code atls_evidence_identify(struct atls_bytes evidence,
-                                      const struct atls_technology **out, struct atls_err *err)
+                                      const struct atls_technology **out,
+                                      const struct atls_evidence_format **out_format,
+                                      struct atls_err *err)
 {
     struct atls_err local = ATLS_ERR_INIT, *e = err != NULL ? err : &local;
     struct atls_arena arena = atls_arena_init(TREE_MAX);
-    struct atls_bundle bundle;
-    enum atls_code code = open_bundle(evidence, &arena, &bundle, out, e);
+    struct opened opened;
+    enum atls_code code = open_evidence(evidence, &arena, &opened, e);
 
+    if (code == ATLS_OK) {
+        *out = opened.technology;
+        if (out_format != NULL)
+            *out_format = opened.format;
+    }
     atls_arena_clear(&arena);
     return name_malformed(code, e);
 }
 
-static enum atls_code verify_bundle(const struct atls_bundle *bundle,
-                                    const struct atls_technology *technology,
+/* "bare" cannot say which key a Verifier that serves others should look at: the nonce is all. */
+static bool is_bare_nonce(const struct atls_evidence_request *request,
+                          const struct atls_evidence_format *format)
+{
+    return request->scope == ATLS_EVIDENCE_KEY_UNKNOWN && format->profile == ATLS_PROFILE_BARE;
+}
+
+static enum atls_code check_profile(const struct atls_evidence_request *request,
+                                    const struct opened *o, struct atls_err *err)
+{
+    const unsigned int accepted =
+        request->profiles != 0 ? request->profiles : ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH;
+
+    if ((accepted & o->format->profile) == 0)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_EVIDENCE_PROFILE,
+                                "\"%s\" evidence has profile %s, which is not accepted here",
+                                o->technology->name,
+                                atls_evidence_profile_name(o->format->profile));
+    if (!is_bare_nonce(request, o->format) && request->binder.len != 32 &&
+        request->binder.len != 48)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
+                                "nonce of %zu bytes, evidence of this form answers 32 or 48",
+                                request->binder.len);
+    if (!o->technology->insecure || atls_evidence_options_of(request)->allow_insecure_technology)
+        return ATLS_OK;
+    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY,
+                            "evidence of technology \"%s\" can be made by anyone and is not "
+                            "allowed",
+                            o->technology->name);
+}
+
+static enum atls_code verify_opened(const struct opened *o,
                                     const struct atls_evidence_request *request,
                                     struct atls_claims *out, struct atls_err *err)
 {
-    if (technology->insecure && !atls_evidence_options_of(request)->allow_insecure_technology)
-        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY,
-                                "evidence of technology \"%s\" can be made by anyone and is not "
-                                "allowed",
-                                technology->name);
-    return technology->verify(bundle, request, out, err);
+    enum atls_code code = check_profile(request, o, err);
+
+    if (code != ATLS_OK)
+        return code;
+    return o->format->verify != NULL ? o->format->verify(&o->bundle, request, out, err)
+                                     : o->technology->verify(&o->bundle, request, out, err);
+}
+
+/* A Relying Party always knows its binder and the key; a Verifier that serves others knows a nonce.
+ */
+static enum atls_code check_request(const struct atls_evidence_request *request,
+                                    struct atls_err *err)
+{
+    const bool serves_others = request->scope == ATLS_EVIDENCE_KEY_UNKNOWN;
+
+    if (serves_others ? request->binder.len < 8 || request->binder.len > 64
+                      : request->binder.len != 32 && request->binder.len != 48)
+        return atls_fail_reason(err, ATLS_E_USAGE, ATLS_REASON_BINDER_MISSING,
+                                "expected binder has %zu bytes, want 32 or 48",
+                                request->binder.len);
+    if ((request->aik_spki.len == 0) != serves_others)
+        return atls_fail(err, ATLS_E_USAGE,
+                         request->aik_spki.len == 0 ? "no key that the evidence is to name"
+                                                    : "a key that this scope does not compare");
+    return ATLS_OK;
 }
 
 enum atls_code atls_evidence_verify(const struct atls_evidence_request *request,
@@ -101,21 +190,30 @@ enum atls_code atls_evidence_verify(const struct atls_evidence_request *request,
 {
     struct atls_err local = ATLS_ERR_INIT, *e = err != NULL ? err : &local;
     struct atls_arena arena = atls_arena_init(TREE_MAX);
-    const struct atls_technology *technology = NULL;
-    struct atls_bundle bundle;
+    struct opened opened;
     enum atls_code code;
 
-    if (request->binder.len != 32 && request->binder.len != 48)
-        return atls_fail_reason(e, ATLS_E_USAGE, ATLS_REASON_BINDER_MISSING,
-                                "expected binder has %zu bytes, want 32 or 48",
-                                request->binder.len);
-    if ((request->aik_spki.len == 0) != (request->scope == ATLS_EVIDENCE_KEY_UNKNOWN))
-        return atls_fail(e, ATLS_E_USAGE,
-                         request->aik_spki.len == 0 ? "no key that the evidence is to name"
-                                                    : "a key that this scope does not compare");
-    code = open_bundle(request->evidence, &arena, &bundle, &technology, e);
+    if ((code = check_request(request, e)) != ATLS_OK)
+        return code;
+    code = open_evidence(request->evidence, &arena, &opened, e);
     if (code == ATLS_OK)
-        code = verify_bundle(&bundle, technology, request, out, e);
+        code = verify_opened(&opened, request, out, e);
     atls_arena_clear(&arena);
     return name_malformed(code, e);
+}
+
+const char *atls_evidence_profile_name(enum atls_evidence_profile profile)
+{
+    switch (profile) {
+    case ATLS_PROFILE_KAT:
+        return "kat-bundle";
+    case ATLS_PROFILE_BATCH:
+        return "kat-batch";
+    case ATLS_PROFILE_BARE:
+        return "bare";
+    case ATLS_PROFILE_PARSEC:
+        return "parsec";
+    default:
+        return "";
+    }
 }

@@ -10,8 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <atls/attester.h>
+
 #include "core/arena.h"
+#include "crypto/certificate.h"
 #include "crypto/crypto.h"
+#include "evidence/collateral.h"
+#include "evidence/rules.h"
 #include "wire/cmw.h"
 #include "wire/kat.h"
 #include "wire/measurement.h"
@@ -43,6 +48,21 @@ struct atls_endorsement_source {
      * out. Errors: ATLS_E_NOT_FOUND when the anchor names none. */
     enum atls_code (*anchor_class)(void *arg, struct atls_bytes anchor, struct atls_attest_key *out,
                                    struct atls_err *err);
+    /* The one attestation key of an instance of a class (encoded class-id item): instances of PSA
+     * and CCA mean nothing without theirs. Errors: as attest_key. */
+    enum atls_code (*attest_key_of)(void *arg, struct atls_bytes class_id,
+                                    struct atls_bytes instance, struct atls_attest_key *out,
+                                    struct atls_err *err);
+    /* Certificates that makers of confidential-computing hardware are trusted by: roots (self-
+     * signed), and intermediates that lead to them (new reference, or *out NULL when there are
+     * none). The same object until the store changes. */
+    enum atls_code (*tee_anchors)(void *arg, struct atls_certificate_set **out,
+                                  struct atls_err *err);
+    /* A published document of a maker, from the store or fetched; nothing in it is believed for
+     * that. *out is the caller's to clear. Errors: ATLS_E_NOT_FOUND; ATLS_E_UNAVAILABLE, ATLS_E_IO
+     * when the place to fetch it from failed. */
+    enum atls_code (*collateral)(void *arg, const struct atls_collateral_query *query,
+                                 int64_t time_s, struct atls_buf *out, struct atls_err *err);
 };
 
 /* Who asks, and so what there is to compare with. Every other check is always made. */
@@ -63,6 +83,8 @@ struct atls_evidence_request {
     enum atls_evidence_scope scope;
     struct atls_bytes evidence; /* one CMW, CBOR */
     struct atls_bytes binder;   /* 32 or 48 bytes; absent is an error (binder-missing) */
+    /* enum atls_evidence_profile: those accepted; 0: KAT and BATCH. evidence-profile otherwise. */
+    unsigned int profiles;
     struct atls_bytes aik_spki; /* DER, of the authenticator's end-entity certificate */
     int64_t time_s;
     const struct atls_endorsement_source *source;
@@ -76,6 +98,7 @@ struct atls_evidence_options {
     bool require_ak_eku;            /* AK certificates must carry EKU 2.23.133.8.3 */
     bool allow_insecure_technology; /* let "soft" be appraised at all */
     bool allow_ima_violations;      /* measurement otherwise: files that changed while measured */
+    const struct atls_rules *rules; /* of confidential computing; NULL: the strict defaults */
 };
 
 /* How the attestation key came to be trusted. */
@@ -109,48 +132,78 @@ struct atls_claims {
     struct atls_environment environment; /* class from the store, instance encoded (tag 550) */
     struct atls_measurement *measurements;
     size_t measurement_count;
+    /* The last so many of measurements need no reference value: one is compared only where the
+     * class has a value of its key. */
+    size_t optional_count;
+    /* Genuine, but its maker publishes weaknesses of it that a rule let pass: hardware is a
+     * warning.
+     */
+    bool hardware_advisory;
     struct atls_bytes key_spki; /* the attested key; equals the AIK where that was known */
     /* The key that signed the evidence, its authority where manifests ask for one; empty: nobody
      * vouches for it. */
     struct atls_bytes signer_spki;
     struct atls_detail details[ATLS_DETAILS_MAX];
     size_t detail_count;
+    /* A second submodule that the same evidence speaks of (the realm on a CCA platform; the virtual
+     * TPM of a confidential machine), on the heap and owned; usually NULL. */
+    struct atls_claims *next;
 };
 void atls_claims_clear(struct atls_claims *claims);
 
 /* Appends a detail; too many is silently impossible: returns false. */
 ATLS_MUST_CHECK bool atls_claims_add(struct atls_claims *claims, struct atls_detail detail);
 
-/* One technology. verify gets a bundle whose shape was checked and writes claims on success only.
- */
+/* One form that evidence of a technology comes in. */
+struct atls_evidence_format {
+    const char *pat_type; /* media type of the record: the "pat" member, or the whole CMW */
+    const char *kat_type; /* media type of the "kat" member; NULL: the CMW is that one record */
+    enum atls_evidence_profile profile;
+    /* Tells technologies apart that share a media type; NULL: the type says all. */
+    bool (*recognises)(struct atls_bytes pat);
+    /* NULL: that of the technology. */
+    enum atls_code (*verify)(const struct atls_bundle *bundle,
+                             const struct atls_evidence_request *request, struct atls_claims *out,
+                             struct atls_err *err);
+};
+
+/* One technology. verify gets a bundle whose shape was checked (of one record: kat.value and
+ * endorsements absent) and writes claims on success only. */
 struct atls_technology {
     const char *name;
     const char *submod;
     bool insecure;
-    const char *pat_type; /* media type of the "pat" member that selects this row */
-    const char *kat_type; /* media type that its "kat" member must then have */
+    const struct atls_evidence_format *formats; /* ends with pat_type NULL */
     enum atls_code (*verify)(const struct atls_bundle *bundle,
                              const struct atls_evidence_request *request, struct atls_claims *out,
                              struct atls_err *err);
 };
 extern const struct atls_technology atls_technology_tpm;
 extern const struct atls_technology atls_technology_soft;
+extern const struct atls_technology atls_technology_snp;
+extern const struct atls_technology atls_technology_tdx;
+extern const struct atls_technology atls_technology_cca;
+extern const struct atls_technology atls_technology_psa;
+
+/* "kat-bundle", "kat-batch", "bare", "parsec"; "" for another number. Static. */
+const char *atls_evidence_profile_name(enum atls_evidence_profile profile);
 
 /* NULL-terminated table of what this build knows. */
 extern const struct atls_technology *const atls_technologies[];
 
-/* Decodes the CMW and picks the row, and checks nothing: says what evidence claims to be. Errors:
- * ATLS_E_DECODE, ATLS_E_UNSUPPORTED (unknown-evidence-type), ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code atls_evidence_identify(struct atls_bytes evidence,
-                                                      const struct atls_technology **out,
-                                                      struct atls_err *err);
+/* Decodes the CMW and picks the row, and checks nothing: says what evidence claims to be.
+ * *out_format (may be NULL) is the form that it has. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED
+ * (unknown-evidence-type), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code
+atls_evidence_identify(struct atls_bytes evidence, const struct atls_technology **out,
+                       const struct atls_evidence_format **out_format, struct atls_err *err);
 
 /* Decodes the CMW, picks the row, runs every check. *out is written on success only and is the
  * caller's to clear. Errors: ATLS_E_USAGE never for hostile input (binder-missing: no expected
- * binder, or one that is not 32 or 48 bytes); ATLS_E_EVIDENCE with the reason slug of the failed
- * check; ATLS_E_CERTIFICATE with the reason of a refused AK certificate; ATLS_E_DECODE (malformed);
- * ATLS_E_UNSUPPORTED (unknown-evidence-type, or an algorithm); ATLS_E_CONFIG, ATLS_E_IO from the
- * source. Any thread. */
+ * binder, or one that is not 32 or 48 bytes, for ATLS_EVIDENCE_KEY_UNKNOWN 8..64); ATLS_E_EVIDENCE
+ * with the reason slug of the failed check; ATLS_E_CERTIFICATE with the reason of a refused AK
+ * certificate; ATLS_E_DECODE (malformed); ATLS_E_UNSUPPORTED (unknown-evidence-type, or an
+ * algorithm); ATLS_E_CONFIG, ATLS_E_IO from the source. Any thread. */
 ATLS_MUST_CHECK enum atls_code atls_evidence_verify(const struct atls_evidence_request *request,
                                                     struct atls_claims *out, struct atls_err *err);
 

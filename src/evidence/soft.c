@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "core/secret.h"
+#include "evidence/answer.h"
 #include "evidence/claims.h"
 #include "wire/cbor.h"
 #include "wire/soft.h"
 
-#define SPKI_MAX  2048
 #define TOKEN_MAX (64 * 1024)
 
 static enum atls_code refuse(struct atls_err *err, enum atls_reason reason, const char *what)
@@ -106,42 +105,18 @@ static enum atls_code verify_token(const struct atls_evidence_request *request,
     return ATLS_OK;
 }
 
-static enum atls_code check_key(const struct atls_evidence_request *request,
-                                const struct atls_kat *kat, struct atls_buf *out_spki,
-                                struct atls_err *err)
+static enum atls_code verify_answer(const struct atls_bundle *bundle, struct atls_bytes challenge,
+                                    const struct atls_evidence_request *request,
+                                    struct atls_buf *out_spki, struct atls_err *err)
 {
-    struct atls_writer w = atls_writer_init(SPKI_MAX);
-    enum atls_code code = atls_cose_put_spki(&w, &kat->key, err);
-
-    if (code == ATLS_OK && w.failed == ATLS_OK && request->scope != ATLS_EVIDENCE_KEY_UNKNOWN &&
-        !atls_bytes_equal(atls_writer_bytes(&w), request->aik_spki))
-        code = refuse(err, ATLS_REASON_KEY_BINDING_MISMATCH,
-                      "cnf of the KAT is not the key of this TLS identity");
-    if (code != ATLS_OK) {
-        atls_writer_clear(&w);
-        return code;
-    }
-    return atls_writer_finish(&w, out_spki, err);
-}
-
-/* The challenge authenticates the KAT; only then is it read. */
-static enum atls_code verify_kat(struct atls_bytes encoded, struct atls_bytes challenge,
-                                 const struct atls_evidence_request *request,
-                                 struct atls_buf *out_spki, struct atls_err *err)
-{
-    uint8_t digest[ATLS_HASH_MAX];
-    struct atls_kat kat;
+    struct atls_answer answer;
     enum atls_code code;
 
-    if ((code = atls_hash_one(ATLS_HASH_SHA512, encoded, digest, err)) != ATLS_OK)
+    if ((code = atls_answer_expect(bundle, request, &answer, err)) != ATLS_OK)
         return code;
-    if (!atls_secret_equal(challenge, atls_bytes_of(digest, sizeof digest)))
+    if (!atls_answer_matches(&answer, challenge))
         return refuse(err, ATLS_REASON_NONCE_MISMATCH, "challenge is not SHA-512 of the KAT");
-    if ((code = atls_kat_decode(encoded, &kat, err)) != ATLS_OK)
-        return code;
-    if (!atls_secret_equal(kat.nonce, request->binder))
-        return refuse(err, ATLS_REASON_NONCE_MISMATCH, "nonce of the KAT is not the binder");
-    return check_key(request, &kat, out_spki, err);
+    return atls_answer_accept(&answer, request, out_spki, err);
 }
 
 static enum atls_code add_measurements(const struct atls_soft_token *token,
@@ -206,7 +181,7 @@ static enum atls_code appraise(const struct atls_bundle *bundle,
         return code;
     code = verify_token(request, &signer, &sign1, token, err);
     if (code == ATLS_OK)
-        code = verify_kat(bundle->kat.value, token->challenge, request, &spki, err);
+        code = verify_answer(bundle, token->challenge, request, &spki, err);
     if (code == ATLS_OK)
         code = make_claims(token, &signer, atls_buf_bytes(&spki), out, err);
     atls_buf_clear(&spki);
@@ -228,11 +203,15 @@ static enum atls_code verify(const struct atls_bundle *bundle,
     return code;
 }
 
+static const struct atls_evidence_format formats[] = {
+    {.pat_type = ATLS_TYPE_SOFT, .kat_type = ATLS_TYPE_KAT, .profile = ATLS_PROFILE_KAT},
+    {.pat_type = NULL},
+};
+
 const struct atls_technology atls_technology_soft = {
     .name = "soft",
     .submod = "SOFT",
     .insecure = true,
-    .pat_type = ATLS_TYPE_SOFT,
-    .kat_type = ATLS_TYPE_KAT,
+    .formats = formats,
     .verify = verify,
 };

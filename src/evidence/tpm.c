@@ -456,11 +456,17 @@ static enum atls_code verify(const struct atls_bundle *bundle,
     return code;
 }
 
+static const struct atls_evidence_format formats[] = {
+    {.pat_type = ATLS_TYPE_TPM_QUOTE,
+     .kat_type = ATLS_TYPE_TPM_CERTIFY,
+     .profile = ATLS_PROFILE_KAT},
+    {.pat_type = NULL},
+};
+
 const struct atls_technology atls_technology_tpm = {
     .name = "tpm",
     .submod = "TPM",
     .insecure = false,
-    .pat_type = ATLS_TYPE_TPM_QUOTE,
-    .kat_type = ATLS_TYPE_TPM_CERTIFY,
+    .formats = formats,
     .verify = verify,
 };

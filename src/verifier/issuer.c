@@ -247,7 +247,7 @@ static enum atls_code judge(const struct atls_issuer *issuer, const struct atls_
     struct atls_err cause = ATLS_ERR_INIT;
     enum atls_code code;
 
-    if ((code = atls_evidence_identify(evidence, &technology, err)) != ATLS_OK)
+    if ((code = atls_evidence_identify(evidence, &technology, NULL, err)) != ATLS_OK)
         return code;
     if (s->nonce.len == 32 || s->nonce.len == 48)
         code =

@@ -122,11 +122,11 @@ static enum atls_code machine_sign(void *self, enum atls_signature scheme, struc
     return atls_private_key_sign(m->aik.private_key, scheme, tbs, out, err);
 }
 
-static enum atls_code machine_attest(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                                     struct atls_err *err)
+static enum atls_code machine_attest(void *self, const struct atls_challenge *challenge,
+                                     struct atls_buf *out_cmw, struct atls_err *err)
 {
     (void)err;
-    *out_cmw = machine_evidence(self, binder);
+    *out_cmw = machine_evidence(self, challenge->binder);
     return ATLS_OK;
 }
 

@@ -77,11 +77,12 @@ static enum atls_code aik_sign(void *self, enum atls_signature scheme, struct at
     return atls_private_key_sign(fake->key, scheme, tbs, out, err);
 }
 
-static enum atls_code make_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                                    struct atls_err *err)
+static enum atls_code make_evidence(void *self, const struct atls_challenge *challenge,
+                                    struct atls_buf *out_cmw, struct atls_err *err)
 {
     struct fake_attester *fake = self;
     struct atls_writer w = atls_writer_init(1 << 20);
+    const struct atls_bytes binder = challenge->binder;
     uint8_t digest[ATLS_HASH_MAX];
     enum atls_code code;
 
@@ -153,8 +154,9 @@ static enum atls_code make_result(void *self, struct atls_bytes binder, struct a
     copy.wrong_binder = fake->wrong_binder;
     copy.wrong_key = fake->wrong_key;
     copy.evidence_len = fake->too_large ? ATLS_CMW_DATA_MAX + 1 : 0;
-    return make_evidence(&copy, binder.len != 0 ? binder : atls_bytes_of(zeros, sizeof zeros),
-                         out_cmw, err);
+    const struct atls_challenge challenge = {
+        .binder = binder.len != 0 ? binder : atls_bytes_of(zeros, sizeof zeros)};
+    return make_evidence(&copy, &challenge, out_cmw, err);
 }
 
 struct atls_passport *fake_passport_open(struct fake_passport *fake)

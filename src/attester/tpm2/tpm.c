@@ -290,10 +290,10 @@ static enum atls_code tpm2_aik_sign(void *self, enum atls_signature scheme, stru
     return code;
 }
 
-static enum atls_code tpm2_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                                    struct atls_err *err)
+static enum atls_code tpm2_evidence(void *self, const struct atls_challenge *challenge,
+                                    struct atls_buf *out_cmw, struct atls_err *err)
 {
-    return atls_tpm2_evidence(self, binder, out_cmw, err);
+    return atls_tpm2_evidence(self, challenge->binder, out_cmw, err);
 }
 
 const struct atls_attester_ops atls_tpm2_attester = {

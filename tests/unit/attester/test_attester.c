@@ -61,10 +61,10 @@ static enum atls_code fake_sign(void *self, enum atls_signature scheme, struct a
     return atls_private_key_sign(fake.key, scheme, tbs, out, err);
 }
 
-static enum atls_code fake_evidence(void *self, struct atls_bytes binder, struct atls_buf *out_cmw,
-                                    struct atls_err *err)
+static enum atls_code fake_evidence(void *self, const struct atls_challenge *challenge,
+                                    struct atls_buf *out_cmw, struct atls_err *err)
 {
-    (void)self, (void)binder, (void)err;
+    (void)self, (void)challenge, (void)err;
     if (fake.evidence_len == 0)
         return ATLS_E_DEVICE;
     out_cmw->ptr = calloc(1, fake.evidence_len);

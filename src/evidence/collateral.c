@@ -1,0 +1,61 @@
+#include "evidence/collateral.h"
+
+#include <string.h>
+
+#include "core/reader.h"
+
+#define TYPE_CERTIFICATE "application/pkix-cert"
+#define TYPE_CHAIN       "application/pem-certificate-chain"
+#define TYPE_CRL         "application/pkix-crl"
+#define TYPE_JSON        "application/json"
+
+const struct atls_collateral_row atls_collateral_rows[] = {
+    {ATLS_COLLATERAL_SNP_VEK, "snp-vek", TYPE_CERTIFICATE, "der"},
+    {ATLS_COLLATERAL_SNP_CA, "snp-ca", TYPE_CHAIN, "pem"},
+    {ATLS_COLLATERAL_SNP_CRL, "snp-crl", TYPE_CRL, "crl"},
+    {ATLS_COLLATERAL_TDX_TCB_INFO, "tdx-tcb-info", TYPE_JSON, "json"},
+    {ATLS_COLLATERAL_TDX_QE_IDENTITY, "tdx-qe-identity", TYPE_JSON, "json"},
+    {ATLS_COLLATERAL_TDX_TCB_CHAIN, "tdx-tcb-chain", TYPE_CHAIN, "pem"},
+    {ATLS_COLLATERAL_TDX_PCK_CRL, "tdx-pck-crl", TYPE_CRL, "crl"},
+    {ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, "tdx-pck-crl-chain", TYPE_CHAIN, "pem"},
+    {ATLS_COLLATERAL_TDX_ROOT_CRL, "tdx-root-crl", TYPE_CRL, "crl"},
+    {ATLS_COLLATERAL_TDX_EVALUATION, "tdx-evaluation", TYPE_JSON, "json"},
+    {ATLS_COLLATERAL_NONE, NULL, NULL, NULL},
+};
+
+const struct atls_collateral_row *atls_collateral_row_of(enum atls_collateral_kind kind)
+{
+    for (const struct atls_collateral_row *row = atls_collateral_rows; row->name != NULL; row++)
+        if (row->kind == kind)
+            return row;
+    return NULL;
+}
+
+const struct atls_collateral_row *atls_collateral_row_by_name(struct atls_bytes name)
+{
+    for (const struct atls_collateral_row *row = atls_collateral_rows; row->name != NULL; row++)
+        if (atls_bytes_equal_text(name, row->name))
+            return row;
+    return NULL;
+}
+
+bool atls_collateral_subject_valid(const char *subject)
+{
+    size_t len = strnlen(subject, ATLS_COLLATERAL_SUBJECT_MAX + 1);
+
+    return len >= 1 && len <= ATLS_COLLATERAL_SUBJECT_MAX &&
+           strspn(subject, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+struct atls_bytes atls_collateral_in(const struct atls_cmw *endorsements,
+                                     enum atls_collateral_kind kind)
+{
+    const struct atls_collateral_row *row = atls_collateral_row_of(kind);
+    const struct atls_cmw *record =
+        endorsements == NULL || row == NULL ? NULL : atls_cmw_find(endorsements, row->name);
+
+    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
+        !atls_cmw_type_is(&record->type, row->media_type))
+        return atls_bytes_of(NULL, 0);
+    return record->value;
+}
