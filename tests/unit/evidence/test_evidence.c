@@ -184,8 +184,8 @@ static void truncations_are_refused(void **state)
     request.aik_spki = test_tpm_evidence_aik_spki(&e);
     for (size_t len = 0; len < cmw.len; len++) {
         request.evidence = atls_bytes_of(cmw.ptr, len);
-        test_assert_code(atls_evidence_verify(&request, &claims, &err), rows[i].want, &err);
-        assert_int_equal(err.reason, rows[i].reason);
+        test_assert_code(atls_evidence_verify(&request, &claims, &err), ATLS_E_DECODE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
     }
     atls_buf_clear(&cmw);
     test_tpm_evidence_clear(&e);
