@@ -81,6 +81,9 @@ struct atls_attester_ops {
     enum atls_code (*evidence)(void *self, const struct atls_challenge *challenge,
                                struct atls_buf *out_cmw, struct atls_err *err);
     unsigned int profiles; /* enum atls_evidence_profile that it makes; 0: ATLS_PROFILE_KAT */
+    /* Where evidence_type depends on the machine; static text, the same while the backend is open.
+     * NULL: evidence_type says it. */
+    const char *(*evidence_type_of)(void *self);
 };
 
 /* The software attester: signs with a key in a file, "soft:key.pem[?name=value...]"; "soft:" alone

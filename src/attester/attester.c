@@ -202,7 +202,8 @@ const char *atls_attester_scheme(const struct atls_attester *a)
 
 const char *atls_attester_evidence_type(const struct atls_attester *a)
 {
-    return a->ops->evidence_type;
+    return a->ops->evidence_type_of != NULL ? a->ops->evidence_type_of(a->self)
+                                            : a->ops->evidence_type;
 }
 
 bool atls_attester_insecure(const struct atls_attester *a)

@@ -7,6 +7,7 @@
 
 #include <atls/limits.h>
 
+#include "attester/bundle.h"
 #include "attester/file.h"
 #include "attester/uri.h"
 #include "core/err.h"
@@ -16,10 +17,9 @@
 #include "wire/kat.h"
 #include "wire/soft.h"
 
-#define MODULE             "soft attester"
-#define KEY_FILE_MAX       (64 * 1024)
-#define MEASURE_PREFIX     "measure."
-#define CONTENT_FORMAT_KAT 267 /* ATLS_TYPE_KAT */
+#define MODULE         "soft attester"
+#define KEY_FILE_MAX   (64 * 1024)
+#define MEASURE_PREFIX "measure."
 
 struct soft {
     struct atls_uri uri; /* measurement names borrow from it */
@@ -258,47 +258,23 @@ static enum atls_code make_pat(const struct soft *soft, const uint8_t *challenge
     return code;
 }
 
-static enum atls_code make_kat(const struct soft *soft, struct atls_bytes binder,
-                               struct atls_buf *out, struct atls_err *err)
+static enum atls_code soft_quote(void *self, const uint8_t challenge[ATLS_QUOTE_CHALLENGE_LEN],
+                                 struct atls_quote *out, struct atls_err *err)
 {
-    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
-    struct atls_cose_key key;
-    enum atls_code code;
+    struct atls_quote quote = {.type = ATLS_TYPE_SOFT};
+    enum atls_code code = make_pat(self, challenge, &quote.token, err);
 
-    if ((code = atls_cose_key_from_spki(atls_key_spki(atls_private_key_public(soft->aik)), &key,
-                                        err)) != ATLS_OK ||
-        (code = atls_kat_encode(binder, &key, &w, err)) != ATLS_OK) {
-        atls_writer_clear(&w);
-        return code;
-    }
-    return atls_writer_finish(&w, out, err);
+    if (code == ATLS_OK)
+        *out = quote;
+    return code;
 }
 
 static enum atls_code soft_evidence(void *self, const struct atls_challenge *challenge,
                                     struct atls_buf *out_cmw, struct atls_err *err)
 {
-    const struct soft *soft = self;
-    struct atls_buf kat = ATLS_BUF_INIT, pat = ATLS_BUF_INIT;
-    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
-    uint8_t digest[ATLS_HASH_MAX];
-    enum atls_code code;
+    const struct atls_quoter quoter = {"soft", self, soft_quote, soft_aik_spki(self)};
 
-    if ((code = make_kat(soft, challenge->binder, &kat, err)) == ATLS_OK &&
-        (code = atls_hash_one(ATLS_HASH_SHA512, atls_buf_bytes(&kat), digest, err)) == ATLS_OK &&
-        (code = make_pat(soft, digest, &pat, err)) == ATLS_OK) {
-        const struct atls_cmw kat_record =
-            atls_cmw_record_cf(CONTENT_FORMAT_KAT, atls_buf_bytes(&kat), ATLS_CMW_EVIDENCE);
-        const struct atls_cmw pat_record =
-            atls_cmw_record(ATLS_TYPE_SOFT, atls_buf_bytes(&pat), ATLS_CMW_EVIDENCE);
-
-        code = atls_bundle_encode(&kat_record, &pat_record, NULL, &w, err);
-    }
-    if (code == ATLS_OK)
-        code = atls_writer_finish(&w, out_cmw, err);
-    atls_writer_clear(&w);
-    atls_buf_clear(&kat);
-    atls_buf_clear(&pat);
-    return code;
+    return atls_bundle_evidence(&quoter, challenge, out_cmw, err);
 }
 
 const struct atls_attester_ops atls_soft_attester = {
