@@ -14,8 +14,8 @@
 
 struct atls_certificate;
 
-/* One DER certificate, exactly consumed. Errors: ATLS_E_DECODE (malformed), ATLS_E_LIMIT,
- * ATLS_E_NOMEM. */
+/* One DER certificate of version 3 (RFC 5280 section 4.1), copied, exactly consumed. Errors:
+ * ATLS_E_DECODE (malformed), ATLS_E_LIMIT (64 KiB, 64 extensions), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code
 atls_certificate_parse(struct atls_bytes der, struct atls_certificate **out, struct atls_err *err);
 struct atls_certificate *atls_certificate_ref(struct atls_certificate *c);
@@ -23,15 +23,19 @@ void atls_certificate_unref(struct atls_certificate *c); /* NULL is fine */
 
 /* These borrow from c. */
 struct atls_bytes atls_certificate_der(const struct atls_certificate *c);
+struct atls_bytes
+atls_certificate_serial(const struct atls_certificate *c); /* content of the INTEGER */
 struct atls_bytes atls_certificate_subject(const struct atls_certificate *c); /* Name, DER */
 struct atls_bytes atls_certificate_issuer(const struct atls_certificate *c);
-struct atls_bytes atls_certificate_subject_cn(const struct atls_certificate *c); /* the only CN as
-    UTF-8; empty when there is none or more than one */
+/* The bytes of the only commonName as they stand (UTF8String, PrintableString, IA5String); empty
+ * when there is none or more than one. */
+struct atls_bytes atls_certificate_subject_cn(const struct atls_certificate *c);
 struct atls_bytes atls_certificate_issuer_cn(const struct atls_certificate *c);
 int64_t atls_certificate_not_before_s(const struct atls_certificate *c);
 int64_t atls_certificate_not_after_s(const struct atls_certificate *c);
-bool atls_certificate_is_ca(
-    const struct atls_certificate *c); /* basicConstraints, critical or not */
+/* basicConstraints say so, critical or not, and keyUsage, where there is one, allows it. */
+bool atls_certificate_is_ca(const struct atls_certificate *c);
+int atls_certificate_path_length(const struct atls_certificate *c);     /* -1: not limited */
 bool atls_certificate_is_self_issued(const struct atls_certificate *c); /* subject equals issuer */
 /* The public key; NULL when it is of a type that atls_key_from_spki refuses. */
 const struct atls_key *atls_certificate_key(const struct atls_certificate *c);
@@ -48,9 +52,10 @@ enum atls_certificate_signature {
     ATLS_SIGNED_RSA_PSS_SHA384 = 2,    /* AMD: MGF1 with SHA-384, salt of 48 */
 };
 
-/* child names issuer as its issuer and verifies under its key with just that algorithm. Errors:
- * ATLS_E_CERTIFICATE with reason chain-issuer (name), chain-signature (algorithm, signature);
- * ATLS_E_CRYPTO, ATLS_E_NOMEM. Time, CA flags and names are the caller's. */
+/* child names issuer as its issuer (byte for byte), has no critical extension but basicConstraints
+ * and keyUsage, and verifies under the issuer's key with just that algorithm. Errors:
+ * ATLS_E_CERTIFICATE with reason chain-issuer (name), none (extension), chain-signature (algorithm,
+ * signature); ATLS_E_CRYPTO, ATLS_E_NOMEM. Time, CA flags and names are the caller's. */
 ATLS_MUST_CHECK enum atls_code atls_certificate_issued_by(const struct atls_certificate *child,
                                                           const struct atls_certificate *issuer,
                                                           enum atls_certificate_signature algorithm,
@@ -67,10 +72,11 @@ struct atls_revocation_check {
     enum atls_certificate_signature algorithm;
     int64_t time_s;
 };
-/* Verifies the list, its window (thisUpdate <= time <= nextUpdate), and that none of certificates
+/* Verifies the list, its window (thisUpdate <= time < nextUpdate), and that none of certificates
  * is on it (those of another issuer are not looked up). *out_next_update_s may be NULL. Errors:
- * ATLS_E_CERTIFICATE with reason crl-signature (issuer name, algorithm, signature), crl-expired
- * (also not yet valid), certificate-revoked; ATLS_E_DECODE (malformed). */
+ * ATLS_E_CERTIFICATE with reason crl-signature (issuer's name and usage, algorithm, signature, a
+ * list that is not of all its certificates), crl-expired (also not yet valid), certificate-revoked;
+ * ATLS_E_DECODE (malformed). */
 ATLS_MUST_CHECK enum atls_code
 atls_revocation_verify(const struct atls_revocation_check *check,
                        const struct atls_certificate *const *certificates, size_t count,

@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
+#include "crypto/cached_things.h"
 #include "crypto/libcrypto.h"
 
 #define ENTRIES_MAX 16384
@@ -31,6 +32,7 @@ struct atls_chain_cache {
     uint64_t *tags;      /* first bytes of the ids, packed: one short scan finds an entry */
     uint64_t *last_used; /* 0: free */
     struct entry *entries;
+    struct atls_cached_things *things; /* with a lock of its own */
 };
 
 static void clear_entry(struct entry *e)
@@ -54,8 +56,10 @@ enum atls_code atls_chain_cache_new(size_t entries, struct atls_chain_cache **ou
     c->tags = calloc(entries, sizeof *c->tags);
     c->last_used = calloc(entries, sizeof *c->last_used);
     c->entries = calloc(entries, sizeof *c->entries);
-    if (c->tags == NULL || c->last_used == NULL || c->entries == NULL ||
+    c->things = atls_cached_things_new(entries);
+    if (c->tags == NULL || c->last_used == NULL || c->entries == NULL || c->things == NULL ||
         pthread_mutex_init(&c->lock, NULL) != 0) {
+        atls_cached_things_free(c->things);
         free(c->tags);
         free(c->last_used);
         free(c->entries);
@@ -73,11 +77,17 @@ void atls_chain_cache_free(struct atls_chain_cache *c)
         return;
     for (size_t i = 0; i < c->count; i++)
         clear_entry(&c->entries[i]);
+    atls_cached_things_free(c->things);
     pthread_mutex_destroy(&c->lock);
     free(c->tags);
     free(c->last_used);
     free(c->entries);
     free(c);
+}
+
+struct atls_cached_things *atls_chain_cache_things(struct atls_chain_cache *c)
+{
+    return c->things;
 }
 
 static uint64_t tag_of(const uint8_t id[ID_LEN])
