@@ -12,6 +12,8 @@
 
 #include <arpa/inet.h>
 
+#include <atls/verifier.h>
+
 #include "text.h"
 #include "tree.h"
 
@@ -469,6 +471,41 @@ static enum atls_code read_result(struct reader *r, const struct tree_node *node
     return read_map(r, node, fields, into);
 }
 
+/* Each rule is judged where it stands. */
+static enum atls_code read_rule(struct reader *r, const struct tree_node *node,
+                                struct config_tenant *t)
+{
+    const char *alone[2] = {NULL, NULL};
+    struct atls_err why = ATLS_ERR_INIT;
+    struct text text = {0};
+
+    if (node->kind != TREE_TEXT)
+        return at_line(r, node->line, "rule %.40s has no single value", node->key->text);
+    if (t->rule_count == CONFIG_RULES_MAX)
+        return at_line(r, node->line, "more than %d rules", CONFIG_RULES_MAX);
+    text_printf(&text, "%s=%s", node->key->text, node->text);
+    if (text.failed || text.ptr == NULL) {
+        text_clear(&text);
+        return set_error(r->err, ATLS_E_NOMEM, "configuration: out of memory");
+    }
+    alone[0] = t->rules[t->rule_count++] = text.ptr;
+    if (atls_verifier_check_rules(alone, &why) != ATLS_OK)
+        return at_line(r, node->line, "%s", why.message);
+    return ATLS_OK;
+}
+
+static enum atls_code read_rules(struct reader *r, const struct tree_node *node, void *into)
+{
+    enum atls_code code = ATLS_OK;
+
+    if (node->kind != TREE_MAP)
+        return at_line(r, node->line, "rules is a %s, want a mapping",
+                       node->kind == TREE_LIST ? "list" : "single value");
+    for (const struct tree_node *n = node->child; code == ATLS_OK && n != NULL; n = n->next)
+        code = read_rule(r, n, into);
+    return code;
+}
+
 static enum atls_code read_evidence(struct reader *r, const struct tree_node *node, void *into)
 {
     static const struct field fields[] = {
@@ -477,6 +514,7 @@ static enum atls_code read_evidence(struct reader *r, const struct tree_node *no
         FLAG("allow-unsafe-clock", struct config_tenant, allow_unsafe_clock),
         FLAG("allow-ima-violations", struct config_tenant, allow_ima_violations),
         FLAG("require-ak-eku", struct config_tenant, require_ak_eku),
+        OTHER("rules", false, read_rules),
         END,
     };
 
@@ -719,6 +757,9 @@ void config_free(struct config *config)
 {
     if (config == NULL)
         return;
+    for (size_t i = 0; i < config->tenant_count; i++)
+        for (size_t k = 0; k < config->tenants[i].rule_count; k++)
+            free(config->tenants[i].rules[k]);
     tree_free(config->tree);
     free(config);
 }

@@ -14,6 +14,7 @@
 #define CONFIG_TENANTS_MAX   64
 #define CONFIG_CLIENTS_MAX   64 /* tokens, and certificates, of one tenant */
 #define CONFIG_FILES_MAX     16
+#define CONFIG_RULES_MAX     128
 
 enum config_family { LISTEN_TCP = 1, LISTEN_UNIX, LISTEN_SYSTEMD };
 enum config_serve { SERVE_ALL = 0, SERVE_API = 1, SERVE_OPERATION = 2 };
@@ -65,6 +66,9 @@ struct config_tenant {
     int64_t lifetime_s;
     bool allow_insecure_technology, allow_sha1_pcr_bank, allow_unsafe_clock, require_ak_eku,
         allow_ima_violations;
+    /* "name=value", NULL-terminated; its own. */
+    char *rules[CONFIG_RULES_MAX + 1];
+    size_t rule_count;
     int64_t session_ttl_s, sessions_max, nonce_size;
     int nonce_encoding; /* enum base64_form */
     struct config_provisioning provisioning;

@@ -193,6 +193,7 @@ static enum atls_code write_accept(struct tenant *t, const struct atls_issuer *i
 static enum atls_code make_issuer(struct tenant *t, struct atls_err *err)
 {
     const struct config_tenant *config = t->config;
+    const char *rules[CONFIG_RULES_MAX + 1] = {NULL};
     struct atls_issuer_options options;
     struct atls_issuer *issuer = NULL;
     enum atls_code code;
@@ -211,6 +212,9 @@ static enum atls_code make_issuer(struct tenant *t, struct atls_err *err)
     options.allow_unsafe_clock = config->allow_unsafe_clock;
     options.require_ak_eku = config->require_ak_eku;
     options.allow_ima_violations = config->allow_ima_violations;
+    for (size_t i = 0; i < config->rule_count; i++)
+        rules[i] = config->rules[i];
+    options.rules = rules;
     options.log = (struct atls_log){NULL, ATLS_LOG_DEBUG, log_library};
     if ((code = atls_issuer_new(&options, &issuer, err)) != ATLS_OK)
         return code;

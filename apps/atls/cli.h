@@ -22,7 +22,7 @@ enum cli_status {
     CLI_REFUSED = 3,
 };
 
-#define CLI_OPTIONS_MAX  64
+#define CLI_OPTIONS_MAX  96 /* each rule may be given */
 #define CLI_OPERANDS_MAX 8
 
 struct cli;

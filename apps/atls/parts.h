@@ -14,7 +14,8 @@
  * in a self-signed certificate, or NULL. *out is NULL when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_attester(const struct cli *cli, const char *name,
                                               struct atls_attester **out, struct atls_err *err);
-/* Opens --verifier with --insecure-soft, --allow-ima-violations, and for verifiers elsewhere --ca,
+/* Opens --verifier with --insecure-soft, --allow-ima-violations, --rule, and for verifiers
+ * elsewhere --ca,
  * --result-keys, --result-max-age and --fresh-result. *out is NULL when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
                                               struct atls_err *err);

@@ -60,6 +60,8 @@ static const char usage[] =
     "                         the end of either side's input then ends both directions\n"
     "  --timeout S            for attestation and, after SIGTERM, for open connections; default "
     "30\n"
+    "  --rule NAME=VALUE ... what evidence of confidential computing must keep to, or may:\n"
+    "                         docs/tee-rules.md\n"
     "  --allow-ima-violations accept an IMA log with files that changed while they were measured\n"
     "  --insecure-soft        allow software evidence, which anyone can make, here and there\n"
     "  --json-log             log as JSON, one object a line\n"

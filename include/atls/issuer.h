@@ -41,11 +41,12 @@ struct atls_issuer_options {
     bool allow_ima_violations;
     struct atls_clock clock; /* zeros: the system's */
     struct atls_log log;
+    const char *const *rules; /* as in struct atls_verifier_options; borrows during new */
 };
 ATLS_API void atls_issuer_options_init(struct atls_issuer_options *options);
 
-/* Errors: ATLS_E_USAGE, ATLS_E_CONFIG (store without trust anchor or key, or without signing key),
- * ATLS_E_UNSUPPORTED (profile), ATLS_E_IO, ATLS_E_NOMEM. */
+/* Errors: ATLS_E_USAGE, ATLS_E_CONFIG (rules; store without trust anchor or key, or without signing
+ * key), ATLS_E_UNSUPPORTED (profile), ATLS_E_IO, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_issuer_new(const struct atls_issuer_options *options,
                                                         struct atls_issuer **out,
                                                         struct atls_err *err);

@@ -44,8 +44,18 @@ struct atls_verifier_options {
     uint32_t timeout_ms;       /* of one whole exchange; 0: 10000 */
     int64_t result_max_age_s;  /* since a result was issued; 0: 300, of a passport 86400 */
     bool result_echoes_binder; /* a passport counts only if it was made for this connection */
+
+    /* What evidence of confidential computing has to keep to, and what it is let pass:
+     * "NAME=VALUE", NULL-terminated (docs/tee-rules.md); NULL: the strict defaults. Borrows during
+     * open. */
+    const char *const *rules;
 };
 ATLS_API void atls_verifier_options_init(struct atls_verifier_options *options);
+
+/* Are these rules that a verifier or an issuer takes? list may be NULL. Errors: ATLS_E_CONFIG,
+ * which names the rule, its value and what is wanted. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_verifier_check_rules(const char *const *list,
+                                                                  struct atls_err *err);
 
 /* Everything that an appraisal needs, together: there is no call without binder and AIK. */
 struct atls_appraisal {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <atls/bytes.h>
+#include <atls/err.h>
 
 /* A value that may be absent. */
 struct atls_rule_number {
@@ -104,6 +105,16 @@ struct atls_rules {
     struct atls_tdx_rules tdx;
     struct atls_arm_rules arm;
 };
+
+/* One row of the table, as docs/tee-rules.md has it. */
+struct atls_rule_row {
+    const char *name;
+    const char *wants;  /* values that it takes */
+    const char *normal; /* without the rule */
+    enum atls_reason reason;
+};
+/* Row number index, or NULL behind the last. Static. */
+const struct atls_rule_row *atls_rule_row_at(size_t index);
 
 /* Sets one rule; a list replaces what was there. Errors: ATLS_E_CONFIG (no rule of that name,
  * value not of its kind: names both and what is wanted). */

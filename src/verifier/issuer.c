@@ -55,6 +55,23 @@ static enum atls_code check_signing(const struct atls_issuer *issuer, struct atl
     return code;
 }
 
+static enum atls_code open_judge(struct atls_issuer *issuer,
+                                 const struct atls_issuer_options *options, struct atls_err *err)
+{
+    struct atls_rules rules = {.snp = {0}};
+    const struct atls_evidence_options evidence = {
+        .allow_sha1_pcr_bank = options->allow_sha1_pcr_bank,
+        .allow_unsafe_clock = options->allow_unsafe_clock,
+        .require_ak_eku = options->require_ak_eku,
+        .allow_insecure_technology = options->allow_insecure_technology,
+        .allow_ima_violations = options->allow_ima_violations,
+        .rules = &rules,
+    };
+    enum atls_code code = atls_rules_set_all(&rules, options->rules, err);
+
+    return code != ATLS_OK ? code : atls_judge_init(&issuer->judge, options->store, &evidence, err);
+}
+
 enum atls_code atls_issuer_new(const struct atls_issuer_options *options, struct atls_issuer **out,
                                struct atls_err *err)
 {
@@ -68,17 +85,10 @@ enum atls_code atls_issuer_new(const struct atls_issuer_options *options, struct
         return code;
     if ((issuer = calloc(1, sizeof *issuer)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "issuer: out of memory");
-    const struct atls_evidence_options evidence = {
-        .allow_sha1_pcr_bank = options->allow_sha1_pcr_bank,
-        .allow_unsafe_clock = options->allow_unsafe_clock,
-        .require_ak_eku = options->require_ak_eku,
-        .allow_insecure_technology = options->allow_insecure_technology,
-        .allow_ima_violations = options->allow_ima_violations,
-    };
     issuer->ear = options->ear;
     issuer->clock = options->clock;
     issuer->log = options->log;
-    if ((code = atls_judge_init(&issuer->judge, options->store, &evidence, err)) != ATLS_OK ||
+    if ((code = open_judge(issuer, options, err)) != ATLS_OK ||
         (code = check_signing(issuer, err)) != ATLS_OK) {
         atls_issuer_free(issuer);
         return code;

@@ -25,6 +25,13 @@ void atls_verifier_options_init(struct atls_verifier_options *options)
     options->size = sizeof *options;
 }
 
+enum atls_code atls_verifier_check_rules(const char *const *list, struct atls_err *err)
+{
+    struct atls_rules rules = {.snp = {0}};
+
+    return atls_rules_set_all(&rules, list, err);
+}
+
 /* The options that this build knows; a caller built against an older header gave fewer. */
 static enum atls_code take_options(const struct atls_verifier_options *in,
                                    struct atls_verifier_options *out, struct atls_err *err)

@@ -26,6 +26,9 @@ enum atls_code atls_judge_init(struct atls_judge *judge, struct atls_store *stor
         return atls_fail(err, ATLS_E_CONFIG,
                          "no trust anchor for attestation keys and no attestation key");
     *judge = (struct atls_judge){.store = store, .options = *options};
+    if (options->rules != NULL)
+        judge->rules = *options->rules;
+    judge->options.rules = &judge->rules;
     return atls_chain_cache_new(CACHE_ENTRIES, &judge->cache, err);
 }
 

@@ -8,15 +8,17 @@
 #include "evidence/evidence.h"
 #include "store/store.h"
 
-/* One at a time may be set up; used from any thread. */
+/* One at a time may be set up; used from any thread. Stays where it was initialised. */
 struct atls_judge {
     struct atls_store *store; /* borrowed */
     struct atls_evidence_options options;
+    struct atls_rules rules;        /* that options point at */
     struct atls_chain_cache *cache; /* thread safe */
 };
 
-/* cache is the judge's to free by clear. Errors: ATLS_E_CONFIG for a store that vouches for nobody
- * and would refuse everybody, ATLS_E_IO, ATLS_E_UNAVAILABLE, ATLS_E_NOMEM. */
+/* Copies options and its rules. cache is the judge's to free by clear. Errors: ATLS_E_CONFIG for a
+ * store that vouches for nobody and would refuse everybody, ATLS_E_IO, ATLS_E_UNAVAILABLE,
+ * ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_judge_init(struct atls_judge *judge, struct atls_store *store,
                                                const struct atls_evidence_options *options,
                                                struct atls_err *err);

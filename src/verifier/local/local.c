@@ -41,12 +41,14 @@ static enum atls_code open_store(struct local *l, const char *path,
 static enum atls_code local_open(const char *rest, const struct atls_verifier_options *options,
                                  void **out_self, struct atls_err *err)
 {
+    struct atls_rules rules = {.snp = {0}};
     const struct atls_evidence_options evidence = {
         .allow_sha1_pcr_bank = options->allow_sha1_pcr_bank,
         .allow_unsafe_clock = options->allow_unsafe_clock,
         .require_ak_eku = options->require_ak_eku,
         .allow_insecure_technology = options->allow_insecure_technology,
         .allow_ima_violations = options->allow_ima_violations,
+        .rules = &rules,
     };
     struct local *l;
     enum atls_code code;
@@ -54,6 +56,8 @@ static enum atls_code local_open(const char *rest, const struct atls_verifier_op
     if (*rest == '\0')
         return atls_fail(err, ATLS_E_CONFIG,
                          "verifier \"local:\": want the path of a store behind it");
+    if ((code = atls_rules_set_all(&rules, options->rules, err)) != ATLS_OK)
+        return code;
     if ((l = calloc(1, sizeof *l)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "verifier: out of memory");
     l->log = options->log;

@@ -19,6 +19,7 @@
 struct veraison {
     struct atls_veraison_client *client;
     struct atls_evidence_options evidence_options;
+    struct atls_rules rules; /* that evidence_options point at */
     uint32_t timeout_ms;
     int64_t max_age_s;
     struct atls_log log;
@@ -41,8 +42,10 @@ static enum atls_code check_options(const struct atls_verifier_options *options,
     return ATLS_OK;
 }
 
-static void take_options(struct veraison *v, const struct atls_verifier_options *options)
+static enum atls_code take_options(struct veraison *v, const struct atls_verifier_options *options,
+                                   struct atls_err *err)
 {
+    v->evidence_options.rules = &v->rules;
     v->evidence_options.allow_sha1_pcr_bank = options->allow_sha1_pcr_bank;
     v->evidence_options.allow_unsafe_clock = options->allow_unsafe_clock;
     v->evidence_options.require_ak_eku = options->require_ak_eku;
@@ -51,6 +54,7 @@ static void take_options(struct veraison *v, const struct atls_verifier_options 
     v->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : ATLS_VERAISON_TIMEOUT_MS;
     v->max_age_s = options->result_max_age_s != 0 ? options->result_max_age_s : MAX_AGE_S;
     v->log = options->log;
+    return atls_rules_set_all(&v->rules, options->rules, err);
 }
 
 static enum atls_code veraison_open(const char *rest, const struct atls_verifier_options *options,
@@ -69,8 +73,8 @@ static enum atls_code veraison_open(const char *rest, const struct atls_verifier
         return code;
     if ((v = calloc(1, sizeof *v)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "verifier: out of memory");
-    take_options(v, options);
-    if ((code = atls_veraison_client_new(&client, &v->client, err)) != ATLS_OK) {
+    if ((code = take_options(v, options, err)) != ATLS_OK ||
+        (code = atls_veraison_client_new(&client, &v->client, err)) != ATLS_OK) {
         veraison_close(v);
         return code;
     }

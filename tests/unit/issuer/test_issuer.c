@@ -508,6 +508,9 @@ static void what_could_never_issue_is_an_error_at_the_start(void **state)
     test_assert_code(atls_store_new_signing_key(f.store, ATLS_KEY_P256, NOW + 86400, kid, &err),
                      ATLS_OK, &err);
     test_assert_code(atls_issuer_new(&f.options, &issuer, &err), ATLS_E_CONFIG, &err);
+    f.options.rules = (const char *const[]){"snp.debug=maybe", NULL};
+    test_assert_code(atls_issuer_new(&f.options, &issuer, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "snp.debug is \"maybe\""));
     f.options.ear.profile = "tag:example.com,2026:unknown";
     test_assert_code(atls_issuer_new(&f.options, &issuer, &err), ATLS_E_UNSUPPORTED, &err);
     atls_issuer_free(NULL);

@@ -612,6 +612,30 @@ static void violations_of_the_ima_log_pass_when_allowed(void **state)
     tpm_world_close(&w);
 }
 
+static void rules_are_checked_at_the_start(void **state)
+{
+    static const char *const good[] = {"snp.vmpl=1", NULL}, *const bad[] = {"snp.vmpl=9", NULL};
+    static struct tpm_world w;
+    struct atls_verifier_options options;
+    struct atls_verifier *v = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
+    tpm_world_enrol(&w);
+    atls_verifier_options_init(&options);
+    options.rules = bad;
+    test_assert_code(atls_verifier_open(w.uri, backends, &options, &v, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "rule snp.vmpl is \"9\""));
+    test_assert_code(atls_verifier_check_rules(bad, &err), ATLS_E_CONFIG, &err);
+    test_assert_code(atls_verifier_check_rules(good, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_check_rules(NULL, &err), ATLS_OK, &err);
+    options.rules = good;
+    test_assert_code(atls_verifier_open(w.uri, backends, &options, &v, &err), ATLS_OK, &err);
+    atls_verifier_unref(v);
+    tpm_world_close(&w);
+}
+
 static void stores_that_trust_nobody(void **state)
 {
     static struct tpm_world w;
@@ -673,6 +697,7 @@ int main(void)
         cmocka_unit_test(vendor_and_model_of_a_certified_key),
         cmocka_unit_test(options_reach_the_checks),
         cmocka_unit_test(violations_of_the_ima_log_pass_when_allowed),
+        cmocka_unit_test(rules_are_checked_at_the_start),
         cmocka_unit_test(stores_that_trust_nobody),
         cmocka_unit_test(results_are_logged),
     };

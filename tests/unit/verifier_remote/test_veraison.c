@@ -626,14 +626,16 @@ static void configurations_are_checked_at_once(void **state)
         bool with_keys;
         int64_t max_age_s;
         const char *ca_file;
+        const char *rules[2];
     } rows[] = {
-        {"http without keys", "veraison:http://127.0.0.1:1", false, 0, NULL},
-        {"no URL", "veraison:", true, 0, NULL},
-        {"user name", "veraison:https://user@h", true, 0, NULL},
-        {"query", "veraison:https://h?x", true, 0, NULL},
-        {"fragment", "veraison:https://h#x", true, 0, NULL},
-        {"CA file that is not there", "veraison:https://h", true, 0, "/nonexistent.pem"},
-        {"negative age", "veraison:https://h", true, -1, NULL},
+        {"http without keys", "veraison:http://127.0.0.1:1", false, 0, NULL, {NULL}},
+        {"no URL", "veraison:", true, 0, NULL, {NULL}},
+        {"user name", "veraison:https://user@h", true, 0, NULL, {NULL}},
+        {"query", "veraison:https://h?x", true, 0, NULL, {NULL}},
+        {"fragment", "veraison:https://h#x", true, 0, NULL, {NULL}},
+        {"CA file that is not there", "veraison:https://h", true, 0, "/nonexistent.pem", {NULL}},
+        {"negative age", "veraison:https://h", true, -1, NULL, {NULL}},
+        {"rule that is none", "veraison:https://h", true, 0, NULL, {"a.b=c", NULL}},
     };
     struct world w;
 
@@ -649,6 +651,7 @@ static void configurations_are_checked_at_once(void **state)
         options.result_keys = rows[i].with_keys ? w.keys_file : NULL;
         options.ca_file = rows[i].ca_file;
         options.result_max_age_s = rows[i].max_age_s;
+        options.rules = rows[i].rules;
         test_assert_code(atls_verifier_open(rows[i].uri, backends, &options, &verifier, &err),
                          ATLS_E_CONFIG, &err);
         assert_null(verifier);

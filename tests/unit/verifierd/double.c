@@ -10,6 +10,7 @@
 #include <atls/issuer.h>
 #include <atls/policy.h>
 #include <atls/store.h>
+#include <atls/verifier.h>
 
 struct double_faults double_faults;
 struct double_calls double_calls;
@@ -315,6 +316,14 @@ enum atls_code atls_store_import_corim_as(struct atls_store *s, struct atls_byte
 
 static const char *const types[] = {DOUBLE_EVIDENCE, DOUBLE_EAT, NULL};
 
+enum atls_code atls_verifier_check_rules(const char *const *list, struct atls_err *err)
+{
+    for (; list != NULL && *list != NULL; list++)
+        if (strncmp(*list, "no.", 3) == 0)
+            return fault(ATLS_E_CONFIG, *list, err);
+    return ATLS_OK;
+}
+
 void atls_issuer_options_init(struct atls_issuer_options *options)
 {
     memset(options, 0, sizeof *options);
@@ -324,7 +333,8 @@ void atls_issuer_options_init(struct atls_issuer_options *options)
 enum atls_code atls_issuer_new(const struct atls_issuer_options *options, struct atls_issuer **out,
                                struct atls_err *err)
 {
-    (void)options;
+    for (size_t i = 0; options->rules != NULL && options->rules[i] != NULL; i++)
+        snprintf(double_calls.rule, sizeof double_calls.rule, "%s", options->rules[i]);
     if (double_faults.issuer != ATLS_OK)
         return fault(double_faults.issuer, "issuer", err);
     if ((*out = calloc(1, sizeof **out)) == NULL)

@@ -18,8 +18,8 @@ extern struct double_faults double_faults;
 
 struct double_calls {
     unsigned opens, issues, imports, sweeps;
-    bool own_nonce; /* of the latest submission */
-    char media_type[128], nonce[129], profile[128];
+    bool own_nonce;                                           /* of the latest submission */
+    char media_type[128], nonce[129], profile[128], rule[64]; /* the last of an issuer */
     unsigned allow_unsigned, anchors, signer;
 };
 /* What was asked of it. */

@@ -43,6 +43,18 @@ static const struct {
          "allow-unsafe-clock: true, allow-ima-violations: true, require-ak-eku: true}\n"
          "    sessions: {ttl: 30s, max: 5, nonce-size: 32, nonce-encoding: url}\n",
      0, NULL},
+    {"rules", L T "    evidence: {rules: {snp.vmpl: 1, tdx.statuses: 'UpToDate,OutOfDate'}}\n", 0,
+     NULL},
+    {"no rules", L T "    evidence: {rules: {}}\n", 0, NULL},
+    {"a rule that is none",
+     L T "    evidence:\n      rules:\n        snp.vmpl: 1\n        no.thing: x\n", 9,
+     "no.thing=x: fault of the test"},
+    {"a list of rules", L T "    evidence:\n      rules: [snp.vmpl=1]\n", 7, "want a mapping"},
+    {"rules in one text", L T "    evidence:\n      rules: snp.vmpl=1\n", 7, "want a mapping"},
+    {"a rule with two values", L T "    evidence:\n      rules:\n        snp.vmpl: [1, 2]\n", 8,
+     "rule snp.vmpl has no single value"},
+    {"a rule twice", L T "    evidence:\n      rules:\n        a.b: 1\n        a.b: 1\n", 9,
+     "given twice"},
     {"provisioning", L P, 0, NULL},
     {"provisioning by certificate",
      "listeners: [{address: '127.0.0.1:1', certificate: c, key: k, client-ca: a}]\n" T
