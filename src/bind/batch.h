@@ -28,13 +28,14 @@
 #define ATLS_TYPE_KAT_BATCH "application/vnd.libatls.kat-batch+cbor"
 
 struct atls_batch_path {
-    struct atls_bytes kat; /* as encoded; borrows */
+    struct atls_bytes kat; /* as encoded, not empty; borrows */
     uint32_t index;
     size_t depth;
     struct atls_bytes siblings[ATLS_BATCH_DEPTH_MAX]; /* borrow */
 };
 
-/* Exactly as above, index below 2^depth. Errors: ATLS_E_DECODE with reason batch-path. */
+/* Exactly as above, definite lengths, index below 2^depth. Borrows from in. Errors: ATLS_E_DECODE
+ * with reason batch-path. */
 ATLS_MUST_CHECK enum atls_code
 atls_batch_path_decode(struct atls_bytes in, struct atls_batch_path *out, struct atls_err *err);
 /* The challenge that the platform token must hold. Errors: ATLS_E_CRYPTO. */
@@ -42,15 +43,17 @@ ATLS_MUST_CHECK enum atls_code atls_batch_challenge(const struct atls_batch_path
                                                     uint8_t out[ATLS_BATCH_HASH_LEN],
                                                     struct atls_err *err);
 
-/* The attester's side: a tree over count KATs, 1..ATLS_BATCH_MAX, the same one not twice. */
-struct atls_batch_tree;
+/* The attester's side: a tree over count KATs, 1..ATLS_BATCH_MAX, which are read here only. A KAT
+ * that is there twice has two leaves, which differ by their index. Errors: ATLS_E_USAGE (count, an
+ * empty KAT), ATLS_E_NOMEM, ATLS_E_CRYPTO. */
+struct atls_batch_tree; /* immutable once built, share freely */
 ATLS_MUST_CHECK enum atls_code atls_batch_tree_new(const struct atls_bytes *kats, size_t count,
                                                    struct atls_batch_tree **out,
                                                    struct atls_err *err);
 void atls_batch_tree_free(struct atls_batch_tree *tree); /* NULL is fine */
 /* Borrows from tree: ATLS_BATCH_HASH_LEN bytes. */
 struct atls_bytes atls_batch_tree_challenge(const struct atls_batch_tree *tree);
-/* Writes the member of the KAT at index. Errors stick to the writer. */
+/* Writes the member of the KAT at index, which is below count. Errors stick to the writer. */
 void atls_batch_tree_put(const struct atls_batch_tree *tree, size_t index, struct atls_bytes kat,
                          struct atls_writer *w);
 
