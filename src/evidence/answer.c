@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bind/batch.h"
 #include "bind/binder.h"
 #include "core/err.h"
 #include "core/secret.h"
@@ -9,7 +10,8 @@
 
 #define SPKI_MAX 2048
 
-_Static_assert(ATLS_ANSWER_MAX == ATLS_HASH_MAX, "a challenge is SHA-512");
+_Static_assert(ATLS_ANSWER_MAX == ATLS_HASH_MAX && ATLS_ANSWER_MAX == ATLS_BATCH_HASH_LEN,
+               "a challenge is SHA-512");
 
 /* The nonce itself where nobody knows a key. */
 static enum atls_code expect_bare(const struct atls_evidence_request *request,
@@ -25,6 +27,19 @@ static enum atls_code expect_bare(const struct atls_evidence_request *request,
     return ATLS_OK;
 }
 
+/* Where the path leads; the KAT at its start is read later, like any other. */
+static enum atls_code expect_batch(struct atls_bytes member, struct atls_answer *out,
+                                   struct atls_err *err)
+{
+    struct atls_batch_path path;
+    enum atls_code code = atls_batch_path_decode(member, &path, err);
+
+    if (code != ATLS_OK)
+        return code;
+    out->kat = path.kat;
+    return atls_batch_challenge(&path, out->challenge, err);
+}
+
 enum atls_code atls_answer_expect(const struct atls_bundle *bundle,
                                   const struct atls_evidence_request *request,
                                   struct atls_answer *out, struct atls_err *err)
@@ -35,6 +50,9 @@ enum atls_code atls_answer_expect(const struct atls_bundle *bundle,
     if (bundle->kat.value.ptr == NULL) {
         answer.profile = ATLS_PROFILE_BARE;
         code = expect_bare(request, &answer, err);
+    } else if (atls_cmw_type_is(&bundle->kat.type, ATLS_TYPE_KAT_BATCH)) {
+        answer.profile = ATLS_PROFILE_BATCH;
+        code = expect_batch(bundle->kat.value, &answer, err);
     } else {
         answer.profile = ATLS_PROFILE_KAT;
         answer.kat = bundle->kat.value;

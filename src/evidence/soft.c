@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/batch.h"
 #include "core/err.h"
 #include "evidence/answer.h"
 #include "evidence/claims.h"
@@ -115,7 +116,8 @@ static enum atls_code verify_answer(const struct atls_bundle *bundle, struct atl
     if ((code = atls_answer_expect(bundle, request, &answer, err)) != ATLS_OK)
         return code;
     if (!atls_answer_matches(&answer, challenge))
-        return refuse(err, ATLS_REASON_NONCE_MISMATCH, "challenge is not SHA-512 of the KAT");
+        return refuse(err, ATLS_REASON_NONCE_MISMATCH,
+                      "challenge of the token is another than asked for");
     return atls_answer_accept(&answer, request, out_spki, err);
 }
 
@@ -205,6 +207,8 @@ static enum atls_code verify(const struct atls_bundle *bundle,
 
 static const struct atls_evidence_format formats[] = {
     {.pat_type = ATLS_TYPE_SOFT, .kat_type = ATLS_TYPE_KAT, .profile = ATLS_PROFILE_KAT},
+    {.pat_type = ATLS_TYPE_SOFT, .kat_type = ATLS_TYPE_KAT_BATCH, .profile = ATLS_PROFILE_BATCH},
+    {.pat_type = ATLS_TYPE_SOFT, .kat_type = NULL, .profile = ATLS_PROFILE_BARE},
     {.pat_type = NULL},
 };
 

@@ -7,6 +7,7 @@
 
 #include "pki.h"
 
+#include "bind/batch.h"
 #include "core/err.h"
 #include "evidence/evidence.h"
 #include "wire/cbor.h"
@@ -28,6 +29,9 @@ struct fixture {
     int64_t alg;
     bool untagged, trailing;
     const char *kat_type;
+    enum atls_evidence_profile profile; /* that it comes in; 0: KAT */
+    unsigned int accepted;              /* profiles; 0: the default */
+    size_t place;                       /* of the KAT in a batch of two that is claimed */
 };
 
 static struct atls_bytes spki_of(const struct atls_private_key *key)
@@ -165,7 +169,53 @@ static struct atls_buf make_token(const struct fixture *f, struct atls_bytes kat
     return out;
 }
 
-static struct atls_buf encode(const struct fixture *f)
+/* The one record: a token over binder and key. */
+static struct atls_buf encode_bare(const struct fixture *f)
+{
+    struct fixture bare = *f;
+    struct atls_writer w = atls_writer_init(16384);
+    struct atls_buf token;
+    uint8_t challenge[64], hash[ATLS_HASH_MAX];
+    struct atls_cmw record;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, spki_of(f->aik), hash, NULL), ATLS_OK);
+    memcpy(challenge, binder, 32);
+    memcpy(challenge + 32, hash, 32);
+    bare.challenge = atls_bytes_of(challenge, sizeof challenge);
+    token = make_token(&bare, bare.challenge);
+    record = atls_cmw_record(ATLS_TYPE_SOFT, atls_buf_bytes(&token), ATLS_CMW_EVIDENCE);
+    test_assert_code(atls_cmw_encode(&record, &w, &err), ATLS_OK, &err);
+    atls_buf_clear(&token);
+    return finish(&w);
+}
+
+/* The KAT at place 0 of two, over a token for both. */
+static struct atls_buf encode_batch(const struct fixture *f)
+{
+    struct fixture batch = *f;
+    struct atls_buf kat = make_kat(f), token;
+    const struct atls_bytes kats[] = {atls_buf_bytes(&kat), HEX("another")};
+    struct atls_writer w = atls_writer_init(16384), member = atls_writer_init(16384);
+    struct atls_batch_tree *tree;
+    struct atls_cmw k, p;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_batch_tree_new(kats, 2, &tree, &err), ATLS_OK, &err);
+    batch.challenge = atls_batch_tree_challenge(tree);
+    token = make_token(&batch, batch.challenge);
+    atls_batch_tree_put(tree, f->place, atls_buf_bytes(&kat), &member);
+    k = atls_cmw_record(ATLS_TYPE_KAT_BATCH, atls_writer_bytes(&member), ATLS_CMW_EVIDENCE);
+    p = atls_cmw_record(ATLS_TYPE_SOFT, atls_buf_bytes(&token), ATLS_CMW_EVIDENCE);
+    test_assert_code(atls_bundle_encode(&k, &p, NULL, &w, &err), ATLS_OK, &err);
+    atls_batch_tree_free(tree);
+    atls_writer_clear(&member);
+    atls_buf_clear(&kat);
+    atls_buf_clear(&token);
+    return finish(&w);
+}
+
+static struct atls_buf encode_bundle(const struct fixture *f)
 {
     struct atls_buf kat = make_kat(f), token = make_token(f, atls_buf_bytes(&kat));
     struct atls_cmw k = f->kat_type != NULL
@@ -179,6 +229,13 @@ static struct atls_buf encode(const struct fixture *f)
     atls_buf_clear(&kat);
     atls_buf_clear(&token);
     return finish(&w);
+}
+
+static struct atls_buf encode(const struct fixture *f)
+{
+    if (f->profile == ATLS_PROFILE_BARE)
+        return encode_bare(f);
+    return f->profile == ATLS_PROFILE_BATCH ? encode_batch(f) : encode_bundle(f);
 }
 
 static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct atls_attest_key *out,
@@ -204,6 +261,7 @@ static enum atls_code verify(struct fixture *f, struct atls_claims *out, struct 
         .scope = f->scope,
         .evidence = atls_buf_bytes(&cmw),
         .binder = atls_bytes_of(binder, f->binder_len),
+        .profiles = f->accepted,
         .aik_spki = f->aik_spki,
         .time_s = TEST_TIME_S,
         .source = &source,
@@ -368,6 +426,40 @@ static void kat_of_another_type(struct fixture *f)
     f->kat_type = ATLS_TYPE_TPM_CERTIFY;
 }
 
+static void in_a_batch(struct fixture *f)
+{
+    f->profile = ATLS_PROFILE_BATCH;
+}
+
+static void in_a_batch_at_another_place(struct fixture *f)
+{
+    f->profile = ATLS_PROFILE_BATCH;
+    f->place = 1;
+}
+
+static void in_a_batch_that_is_not_taken(struct fixture *f)
+{
+    f->profile = ATLS_PROFILE_BATCH;
+    f->accepted = ATLS_PROFILE_KAT;
+}
+
+static void bare(struct fixture *f)
+{
+    f->profile = ATLS_PROFILE_BARE;
+    f->accepted = ATLS_PROFILE_BARE;
+}
+
+static void bare_by_default(struct fixture *f)
+{
+    f->profile = ATLS_PROFILE_BARE;
+}
+
+static void bare_for_another_key(struct fixture *f)
+{
+    bare(f);
+    f->aik_spki = spki_of(f->other);
+}
+
 static void verdicts(void **state)
 {
     static const struct {
@@ -406,6 +498,16 @@ static void verdicts(void **state)
          ATLS_REASON_NONCE_MISMATCH},
         {"another key in the TLS certificate", another_tls_key, ATLS_E_EVIDENCE,
          ATLS_REASON_KEY_BINDING_MISMATCH},
+        {"in a batch", in_a_batch, ATLS_OK, ATLS_REASON_NONE},
+        {"in a batch, at the place of another", in_a_batch_at_another_place, ATLS_E_EVIDENCE,
+         ATLS_REASON_NONCE_MISMATCH},
+        {"in a batch, which is not taken", in_a_batch_that_is_not_taken, ATLS_E_EVIDENCE,
+         ATLS_REASON_EVIDENCE_PROFILE},
+        {"bare", bare, ATLS_OK, ATLS_REASON_NONE},
+        {"bare, which nobody asked for", bare_by_default, ATLS_E_EVIDENCE,
+         ATLS_REASON_EVIDENCE_PROFILE},
+        {"bare, for another key", bare_for_another_key, ATLS_E_EVIDENCE,
+         ATLS_REASON_NONCE_MISMATCH},
     };
 
     (void)state;
