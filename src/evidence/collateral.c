@@ -1,8 +1,14 @@
 #include "evidence/collateral.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/reader.h"
+
+#define LINE_MAX    32
+#define CHIP_ID_LEN 64
+#define TCB_LEN     8
 
 #define TYPE_CERTIFICATE "application/pkix-cert"
 #define TYPE_CHAIN       "application/pem-certificate-chain"
@@ -45,6 +51,21 @@ bool atls_collateral_subject_valid(const char *subject)
 
     return len >= 1 && len <= ATLS_COLLATERAL_SUBJECT_MAX &&
            strspn(subject, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+bool atls_collateral_vek_subject(const char *line, struct atls_bytes chip_id, struct atls_bytes tcb,
+                                 char out[ATLS_COLLATERAL_SUBJECT_MAX + 1])
+{
+    char chip[2 * CHIP_ID_LEN + 1] = "vlek", level[2 * TCB_LEN + 1];
+
+    if (!atls_collateral_subject_valid(line) || strlen(line) > LINE_MAX || tcb.len != TCB_LEN ||
+        (chip_id.len != 0 && chip_id.len != CHIP_ID_LEN))
+        return false;
+    if (chip_id.len != 0)
+        atls_hex(chip_id, chip, sizeof chip);
+    snprintf(out, ATLS_COLLATERAL_SUBJECT_MAX + 1, "%s-%s-%s", line, chip,
+             atls_hex(tcb, level, sizeof level));
+    return true;
 }
 
 struct atls_bytes atls_collateral_in(const struct atls_cmw *endorsements,

@@ -14,9 +14,8 @@
 
 enum atls_collateral_kind {
     ATLS_COLLATERAL_NONE = 0,
-    /* SNP. subject: product line ("milan"), for the VEK with "-<chip id hex>-<reported TCB hex>".
-     */
-    ATLS_COLLATERAL_SNP_VEK, /* DER; a VLEK has the subject "<line>-vlek-<TCB hex>" */
+    /* SNP. subject: product line ("milan"), for the VEK see atls_collateral_vek_subject. */
+    ATLS_COLLATERAL_SNP_VEK, /* DER */
     ATLS_COLLATERAL_SNP_CA,  /* ASK or ASVK, PEM: candidates, whose root must be on file */
     ATLS_COLLATERAL_SNP_CRL, /* DER, signed by the line's ARK */
     /* TDX. Chains are PEM, leaf first. */
@@ -51,6 +50,13 @@ const struct atls_collateral_row *atls_collateral_row_of(enum atls_collateral_ki
 const struct atls_collateral_row *atls_collateral_row_by_name(struct atls_bytes name); /* or NULL */
 /* The rule of struct atls_collateral_query, and at most ATLS_COLLATERAL_SUBJECT_MAX bytes. */
 bool atls_collateral_subject_valid(const char *subject);
+
+/* Subject of a VEK: "<line>-<chip id>-<TCB>" for a VCEK, "<line>-vlek-<TCB>" for a VLEK (chip_id
+ * empty). chip_id is CHIP_ID, tcb REPORTED_TCB, as their 64 and 8 bytes stand in the report, both
+ * in lower-case hex. False, with out untouched, when a length or the line is wrong. */
+ATLS_MUST_CHECK bool atls_collateral_vek_subject(const char *line, struct atls_bytes chip_id,
+                                                 struct atls_bytes tcb,
+                                                 char out[ATLS_COLLATERAL_SUBJECT_MAX + 1]);
 
 /* Content of the record that a bundle's endorsements (may be NULL) have under the name of kind, of
  * its media type; empty when there is none. */
