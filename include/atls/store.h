@@ -66,13 +66,16 @@ enum atls_anchor_purpose {
     ATLS_ANCHOR_AK = 1,  /* vouches for attestation key certificates */
     ATLS_ANCHOR_EK = 2,  /* TPM makers: vouches for endorsement key certificates (enrolment) */
     ATLS_ANCHOR_TLS = 3, /* vouches for identity (AIK and TLS) certificates */
+    ATLS_ANCHOR_TEE = 4, /* maker of confidential-computing hardware: vouches for its evidence */
 };
 
 /* Imports certificates (DER, one; or PEM, one or many) as anchors, all or none. class_uuid (UUID as
- * text) says which class of machines an AK anchor stands for; may be NULL. An anchor that is on
- * file already with the same purpose and class is no error. *out_count (may be NULL) says how many
- * are new. Errors: ATLS_E_DECODE, ATLS_E_CONFIG (class_uuid is no UUID, the anchor is on file for
- * another class), ATLS_E_IO. */
+ * text) says which class of machines an AK or TEE anchor stands for; may be NULL. An anchor that is
+ * on file already with the same purpose and class is no error. *out_count (may be NULL) says how
+ * many are new. A TEE anchor is a CA certificate that is signed by itself, or by a TEE anchor on
+ * file or in the same import. Errors: ATLS_E_DECODE, ATLS_E_CONFIG (class_uuid is no UUID, the
+ * anchor is on file for another class), ATLS_E_CERTIFICATE (a TEE anchor that is none:
+ * chain-issuer, chain-signature, key-usage), ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_import_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
                           struct atls_bytes certificates, const char *class_uuid, size_t *out_count,
@@ -84,6 +87,10 @@ struct atls_store_anchor_options {
     const char *class_uuid;     /* as above; may be NULL */
     const char *vendor, *model; /* of the class, which must then be given: reference values that
                                    name them match; may be NULL, at most 127 bytes */
+    /* Told of every certificate once all are imported; may be NULL. Text is escaped, borrowed for
+     * the call; fingerprint: SHA-256 of the certificate, 64 hexadecimal digits. */
+    void (*imported)(void *arg, const char *subject, const char *fingerprint, bool is_new);
+    void *imported_arg;
 };
 /* The same with all that can be said of an anchor. It is on file for one class, vendor and model.
  */
@@ -106,10 +113,50 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_import_crls(struct atls_store
                                                                size_t *out_count,
                                                                struct atls_err *err);
 
+/* ---- collateral: what makers of confidential-computing hardware publish (docs/collateral.md) ----
+ *
+ * A document has a kind and a subject, which its file name tells: "snp-crl-milan.crl". It is not
+ * believed for being on file: evidence verification checks its signature each time. */
+
+enum atls_store_collateral_import {
+    ATLS_STORE_COLLATERAL_NEW = 1,   /* is on file now, in the place of what was there */
+    ATLS_STORE_COLLATERAL_SAME = 2,  /* was on file */
+    ATLS_STORE_COLLATERAL_OLDER = 3, /* that on file was issued later, and stays */
+};
+/* Imports one document (at most 256 KiB) under a name; directories in front of it do not count.
+ * time_s: when it was fetched. *out may be NULL. Errors: ATLS_E_CONFIG (no such name),
+ * ATLS_E_DECODE (not in the format of its kind), ATLS_E_LIMIT, ATLS_E_IO. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_import_collateral(struct atls_store *s, const char *file_name,
+                             struct atls_bytes document, int64_t time_s,
+                             enum atls_store_collateral_import *out, struct atls_err *err);
+
+/* One document; borrowed for the call. */
+struct atls_store_collateral {
+    int64_t id;
+    const char *kind, *subject, *file_name;
+    int64_t fetched_s;
+    int64_t not_before_s, not_after_s; /* as the document says; 0: it does not */
+    struct atls_bytes document;
+};
+typedef enum atls_code atls_store_collateral_visit(void *arg,
+                                                   const struct atls_store_collateral *collateral,
+                                                   struct atls_err *err);
+/* Every document on file; visit must not call functions of the store, and what it returns beside
+ * ATLS_OK ends the listing. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_store_list_collateral(struct atls_store *s, atls_store_collateral_visit *visit, void *arg,
+                           struct atls_err *err);
+/* From when until when a document counts, as it says itself; 0: it does not say. Errors:
+ * ATLS_E_NOT_FOUND (not the name of a document), ATLS_E_DECODE, ATLS_E_LIMIT. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_collateral_dates(const char *file_name, struct atls_bytes document, int64_t *out_not_before_s,
+                      int64_t *out_not_after_s, struct atls_err *err);
+
 struct atls_store_import_report {
     char manifest_id[128];
     size_t reference_values, attest_keys, skipped; /* skipped: triples that nothing here uses */
-    size_t endorsements, identity_keys;
+    size_t endorsements, identity_keys, anchors;
     bool unchanged; /* the very same one was on file: the numbers are 0 */
 };
 /* Imports an unsigned or signed CoRIM (docs/store.md: profiles), whole or not at all. time_s: now,
@@ -141,8 +188,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_attest_key(struct atls_store *s, const struct atls_store_attest_key *key,
                           struct atls_err *err);
 
-/* One row of the store for listing: kind "anchor", "crl", "attest-key", "identity-key", "reference"
- * (one a measurement, all of a triple with its id), "endorsement", "signing-key". Text is escaped
+/* One row of the store for listing: kind "anchor", "crl", "collateral", "attest-key",
+ * "identity-key", "reference" (one a measurement, all of a triple with its id), "endorsement",
+ * "signing-key". Text is escaped
  * already and borrowed for the call. visit must not call functions of the store; what it returns
  * beside ATLS_OK ends the listing. */
 struct atls_store_entry {
@@ -158,10 +206,11 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_list(
     struct atls_store *s,
     enum atls_code (*visit)(void *arg, const struct atls_store_entry *entry, struct atls_err *err),
     void *arg, struct atls_err *err);
-/* Removes an anchor ("anchor:3"), a revocation list ("crl:2") or an enrolled key ("attest-key:7")
- * by its id, a signing key ("signing-key:KID"), or a manifest with all it brought ("manifest:ID").
- * Errors: ATLS_E_USAGE (none of these forms), ATLS_E_CONFIG (the key goes with its manifest, or
- * signs now), ATLS_E_NOT_FOUND, ATLS_E_IO. */
+/* Removes an anchor ("anchor:3"), a revocation list ("crl:2"), a published document
+ * ("collateral:4") or an enrolled key ("attest-key:7") by its id, a signing key
+ * ("signing-key:KID"), or a manifest with all it brought ("manifest:ID"). Errors: ATLS_E_USAGE
+ * (none of these forms), ATLS_E_CONFIG (the key goes with its manifest, or signs now),
+ * ATLS_E_NOT_FOUND, ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_remove(struct atls_store *s, const char *what,
                                                           struct atls_err *err);
 /* The whole content but its private keys as JSON text that atls_store_import_json takes back; NUL

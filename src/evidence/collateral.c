@@ -80,3 +80,47 @@ struct atls_bytes atls_collateral_in(const struct atls_cmw *endorsements,
         return atls_bytes_of(NULL, 0);
     return record->value;
 }
+
+void atls_collateral_file_name(const struct atls_collateral_query *query,
+                               char out[ATLS_COLLATERAL_FILE_MAX])
+{
+    const struct atls_collateral_row *row = atls_collateral_row_of(query->kind);
+
+    snprintf(out, ATLS_COLLATERAL_FILE_MAX, "%s-%s.%s", row->name, query->subject, row->extension);
+}
+
+/* The part of file_name between the row's name and extension, when it has both. */
+static bool subject_of(const struct atls_collateral_row *row, const char *file_name,
+                       struct atls_bytes *out)
+{
+    size_t len = strlen(file_name), head = strlen(row->name), tail = strlen(row->extension);
+
+    if (len < head + tail + 3 || strncmp(file_name, row->name, head) != 0 ||
+        file_name[head] != '-' || file_name[len - tail - 1] != '.' ||
+        strcmp(file_name + len - tail, row->extension) != 0)
+        return false;
+    *out = atls_bytes_of(file_name + head + 1, len - head - tail - 2);
+    return true;
+}
+
+/* One name may begin another ("tdx-pck-crl", "tdx-pck-crl-chain"): the longest counts. */
+const struct atls_collateral_row *
+atls_collateral_row_of_file(const char *file_name, char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1])
+{
+    const struct atls_collateral_row *found = NULL;
+    char text[ATLS_COLLATERAL_SUBJECT_MAX + 1];
+    struct atls_bytes part;
+
+    for (const struct atls_collateral_row *row = atls_collateral_rows; row->name != NULL; row++) {
+        if (!subject_of(row, file_name, &part) || part.len > ATLS_COLLATERAL_SUBJECT_MAX ||
+            (found != NULL && strlen(row->name) < strlen(found->name)))
+            continue;
+        memcpy(text, part.ptr, part.len);
+        text[part.len] = '\0';
+        if (!atls_collateral_subject_valid(text))
+            continue;
+        memcpy(subject, text, part.len + 1);
+        found = row;
+    }
+    return found;
+}

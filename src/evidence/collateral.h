@@ -63,4 +63,14 @@ ATLS_MUST_CHECK bool atls_collateral_vek_subject(const char *line, struct atls_b
 struct atls_bytes atls_collateral_in(const struct atls_cmw *endorsements,
                                      enum atls_collateral_kind kind);
 
+/* Files: NAME-SUBJECT.EXTENSION, in a directory of collateral. */
+#define ATLS_COLLATERAL_FILE_MAX (ATLS_COLLATERAL_SUBJECT_MAX + 32)
+/* Name of the file of query, NUL terminated. The subject must be valid. */
+void atls_collateral_file_name(const struct atls_collateral_query *query,
+                               char out[ATLS_COLLATERAL_FILE_MAX]);
+/* The row that a file name (without directory) is of, and its subject, NUL terminated; NULL when it
+ * is none of ours. */
+const struct atls_collateral_row *
+atls_collateral_row_of_file(const char *file_name, char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1]);
+
 #endif

@@ -58,9 +58,11 @@ struct atls_endorsement_source {
      * none). The same object until the store changes. */
     enum atls_code (*tee_anchors)(void *arg, struct atls_certificate_set **out,
                                   struct atls_err *err);
-    /* A published document of a maker, from the store or fetched; nothing in it is believed for
-     * that. *out is the caller's to clear. Errors: ATLS_E_NOT_FOUND; ATLS_E_UNAVAILABLE, ATLS_E_IO
-     * when the place to fetch it from failed. */
+    /* A published document of a maker, from the store or fetched, that counts at time_s by the
+     * dates in it; nothing in it is believed for that. *out is the caller's to clear. Errors:
+     * ATLS_E_NOT_FOUND (none, or with reason crl-expired, collateral-expired, certificate-expired
+     * or collateral-not-yet-valid none for this time); ATLS_E_UNAVAILABLE, ATLS_E_IO when the place
+     * to fetch it from failed. */
     enum atls_code (*collateral)(void *arg, const struct atls_collateral_query *query,
                                  int64_t time_s, struct atls_buf *out, struct atls_err *err);
 };

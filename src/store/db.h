@@ -48,10 +48,19 @@ enum store_sql {
     SQL_ENDORSEMENT_DELETE_OF_MANIFEST,
     SQL_ENDORSEMENT_LIST,
     SQL_ANCHOR_GET_CLASS,
+    SQL_ANCHOR_CLASS,
     SQL_ANCHOR_PUT,
     SQL_ANCHOR_DELETE,
     SQL_ANCHOR_LIST,
     SQL_ANCHOR_OF_PURPOSE,
+    SQL_TEE_ANCHORS,
+    SQL_MANIFEST_ANCHOR_PUT,
+    SQL_MANIFEST_ANCHOR_DELETE_OF_MANIFEST,
+    SQL_MANIFEST_ANCHOR_LIST,
+    SQL_COLLATERAL_FIND,
+    SQL_COLLATERAL_PUT,
+    SQL_COLLATERAL_DELETE,
+    SQL_COLLATERAL_LIST,
     SQL_CRL_FIND,
     SQL_CRL_PUT,
     SQL_CRL_DELETE,
@@ -77,7 +86,9 @@ struct store_statement {
 extern const struct store_statement store_statements[SQL_COUNT];
 
 /* Version of the tables, the same for both engines; docs/store.md. */
-#define STORE_VERSION 4
+#define STORE_VERSION 5
+/* Manifests that came into a store of a version below brought less than they would today. */
+#define STORE_READ_AGAIN_BELOW 5
 
 struct store_connection {
     struct atls_store *store;
@@ -248,7 +259,7 @@ ATLS_MUST_CHECK enum atls_code store_put_manifest(struct store_connection *c,
                                                   struct atls_store_import_report *out,
                                                   struct atls_err *err);
 
-/* import.c: likewise. */
+/* anchor.c: likewise. */
 struct store_anchor {
     enum atls_anchor_purpose purpose;
     struct atls_bytes der;
@@ -263,6 +274,17 @@ ATLS_MUST_CHECK enum atls_code store_anchor_of(const struct atls_store_anchor_op
 ATLS_MUST_CHECK enum atls_code store_put_anchor(struct store_connection *c,
                                                 const struct store_anchor *anchor, bool *out_new,
                                                 struct atls_err *err);
+/* anchor_tee.c: within a transaction in which der, and what it may lead to, are on file. Errors:
+ * ATLS_E_DECODE, ATLS_E_CERTIFICATE (key-usage, chain-issuer, chain-signature). */
+ATLS_MUST_CHECK enum atls_code store_check_tee_anchor(struct store_connection *c,
+                                                      struct atls_bytes der, struct atls_err *err);
+/* Brought by a manifest. */
+ATLS_MUST_CHECK enum atls_code store_put_manifest_anchor(struct store_connection *c,
+                                                         int64_t manifest,
+                                                         const struct store_anchor *anchor,
+                                                         struct atls_err *err);
+
+/* import.c: likewise. */
 ATLS_MUST_CHECK enum atls_code store_put_attest_key(struct store_connection *c,
                                                     const struct atls_store_attest_key *key,
                                                     struct atls_err *err);
@@ -311,6 +333,34 @@ ATLS_MUST_CHECK enum atls_code store_put_crl(struct store_connection *c, struct 
 ATLS_MUST_CHECK enum atls_code store_add_crls(struct store_connection *c,
                                               struct atls_anchors *anchors, struct atls_err *err);
 
+/* collateral.c: within a transaction. */
+struct store_collateral {
+    struct atls_collateral_query query;
+    struct atls_bytes document;
+    int64_t fetched_s;
+};
+/* Takes the place of what is on file unless that is newer by its own dates. Errors: those of
+ * atls_store_import_collateral. */
+ATLS_MUST_CHECK enum atls_code store_put_collateral(struct store_connection *c,
+                                                    const struct store_collateral *collateral,
+                                                    enum atls_store_collateral_import *out,
+                                                    struct atls_err *err);
+
+/* collateral_document.c: what a document says of itself; nothing is verified. */
+struct store_collateral_dates {
+    bool has_from, has_until;
+    int64_t from_s, until_s; /* issue date or thisUpdate, next update; of certificates their
+                                validity, of a chain what is common to all */
+};
+/* Errors: ATLS_E_DECODE (not of the kind's format), ATLS_E_LIMIT, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code store_collateral_read(enum atls_collateral_kind kind,
+                                                     struct atls_bytes document,
+                                                     struct store_collateral_dates *out,
+                                                     struct atls_err *err);
+
+/* time.c: seconds since 1970 of "2026-01-31T12:00:00Z" (RFC 3339); false when it is not one. */
+ATLS_MUST_CHECK bool store_time_parse(const char *text, int64_t *out);
+
 /* text.c */
 /* 8-4-4-4-12 hexadecimal digits of either case. */
 ATLS_MUST_CHECK bool store_uuid_parse(const char *text, uint8_t out[16]);
@@ -319,7 +369,8 @@ const char *store_uuid_text(const uint8_t uuid[16], char out[STORE_UUID_TEXT]);
  * hexadecimal ("" for none). */
 ATLS_MUST_CHECK bool store_class_from_uuid(const char *text, uint8_t out[STORE_UUID_CLASS_ID]);
 const char *store_class_text(struct atls_bytes class_id, char *out, size_t size);
-const char *store_purpose_name(enum atls_anchor_purpose purpose); /* "ak", "ek", "tls", or NULL */
+const char *
+store_purpose_name(enum atls_anchor_purpose purpose); /* "ak", "ek", "tls", "tee", or NULL */
 ATLS_MUST_CHECK bool store_purpose_by_name(const char *name, enum atls_anchor_purpose *out);
 /* Subject of a certificate as escaped text ("CN=Example, O=Example Ltd"). */
 const char *store_subject_text(struct atls_bytes certificate, char *out, size_t size);
@@ -331,6 +382,9 @@ const char *store_time_text(int64_t time_s, char out[STORE_TIME_TEXT]);
 /* "sha256:" and 16 hexadecimal digits of the digest of bytes. */
 #define STORE_FINGERPRINT_TEXT 24
 const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRINT_TEXT]);
+/* The whole digest, 64 digits. */
+#define STORE_DIGEST_TEXT 65
+const char *store_digest_text(struct atls_bytes bytes, char out[STORE_DIGEST_TEXT]);
 /* A measurement key: "PCR 7", "name", an OID or UUID in hexadecimal, "" for none; escaped. */
 const char *store_mkey_text(const struct atls_mkey *mkey, char *out, size_t size);
 /* An OID (tag 111, encoded) as "2.16.840": false when it is not one, or does not fit. */

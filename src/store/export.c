@@ -17,7 +17,7 @@
 #define CRL_LABEL  "X509 CRL"
 
 /* Parts of an export; the last are the private keys. */
-#define EXPORT_PARTS 5
+#define EXPORT_PARTS 6
 
 /* ---- listing ---- */
 
@@ -44,20 +44,55 @@ static const char *column_text(const struct store_query *q, int at, char out[128
 typedef enum atls_code list_row(const struct store_query *q, const struct listing *l,
                                 struct atls_err *err);
 
+/* What an anchor is for, as text. */
+struct anchor_text {
+    struct atls_bytes der, class_id, vendor, model;
+    const char *purpose;
+};
+
+#define ANCHOR_VALUE_MAX 512
+
+/* A maker's anchor is told by its fingerprint, which others publish, too. */
+static void put_anchor_value(const struct anchor_text *a, char out[ANCHOR_VALUE_MAX])
+{
+    char class_text[64], vendor[128], model[128], digest[STORE_DIGEST_TEXT];
+    bool is_tee = strcmp(a->purpose, "tee") == 0;
+
+    store_class_text(a->class_id, class_text, sizeof class_text);
+    atls_escape(a->vendor, vendor, sizeof vendor);
+    atls_escape(a->model, model, sizeof model);
+    snprintf(out, ANCHOR_VALUE_MAX, "%s%s%s%s%s%s%s%s%s", a->purpose, is_tee ? " sha256:" : "",
+             is_tee ? store_digest_text(a->der, digest) : "",
+             class_text[0] != '\0' ? " class " : "", class_text,
+             vendor[0] != '\0' ? " vendor " : "", vendor, model[0] != '\0' ? " model " : "", model);
+}
+
 static enum atls_code list_anchor(const struct store_query *q, const struct listing *l,
                                   struct atls_err *err)
 {
-    char subject[256], class_text[64], vendor[128], model[128], value[384];
+    char subject[256], value[ANCHOR_VALUE_MAX];
     struct atls_store_entry entry = {store_column_int(q, 0), "anchor", "", subject, value, 0};
     const char *purpose = store_purpose_name((enum atls_anchor_purpose)store_column_int(q, 1));
+    const struct anchor_text text = {store_column(q, 2), store_column(q, 3), store_column(q, 4),
+                                     store_column(q, 5), purpose != NULL ? purpose : "?"};
 
-    store_subject_text(store_column(q, 2), subject, sizeof subject);
-    store_class_text(store_column(q, 3), class_text, sizeof class_text);
-    atls_escape(store_column(q, 4), vendor, sizeof vendor);
-    atls_escape(store_column(q, 5), model, sizeof model);
-    snprintf(value, sizeof value, "%s%s%s%s%s%s%s", purpose != NULL ? purpose : "?",
-             class_text[0] != '\0' ? " class " : "", class_text,
-             vendor[0] != '\0' ? " vendor " : "", vendor, model[0] != '\0' ? " model " : "", model);
+    store_subject_text(text.der, subject, sizeof subject);
+    put_anchor_value(&text, value);
+    return l->visit(l->arg, &entry, err);
+}
+
+static enum atls_code list_manifest_anchor(const struct store_query *q, const struct listing *l,
+                                           struct atls_err *err)
+{
+    char manifest[128], subject[256], value[ANCHOR_VALUE_MAX];
+    struct atls_store_entry entry = {store_column_int(q, 0), "anchor", manifest, subject, value,
+                                     column_time(q, 6)};
+    const struct anchor_text text = {store_column(q, 2), store_column(q, 3), store_column(q, 4),
+                                     store_column(q, 5), "tee"};
+
+    column_text(q, 1, manifest);
+    store_subject_text(text.der, subject, sizeof subject);
+    put_anchor_value(&text, value);
     return l->visit(l->arg, &entry, err);
 }
 
@@ -87,6 +122,21 @@ static enum atls_code list_crl(const struct store_query *q, const struct listing
 
     store_name_text(store_column(q, 1), subject, sizeof subject);
     snprintf(value, sizeof value, "next update %s", store_time_text(entry.not_after_s, until));
+    return l->visit(l->arg, &entry, err);
+}
+
+static enum atls_code list_collateral(const struct store_query *q, const struct listing *l,
+                                      struct atls_err *err)
+{
+    char kind[128], subject[ATLS_COLLATERAL_SUBJECT_MAX + 40], value[64], until[STORE_TIME_TEXT];
+    struct atls_bytes about = store_column(q, 2);
+    struct atls_store_entry entry = {store_column_int(q, 0), "collateral", "", subject, value,
+                                     column_time(q, 5)};
+
+    column_text(q, 1, kind);
+    snprintf(subject, sizeof subject, "%.32s %.*s", kind, (int)about.len, (const char *)about.ptr);
+    snprintf(value, sizeof value, "%s%s", entry.not_after_s == 0 ? "no end" : "until ",
+             entry.not_after_s == 0 ? "" : store_time_text(entry.not_after_s, until));
     return l->visit(l->arg, &entry, err);
 }
 
@@ -196,7 +246,9 @@ enum atls_code atls_store_list(struct atls_store *s,
         enum store_sql which;
         list_row *row;
     } parts[] = {{SQL_ANCHOR_LIST, list_anchor},
+                 {SQL_MANIFEST_ANCHOR_LIST, list_manifest_anchor},
                  {SQL_CRL_LIST, list_crl},
+                 {SQL_COLLATERAL_LIST, list_collateral},
                  {SQL_KEY_LIST, list_key},
                  {SQL_REFERENCE_LIST, list_reference},
                  {SQL_ENDORSEMENT_LIST, list_endorsement},
@@ -271,6 +323,21 @@ static enum atls_code export_crl(const struct store_query *q, const struct listi
     return code;
 }
 
+static enum atls_code export_collateral(const struct store_query *q, const struct listing *l,
+                                        struct atls_err *err)
+{
+    struct atls_json *j = l->arg;
+
+    (void)err;
+    atls_json_open_object(j, NULL);
+    atls_json_put_text(j, "kind", store_column(q, 1));
+    atls_json_put_text(j, "subject", store_column(q, 2));
+    atls_json_put_int(j, "fetched", store_column_int(q, 3));
+    atls_json_put_base64url(j, "document", store_column(q, 6));
+    atls_json_close(j);
+    return ATLS_OK;
+}
+
 static enum atls_code export_key(const struct store_query *q, const struct listing *l,
                                  struct atls_err *err)
 {
@@ -332,6 +399,7 @@ static enum atls_code export_parts(struct store_connection *c, size_t count, str
         list_row *row;
     } parts[EXPORT_PARTS] = {{"anchors", SQL_ANCHOR_LIST, export_anchor},
                              {"crls", SQL_CRL_LIST, export_crl},
+                             {"collateral", SQL_COLLATERAL_LIST, export_collateral},
                              {"attest-keys", SQL_KEY_LIST, export_key},
                              {"manifests", SQL_MANIFEST_LIST, export_manifest},
                              {"signing-keys", SQL_SIGNING_KEY_LIST, export_signing_key}};
@@ -500,10 +568,24 @@ static enum atls_code get_key(const struct store_json *at, const char *key,
     return ATLS_OK;
 }
 
+/* One of another purpose must be fit for building paths. */
+static enum atls_code check_certificate(const struct store_anchor *anchor, struct atls_err *err)
+{
+    struct atls_anchors *check;
+    enum atls_code code;
+
+    if (anchor->purpose == ATLS_ANCHOR_TEE)
+        return ATLS_OK; /* once all are on file */
+    if ((code = atls_anchors_new(&check, err)) != ATLS_OK)
+        return code;
+    code = atls_anchors_add_der(check, anchor->der, err);
+    atls_anchors_unref(check);
+    return code;
+}
+
 static enum atls_code import_certificate(struct store_connection *c, struct store_anchor *anchor,
                                          struct atls_bytes pem, struct atls_err *err)
 {
-    struct atls_anchors *check;
     struct atls_buf der = ATLS_BUF_INIT;
     enum atls_code code;
     size_t count;
@@ -512,11 +594,8 @@ static enum atls_code import_certificate(struct store_connection *c, struct stor
     if ((code = atls_certificates_from_pem(pem, &der, 1, &count, err)) != ATLS_OK)
         return code;
     anchor->der = atls_buf_bytes(&der);
-    if ((code = atls_anchors_new(&check, err)) == ATLS_OK) {
-        if ((code = atls_anchors_add_der(check, anchor->der, err)) == ATLS_OK)
-            code = store_put_anchor(c, anchor, &is_new, err);
-        atls_anchors_unref(check);
-    }
+    if ((code = check_certificate(anchor, err)) == ATLS_OK)
+        code = store_put_anchor(c, anchor, &is_new, err);
     atls_buf_clear(&der);
     return code;
 }
@@ -543,11 +622,57 @@ static enum atls_code import_anchor(struct store_connection *c, const struct sto
         (code = get_class(at, &as.class_uuid, class_bytes, &class_id, err)) != ATLS_OK)
         return code;
     if (!store_purpose_by_name(purpose_text, &as.purpose))
-        return store_json_fail(&purpose_at, err, "neither \"ak\", \"ek\" nor \"tls\"");
+        return store_json_fail(&purpose_at, err, "neither \"ak\", \"ek\", \"tls\" nor \"tee\"");
     if ((code = store_anchor_of(&as, class_bytes, &anchor, err)) != ATLS_OK)
         return store_json_prefix(at, err, code);
     code = import_certificate(c, &anchor, atls_bytes_of(pem, strlen(pem)), err);
     return code == ATLS_OK ? ATLS_OK : store_json_prefix(&certificate_at, err, code);
+}
+
+static enum atls_code check_tee(void *arg, const struct store_query *q, struct atls_err *err)
+{
+    if (store_column_int(q, 1) != ATLS_ANCHOR_TEE)
+        return ATLS_OK;
+    return store_check_tee_anchor(arg, store_column(q, 2), err);
+}
+
+/* An export may list an intermediate before its root. */
+static enum atls_code check_anchors(struct store_connection *c, struct atls_err *err)
+{
+    return store_each(c, SQL_ANCHOR_LIST, check_tee, c, err);
+}
+
+/* Newer documents on file stay. */
+static enum atls_code import_collateral(struct store_connection *c, const struct store_json *at,
+                                        struct atls_err *err)
+{
+    static const char *const names[] = {"kind", "subject", "fetched", "document", NULL};
+    const struct store_json kind_at = store_json_member(at, "kind"),
+                            fetched_at = store_json_member(at, "fetched");
+    enum atls_store_collateral_import outcome;
+    struct store_collateral collateral = {.fetched_s = 0};
+    const struct atls_collateral_row *row;
+    struct atls_buf document = ATLS_BUF_INIT;
+    const char *kind;
+    enum atls_code code;
+
+    if ((code = store_json_object(at, names, err)) != ATLS_OK ||
+        (code = store_json_text(at, "kind", STORE_JSON_REQUIRED, &kind, err)) != ATLS_OK ||
+        (code = store_json_text(at, "subject", STORE_JSON_REQUIRED, &collateral.query.subject,
+                                err)) != ATLS_OK)
+        return code;
+    if ((row = atls_collateral_row_by_name(atls_bytes_of(kind, strlen(kind)))) == NULL)
+        return store_json_fail(&kind_at, err, "not the name of a kind of document");
+    if (!json_is_integer(fetched_at.value))
+        return store_json_fail(&fetched_at, err, "not an integer, seconds since 1970");
+    if ((code = get_base64url(at, "document", STORE_JSON_REQUIRED, &document, err)) != ATLS_OK)
+        return code;
+    collateral.query.kind = row->kind;
+    collateral.fetched_s = json_integer_value(fetched_at.value);
+    collateral.document = atls_buf_bytes(&document);
+    code = store_put_collateral(c, &collateral, &outcome, err);
+    atls_buf_clear(&document);
+    return code == ATLS_OK ? ATLS_OK : store_json_prefix(at, err, code);
 }
 
 static enum atls_code import_crl(struct store_connection *c, const struct store_json *at,
@@ -670,14 +795,15 @@ static enum atls_code import_signing_key(struct store_connection *c, const struc
 static enum atls_code import_all(struct store_connection *c, const struct store_json *root,
                                  struct atls_err *err)
 {
-    static const char *const names[] = {"format",    "anchors",      "crls", "attest-keys",
-                                        "manifests", "signing-keys", NULL};
+    static const char *const names[] = {"format",      "anchors",   "crls",         "collateral",
+                                        "attest-keys", "manifests", "signing-keys", NULL};
     static const struct {
         const char *key;
         enum atls_code (*import)(struct store_connection *c, const struct store_json *at,
                                  struct atls_err *err);
     } parts[] = {{"anchors", import_anchor}, /* first: they say who may have signed a list */
                  {"crls", import_crl},
+                 {"collateral", import_collateral},
                  {"attest-keys", import_key},
                  {"manifests", import_manifest},
                  {"signing-keys", import_signing_key}};
@@ -700,6 +826,8 @@ static enum atls_code import_all(struct store_connection *c, const struct store_
             if ((code = parts[i].import(c, &element, err)) != ATLS_OK)
                 return code;
         }
+        if (parts[i].import == import_anchor && (code = check_anchors(c, err)) != ATLS_OK)
+            return code;
     }
     return ATLS_OK;
 }

@@ -16,7 +16,8 @@
 struct import {
     struct store_connection *connection;
     char profile[128]; /* as text, "" for none */
-    int64_t manifest;  /* row id */
+    enum atls_corim_scheme scheme;
+    int64_t manifest; /* row id */
     struct atls_store_import_report report;
 };
 
@@ -152,6 +153,38 @@ static enum atls_code put_once(struct import *im, const struct store_key_row *ro
     return store_put_key_row(im->connection, row, err);
 }
 
+/* Roots of makers come as keys of a whole line of hardware. */
+static bool is_maker_certificate(const struct import *im, enum atls_comid_triple kind,
+                                 const struct atls_corim_attest_key *key)
+{
+    return kind == ATLS_TRIPLE_ATTEST_KEY && key->environment.instance.ptr == NULL &&
+           key->count == 1 && key->keys[0].tag == ATLS_TAG_PKIX_CERT && !key->conditional &&
+           (im->scheme == ATLS_CORIM_SCHEME_SEV_SNP_ANCHOR ||
+            im->scheme == ATLS_CORIM_SCHEME_SEV_SNP || im->scheme == ATLS_CORIM_SCHEME_TDX);
+}
+
+static enum atls_code put_maker_certificate(struct import *im,
+                                            const struct atls_corim_attest_key *key,
+                                            struct atls_err *err)
+{
+    struct store_anchor anchor = {.purpose = ATLS_ANCHOR_TEE,
+                                  .class_id = key->environment.class_id,
+                                  .vendor = key->environment.vendor,
+                                  .model = key->environment.model};
+    struct atls_buf der = ATLS_BUF_INIT;
+    enum atls_code code;
+    size_t count;
+
+    if ((code = atls_certificates_from_pem(key->keys[0].content, &der, 1, &count, err)) != ATLS_OK)
+        return code;
+    anchor.der = atls_buf_bytes(&der);
+    if ((code = store_put_manifest_anchor(im->connection, im->manifest, &anchor, err)) == ATLS_OK &&
+        (code = store_check_tee_anchor(im->connection, anchor.der, err)) == ATLS_OK)
+        im->report.anchors++;
+    atls_buf_clear(&der);
+    return code == ATLS_OK ? ATLS_OK : atls_err_prefix(err, code, "CoRIM");
+}
+
 static enum atls_code put_key(struct import *im, enum atls_comid_triple kind,
                               const struct atls_corim_attest_key *key, struct atls_err *err)
 {
@@ -163,6 +196,8 @@ static enum atls_code put_key(struct import *im, enum atls_comid_triple kind,
     struct atls_key *parsed;
     enum atls_code code;
 
+    if (is_maker_certificate(im, kind, key))
+        return put_maker_certificate(im, key, err);
     if (!is_usable(key, &row.instance)) {
         im->report.skipped++;
         return ATLS_OK;
@@ -352,10 +387,12 @@ static const char *profile_text(const struct atls_corim *corim, char *out, size_
 static enum atls_code check_profile(struct import *im, const struct atls_corim *corim,
                                     const char *wanted, struct atls_err *err)
 {
+    const struct atls_corim_profile *profile;
     enum atls_code code;
 
-    if ((code = store_manifest_check(corim, NULL, err)) != ATLS_OK)
+    if ((code = store_manifest_check(corim, &profile, err)) != ATLS_OK)
         return code;
+    im->scheme = profile->scheme;
     profile_text(corim, im->profile, sizeof im->profile);
     if (wanted != NULL && strcmp(wanted, im->profile) != 0)
         return atls_fail(err, ATLS_E_UNSUPPORTED,
@@ -530,6 +567,8 @@ static enum atls_code put_again(struct import *im, const struct atls_corim *cori
 
     if ((code = check_profile(im, corim, NULL, err)) != ATLS_OK ||
         (code = run(im->connection, SQL_KEY_DELETE_OF_MANIFEST, im->manifest, err)) != ATLS_OK ||
+        (code = run(im->connection, SQL_MANIFEST_ANCHOR_DELETE_OF_MANIFEST, im->manifest, err)) !=
+            ATLS_OK ||
         (code = run(im->connection, SQL_REFERENCE_DELETE_OF_MANIFEST, im->manifest, err)) !=
             ATLS_OK ||
         (code = run(im->connection, SQL_ENDORSEMENT_DELETE_OF_MANIFEST, im->manifest, err)) !=

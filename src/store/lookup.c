@@ -9,38 +9,16 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/reader.h"
-#include "store/db.h"
+#include "store/lookup.h"
 #include "wire/cbor.h"
 #include "wire/corim.h"
 
 /* Enrolled instances that are kept in memory; then the cache starts again. */
-#define CACHE_BUCKETS 1024
-#define CACHE_KEYS    16384
-/* Classes of machines that are appraised at the same time: a handful. */
-#define CACHE_SETS 64
+#define CACHE_KEYS 16384
 /* Classes without anything on file are kept up to this length. */
 #define EMPTY_CLASS_MAX 64
 /* Decoded reference values of one class. */
 #define SET_MEMORY ((size_t)256 << 20)
-
-/* Validity of what one row of the database says, inclusive. */
-struct window {
-    int64_t from_s, until_s;
-};
-
-/* One key of one manifest, or the class of one anchor. */
-struct key_row {
-    struct window window;
-    struct atls_bytes spki, public_area, class_id, vendor, model;
-};
-
-struct key_entry {
-    struct key_entry *next;
-    struct atls_bytes name; /* kind, then instance or certificate */
-    const struct key_row *rows;
-    size_t count;
-    struct atls_arena arena; /* of all that this entry points at */
-};
 
 /* What is on file for one class: reference values, or endorsements. */
 struct class_set {
@@ -57,34 +35,6 @@ struct atls_reference_set {
 struct atls_endorsement_set {
     struct class_set set;
 };
-
-/* Sets with something in them, and apart from them the empty ones: a class may come from evidence,
- * and must not be able to push out what is on file. */
-struct set_cache {
-    struct class_set *full[CACHE_SETS], *empty[CACHE_SETS];
-    size_t full_count, empty_count, next_full, next_empty;
-};
-
-struct signing_key {
-    char kid[ATLS_KID_TEXT];
-    int64_t use_from_s;
-    struct atls_private_key *key;
-};
-
-struct store_cache {
-    pthread_mutex_t lock;
-    uint64_t generation; /* counts drops: what was read before one is not kept after it */
-    size_t key_count;
-    struct key_entry *keys[CACHE_BUCKETS];
-    struct set_cache references, endorsements;
-    struct atls_anchors *anchors[ATLS_ANCHOR_TLS + 1];
-    bool has_anchors[ATLS_ANCHOR_TLS + 1]; /* known, be it that there are none */
-    struct signing_key *signing_keys;
-    size_t signing_key_count;
-    bool has_signing_keys;
-};
-
-enum { KIND_INSTANCE = 'i', KIND_ANCHOR = 'a' };
 
 /* ---- the cache ---- */
 
@@ -162,6 +112,8 @@ void store_cache_drop(struct store_cache *c)
         c->anchors[i] = NULL;
         c->has_anchors[i] = false;
     }
+    atls_certificate_set_unref(c->tee.set);
+    memset(&c->tee, 0, sizeof c->tee);
     free_signing_keys(c->signing_keys, c->signing_key_count);
     c->signing_keys = NULL;
     c->signing_key_count = 0;
@@ -194,7 +146,7 @@ static enum atls_code lock_fresh(struct atls_store *s, struct atls_err *err)
 }
 
 /* The same for a view: it asks once. The one that all callers share asks always. */
-static enum atls_code lock_for_view(struct atls_store_view *view, struct atls_err *err)
+enum atls_code store_lock_view(struct atls_store_view *view, struct atls_err *err)
 {
     enum atls_code code;
 
@@ -207,9 +159,9 @@ static enum atls_code lock_for_view(struct atls_store_view *view, struct atls_er
     return code;
 }
 
-/* Leaves the cache to ask the database; *out_generation for lock_again. */
-static enum atls_code unlock_and_borrow(struct atls_store *s, uint64_t *out_generation,
-                                        struct store_connection **out, struct atls_err *err)
+/* Leaves the cache to ask the database; *out_generation for store_lock_again. */
+enum atls_code store_unlock_and_borrow(struct atls_store *s, uint64_t *out_generation,
+                                       struct store_connection **out, struct atls_err *err)
 {
     *out_generation = s->cache->generation;
     pthread_mutex_unlock(&s->cache->lock);
@@ -217,7 +169,7 @@ static enum atls_code unlock_and_borrow(struct atls_store *s, uint64_t *out_gene
 }
 
 /* Back with an answer: true when nothing has changed meanwhile, so that it may be kept. */
-static bool lock_again(struct atls_store *s, uint64_t generation)
+bool store_lock_again(struct atls_store *s, uint64_t generation)
 {
     pthread_mutex_lock(&s->cache->lock);
     return s->cache->generation == generation;
@@ -257,13 +209,13 @@ static void cache_put(struct store_cache *c, char kind, struct atls_bytes name, 
 
 /* ---- keys ---- */
 
-static enum atls_code no_memory(struct atls_err *err)
+enum atls_code store_no_memory(struct atls_err *err)
 {
     return atls_fail(err, ATLS_E_NOMEM, "store: out of memory");
 }
 
 /* Window of a manifest from two nullable columns. */
-static struct window column_window(const struct store_query *q, int not_before, int not_after)
+struct window store_column_window(const struct store_query *q, int not_before, int not_after)
 {
     struct window w = {INT64_MIN, INT64_MAX};
 
@@ -274,7 +226,7 @@ static struct window column_window(const struct store_query *q, int not_before, 
     return w;
 }
 
-static bool covers(const struct window *w, int64_t time_s)
+bool store_window_covers(const struct window *w, int64_t time_s)
 {
     return w->from_s <= time_s && time_s <= w->until_s;
 }
@@ -286,7 +238,7 @@ struct key_builder {
     size_t count, room;
 };
 
-static struct key_row *add_row(struct key_builder *b)
+struct key_row *store_add_row(struct key_builder *b)
 {
     if (b->count == b->room) {
         size_t room = b->room == 0 ? 1 : b->room * 2;
@@ -299,38 +251,35 @@ static struct key_row *add_row(struct key_builder *b)
         b->rows = rows;
         b->room = room;
     }
+    memset(&b->rows[b->count], 0, sizeof *b->rows);
     return &b->rows[b->count++];
 }
 
-static bool copy_column(struct key_builder *b, const struct store_query *q, int at,
-                        struct atls_bytes *out)
+bool store_copy_column(struct key_builder *b, const struct store_query *q, int at,
+                       struct atls_bytes *out)
 {
     return atls_arena_copy(&b->arena, store_column(q, at), out);
 }
 
 static bool read_key_row(struct key_builder *b, const struct store_query *q)
 {
-    struct key_row *row = add_row(b);
+    struct key_row *row = store_add_row(b);
 
     if (row == NULL)
         return false;
-    row->window = column_window(q, 5, 6);
-    return copy_column(b, q, 0, &row->spki) && copy_column(b, q, 1, &row->public_area) &&
-           copy_column(b, q, 2, &row->class_id) && copy_column(b, q, 3, &row->vendor) &&
-           copy_column(b, q, 4, &row->model);
+    row->window = store_column_window(q, 5, 6);
+    return store_copy_column(b, q, 0, &row->spki) &&
+           store_copy_column(b, q, 1, &row->public_area) &&
+           store_copy_column(b, q, 2, &row->class_id) && store_copy_column(b, q, 3, &row->vendor) &&
+           store_copy_column(b, q, 4, &row->model);
 }
 
-static bool read_anchor_row(struct key_builder *b, const struct store_query *q)
+static void bind_instance(struct store_query *q, struct atls_bytes instance)
 {
-    struct key_row *row = add_row(b);
-
-    if (row == NULL)
-        return false;
-    row->window.from_s = INT64_MIN;
-    row->window.until_s = INT64_MAX;
-    return copy_column(b, q, 0, &row->class_id) && copy_column(b, q, 1, &row->vendor) &&
-           copy_column(b, q, 2, &row->model);
+    store_bind_bytes(q, 1, instance);
 }
+
+static const struct entry_kind instance_kind = {'i', SQL_KEY_FIND, bind_instance, read_key_row};
 
 /* Turns what was built into an entry; *out stays NULL when there is no row. */
 static enum atls_code make_entry(char kind, struct atls_bytes name, struct key_builder *b,
@@ -344,7 +293,7 @@ static enum atls_code make_entry(char kind, struct atls_bytes name, struct key_b
     e = atls_arena_alloc(&b->arena, 1, sizeof *e);
     copy = atls_arena_alloc(&b->arena, name.len + 1, 1);
     if (e == NULL || copy == NULL)
-        return no_memory(err);
+        return store_no_memory(err);
     copy[0] = (uint8_t)kind;
     memcpy(copy + 1, name.ptr, name.len);
     e->name = atls_bytes_of(copy, name.len + 1);
@@ -357,43 +306,27 @@ static enum atls_code make_entry(char kind, struct atls_bytes name, struct key_b
 }
 
 /* What is on file for a name; *out NULL: nothing. */
-static enum atls_code load_entry(struct store_connection *c, char kind, struct atls_bytes name,
+static enum atls_code load_entry(struct store_connection *c, const struct entry_search *search,
                                  struct key_entry **out, struct atls_err *err)
 {
     struct key_builder b = {atls_arena_init((size_t)1 << 24), NULL, 0, 0};
-    struct store_query q =
-        store_query(c, kind == KIND_INSTANCE ? SQL_KEY_FIND : SQL_ANCHOR_GET_CLASS);
+    struct store_query q = store_query(c, search->kind->find);
     enum atls_code code;
     bool row, ok = true;
 
-    if (kind == KIND_INSTANCE) {
-        store_bind_bytes(&q, 1, name);
-    } else {
-        store_bind_int(&q, 1, ATLS_ANCHOR_AK);
-        store_bind_bytes(&q, 2, name);
-    }
+    search->kind->bind(&q, search->name);
     while ((code = store_step(&q, &row, err)) == ATLS_OK && row && ok)
-        ok = kind == KIND_INSTANCE ? read_key_row(&b, &q) : read_anchor_row(&b, &q);
+        ok = search->kind->read(&b, &q);
     store_end(&q);
     if (code == ATLS_OK)
-        code = ok ? make_entry(kind, name, &b, out, err) : no_memory(err);
+        code = ok ? make_entry(search->kind->letter, search->name, &b, out, err)
+                  : store_no_memory(err);
     atls_arena_clear(&b.arena);
     return code;
 }
 
-/* Looks for what is on file for a name and lets take read it (NULL: nothing): what take gets lives
- * as long as the call. */
-typedef enum atls_code take_entry(const struct key_entry *entry, void *arg, struct atls_err *err);
-
-struct entry_search {
-    char kind;
-    struct atls_bytes name;
-    take_entry *take;
-    void *arg;
-};
-
-static enum atls_code find_entry(struct atls_store_view *view, const struct entry_search *search,
-                                 struct atls_err *err)
+enum atls_code store_find_entry(struct atls_store_view *view, const struct entry_search *search,
+                                struct atls_err *err)
 {
     struct atls_store *s = view->store;
     const struct key_entry *known;
@@ -402,32 +335,33 @@ static enum atls_code find_entry(struct atls_store_view *view, const struct entr
     uint64_t generation;
     enum atls_code code;
 
-    if ((code = lock_for_view(view, err)) != ATLS_OK)
+    if ((code = store_lock_view(view, err)) != ATLS_OK)
         return code;
-    if ((known = cache_find(s->cache, search->kind, search->name)) != NULL) {
+    if ((known = cache_find(s->cache, search->kind->letter, search->name)) != NULL) {
         code = search->take(known, search->arg, err);
         pthread_mutex_unlock(&s->cache->lock);
         return code;
     }
-    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+    if ((code = store_unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
         return code;
-    code = load_entry(c, search->kind, search->name, &e, err);
+    code = load_entry(c, search, &e, err);
     store_give_back(c);
     if (code != ATLS_OK)
         return code;
     code = search->take(e, search->arg, err);
     if (e == NULL)
         return code;
-    if (lock_again(s, generation) && cache_find(s->cache, search->kind, search->name) == NULL)
-        cache_put(s->cache, search->kind, search->name, e);
+    if (store_lock_again(s, generation) &&
+        cache_find(s->cache, search->kind->letter, search->name) == NULL)
+        cache_put(s->cache, search->kind->letter, search->name, e);
     else
         key_entry_free(e);
     pthread_mutex_unlock(&s->cache->lock);
     return code;
 }
 
-static enum atls_code copy_row(const struct key_row *row, struct atls_attest_key *out,
-                               struct atls_err *err)
+enum atls_code store_copy_row(const struct key_row *row, struct atls_attest_key *out,
+                              struct atls_err *err)
 {
     struct atls_attest_key key;
     const struct {
@@ -468,7 +402,7 @@ static enum atls_code choose_row(const struct key_entry *e, const struct key_req
     const struct key_row *chosen = NULL;
 
     for (size_t i = 0; i < e->count; i++) {
-        if (!covers(&e->rows[i].window, request->time_s) ||
+        if (!store_window_covers(&e->rows[i].window, request->time_s) ||
             (request->class_id.len != 0 &&
              !atls_bytes_equal(request->class_id, e->rows[i].class_id)))
             continue;
@@ -493,13 +427,13 @@ static enum atls_code take_key(const struct key_entry *entry, void *arg, struct 
     if (entry != NULL && (code = choose_row(entry, request, &row, err)) != ATLS_OK)
         return code;
     if (row != NULL)
-        return copy_row(row, request->out, err);
+        return store_copy_row(row, request->out, err);
     return atls_fail(err, ATLS_E_NOT_FOUND, "store: no attestation key for instance %s%s",
                      atls_hex(request->instance, hex, sizeof hex),
                      entry != NULL ? " is valid at this time" : "");
 }
 
-static int64_t view_time(const struct atls_store_view *view)
+int64_t store_view_time(const struct atls_store_view *view)
 {
     return view == &view->store->now ? atls_clock_wall_s(NULL) : view->time_s;
 }
@@ -508,20 +442,20 @@ static enum atls_code source_attest_key(void *arg, struct atls_bytes instance,
                                         struct atls_attest_key *out, struct atls_err *err)
 {
     struct atls_store_view *view = arg;
-    struct key_request request = {{NULL, 0}, instance, view_time(view), out};
-    const struct entry_search search = {KIND_INSTANCE, instance, take_key, &request};
+    struct key_request request = {{NULL, 0}, instance, store_view_time(view), out};
+    const struct entry_search search = {&instance_kind, instance, take_key, &request};
 
-    return find_entry(view, &search, err);
+    return store_find_entry(view, &search, err);
 }
 
 enum atls_code atls_store_attest_key(struct atls_store_view *view, struct atls_bytes class_id,
                                      struct atls_bytes instance, struct atls_attest_key *out,
                                      struct atls_err *err)
 {
-    struct key_request request = {class_id, instance, view->time_s, out};
-    const struct entry_search search = {KIND_INSTANCE, instance, take_key, &request};
+    struct key_request request = {class_id, instance, store_view_time(view), out};
+    const struct entry_search search = {&instance_kind, instance, take_key, &request};
 
-    return find_entry(view, &search, err);
+    return store_find_entry(view, &search, err);
 }
 
 static enum atls_code find_anchors(struct atls_store_view *view, enum atls_anchor_purpose purpose,
@@ -532,21 +466,11 @@ static enum atls_code source_ak_anchors(void *arg, struct atls_anchors **out, st
     return find_anchors(arg, ATLS_ANCHOR_AK, out, err);
 }
 
-static enum atls_code take_class(const struct key_entry *entry, void *arg, struct atls_err *err)
+static enum atls_code source_attest_key_of(void *arg, struct atls_bytes class_id,
+                                           struct atls_bytes instance, struct atls_attest_key *out,
+                                           struct atls_err *err)
 {
-    if (entry == NULL || entry->rows[0].class_id.len == 0)
-        return atls_fail(err, ATLS_E_NOT_FOUND, "store: the anchor %s",
-                         entry == NULL ? "is not on file" : "stands for no class");
-    return copy_row(&entry->rows[0], arg, err);
-}
-
-static enum atls_code source_anchor_class(void *arg, struct atls_bytes anchor,
-                                          struct atls_attest_key *out, struct atls_err *err)
-{
-    struct atls_store_view *view = arg;
-    const struct entry_search search = {KIND_ANCHOR, anchor, take_class, out};
-
-    return find_entry(view, &search, err);
+    return atls_store_attest_key(arg, class_id, instance, out, err);
 }
 
 void atls_store_view_source(struct atls_store_view *view, struct atls_endorsement_source *out)
@@ -554,7 +478,10 @@ void atls_store_view_source(struct atls_store_view *view, struct atls_endorsemen
     out->arg = view;
     out->attest_key = source_attest_key;
     out->ak_anchors = source_ak_anchors;
-    out->anchor_class = source_anchor_class;
+    out->anchor_class = store_find_anchor_class;
+    out->attest_key_of = source_attest_key_of;
+    out->tee_anchors = store_find_tee_anchors;
+    out->collateral = store_find_collateral;
 }
 
 void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out)
@@ -564,7 +491,7 @@ void atls_store_source(struct atls_store *s, struct atls_endorsement_source *out
 
 /* ---- what is on file for a class ---- */
 
-static void narrow_to(struct window *answer, const struct window *w, int64_t time_s)
+void store_window_narrow(struct window *answer, const struct window *w, int64_t time_s)
 {
     if (time_s < w->from_s) {
         if (w->from_s - 1 < answer->until_s)
@@ -618,7 +545,7 @@ static enum atls_code read_reference(struct class_set *set, const struct store_q
     if (!copy_origin(set, q, &reference->manifest, &reference->authority) ||
         !atls_arena_copy(&set->arena, store_column(q, 0), &environment) ||
         !atls_arena_copy(&set->arena, store_column(q, 1), &list))
-        return no_memory(err);
+        return store_no_memory(err);
     if ((code = atls_environment_decode(environment, &reference->environment, err)) != ATLS_OK ||
         (code = atls_measurements_decode(list, &set->arena, &measurements, &reference->count,
                                          err)) != ATLS_OK)
@@ -646,7 +573,7 @@ static enum atls_code wrap_triple(struct class_set *set, int64_t kind, struct at
     atls_put_bytes(&w, item);
     ok = w.failed == ATLS_OK && atls_arena_copy(&set->arena, atls_writer_bytes(&w), out);
     atls_writer_clear(&w);
-    return ok ? ATLS_OK : no_memory(err);
+    return ok ? ATLS_OK : store_no_memory(err);
 }
 
 static enum atls_code read_endorsement(struct class_set *set, const struct store_query *q,
@@ -659,7 +586,7 @@ static enum atls_code read_endorsement(struct class_set *set, const struct store
 
     e->kind = (enum atls_comid_triple)store_column_int(q, 0);
     if (!copy_origin(set, q, &e->manifest, &e->authority))
-        return no_memory(err);
+        return store_no_memory(err);
     if ((code = wrap_triple(set, e->kind, store_column(q, 1), &bytes, err)) != ATLS_OK)
         return code;
     if ((code = atls_comid_decode(bytes, &set->arena, &comid, err)) != ATLS_OK)
@@ -702,7 +629,7 @@ static enum atls_code read_row(const struct set_kind *kind, struct class_set *se
     enum atls_code code;
 
     if (!make_room(set, kind->item_size))
-        return no_memory(err);
+        return store_no_memory(err);
     item = (unsigned char *)set->items + set->count * kind->item_size;
     memset(item, 0, kind->item_size);
     if ((code = kind->read(set, q, item, err)) == ATLS_OK)
@@ -717,10 +644,10 @@ static enum atls_code read_set(const struct set_kind *kind, struct class_set *se
     bool row;
 
     while ((code = store_step(q, &row, err)) == ATLS_OK && row) {
-        struct window w = column_window(q, 3, 4);
+        struct window w = store_column_window(q, 3, 4);
 
-        narrow_to(&set->window, &w, time_s);
-        if (covers(&w, time_s) && (code = read_row(kind, set, q, err)) != ATLS_OK)
+        store_window_narrow(&set->window, &w, time_s);
+        if (store_window_covers(&w, time_s) && (code = read_row(kind, set, q, err)) != ATLS_OK)
             break;
     }
     store_end(q);
@@ -762,7 +689,8 @@ static struct class_set *find_in(struct class_set *const *sets, size_t count,
                                  struct atls_bytes class_id, int64_t time_s)
 {
     for (size_t i = 0; i < count; i++)
-        if (covers(&sets[i]->window, time_s) && atls_bytes_equal(sets[i]->class_id, class_id))
+        if (store_window_covers(&sets[i]->window, time_s) &&
+            atls_bytes_equal(sets[i]->class_id, class_id))
             return set_ref(sets[i]);
     return NULL;
 }
@@ -782,7 +710,7 @@ static enum atls_code load_set(struct store_connection *c, const struct set_requ
     enum atls_code code;
 
     if (set == NULL)
-        return no_memory(err);
+        return store_no_memory(err);
     atomic_init(&set->references, 1);
     set->arena = atls_arena_init(SET_MEMORY);
     set->window.from_s = INT64_MIN;
@@ -790,7 +718,7 @@ static enum atls_code load_set(struct store_connection *c, const struct set_requ
     store_bind_bytes(&q, 1, request->class_id);
     code = read_set(request->kind, set, &q, request->time_s, err);
     if (code == ATLS_OK && !atls_arena_copy(&set->arena, request->class_id, &set->class_id))
-        code = no_memory(err);
+        code = store_no_memory(err);
     if (code != ATLS_OK) {
         set_unref(set);
         return code;
@@ -826,13 +754,13 @@ static enum atls_code find_set(struct atls_store *s, const struct set_request *r
         *out = set;
         return ATLS_OK;
     }
-    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+    if ((code = store_unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
         return code;
     code = load_set(c, request, &set, err);
     store_give_back(c);
     if (code != ATLS_OK)
         return code;
-    if (lock_again(s, generation))
+    if (store_lock_again(s, generation))
         keep_set(cache_of(s->cache, request->kind), set);
     pthread_mutex_unlock(&s->cache->lock);
     *out = set;
@@ -895,7 +823,7 @@ enum atls_code atls_store_holdings(struct atls_store_view *view, struct atls_byt
                                    struct atls_class_holdings *out, struct atls_err *err)
 {
     struct atls_store *s = view->store;
-    int64_t time_s = view_time(view);
+    int64_t time_s = store_view_time(view);
     enum { HOLDINGS = 3 };
     const struct set_request requests[HOLDINGS] = {
         {&endorsement_kind, {NULL, 0}, time_s},
@@ -906,7 +834,7 @@ enum atls_code atls_store_holdings(struct atls_store_view *view, struct atls_byt
     struct class_set *sets[HOLDINGS] = {NULL, NULL, NULL};
     enum atls_code code;
 
-    if ((code = lock_for_view(view, err)) != ATLS_OK)
+    if ((code = store_lock_view(view, err)) != ATLS_OK)
         return code;
     for (size_t i = 0; i < count; i++)
         sets[i] = find_cached(s, &requests[i]);
@@ -985,20 +913,20 @@ static enum atls_code find_anchors(struct atls_store_view *view, enum atls_ancho
     uint64_t generation;
     enum atls_code code;
 
-    if ((code = lock_for_view(view, err)) != ATLS_OK)
+    if ((code = store_lock_view(view, err)) != ATLS_OK)
         return code;
     if (s->cache->has_anchors[purpose]) {
         *out = ref_or_null(s->cache->anchors[purpose]);
         pthread_mutex_unlock(&s->cache->lock);
         return ATLS_OK;
     }
-    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+    if ((code = store_unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
         return code;
     code = load_anchors(c, purpose, &anchors, err);
     store_give_back(c);
     if (code != ATLS_OK)
         return code;
-    if (lock_again(s, generation) && !s->cache->has_anchors[purpose]) {
+    if (store_lock_again(s, generation) && !s->cache->has_anchors[purpose]) {
         s->cache->has_anchors[purpose] = true;
         s->cache->anchors[purpose] = ref_or_null(anchors);
     }
@@ -1025,7 +953,6 @@ enum atls_code atls_store_has_trust(struct atls_store *s, bool *out, struct atls
     if ((code = store_borrow(s, &c, err)) != ATLS_OK)
         return code;
     q = store_query(c, SQL_HAS_TRUST);
-    store_bind_int(&q, 1, ATLS_ANCHOR_AK);
     if ((code = store_step(&q, &row, err)) == ATLS_OK) {
         *out = store_column_int(&q, 0) != 0;
         store_end(&q);
@@ -1051,7 +978,7 @@ static enum atls_code read_signing_key(void *arg, const struct store_query *q, s
     if (kid.len >= ATLS_KID_TEXT)
         return atls_fail(err, ATLS_E_IO, "store: a signing key with a KID of %zu bytes", kid.len);
     if ((keys = realloc(list->keys, (list->count + 1) * sizeof *keys)) == NULL)
-        return no_memory(err);
+        return store_no_memory(err);
     list->keys = keys;
     key = &keys[list->count];
     memset(key, 0, sizeof *key);
@@ -1096,13 +1023,13 @@ enum atls_code atls_store_signing_key(struct atls_store *s, int64_t time_s,
         pthread_mutex_unlock(&s->cache->lock);
         return code;
     }
-    if ((code = unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
+    if ((code = store_unlock_and_borrow(s, &generation, &c, err)) != ATLS_OK)
         return code;
     code = store_each(c, SQL_SIGNING_KEY_LIST, read_signing_key, &list, err);
     store_give_back(c);
     if (code == ATLS_OK)
         code = choose_signing_key(&list, time_s, out, err);
-    if (code == ATLS_OK && lock_again(s, generation) && !s->cache->has_signing_keys) {
+    if (code == ATLS_OK && store_lock_again(s, generation) && !s->cache->has_signing_keys) {
         s->cache->has_signing_keys = true;
         s->cache->signing_keys = list.keys;
         s->cache->signing_key_count = list.count;

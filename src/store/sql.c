@@ -76,12 +76,44 @@ const struct store_statement store_statements[SQL_COUNT] = {
 
     [SQL_ANCHOR_GET_CLASS] = BOTH("SELECT class_id, vendor, model FROM anchors"
                                   " WHERE purpose = ?1 AND der = ?2"),
+    /* For the class that certificates below it stand for: of attestation keys (1) and of
+     * confidential computing (4), by hand first. */
+    [SQL_ANCHOR_CLASS] =
+        BOTH("SELECT class_id, vendor, model, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT),"
+             " 0 AS brought, id FROM anchors WHERE der = ?1 AND purpose IN (1, 4)"
+             " UNION ALL SELECT a.class_id, a.vendor, a.model, m.not_before, m.not_after, 1, a.id"
+             " FROM manifest_anchors a JOIN manifests m ON m.id = a.manifest WHERE a.der = ?1"
+             " ORDER BY 6, 7"),
     [SQL_ANCHOR_PUT] = BOTH("INSERT INTO anchors(purpose, der, class_id, vendor, model)"
                             " VALUES(?1, ?2, ?3, ?4, ?5)"),
     [SQL_ANCHOR_DELETE] = BOTH("DELETE FROM anchors WHERE id = ?1 RETURNING id"),
     [SQL_ANCHOR_LIST] = BOTH("SELECT id, purpose, der, class_id, vendor, model FROM anchors"
                              " WHERE id > ?1 ORDER BY id" PAGE),
     [SQL_ANCHOR_OF_PURPOSE] = BOTH("SELECT der FROM anchors WHERE purpose = ?1 ORDER BY id"),
+
+    [SQL_TEE_ANCHORS] =
+        BOTH("SELECT der, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), 0 AS brought, id FROM anchors"
+             " WHERE purpose = 4 UNION ALL SELECT a.der, m.not_before, m.not_after, 1, a.id"
+             " FROM manifest_anchors a JOIN manifests m ON m.id = a.manifest ORDER BY 4, 5"),
+    [SQL_MANIFEST_ANCHOR_PUT] = BOTH("INSERT INTO manifest_anchors(manifest, der, class_id, vendor,"
+                                     " model) VALUES(?1, ?2, ?3, ?4, ?5)"),
+    [SQL_MANIFEST_ANCHOR_DELETE_OF_MANIFEST] =
+        BOTH("DELETE FROM manifest_anchors WHERE manifest = ?1"),
+    [SQL_MANIFEST_ANCHOR_LIST] =
+        BOTH("SELECT a.id, m.name, a.der, a.class_id, a.vendor, a.model, m.not_after"
+             " FROM manifest_anchors a JOIN manifests m ON m.id = a.manifest"
+             " WHERE a.id > ?1 ORDER BY a.id" PAGE),
+
+    [SQL_COLLATERAL_FIND] = BOTH("SELECT id, not_before, not_after, document FROM collateral"
+                                 " WHERE kind = ?1 AND subject = ?2"),
+    [SQL_COLLATERAL_PUT] =
+        BOTH("INSERT INTO collateral(kind, subject, fetched, not_before, not_after, document)"
+             " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(kind, subject) DO UPDATE SET"
+             " fetched = ?3, not_before = ?4, not_after = ?5, document = ?6"),
+    [SQL_COLLATERAL_DELETE] = BOTH("DELETE FROM collateral WHERE id = ?1 RETURNING id"),
+    [SQL_COLLATERAL_LIST] =
+        BOTH("SELECT id, kind, subject, fetched, not_before, not_after, document FROM collateral"
+             " WHERE id > ?1 ORDER BY id" PAGE_BLOBS),
 
     [SQL_CRL_FIND] = BOTH("SELECT id, this_update, der FROM crls"
                           " WHERE issuer = ?1 AND key_id = ?2 AND scope = ?3"),
@@ -106,7 +138,8 @@ const struct store_statement store_statements[SQL_COUNT] = {
                                   " WHERE id > ?1 ORDER BY id" PAGE),
 
     [SQL_HAS_TRUST] = BOTH("SELECT EXISTS(SELECT 1 FROM attest_keys WHERE kind = 3)"
-                           " OR EXISTS(SELECT 1 FROM anchors WHERE purpose = ?1)"),
+                           " OR EXISTS(SELECT 1 FROM anchors WHERE purpose IN (1, 4))"
+                           " OR EXISTS(SELECT 1 FROM manifest_anchors)"),
 
     /* Sessions of a SQLite store are in memory (sessions.c). session_room counts them, so that the
      * limit holds whatever is opened at the same time; an unlogged table is empty after a crash. */

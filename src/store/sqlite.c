@@ -95,6 +95,29 @@ static const char *const migrations[] = {
     " private_key BLOB NOT NULL" /* PEM */
     ") STRICT;"
     "PRAGMA user_version = 4;",
+    /* Makers of confidential-computing hardware: anchors that manifests bring, and the documents
+     * that makers publish, one of a kind and subject. */
+    "CREATE TABLE manifest_anchors("
+    " id INTEGER PRIMARY KEY,"
+    " manifest INTEGER NOT NULL REFERENCES manifests(id) ON DELETE CASCADE,"
+    " der BLOB NOT NULL,"
+    " class_id BLOB NOT NULL,"
+    " vendor TEXT NOT NULL,"
+    " model TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX manifest_anchors_by_der ON manifest_anchors(der);"
+    "CREATE INDEX manifest_anchors_by_manifest ON manifest_anchors(manifest);"
+    "CREATE TABLE collateral("
+    " id INTEGER PRIMARY KEY,"
+    " kind TEXT NOT NULL," /* name of its row in evidence/collateral.c */
+    " subject TEXT NOT NULL,"
+    " fetched INTEGER NOT NULL,"
+    " not_before INTEGER," /* as the document says: issue date, this update */
+    " not_after INTEGER,"
+    " document BLOB NOT NULL,"
+    " UNIQUE(kind, subject)"
+    ") STRICT;"
+    "PRAGMA user_version = 5;",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == STORE_VERSION, "a migration a version");
 
@@ -384,7 +407,7 @@ static enum atls_code migrate_from(struct store_connection *c, struct atls_err *
         return code;
     for (version = before; code == ATLS_OK && version < STORE_VERSION; version++)
         code = run_text(c, migrations[version], "bringing the schema up to date", err);
-    if (code == ATLS_OK && before != 0 && before < 4)
+    if (code == ATLS_OK && before != 0 && before < STORE_READ_AGAIN_BELOW)
         code = store_read_manifests_again(c, err);
     return code;
 }

@@ -119,6 +119,11 @@ enum atls_code atls_store_ping(struct atls_store *s, struct atls_err *err)
     return store_refresh(s, true, err);
 }
 
+bool atls_store_is_writable(const struct atls_store *s)
+{
+    return s->writable;
+}
+
 void atls_store_close(struct atls_store *s)
 {
     if (s == NULL)
@@ -154,6 +159,12 @@ static enum atls_code delete_row(struct store_connection *c, enum store_sql whic
 static enum atls_code remove_anchor(struct store_connection *c, int64_t id, struct atls_err *err)
 {
     return delete_row(c, SQL_ANCHOR_DELETE, id, "anchor", err);
+}
+
+static enum atls_code remove_collateral(struct store_connection *c, int64_t id,
+                                        struct atls_err *err)
+{
+    return delete_row(c, SQL_COLLATERAL_DELETE, id, "collateral", err);
 }
 
 static enum atls_code remove_crl(struct store_connection *c, int64_t id, struct atls_err *err)
@@ -223,7 +234,10 @@ static enum atls_code remove_what(struct store_connection *c, const char *what,
     static const struct {
         const char *prefix;
         enum atls_code (*remove)(struct store_connection *c, int64_t id, struct atls_err *err);
-    } kinds[] = {{"anchor:", remove_anchor}, {"attest-key:", remove_key}, {"crl:", remove_crl}};
+    } kinds[] = {{"anchor:", remove_anchor},
+                 {"attest-key:", remove_key},
+                 {"collateral:", remove_collateral},
+                 {"crl:", remove_crl}};
     const char *rest = after(what, "manifest:");
     int64_t id;
 
@@ -235,8 +249,8 @@ static enum atls_code remove_what(struct store_connection *c, const char *what,
         if ((rest = after(what, kinds[i].prefix)) != NULL && get_id(rest, &id))
             return kinds[i].remove(c, id, err);
     return atls_fail(err, ATLS_E_USAGE,
-                     "store: what to remove is anchor:NUMBER, attest-key:NUMBER, crl:NUMBER, "
-                     "signing-key:KID or manifest:ID");
+                     "store: what to remove is anchor:NUMBER, attest-key:NUMBER, "
+                     "collateral:NUMBER, crl:NUMBER, signing-key:KID or manifest:ID");
 }
 
 enum atls_code atls_store_remove(struct atls_store *s, const char *what, struct atls_err *err)

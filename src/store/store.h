@@ -109,7 +109,16 @@ ATLS_MUST_CHECK enum atls_code atls_store_signing_key(struct atls_store *s, int6
 ATLS_MUST_CHECK enum atls_code atls_store_anchors(struct atls_store *s,
                                                   enum atls_anchor_purpose purpose,
                                                   struct atls_anchors **out, struct atls_err *err);
-/* True when the store holds at least one AK anchor or attestation key. */
+/* Imports one document, as atls_store_import_collateral. ATLS_E_CONFIG when the store is to be read
+ * only. */
+ATLS_MUST_CHECK enum atls_code
+atls_store_put_collateral(struct atls_store *s, const struct atls_collateral_query *query,
+                          struct atls_bytes document, int64_t fetched_s,
+                          enum atls_store_collateral_import *out, struct atls_err *err);
+/* True when what is written into the store stays: it was not opened to be read only. */
+bool atls_store_is_writable(const struct atls_store *s);
+
+/* True when the store holds at least one AK or TEE anchor, or attestation key. */
 ATLS_MUST_CHECK enum atls_code atls_store_has_trust(struct atls_store *s, bool *out,
                                                     struct atls_err *err);
 

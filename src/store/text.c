@@ -86,6 +86,7 @@ static const char *const purposes[] = {
     [ATLS_ANCHOR_AK] = "ak",
     [ATLS_ANCHOR_EK] = "ek",
     [ATLS_ANCHOR_TLS] = "tls",
+    [ATLS_ANCHOR_TEE] = "tee",
 };
 #define PURPOSES (sizeof purposes / sizeof purposes[0])
 
@@ -180,15 +181,20 @@ const char *store_time_text(int64_t time_s, char out[STORE_TIME_TEXT])
     return out;
 }
 
-const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRINT_TEXT])
+const char *store_digest_text(struct atls_bytes bytes, char out[STORE_DIGEST_TEXT])
 {
     uint8_t digest[ATLS_HASH_MAX];
-    char hex[17];
 
     if (atls_hash_one(ATLS_HASH_SHA256, bytes, digest, NULL) != ATLS_OK)
         memset(digest, 0, sizeof digest);
-    snprintf(out, STORE_FINGERPRINT_TEXT, "sha256:%s",
-             atls_hex(atls_bytes_of(digest, 8), hex, sizeof hex));
+    return atls_hex(atls_bytes_of(digest, 32), out, STORE_DIGEST_TEXT);
+}
+
+const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRINT_TEXT])
+{
+    char hex[STORE_DIGEST_TEXT];
+
+    snprintf(out, STORE_FINGERPRINT_TEXT, "sha256:%.16s", store_digest_text(bytes, hex));
     return out;
 }
 
