@@ -231,13 +231,6 @@ bool store_window_covers(const struct window *w, int64_t time_s)
     return w->from_s <= time_s && time_s <= w->until_s;
 }
 
-/* An entry inside an arena of its own; rows are appended in chunks. */
-struct key_builder {
-    struct atls_arena arena;
-    struct key_row *rows;
-    size_t count, room;
-};
-
 struct key_row *store_add_row(struct key_builder *b)
 {
     if (b->count == b->room) {
