@@ -7,6 +7,7 @@
 #include <atls/store.h>
 
 #include "commands.h"
+#include "documents.h"
 #include "io.h"
 
 /* The year 9999. */
@@ -15,24 +16,30 @@
 static const char usage[] =
     "usage: atls store init --store DB\n"
     "       atls store import --store DB {--anchor PURPOSE FILE | --crl FILE | --corim FILE\n"
-    "             | --from-json FILE}\n"
+    "             | --collateral PATH ... | --from-json FILE}\n"
     "       atls store list --store DB [--json]\n"
     "       atls store remove --store DB ENTRY\n"
-    "       atls store export --store DB [--anchors PURPOSE | --with-signing-keys] [--out FILE]\n"
+    "       atls store export --store DB [--anchors PURPOSE | --with-signing-keys | --documents "
+    "DIR]\n"
+    "             [--out FILE]\n"
     "       atls store key --store DB {new | add FILE | list | remove KID}\n"
     "\n"
-    "Keeps trust anchors, revocation lists, attestation keys, reference values, endorsements and\n"
-    "the keys that sign results, in one file or in a PostgreSQL database that several share.\n"
+    "Keeps trust anchors, revocation lists, collateral, attestation keys, reference values,\n"
+    "endorsements and the keys that sign results, in one file or in a PostgreSQL database that\n"
+    "several share.\n"
     "\n"
     "  --store DB         the store: a file, or a URI that begins with postgresql://\n"
     "  --schema NAME      of the store in a PostgreSQL database; default atls\n"
     "  --anchor PURPOSE   import FILE, certificates (PEM or DER), as anchors: ak (attestation key\n"
-    "                     certificates), ek (TPM makers) or tls (identity certificates)\n"
-    "  --class UUID       the class of machines that an ak anchor stands for\n"
+    "                     certificates), ek (TPM makers), tls (identity certificates) or tee\n"
+    "                     (makers of confidential-computing hardware; prints fingerprints)\n"
+    "  --class UUID       the class of machines that an ak or tee anchor stands for\n"
     "  --vendor NAME      of the class, for reference values that name it\n"
     "  --model NAME       of the class\n"
     "  --crl FILE         import certificate revocation lists (PEM or DER); once one is past its\n"
     "                     next update, certificates of its issuer are refused\n"
+    "  --collateral PATH ...  import documents that makers publish: files called\n"
+    "                     KIND-SUBJECT.EXTENSION, or a directory of such\n"
     "  --corim FILE       import a reference manifest\n"
     "  --signer FILE      the manifest must be signed by this public key or certificate\n"
     "  --signer-anchors FILE  or by a certificate that leads to one of these (PEM)\n"
@@ -40,6 +47,7 @@ static const char usage[] =
     "  --legacy           take what an old tool wrote, too\n"
     "  --from-json FILE   import what \"export\" wrote\n"
     "  --anchors PURPOSE  export the anchors of one purpose as PEM instead of everything as JSON\n"
+    "  --documents DIR    export the documents that makers publish as files\n"
     "  --with-signing-keys  export private keys, too: into a new file that nobody else may read\n"
     "  --out FILE         where the export goes; default standard output\n"
     "  --type TYPE        of a new signing key: p256 (default), p384 or ed25519\n"
@@ -48,13 +56,17 @@ static const char usage[] =
     "  --json             list as JSON, one object a line\n"
     "  --help             this text\n"
     "\n"
-    "ENTRY is anchor:ID, crl:ID, attest-key:ID, manifest:ID or signing-key:KID as \"list\" shows\n"
-    "them. \"key list\" prints the public keys as a JWK set, the one that signs now first.\n";
+    "ENTRY is anchor:ID, crl:ID, collateral:ID, attest-key:ID, manifest:ID or signing-key:KID as\n"
+    "\"list\" shows them. \"key list\" prints the public keys as a JWK set, the one that signs now "
+    "first.\n";
 
 static const struct {
     const char *name;
     enum atls_anchor_purpose purpose;
-} purposes[] = {{"ak", ATLS_ANCHOR_AK}, {"ek", ATLS_ANCHOR_EK}, {"tls", ATLS_ANCHOR_TLS}};
+} purposes[] = {{"ak", ATLS_ANCHOR_AK},
+                {"ek", ATLS_ANCHOR_EK},
+                {"tls", ATLS_ANCHOR_TLS},
+                {"tee", ATLS_ANCHOR_TEE}};
 
 static enum atls_code find_purpose(const char *name, enum atls_anchor_purpose *out,
                                    struct atls_err *err)
@@ -64,7 +76,14 @@ static enum atls_code find_purpose(const char *name, enum atls_anchor_purpose *o
             *out = purposes[i].purpose;
             return ATLS_OK;
         }
-    return io_error(err, ATLS_E_CONFIG, "purpose is \"%.40s\", want ak, ek or tls", name);
+    return io_error(err, ATLS_E_CONFIG, "purpose is \"%.40s\", want ak, ek, tls or tee", name);
+}
+
+/* For people to compare with what the maker says. */
+static void show_fingerprint(void *arg, const char *subject, const char *fingerprint, bool is_new)
+{
+    (void)arg;
+    printf("%s sha256:%s%s\n", subject, fingerprint, is_new ? "" : " (on file already)");
 }
 
 static enum atls_code import_anchors(const struct cli *cli, struct atls_store *store,
@@ -82,6 +101,8 @@ static enum atls_code import_anchors(const struct cli *cli, struct atls_store *s
     if ((code = find_purpose(cli_value(cli, "anchor"), &as.purpose, err)) != ATLS_OK ||
         (code = io_read_file(cli_operand(cli, 1), &file, err)) != ATLS_OK)
         return code;
+    if (as.purpose == ATLS_ANCHOR_TEE)
+        as.imported = show_fingerprint;
     code = atls_store_import_anchors_as(store, atls_buf_bytes(&file), &as, &count, err);
     atls_buf_clear(&file);
     if (code == ATLS_OK)
@@ -105,15 +126,47 @@ static enum atls_code import_crls(const struct cli *cli, struct atls_store *stor
     return code;
 }
 
+static enum atls_code import_document(void *arg, const char *path, const char *name,
+                                      struct atls_bytes document, struct atls_err *err)
+{
+    static const char *const outcomes[] = {
+        [ATLS_STORE_COLLATERAL_NEW] = "imported",
+        [ATLS_STORE_COLLATERAL_SAME] = "on file already",
+        [ATLS_STORE_COLLATERAL_OLDER] = "older than what is on file: not imported",
+    };
+    enum atls_store_collateral_import outcome = ATLS_STORE_COLLATERAL_SAME;
+    enum atls_code code =
+        atls_store_import_collateral(arg, name, document, (int64_t)time(NULL), &outcome, err);
+    char message[sizeof err->message];
+
+    if (code == ATLS_OK) {
+        printf("%s: %s\n", name, outcomes[outcome]);
+        return ATLS_OK;
+    }
+    snprintf(message, sizeof message, "%s", err->message);
+    return io_error(err, code, "%.80s: %.150s", path, message);
+}
+
+static enum atls_code import_collateral(const struct cli *cli, struct atls_store *store,
+                                        struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+    const char *path;
+
+    for (size_t i = 0; (path = cli_value_at(cli, "collateral", i)) != NULL && code == ATLS_OK; i++)
+        code = documents_each(path, import_document, store, err);
+    return code;
+}
+
 static void print_report(const struct atls_store_import_report *report)
 {
     if (report->unchanged)
         printf("manifest %s: on file already\n", report->manifest_id);
     else
         printf("manifest %s: %zu reference values, %zu attestation keys, %zu identity keys, "
-               "%zu endorsements, %zu skipped\n",
+               "%zu endorsements, %zu anchors, %zu skipped\n",
                report->manifest_id, report->reference_values, report->attest_keys,
-               report->identity_keys, report->endorsements, report->skipped);
+               report->identity_keys, report->endorsements, report->anchors, report->skipped);
 }
 
 /* Who may have signed: without either file nobody has. */
@@ -179,6 +232,7 @@ static enum atls_code run_import(const struct cli *cli, struct atls_store *store
         enum atls_code (*import)(const struct cli *, struct atls_store *, struct atls_err *);
     } kinds[] = {{"anchor", import_anchors},
                  {"crl", import_crls},
+                 {"collateral", import_collateral},
                  {"corim", import_corim},
                  {"from-json", import_json}};
     const size_t count = sizeof(kinds) / sizeof(kinds[0]);
@@ -190,7 +244,8 @@ static enum atls_code run_import(const struct cli *cli, struct atls_store *store
             which = i;
         }
     if (given != 1)
-        return io_error(err, ATLS_E_CONFIG, "want one of --anchor, --crl, --corim and --from-json");
+        return io_error(err, ATLS_E_CONFIG,
+                        "want one of --anchor, --crl, --collateral, --corim and --from-json");
     return kinds[which].import(cli, store, err);
 }
 
@@ -237,6 +292,21 @@ static enum atls_code run_remove(const struct cli *cli, struct atls_store *store
     return atls_store_remove(store, cli_operand(cli, 1), err);
 }
 
+static enum atls_code write_document(void *arg, const struct atls_store_collateral *c,
+                                     struct atls_err *err)
+{
+    return documents_write(arg, c->file_name, c->document, err);
+}
+
+static enum atls_code export_documents(const struct cli *cli, struct atls_store *store,
+                                       struct atls_err *err)
+{
+    char directory[4096];
+
+    snprintf(directory, sizeof directory, "%s", cli_value(cli, "documents"));
+    return atls_store_list_collateral(store, write_document, directory, err);
+}
+
 static enum atls_code run_export(const struct cli *cli, struct atls_store *store,
                                  struct atls_err *err)
 {
@@ -245,8 +315,11 @@ static enum atls_code run_export(const struct cli *cli, struct atls_store *store
     bool with_keys = cli_flag(cli, "with-signing-keys");
     enum atls_code code;
 
-    if (with_keys && cli_value(cli, "anchors") != NULL)
-        return io_error(err, ATLS_E_CONFIG, "want --anchors or --with-signing-keys, not both");
+    if (with_keys + (cli_value(cli, "anchors") != NULL) + (cli_value(cli, "documents") != NULL) > 1)
+        return io_error(err, ATLS_E_CONFIG,
+                        "want one of --anchors, --documents and --with-signing-keys");
+    if (cli_value(cli, "documents") != NULL)
+        return export_documents(cli, store, err);
     if (with_keys)
         code = atls_store_export_json_with_keys(store, &out, err);
     else if (cli_value(cli, "anchors") == NULL)

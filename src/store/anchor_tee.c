@@ -10,15 +10,19 @@
 static const enum atls_certificate_signature signatures[] = {ATLS_SIGNED_ECDSA_P256_SHA256,
                                                              ATLS_SIGNED_RSA_PSS_SHA384};
 
+/* One attempt that fails leaves no trace in err. */
 static enum atls_code verify(const struct atls_certificate *child,
                              const struct atls_certificate *issuer, struct atls_err *err)
 {
+    struct atls_err attempt = ATLS_ERR_INIT;
     enum atls_code code = ATLS_E_INTERNAL;
 
     for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++)
-        if ((code = atls_certificate_issued_by(child, issuer, signatures[i], err)) !=
+        if ((code = atls_certificate_issued_by(child, issuer, signatures[i], &attempt)) !=
             ATLS_E_CERTIFICATE)
-            return code;
+            break;
+    if (code != ATLS_OK && code != ATLS_E_CERTIFICATE && err != NULL)
+        *err = attempt;
     return code;
 }
 

@@ -931,8 +931,8 @@ static enum atls_code find_anchors(struct atls_store_view *view, enum atls_ancho
 enum atls_code atls_store_anchors(struct atls_store *s, enum atls_anchor_purpose purpose,
                                   struct atls_anchors **out, struct atls_err *err)
 {
-    if (store_purpose_name(purpose) == NULL)
-        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose");
+    if (store_purpose_name(purpose) == NULL || purpose == ATLS_ANCHOR_TEE)
+        return atls_fail(err, ATLS_E_USAGE, "anchors: no such purpose, or not for paths");
     return find_anchors(&s->now, purpose, out, err);
 }
 

@@ -105,7 +105,8 @@ ATLS_MUST_CHECK enum atls_code atls_store_signing_key(struct atls_store *s, int6
                                                       struct store_signing_key *out,
                                                       struct atls_err *err);
 
-/* Anchors of a purpose as a parsed set (new reference), or *out NULL when there are none. */
+/* Anchors of a purpose (not TEE) as a parsed set (new reference), or *out NULL when there are none.
+ */
 ATLS_MUST_CHECK enum atls_code atls_store_anchors(struct atls_store *s,
                                                   enum atls_anchor_purpose purpose,
                                                   struct atls_anchors **out, struct atls_err *err);

@@ -665,6 +665,7 @@ static void a_profile_by_its_oid(void **state)
 /* ---- stores of before, and damaged ones ---- */
 
 #define TO_VERSION_3                                                                               \
+    "DROP TABLE manifest_anchors; DROP TABLE collateral;"                                          \
     "DROP TABLE endorsement_triples; DROP TABLE signing_keys;"                                     \
     "ALTER TABLE attest_keys DROP COLUMN kind; PRAGMA user_version = 3;"
 

@@ -933,7 +933,8 @@ static void test_anchors_of_a_vendor_and_model(void **state)
     struct place *p = *state;
     struct atls_buf certificate = new_certificate("maker", true), json = ATLS_BUF_INIT;
     const struct atls_bytes der = atls_buf_bytes(&certificate);
-    struct atls_store_anchor_options as = {ATLS_ANCHOR_AK, CLASS, "ACME", "Gateway 3"};
+    struct atls_store_anchor_options as = {
+        .purpose = ATLS_ANCHOR_AK, .class_uuid = CLASS, .vendor = "ACME", .model = "Gateway 3"};
     struct atls_store *other = NULL;
     struct atls_err err = ATLS_ERR_INIT;
     char path[128], large[129];
@@ -1005,7 +1006,9 @@ static void test_anchors_refused(void **state)
     assert_int_equal(added, 77);
     test_assert_code(atls_store_anchors(p->store, (enum atls_anchor_purpose)0, &anchors, &err),
                      ATLS_E_USAGE, &err);
-    test_assert_code(atls_store_anchors_pem(p->store, (enum atls_anchor_purpose)4, &pem, &err),
+    test_assert_code(atls_store_anchors(p->store, ATLS_ANCHOR_TEE, &anchors, &err), ATLS_E_USAGE,
+                     &err);
+    test_assert_code(atls_store_anchors_pem(p->store, (enum atls_anchor_purpose)5, &pem, &err),
                      ATLS_E_USAGE, &err);
     /* An anchor without a class vouches for keys, and for no machine's reference values. */
     test_assert_code(atls_store_import_anchors(p->store, ATLS_ANCHOR_AK, der, NULL, &added, &err),

@@ -60,7 +60,8 @@ static void test_hex(void **state)
 
 static void test_purposes(void **state)
 {
-    static const enum atls_anchor_purpose all[] = {ATLS_ANCHOR_AK, ATLS_ANCHOR_EK, ATLS_ANCHOR_TLS};
+    static const enum atls_anchor_purpose all[] = {ATLS_ANCHOR_AK, ATLS_ANCHOR_EK, ATLS_ANCHOR_TLS,
+                                                   ATLS_ANCHOR_TEE};
     enum atls_anchor_purpose purpose;
 
     (void)state;
@@ -69,7 +70,7 @@ static void test_purposes(void **state)
         assert_int_equal(purpose, all[i]);
     }
     assert_null(store_purpose_name((enum atls_anchor_purpose)0));
-    assert_null(store_purpose_name((enum atls_anchor_purpose)4));
+    assert_null(store_purpose_name((enum atls_anchor_purpose)5));
     assert_false(store_purpose_by_name("AK", &purpose));
 }
 
