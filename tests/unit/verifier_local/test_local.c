@@ -525,8 +525,10 @@ static void vendor_and_model_of_a_certified_key(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         static struct tpm_world w;
         struct test_identity ca = test_ca("ak ca"), ak;
-        const struct atls_store_anchor_options as = {ATLS_ANCHOR_AK, CLASS_ID, rows[i].vendor,
-                                                     rows[i].model};
+        const struct atls_store_anchor_options as = {.purpose = ATLS_ANCHOR_AK,
+                                                     .class_uuid = CLASS_ID,
+                                                     .vendor = rows[i].vendor,
+                                                     .model = rows[i].model};
         struct atls_store *s = NULL;
         struct atls_result *r = NULL;
         struct atls_err err = ATLS_ERR_INIT;
