@@ -9,32 +9,32 @@
 #include "core/err.h"
 #include "core/writer.h"
 
-#define SIM_ALL (SIM_SNP | SIM_TDX | SIM_CCA)
+#define ATLS_SIM_ALL (ATLS_SIM_SNP | ATLS_SIM_TDX | ATLS_SIM_CCA)
 
 #define STATE_TEXT_MAX (64 * 1024)
 #define FAULTS_MAX     1000000
 
-#define SIM_ZERO_16   "00000000000000000000000000000000"
-#define SIM_ZERO_32   SIM_ZERO_16 SIM_ZERO_16
-#define SIM_ZERO_48   SIM_ZERO_16 SIM_ZERO_32
-#define SIM_DIGEST_16 "a71500000000000000000000000051e5"
-#define SIM_DIGEST_32 SIM_DIGEST_16 SIM_DIGEST_16
-#define SIM_DIGEST_48 SIM_DIGEST_16 SIM_DIGEST_32
+#define ATLS_SIM_ZERO_16   "00000000000000000000000000000000"
+#define ATLS_SIM_ZERO_32   ATLS_SIM_ZERO_16 ATLS_SIM_ZERO_16
+#define ATLS_SIM_ZERO_48   ATLS_SIM_ZERO_16 ATLS_SIM_ZERO_32
+#define ATLS_SIM_DIGEST_16 "a71500000000000000000000000051e5"
+#define ATLS_SIM_DIGEST_32 ATLS_SIM_DIGEST_16 ATLS_SIM_DIGEST_16
+#define ATLS_SIM_DIGEST_48 ATLS_SIM_DIGEST_16 ATLS_SIM_DIGEST_32
 
 enum value_type { NUMBER, HEX, CHOICE, FAULT };
 
 static const struct row {
     const char *name;
-    unsigned int tees; /* enum sim_tee */
+    unsigned int tees; /* enum atls_sim_tee */
     enum value_type type;
     uint64_t least, most;
     const char *value;
     const char *says;
-} rows[SIM_ORDER_COUNT] = {
-#define SIM_ROW(name, text, tees, type, least, most, value, says)                                  \
+} rows[ATLS_SIM_ORDER_COUNT] = {
+#define ATLS_SIM_ROW(name, text, tees, type, least, most, value, says)                             \
     {text, tees, type, least, most, value, says},
-    SIM_ORDERS(SIM_ROW)
-#undef SIM_ROW
+    ATLS_SIM_ORDERS(ATLS_SIM_ROW)
+#undef ATLS_SIM_ROW
 };
 
 /* What the reading of a quote can fail with on real machines. */
@@ -49,13 +49,13 @@ static const struct {
 #define FAULT_COUNT (sizeof(faults) / sizeof(faults[0]))
 
 static const struct {
-    enum sim_tee tee;
+    enum atls_sim_tee tee;
     const char *name;
-} tees[] = {{SIM_SNP, "snp"}, {SIM_TDX, "tdx"}, {SIM_CCA, "cca"}};
+} tees[] = {{ATLS_SIM_SNP, "snp"}, {ATLS_SIM_TDX, "tdx"}, {ATLS_SIM_CCA, "cca"}};
 
 #define TEE_COUNT (sizeof(tees) / sizeof(tees[0]))
 
-const char *sim_tee_name(enum sim_tee tee)
+const char *atls_sim_tee_name(enum atls_sim_tee tee)
 {
     for (size_t i = 0; i < TEE_COUNT; i++)
         if (tees[i].tee == tee)
@@ -63,15 +63,15 @@ const char *sim_tee_name(enum sim_tee tee)
     return NULL;
 }
 
-enum sim_tee sim_tee_by_name(const char *name)
+enum atls_sim_tee atls_sim_tee_by_name(const char *name)
 {
     for (size_t i = 0; i < TEE_COUNT; i++)
         if (strcmp(tees[i].name, name) == 0)
             return tees[i].tee;
-    return (enum sim_tee)0;
+    return (enum atls_sim_tee)0;
 }
 
-const char *sim_order_name(enum sim_order order, enum sim_tee tee)
+const char *atls_sim_order_name(enum atls_sim_order order, enum atls_sim_tee tee)
 {
     return (rows[order].tees & tee) != 0 ? rows[order].name : NULL;
 }
@@ -169,11 +169,11 @@ static void describe(const struct row *row, char *out, size_t size)
         snprintf(out, size, "none, or NAME:COUNT, such as EIO:3");
 }
 
-void sim_state_init(struct sim_state *state, enum sim_tee tee)
+void atls_sim_state_init(struct atls_sim_state *state, enum atls_sim_tee tee)
 {
     memset(state, 0, sizeof *state);
     state->tee = tee;
-    for (size_t i = 0; i < SIM_ORDER_COUNT; i++) {
+    for (size_t i = 0; i < ATLS_SIM_ORDER_COUNT; i++) {
         size_t len = rows[i].type == CHOICE ? strcspn(rows[i].value, "|") : strlen(rows[i].value);
 
         if ((rows[i].tees & tee) != 0)
@@ -181,25 +181,25 @@ void sim_state_init(struct sim_state *state, enum sim_tee tee)
     }
 }
 
-static enum atls_code set_span(struct sim_state *state, const char *order, size_t len,
+static enum atls_code set_span(struct atls_sim_state *state, const char *order, size_t len,
                                struct atls_err *err)
 {
     const char *equals = memchr(order, '=', len);
     size_t name_len = equals == NULL ? len : (size_t)(equals - order);
-    char value[SIM_VALUE_MAX] = {0}, wanted[80];
+    char value[ATLS_SIM_VALUE_MAX] = {0}, wanted[80];
 
     if (equals == NULL)
         return atls_fail(err, ATLS_E_CONFIG, "\"%.*s\": want NAME=VALUE", (int)(len & 0xff), order);
     if (len - name_len - 1 < sizeof value)
         memcpy(value, equals + 1, len - name_len - 1);
-    for (size_t i = 0; i < SIM_ORDER_COUNT; i++) {
+    for (size_t i = 0; i < ATLS_SIM_ORDER_COUNT; i++) {
         const struct row *row = &rows[i];
 
         if (strlen(row->name) != name_len || memcmp(row->name, order, name_len) != 0)
             continue;
         if ((row->tees & state->tee) == 0)
             return atls_fail(err, ATLS_E_CONFIG, "%s: %s has no such thing", row->name,
-                             sim_tee_name(state->tee));
+                             atls_sim_tee_name(state->tee));
         if (len - name_len - 1 >= sizeof value || !value_valid(row, value)) {
             describe(row, wanted, sizeof wanted);
             return atls_fail(err, ATLS_E_CONFIG, "%s: \"%s\", want %s", row->name, value, wanted);
@@ -210,14 +210,16 @@ static enum atls_code set_span(struct sim_state *state, const char *order, size_
     return atls_fail(err, ATLS_E_CONFIG, "\"%.*s\": no such name", (int)(name_len & 0xff), order);
 }
 
-enum atls_code sim_state_set(struct sim_state *state, const char *order, struct atls_err *err)
+enum atls_code atls_sim_state_set(struct atls_sim_state *state, const char *order,
+                                  struct atls_err *err)
 {
     return set_span(state, order, strlen(order), err);
 }
 
-enum atls_code sim_state_read(struct sim_state *state, struct atls_bytes text, struct atls_err *err)
+enum atls_code atls_sim_state_read(struct atls_sim_state *state, struct atls_bytes text,
+                                   struct atls_err *err)
 {
-    struct sim_state read = *state;
+    struct atls_sim_state read = *state;
     enum atls_code code;
 
     if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL)
@@ -235,13 +237,13 @@ enum atls_code sim_state_read(struct sim_state *state, struct atls_bytes text, s
     return ATLS_OK;
 }
 
-enum atls_code sim_state_write(const struct sim_state *state, struct atls_buf *out,
-                               struct atls_err *err)
+enum atls_code atls_sim_state_write(const struct atls_sim_state *state, struct atls_buf *out,
+                                    struct atls_err *err)
 {
     struct atls_writer w = atls_writer_init(STATE_TEXT_MAX);
     char wanted[80];
 
-    for (size_t i = 0; i < SIM_ORDER_COUNT; i++) {
+    for (size_t i = 0; i < ATLS_SIM_ORDER_COUNT; i++) {
         if ((rows[i].tees & state->tee) == 0)
             continue;
         describe(&rows[i], wanted, sizeof wanted);
@@ -258,12 +260,13 @@ enum atls_code sim_state_write(const struct sim_state *state, struct atls_buf *o
     return atls_writer_finish(&w, out, err);
 }
 
-uint64_t sim_state_number(const struct sim_state *state, enum sim_order order)
+uint64_t atls_sim_state_number(const struct atls_sim_state *state, enum atls_sim_order order)
 {
     return strtoull(state->values[order], NULL, 0);
 }
 
-bool sim_state_is(const struct sim_state *state, enum sim_order order, const char *word)
+bool atls_sim_state_is(const struct atls_sim_state *state, enum atls_sim_order order,
+                       const char *word)
 {
     return strcmp(state->values[order], word) == 0;
 }
@@ -273,7 +276,8 @@ static uint8_t nibble(char c)
     return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 }
 
-size_t sim_state_hex(const struct sim_state *state, enum sim_order order, uint8_t *out)
+size_t atls_sim_state_hex(const struct atls_sim_state *state, enum atls_sim_order order,
+                          uint8_t *out)
 {
     const char *text = state->values[order];
     size_t len = strlen(text) / 2;
@@ -283,9 +287,9 @@ size_t sim_state_hex(const struct sim_state *state, enum sim_order order, uint8_
     return len;
 }
 
-int sim_state_take_fault(struct sim_state *state)
+int atls_sim_state_take_fault(struct atls_sim_state *state)
 {
-    char *value = state->values[SIM_ORDER_FAULT];
+    char *value = state->values[ATLS_SIM_ORDER_FAULT];
     unsigned long count = 0;
     int number = 0;
 
@@ -295,16 +299,16 @@ int sim_state_take_fault(struct sim_state *state)
     if (count == 1)
         strcpy(value, "none");
     else
-        snprintf(value + strlen(value), SIM_VALUE_MAX - strlen(value), ":%lu", count - 1);
+        snprintf(value + strlen(value), ATLS_SIM_VALUE_MAX - strlen(value), ":%lu", count - 1);
     return number;
 }
 
-bool sim_state_take_race(struct sim_state *state)
+bool atls_sim_state_take_race(struct atls_sim_state *state)
 {
-    uint64_t left = sim_state_number(state, SIM_ORDER_RACE);
+    uint64_t left = atls_sim_state_number(state, ATLS_SIM_ORDER_RACE);
 
     if (left == 0)
         return false;
-    snprintf(state->values[SIM_ORDER_RACE], SIM_VALUE_MAX, "%" PRIu64, left - 1);
+    snprintf(state->values[ATLS_SIM_ORDER_RACE], ATLS_SIM_VALUE_MAX, "%" PRIu64, left - 1);
     return true;
 }

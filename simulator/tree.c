@@ -19,18 +19,18 @@ static const struct attribute {
     mode_t mode;
     bool binary;
     size_t limit; /* of a binary attribute that is written */
-} attributes[SIM_ATTRIBUTE_COUNT] = {
-    [SIM_ATTRIBUTE_INBLOB] = {"inblob", 0200, true, SIM_INBLOB_MAX},
-    [SIM_ATTRIBUTE_OUTBLOB] = {"outblob", 0444, true, 0},
-    [SIM_ATTRIBUTE_AUXBLOB] = {"auxblob", 0444, true, 0},
-    [SIM_ATTRIBUTE_MANIFESTBLOB] = {"manifestblob", 0444, true, 0},
-    [SIM_ATTRIBUTE_PROVIDER] = {"provider", 0444, false, 0},
-    [SIM_ATTRIBUTE_GENERATION] = {"generation", 0444, false, 0},
-    [SIM_ATTRIBUTE_PRIVLEVEL] = {"privlevel", 0200, false, 0},
-    [SIM_ATTRIBUTE_PRIVLEVEL_FLOOR] = {"privlevel_floor", 0444, false, 0},
-    [SIM_ATTRIBUTE_SERVICE_PROVIDER] = {"service_provider", 0200, false, 0},
-    [SIM_ATTRIBUTE_SERVICE_GUID] = {"service_guid", 0200, false, 0},
-    [SIM_ATTRIBUTE_SERVICE_MANIFEST_VERSION] = {"service_manifest_version", 0200, false, 0},
+} attributes[ATLS_SIM_ATTRIBUTE_COUNT] = {
+    [ATLS_SIM_ATTRIBUTE_INBLOB] = {"inblob", 0200, true, ATLS_SIM_INBLOB_MAX},
+    [ATLS_SIM_ATTRIBUTE_OUTBLOB] = {"outblob", 0444, true, 0},
+    [ATLS_SIM_ATTRIBUTE_AUXBLOB] = {"auxblob", 0444, true, 0},
+    [ATLS_SIM_ATTRIBUTE_MANIFESTBLOB] = {"manifestblob", 0444, true, 0},
+    [ATLS_SIM_ATTRIBUTE_PROVIDER] = {"provider", 0444, false, 0},
+    [ATLS_SIM_ATTRIBUTE_GENERATION] = {"generation", 0444, false, 0},
+    [ATLS_SIM_ATTRIBUTE_PRIVLEVEL] = {"privlevel", 0200, false, 0},
+    [ATLS_SIM_ATTRIBUTE_PRIVLEVEL_FLOOR] = {"privlevel_floor", 0444, false, 0},
+    [ATLS_SIM_ATTRIBUTE_SERVICE_PROVIDER] = {"service_provider", 0200, false, 0},
+    [ATLS_SIM_ATTRIBUTE_SERVICE_GUID] = {"service_guid", 0200, false, 0},
+    [ATLS_SIM_ATTRIBUTE_SERVICE_MANIFEST_VERSION] = {"service_manifest_version", 0200, false, 0},
 };
 
 struct entry {
@@ -39,44 +39,45 @@ struct entry {
     unsigned int refs; /* the tree's one, and open files */
     bool dead;         /* removed */
     /* Under the lock of reports from here on. */
-    uint8_t inblob[SIM_INBLOB_MAX];
+    uint8_t inblob[ATLS_SIM_INBLOB_MAX];
     size_t inblob_len;
     unsigned int privlevel;
-    char service_provider[SIM_SERVICE_MAX];
+    char service_provider[ATLS_SIM_SERVICE_MAX];
     bool service_guid;
     uint64_t write_generation, read_generation;
     bool made; /* blobs are those of read_generation */
-    struct sim_blobs blobs;
+    struct atls_sim_blobs blobs;
 };
 
-struct sim_tree {
-    struct sim_provider provider;
+struct atls_sim_tree {
+    struct atls_sim_provider provider;
     uint64_t first_generation;
     pthread_mutex_t names; /* entries, their refs and dead; taken after reports */
     pthread_mutex_t reports;
     struct entry *entries;
 };
 
-struct sim_file {
-    struct sim_tree *tree;
+struct atls_sim_file {
+    struct atls_sim_tree *tree;
     struct entry *entry;
-    enum sim_attribute attribute;
+    enum atls_sim_tree_attribute attribute;
     bool filled, writing; /* reading began; writing began: of a binary file one of them */
     uint8_t *data;
     size_t len;
 };
 
-void sim_blobs_clear(struct sim_blobs *blobs)
+void atls_sim_blobs_clear(struct atls_sim_blobs *blobs)
 {
     atls_buf_clear(&blobs->outblob);
     atls_buf_clear(&blobs->auxblob);
     atls_buf_clear(&blobs->manifestblob);
 }
 
-enum atls_code sim_tree_new(const struct sim_provider *provider, uint64_t first_generation,
-                            struct sim_tree **out, struct atls_err *err)
+enum atls_code atls_sim_tree_new(const struct atls_sim_provider *provider,
+                                 uint64_t first_generation, struct atls_sim_tree **out,
+                                 struct atls_err *err)
 {
-    struct sim_tree *tree = calloc(1, sizeof *tree);
+    struct atls_sim_tree *tree = calloc(1, sizeof *tree);
 
     if (tree == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "out of memory");
@@ -90,11 +91,11 @@ enum atls_code sim_tree_new(const struct sim_provider *provider, uint64_t first_
 
 static void entry_free(struct entry *entry)
 {
-    sim_blobs_clear(&entry->blobs);
+    atls_sim_blobs_clear(&entry->blobs);
     free(entry);
 }
 
-void sim_tree_free(struct sim_tree *tree)
+void atls_sim_tree_free(struct atls_sim_tree *tree)
 {
     if (tree == NULL)
         return;
@@ -131,7 +132,7 @@ static int path_split(const char *path, struct path *out)
 }
 
 /* The link to an entry; under the lock of names. */
-static struct entry **entry_find(struct sim_tree *tree, const char *name)
+static struct entry **entry_find(struct atls_sim_tree *tree, const char *name)
 {
     struct entry **at = &tree->entries;
 
@@ -140,12 +141,13 @@ static struct entry **entry_find(struct sim_tree *tree, const char *name)
     return at;
 }
 
-static int attribute_find(const struct sim_tree *tree, const char *name)
+static int attribute_find(const struct atls_sim_tree *tree, const char *name)
 {
-    for (int i = 0; i < SIM_ATTRIBUTE_COUNT; i++)
+    for (int i = 0; i < ATLS_SIM_ATTRIBUTE_COUNT; i++)
         if (strcmp(attributes[i].name, name) == 0)
-            return tree->provider.visible(tree->provider.context, (enum sim_attribute)i) ? i
-                                                                                         : -ENOENT;
+            return tree->provider.visible(tree->provider.context, (enum atls_sim_tree_attribute)i)
+                       ? i
+                       : -ENOENT;
     return -ENOENT;
 }
 
@@ -164,7 +166,7 @@ static void stat_attribute(struct stat *out, int attribute)
     out->st_size = attributes[attribute].binary ? 0 : TEXT_MAX;
 }
 
-int sim_tree_stat(struct sim_tree *tree, const char *path, struct stat *out)
+int atls_sim_tree_stat(struct atls_sim_tree *tree, const char *path, struct stat *out)
 {
     unsigned int links = 2;
     bool found = true;
@@ -192,7 +194,7 @@ int sim_tree_stat(struct sim_tree *tree, const char *path, struct stat *out)
     return 0;
 }
 
-int sim_tree_mkdir(struct sim_tree *tree, const char *path)
+int atls_sim_tree_mkdir(struct atls_sim_tree *tree, const char *path)
 {
     struct entry *entry, **at;
     struct path p;
@@ -224,7 +226,7 @@ static bool entry_unref(struct entry *entry)
     return --entry->refs == 0;
 }
 
-int sim_tree_rmdir(struct sim_tree *tree, const char *path)
+int atls_sim_tree_rmdir(struct atls_sim_tree *tree, const char *path)
 {
     struct entry *entry, **at;
     bool last = false;
@@ -251,20 +253,21 @@ int sim_tree_rmdir(struct sim_tree *tree, const char *path)
     return entry == NULL ? -ENOENT : 0;
 }
 
-int sim_tree_list(struct sim_tree *tree, const char *path,
-                  bool (*each)(void *context, const char *name, bool directory), void *context)
+int atls_sim_tree_list(struct atls_sim_tree *tree, const char *path,
+                       bool (*each)(void *context, const char *name, bool directory), void *context)
 {
     struct stat status;
     struct path p;
     int answer;
 
-    if ((answer = sim_tree_stat(tree, path, &status)) != 0 || (answer = path_split(path, &p)) != 0)
+    if ((answer = atls_sim_tree_stat(tree, path, &status)) != 0 ||
+        (answer = path_split(path, &p)) != 0)
         return answer;
     if (!S_ISDIR(status.st_mode))
         return -ENOTDIR;
     if (p.entry[0] != '\0') {
-        for (int i = 0; i < SIM_ATTRIBUTE_COUNT; i++)
-            if (tree->provider.visible(tree->provider.context, (enum sim_attribute)i) &&
+        for (int i = 0; i < ATLS_SIM_ATTRIBUTE_COUNT; i++)
+            if (tree->provider.visible(tree->provider.context, (enum atls_sim_tree_attribute)i) &&
                 !each(context, attributes[i].name, false))
                 break;
         return 0;
@@ -289,26 +292,26 @@ static int advance(struct entry *entry)
 }
 
 /* Under the lock of reports: blobs that belong to what was written last. */
-static int report_make(struct sim_tree *tree, struct entry *entry)
+static int report_make(struct atls_sim_tree *tree, struct entry *entry)
 {
-    const struct sim_provider *provider = &tree->provider;
-    struct sim_request request;
-    struct sim_blobs blobs = {0};
+    const struct atls_sim_provider *provider = &tree->provider;
+    struct atls_sim_request request;
+    struct atls_sim_blobs blobs = {0};
     int answer;
 
     if (entry->inblob_len == 0)
         return -EINVAL;
     if (entry->made && entry->read_generation == entry->write_generation)
         return 0;
-    sim_blobs_clear(&entry->blobs);
+    atls_sim_blobs_clear(&entry->blobs);
     entry->made = false;
     if (provider->raced(provider->context) && advance(entry) == 0)
         for (size_t i = 0; i < entry->inblob_len; i++)
             entry->inblob[i] ^= 0xff;
-    request = (struct sim_request){.inblob = atls_bytes_of(entry->inblob, entry->inblob_len),
-                                   .privlevel = entry->privlevel,
-                                   .service_provider = entry->service_provider,
-                                   .service_guid = entry->service_guid};
+    request = (struct atls_sim_request){.inblob = atls_bytes_of(entry->inblob, entry->inblob_len),
+                                        .privlevel = entry->privlevel,
+                                        .service_provider = entry->service_provider,
+                                        .service_guid = entry->service_guid};
     if ((answer = provider->report(provider->context, &request, &blobs)) != 0)
         return answer;
     entry->blobs = blobs;
@@ -318,7 +321,7 @@ static int report_make(struct sim_tree *tree, struct entry *entry)
 }
 
 /* Sets a file's content to a copy. */
-static int fill(struct sim_file *file, struct atls_bytes content)
+static int fill(struct atls_sim_file *file, struct atls_bytes content)
 {
     if (content.len > 0) {
         if ((file->data = malloc(content.len)) == NULL)
@@ -330,7 +333,7 @@ static int fill(struct sim_file *file, struct atls_bytes content)
     return 0;
 }
 
-static int fill_binary(struct sim_file *file)
+static int fill_binary(struct atls_sim_file *file)
 {
     struct entry *entry = file->entry;
     const struct atls_buf *blob = &entry->blobs.outblob;
@@ -338,22 +341,22 @@ static int fill_binary(struct sim_file *file)
 
     if ((answer = report_make(file->tree, entry)) != 0)
         return answer;
-    if (file->attribute == SIM_ATTRIBUTE_AUXBLOB)
+    if (file->attribute == ATLS_SIM_ATTRIBUTE_AUXBLOB)
         blob = &entry->blobs.auxblob;
-    if (file->attribute == SIM_ATTRIBUTE_MANIFESTBLOB)
+    if (file->attribute == ATLS_SIM_ATTRIBUTE_MANIFESTBLOB)
         blob = &entry->blobs.manifestblob;
     return fill(file, atls_buf_bytes(blob));
 }
 
-static int fill_text(struct sim_file *file)
+static int fill_text(struct atls_sim_file *file)
 {
-    const struct sim_provider *provider = &file->tree->provider;
+    const struct atls_sim_provider *provider = &file->tree->provider;
     char text[TEXT_MAX];
     int len;
 
-    if (file->attribute == SIM_ATTRIBUTE_PROVIDER)
+    if (file->attribute == ATLS_SIM_ATTRIBUTE_PROVIDER)
         len = snprintf(text, sizeof text, "%s\n", provider->name);
-    else if (file->attribute == SIM_ATTRIBUTE_GENERATION)
+    else if (file->attribute == ATLS_SIM_ATTRIBUTE_GENERATION)
         len = snprintf(text, sizeof text, "%" PRIu64 "\n", file->entry->write_generation);
     else
         len = snprintf(text, sizeof text, "%u\n", provider->floor(provider->context));
@@ -362,7 +365,7 @@ static int fill_text(struct sim_file *file)
 
 /* ---- files ---- */
 
-static bool entry_dead(struct sim_file *file)
+static bool entry_dead(struct atls_sim_file *file)
 {
     bool dead;
 
@@ -381,9 +384,10 @@ static bool mode_allows(mode_t mode, int flags)
              (access != O_RDONLY && (mode & 0222) == 0));
 }
 
-int sim_file_open(struct sim_tree *tree, const char *path, int flags, struct sim_file **out)
+int atls_sim_file_open(struct atls_sim_tree *tree, const char *path, int flags,
+                       struct atls_sim_file **out)
 {
-    struct sim_file *file;
+    struct atls_sim_file *file;
     struct path p;
     int answer;
 
@@ -398,7 +402,7 @@ int sim_file_open(struct sim_tree *tree, const char *path, int flags, struct sim
     if ((file = calloc(1, sizeof *file)) == NULL)
         return -ENOMEM;
     file->tree = tree;
-    file->attribute = (enum sim_attribute)answer;
+    file->attribute = (enum atls_sim_tree_attribute)answer;
     pthread_mutex_lock(&tree->names);
     if ((file->entry = *entry_find(tree, p.entry)) != NULL)
         file->entry->refs++;
@@ -411,7 +415,7 @@ int sim_file_open(struct sim_tree *tree, const char *path, int flags, struct sim
     return 0;
 }
 
-ssize_t sim_file_read(struct sim_file *file, void *out, size_t len, off_t offset)
+ssize_t atls_sim_file_read(struct atls_sim_file *file, void *out, size_t len, off_t offset)
 {
     int answer = 0;
 
@@ -456,27 +460,27 @@ static int read_uint(const char *text, unsigned int *out)
     return 0;
 }
 
-static int store_privlevel(struct sim_file *file, const char *text)
+static int store_privlevel(struct atls_sim_file *file, const char *text)
 {
-    const struct sim_provider *provider = &file->tree->provider;
+    const struct atls_sim_provider *provider = &file->tree->provider;
     unsigned int value = 0;
     int answer;
 
     if ((answer = read_uint(text, &value)) != 0)
         return answer;
-    if (value < provider->floor(provider->context) || value > SIM_PRIVLEVEL_MAX)
+    if (value < provider->floor(provider->context) || value > ATLS_SIM_PRIVLEVEL_MAX)
         return -EINVAL;
     if ((answer = advance(file->entry)) == 0)
         file->entry->privlevel = value;
     return answer;
 }
 
-static int store_service(struct sim_file *file, const char *text)
+static int store_service(struct atls_sim_file *file, const char *text)
 {
     size_t len = strcspn(text, "\n");
     int answer;
 
-    if (len == 0 || len >= SIM_SERVICE_MAX)
+    if (len == 0 || len >= ATLS_SIM_SERVICE_MAX)
         return -EINVAL;
     if ((answer = advance(file->entry)) != 0)
         return answer;
@@ -499,7 +503,7 @@ static bool guid_valid(const char *text)
     return true;
 }
 
-static int store_guid(struct sim_file *file, const char *text)
+static int store_guid(struct atls_sim_file *file, const char *text)
 {
     int answer;
 
@@ -510,7 +514,7 @@ static int store_guid(struct sim_file *file, const char *text)
     return answer;
 }
 
-static int store_version(struct sim_file *file, const char *text)
+static int store_version(struct atls_sim_file *file, const char *text)
 {
     unsigned int value;
     int answer = read_uint(text, &value);
@@ -518,14 +522,14 @@ static int store_version(struct sim_file *file, const char *text)
     return answer != 0 ? answer : advance(file->entry);
 }
 
-static int store_text(struct sim_file *file, const char *text)
+static int store_text(struct atls_sim_file *file, const char *text)
 {
     switch (file->attribute) {
-    case SIM_ATTRIBUTE_PRIVLEVEL:
+    case ATLS_SIM_ATTRIBUTE_PRIVLEVEL:
         return store_privlevel(file, text);
-    case SIM_ATTRIBUTE_SERVICE_PROVIDER:
+    case ATLS_SIM_ATTRIBUTE_SERVICE_PROVIDER:
         return store_service(file, text);
-    case SIM_ATTRIBUTE_SERVICE_GUID:
+    case ATLS_SIM_ATTRIBUTE_SERVICE_GUID:
         return store_guid(file, text);
     default:
         return store_version(file, text);
@@ -533,7 +537,7 @@ static int store_text(struct sim_file *file, const char *text)
 }
 
 /* Under the lock of reports. A write is taken at once, and whole, wherever the file stands. */
-static ssize_t write_text(struct sim_file *file, const void *data, size_t len)
+static ssize_t write_text(struct atls_sim_file *file, const void *data, size_t len)
 {
     char text[TEXT_MAX];
     int answer;
@@ -546,7 +550,7 @@ static ssize_t write_text(struct sim_file *file, const void *data, size_t len)
     return answer != 0 ? answer : (ssize_t)len;
 }
 
-static ssize_t write_binary(struct sim_file *file, const void *data, size_t len, off_t offset)
+static ssize_t write_binary(struct atls_sim_file *file, const void *data, size_t len, off_t offset)
 {
     size_t limit = attributes[file->attribute].limit;
 
@@ -563,7 +567,7 @@ static ssize_t write_binary(struct sim_file *file, const void *data, size_t len,
     return (ssize_t)len;
 }
 
-ssize_t sim_file_write(struct sim_file *file, const void *data, size_t len, off_t offset)
+ssize_t atls_sim_file_write(struct atls_sim_file *file, const void *data, size_t len, off_t offset)
 {
     ssize_t answer = -ENOENT;
 
@@ -578,7 +582,7 @@ ssize_t sim_file_write(struct sim_file *file, const void *data, size_t len, off_
     return answer;
 }
 
-void sim_file_commit(struct sim_file *file)
+void atls_sim_file_commit(struct atls_sim_file *file)
 {
     struct entry *entry = file->entry;
 
@@ -593,15 +597,15 @@ void sim_file_commit(struct sim_file *file)
     file->writing = false;
 }
 
-void sim_file_close(struct sim_file *file)
+void atls_sim_file_close(struct atls_sim_file *file)
 {
-    struct sim_tree *tree;
+    struct atls_sim_tree *tree;
     bool last;
 
     if (file == NULL)
         return;
     tree = file->tree;
-    sim_file_commit(file);
+    atls_sim_file_commit(file);
     pthread_mutex_lock(&tree->names);
     last = entry_unref(file->entry);
     pthread_mutex_unlock(&tree->names);

@@ -24,9 +24,9 @@ static unsigned int machine_floor(void *context)
     return ((struct machine *)context)->floor;
 }
 
-static bool machine_visible(void *context, enum sim_attribute attribute)
+static bool machine_visible(void *context, enum atls_sim_tree_attribute attribute)
 {
-    return attribute != SIM_ATTRIBUTE_AUXBLOB || !((struct machine *)context)->hide_auxblob;
+    return attribute != ATLS_SIM_ATTRIBUTE_AUXBLOB || !((struct machine *)context)->hide_auxblob;
 }
 
 static bool machine_raced(void *context)
@@ -36,7 +36,8 @@ static bool machine_raced(void *context)
     return m->races > 0 && m->races-- > 0;
 }
 
-static int machine_report(void *context, const struct sim_request *request, struct sim_blobs *out)
+static int machine_report(void *context, const struct atls_sim_request *request,
+                          struct atls_sim_blobs *out)
 {
     struct machine *m = context;
     char text[128];
@@ -55,20 +56,20 @@ static int machine_report(void *context, const struct sim_request *request, stru
 
 struct fixture {
     struct machine machine;
-    struct sim_tree *tree;
+    struct atls_sim_tree *tree;
 };
 
-static struct sim_tree *tree_of(struct machine *machine, uint64_t first)
+static struct atls_sim_tree *tree_of(struct machine *machine, uint64_t first)
 {
-    const struct sim_provider provider = {.context = machine,
-                                          .name = "sev_guest",
-                                          .floor = machine_floor,
-                                          .visible = machine_visible,
-                                          .raced = machine_raced,
-                                          .report = machine_report};
-    struct sim_tree *tree = NULL;
+    const struct atls_sim_provider provider = {.context = machine,
+                                               .name = "sev_guest",
+                                               .floor = machine_floor,
+                                               .visible = machine_visible,
+                                               .raced = machine_raced,
+                                               .report = machine_report};
+    struct atls_sim_tree *tree = NULL;
 
-    assert_int_equal(sim_tree_new(&provider, first, &tree, NULL), ATLS_OK);
+    assert_int_equal(atls_sim_tree_new(&provider, first, &tree, NULL), ATLS_OK);
     return tree;
 }
 
@@ -78,43 +79,43 @@ static int setup(void **state)
 
     f = (struct fixture){.machine = {0}};
     f.tree = tree_of(&f.machine, 0);
-    assert_int_equal(sim_tree_mkdir(f.tree, "/a"), 0);
+    assert_int_equal(atls_sim_tree_mkdir(f.tree, "/a"), 0);
     *state = &f;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    sim_tree_free(((struct fixture *)*state)->tree);
+    atls_sim_tree_free(((struct fixture *)*state)->tree);
     return 0;
 }
 
-static ssize_t put(struct sim_tree *tree, const char *path, const void *data, size_t len)
+static ssize_t put(struct atls_sim_tree *tree, const char *path, const void *data, size_t len)
 {
-    struct sim_file *file = NULL;
-    ssize_t answer = sim_file_open(tree, path, O_WRONLY, &file);
+    struct atls_sim_file *file = NULL;
+    ssize_t answer = atls_sim_file_open(tree, path, O_WRONLY, &file);
 
     if (answer == 0) {
-        answer = sim_file_write(file, data, len, 0);
-        sim_file_close(file);
+        answer = atls_sim_file_write(file, data, len, 0);
+        atls_sim_file_close(file);
     }
     return answer;
 }
 
-static ssize_t get(struct sim_tree *tree, const char *path, char out[128])
+static ssize_t get(struct atls_sim_tree *tree, const char *path, char out[128])
 {
-    struct sim_file *file = NULL;
-    ssize_t answer = sim_file_open(tree, path, O_RDONLY, &file);
+    struct atls_sim_file *file = NULL;
+    ssize_t answer = atls_sim_file_open(tree, path, O_RDONLY, &file);
 
     memset(out, 0, 128);
     if (answer == 0) {
-        answer = sim_file_read(file, out, 127, 0);
-        sim_file_close(file);
+        answer = atls_sim_file_read(file, out, 127, 0);
+        atls_sim_file_close(file);
     }
     return answer;
 }
 
-static void assert_text(struct sim_tree *tree, const char *path, const char *want)
+static void assert_text(struct atls_sim_tree *tree, const char *path, const char *want)
 {
     char text[128];
 
@@ -122,7 +123,7 @@ static void assert_text(struct sim_tree *tree, const char *path, const char *wan
     assert_string_equal(text, want);
 }
 
-static void put_challenge(struct sim_tree *tree, const char *path, uint8_t first)
+static void put_challenge(struct atls_sim_tree *tree, const char *path, uint8_t first)
 {
     uint8_t challenge[64] = {first};
 
@@ -135,19 +136,19 @@ static void names_are_made_and_removed(void **state)
 {
     static const struct {
         const char *says;
-        int (*call)(struct sim_tree *tree, const char *path);
+        int (*call)(struct atls_sim_tree *tree, const char *path);
         const char *path;
         int want;
     } rows[] = {
-        {"an entry of a new name", sim_tree_mkdir, "/b", 0},
-        {"an entry of a name that exists", sim_tree_mkdir, "/b", -EEXIST},
-        {"an entry in an entry", sim_tree_mkdir, "/b/c", -EPERM},
-        {"the directory itself", sim_tree_mkdir, "/", -EEXIST},
-        {"an attribute is no directory", sim_tree_rmdir, "/b/inblob", -ENOTDIR},
-        {"an entry goes with its attributes", sim_tree_rmdir, "/b", 0},
-        {"an entry that is gone", sim_tree_rmdir, "/b", -ENOENT},
-        {"the directory stays", sim_tree_rmdir, "/", -EBUSY},
-        {"its name may come again", sim_tree_mkdir, "/b", 0},
+        {"an entry of a new name", atls_sim_tree_mkdir, "/b", 0},
+        {"an entry of a name that exists", atls_sim_tree_mkdir, "/b", -EEXIST},
+        {"an entry in an entry", atls_sim_tree_mkdir, "/b/c", -EPERM},
+        {"the directory itself", atls_sim_tree_mkdir, "/", -EEXIST},
+        {"an attribute is no directory", atls_sim_tree_rmdir, "/b/inblob", -ENOTDIR},
+        {"an entry goes with its attributes", atls_sim_tree_rmdir, "/b", 0},
+        {"an entry that is gone", atls_sim_tree_rmdir, "/b", -ENOENT},
+        {"the directory stays", atls_sim_tree_rmdir, "/", -EBUSY},
+        {"its name may come again", atls_sim_tree_mkdir, "/b", 0},
     };
     struct fixture *f = *state;
     char name[300] = "/";
@@ -159,9 +160,9 @@ static void names_are_made_and_removed(void **state)
             fail_msg("%s: %d, want %d", rows[i].says, got, rows[i].want);
     }
     memset(name + 1, 'x', 256);
-    assert_int_equal(sim_tree_mkdir(f->tree, name), -ENAMETOOLONG);
+    assert_int_equal(atls_sim_tree_mkdir(f->tree, name), -ENAMETOOLONG);
     name[256] = '\0';
-    assert_int_equal(sim_tree_mkdir(f->tree, name), 0);
+    assert_int_equal(atls_sim_tree_mkdir(f->tree, name), 0);
 }
 
 static void modes_are_the_kernels(void **state)
@@ -189,19 +190,19 @@ static void modes_are_the_kernels(void **state)
     struct stat status;
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_int_equal(sim_tree_stat(f->tree, rows[i].path, &status), 0);
+        assert_int_equal(atls_sim_tree_stat(f->tree, rows[i].path, &status), 0);
         if (status.st_mode != rows[i].mode || status.st_size != rows[i].size)
             fail_msg("%s: mode %o, size %ld", rows[i].path, status.st_mode, (long)status.st_size);
     }
-    assert_int_equal(sim_tree_stat(f->tree, "/b", &status), -ENOENT);
-    assert_int_equal(sim_tree_stat(f->tree, "/b/inblob", &status), -ENOENT);
-    assert_int_equal(sim_tree_stat(f->tree, "/a/nothing", &status), -ENOENT);
-    assert_int_equal(sim_tree_stat(f->tree, "/a/inblob/x", &status), -ENOENT);
+    assert_int_equal(atls_sim_tree_stat(f->tree, "/b", &status), -ENOENT);
+    assert_int_equal(atls_sim_tree_stat(f->tree, "/b/inblob", &status), -ENOENT);
+    assert_int_equal(atls_sim_tree_stat(f->tree, "/a/nothing", &status), -ENOENT);
+    assert_int_equal(atls_sim_tree_stat(f->tree, "/a/inblob/x", &status), -ENOENT);
 }
 
 struct listed {
     size_t count, stop_at;
-    char names[SIM_ATTRIBUTE_COUNT][40];
+    char names[ATLS_SIM_ATTRIBUTE_COUNT][40];
 };
 
 static bool list_one(void *context, const char *name, bool directory)
@@ -218,26 +219,26 @@ static void directories_list_what_is_there(void **state)
     struct fixture *f = *state;
     struct listed l = {0};
 
-    assert_int_equal(sim_tree_mkdir(f->tree, "/b"), 0);
-    assert_int_equal(sim_tree_list(f->tree, "/", list_one, &l), 0);
+    assert_int_equal(atls_sim_tree_mkdir(f->tree, "/b"), 0);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/", list_one, &l), 0);
     assert_int_equal(l.count, 2);
     assert_string_equal(l.names[0], "a");
     assert_string_equal(l.names[1], "b");
     l = (struct listed){0};
-    assert_int_equal(sim_tree_list(f->tree, "/a", list_one, &l), 0);
-    assert_int_equal(l.count, SIM_ATTRIBUTE_COUNT);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/a", list_one, &l), 0);
+    assert_int_equal(l.count, ATLS_SIM_ATTRIBUTE_COUNT);
     f->machine.hide_auxblob = true;
     l = (struct listed){0};
-    assert_int_equal(sim_tree_list(f->tree, "/a", list_one, &l), 0);
-    assert_int_equal(l.count, SIM_ATTRIBUTE_COUNT - 1);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/a", list_one, &l), 0);
+    assert_int_equal(l.count, ATLS_SIM_ATTRIBUTE_COUNT - 1);
     l = (struct listed){.stop_at = 1};
-    assert_int_equal(sim_tree_list(f->tree, "/a", list_one, &l), 0);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/a", list_one, &l), 0);
     assert_int_equal(l.count, 1);
     l = (struct listed){.stop_at = 1};
-    assert_int_equal(sim_tree_list(f->tree, "/", list_one, &l), 0);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/", list_one, &l), 0);
     assert_int_equal(l.count, 1);
-    assert_int_equal(sim_tree_list(f->tree, "/a/inblob", list_one, &l), -ENOTDIR);
-    assert_int_equal(sim_tree_list(f->tree, "/c", list_one, &l), -ENOENT);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/a/inblob", list_one, &l), -ENOTDIR);
+    assert_int_equal(atls_sim_tree_list(f->tree, "/c", list_one, &l), -ENOENT);
 }
 
 /* ---- opening ---- */
@@ -258,11 +259,11 @@ static void opening_looks_at_the_mode(void **state)
         {"an attribute that the provider lacks", "/a/auxblob", O_RDONLY, -ENOENT},
     };
     struct fixture *f = *state;
-    struct sim_file *file = NULL;
+    struct atls_sim_file *file = NULL;
 
     f->machine.hide_auxblob = true;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        int got = sim_file_open(f->tree, rows[i].path, rows[i].flags, &file);
+        int got = atls_sim_file_open(f->tree, rows[i].path, rows[i].flags, &file);
 
         if (got != rows[i].want)
             fail_msg("%s: %d, want %d", rows[i].says, got, rows[i].want);
@@ -296,7 +297,7 @@ static void entries_do_not_mix(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(sim_tree_mkdir(f->tree, "/b"), 0);
+    assert_int_equal(atls_sim_tree_mkdir(f->tree, "/b"), 0);
     put_challenge(f->tree, "/a/inblob", 0x11);
     put_challenge(f->tree, "/b/inblob", 0x22);
     assert_text(f->tree, "/b/outblob", "64 22 0  0");
@@ -346,10 +347,10 @@ static void a_stranger_moves_the_generation(void **state)
 static void writes_that_nobody_reads_end(void **state)
 {
     struct machine machine = {0};
-    struct sim_tree *tree = tree_of(&machine, UINT64_MAX - 1);
+    struct atls_sim_tree *tree = tree_of(&machine, UINT64_MAX - 1);
 
     (void)state;
-    assert_int_equal(sim_tree_mkdir(tree, "/a"), 0);
+    assert_int_equal(atls_sim_tree_mkdir(tree, "/a"), 0);
     put_challenge(tree, "/a/inblob", 0x11);
     assert_text(tree, "/a/generation", "18446744073709551615\n");
     assert_int_equal(put(tree, "/a/privlevel", "1\n", 2), -EBUSY);
@@ -363,7 +364,7 @@ static void writes_that_nobody_reads_end(void **state)
     assert_int_equal(put(tree, "/a/privlevel", "1\n", 2), 2);
     assert_text(tree, "/a/generation", "0\n");
     assert_text(tree, "/a/outblob", "64 11 1  0");
-    sim_tree_free(tree);
+    atls_sim_tree_free(tree);
 }
 
 /* ---- attributes ---- */
@@ -371,19 +372,19 @@ static void writes_that_nobody_reads_end(void **state)
 static void binary_writes_are_taken_when_they_end(void **state)
 {
     struct fixture *f = *state;
-    struct sim_file *file = NULL;
+    struct atls_sim_file *file = NULL;
     uint8_t data[65] = {0x33};
 
-    assert_int_equal(sim_file_open(f->tree, "/a/inblob", O_WRONLY, &file), 0);
-    assert_int_equal(sim_file_write(file, data, 40, 0), 40);
+    assert_int_equal(atls_sim_file_open(f->tree, "/a/inblob", O_WRONLY, &file), 0);
+    assert_int_equal(atls_sim_file_write(file, data, 40, 0), 40);
     assert_text(f->tree, "/a/generation", "0\n");
-    assert_int_equal(sim_file_write(file, data + 1, 24, 40), 24);
-    assert_int_equal(sim_file_write(file, data, 1, 64), -EFBIG);
-    assert_int_equal(sim_file_write(file, data, 65, 0), -EFBIG);
-    assert_int_equal(sim_file_write(file, data, 1, -1), -EINVAL);
-    sim_file_commit(file);
+    assert_int_equal(atls_sim_file_write(file, data + 1, 24, 40), 24);
+    assert_int_equal(atls_sim_file_write(file, data, 1, 64), -EFBIG);
+    assert_int_equal(atls_sim_file_write(file, data, 65, 0), -EFBIG);
+    assert_int_equal(atls_sim_file_write(file, data, 1, -1), -EINVAL);
+    atls_sim_file_commit(file);
     assert_text(f->tree, "/a/generation", "1\n");
-    sim_file_close(file); /* nothing new */
+    atls_sim_file_close(file); /* nothing new */
     assert_text(f->tree, "/a/generation", "1\n");
     assert_text(f->tree, "/a/outblob", "64 33 0  0");
     assert_int_equal(put(f->tree, "/a/inblob", data, 32), 32);
@@ -393,49 +394,50 @@ static void binary_writes_are_taken_when_they_end(void **state)
 static void opening_without_writing_counts_nothing(void **state)
 {
     struct fixture *f = *state;
-    struct sim_file *file = NULL;
+    struct atls_sim_file *file = NULL;
 
-    assert_int_equal(sim_file_open(f->tree, "/a/inblob", O_WRONLY, &file), 0);
-    sim_file_close(file);
-    sim_file_close(NULL);
+    assert_int_equal(atls_sim_file_open(f->tree, "/a/inblob", O_WRONLY, &file), 0);
+    atls_sim_file_close(file);
+    atls_sim_file_close(NULL);
     assert_text(f->tree, "/a/generation", "0\n");
 }
 
 static void a_reader_keeps_what_it_began_with(void **state)
 {
     struct fixture *f = *state;
-    struct sim_file *file = NULL;
+    struct atls_sim_file *file = NULL;
     char text[16] = {0};
 
     put_challenge(f->tree, "/a/inblob", 0x11);
-    assert_int_equal(sim_file_open(f->tree, "/a/outblob", O_RDONLY, &file), 0);
-    assert_int_equal(sim_file_read(file, text, 3, 0), 3);
+    assert_int_equal(atls_sim_file_open(f->tree, "/a/outblob", O_RDONLY, &file), 0);
+    assert_int_equal(atls_sim_file_read(file, text, 3, 0), 3);
     put_challenge(f->tree, "/a/inblob", 0x22);
-    assert_int_equal(sim_file_read(file, text + 3, 13, 3), 7);
+    assert_int_equal(atls_sim_file_read(file, text + 3, 13, 3), 7);
     assert_string_equal(text, "64 11 0  0");
-    assert_int_equal(sim_file_read(file, text, 16, 10), 0);
-    assert_int_equal(sim_file_read(file, text, 16, 1000), 0);
-    assert_int_equal(sim_file_read(file, text, 16, -1), -EINVAL);
-    sim_file_close(file);
+    assert_int_equal(atls_sim_file_read(file, text, 16, 10), 0);
+    assert_int_equal(atls_sim_file_read(file, text, 16, 1000), 0);
+    assert_int_equal(atls_sim_file_read(file, text, 16, -1), -EINVAL);
+    atls_sim_file_close(file);
 }
 
 static void what_is_open_outlives_its_entry(void **state)
 {
     struct fixture *f = *state;
-    struct sim_file *reader = NULL, *writer = NULL, *text = NULL;
+    struct atls_sim_file *reader = NULL, *writer = NULL, *text = NULL;
     uint8_t data[64] = {0};
 
-    assert_int_equal(sim_file_open(f->tree, "/a/outblob", O_RDONLY, &reader), 0);
-    assert_int_equal(sim_file_open(f->tree, "/a/inblob", O_WRONLY, &writer), 0);
-    assert_int_equal(sim_file_open(f->tree, "/a/privlevel", O_WRONLY, &text), 0);
-    assert_int_equal(sim_tree_rmdir(f->tree, "/a"), 0);
-    assert_int_equal(sim_tree_mkdir(f->tree, "/a"), 0);
-    assert_int_equal(sim_file_read(reader, data, 64, 0), -ENOENT);
-    assert_int_equal(sim_file_write(writer, data, 64, 0), 64); /* told by nobody, lost at close */
-    assert_int_equal(sim_file_write(text, "1", 1, 0), -ENOENT);
-    sim_file_close(reader);
-    sim_file_close(writer);
-    sim_file_close(text);
+    assert_int_equal(atls_sim_file_open(f->tree, "/a/outblob", O_RDONLY, &reader), 0);
+    assert_int_equal(atls_sim_file_open(f->tree, "/a/inblob", O_WRONLY, &writer), 0);
+    assert_int_equal(atls_sim_file_open(f->tree, "/a/privlevel", O_WRONLY, &text), 0);
+    assert_int_equal(atls_sim_tree_rmdir(f->tree, "/a"), 0);
+    assert_int_equal(atls_sim_tree_mkdir(f->tree, "/a"), 0);
+    assert_int_equal(atls_sim_file_read(reader, data, 64, 0), -ENOENT);
+    assert_int_equal(atls_sim_file_write(writer, data, 64, 0),
+                     64); /* told by nobody, lost at close */
+    assert_int_equal(atls_sim_file_write(text, "1", 1, 0), -ENOENT);
+    atls_sim_file_close(reader);
+    atls_sim_file_close(writer);
+    atls_sim_file_close(text);
     assert_text(f->tree, "/a/generation", "0\n");
 }
 
@@ -496,9 +498,9 @@ static void long_text_is_cut_at_a_page(void **state)
     memcpy(text, "c476f1eb-0123-45a5-9641-b4e7dde5bfe3", 36);
     assert_int_equal(put(f->tree, "/a/service_guid", text, sizeof text), 4095);
     memset(text, 's', sizeof text);
-    assert_int_equal(put(f->tree, "/a/service_provider", text, SIM_SERVICE_MAX), -EINVAL);
-    assert_int_equal(put(f->tree, "/a/service_provider", text, SIM_SERVICE_MAX - 1),
-                     SIM_SERVICE_MAX - 1);
+    assert_int_equal(put(f->tree, "/a/service_provider", text, ATLS_SIM_SERVICE_MAX), -EINVAL);
+    assert_int_equal(put(f->tree, "/a/service_provider", text, ATLS_SIM_SERVICE_MAX - 1),
+                     ATLS_SIM_SERVICE_MAX - 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,0 +1,58 @@
+#include "commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: atls-tee-sim init DIR --tee NAME [OPTION ...]\n"
+    "\n"
+    "Makes a maker of hardware with TEST roots and one machine of it in DIR, which is new or "
+    "empty.\n"
+    "\n"
+    "  --tee NAME         snp, tdx or cca\n"
+    "  --line NAME        snp: milan, genoa (default) or turin\n"
+    "  --vlek             snp: the report is signed by a key of the cloud (VLEK), not of the chip\n"
+    "  --tdx-quote N      tdx: version of its quotes, 4 (default) or 5\n"
+    "  --time RFC3339     when certificates and collateral begin; default now\n"
+    "  --help             this text\n"
+    "\n"
+    "DIR/roots and DIR/collateral are what a relying party imports, if it wants to trust this\n"
+    "machine; DIR/keys are private.\n";
+
+static bool setup_of(const struct cli *cli, struct atls_sim_setup *out, enum cli_status *status)
+{
+    static const char *const needed[] = {"tee", NULL};
+    unsigned long version = 0;
+
+    if (!cli_need(cli, needed) || !cli_number(cli, "tdx-quote", 4, 5, &version)) {
+        *status = CLI_USAGE;
+        return false;
+    }
+    *out = (struct atls_sim_setup){.tee = atls_sim_tee_by_name(cli_value(cli, "tee")),
+                                   .line = cli_value(cli, "line"),
+                                   .vlek = cli_flag(cli, "vlek"),
+                                   .quote_version = (unsigned int)version};
+    return time_of(cli, &out->time_s, status);
+}
+
+static enum cli_status run(struct cli *cli)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_sim_world *world = NULL;
+    struct atls_sim_setup setup;
+    enum cli_status status;
+
+    if (cli_operand(cli, 0) == NULL)
+        return cli_usage(cli, "where? DIR is missing");
+    if (!setup_of(cli, &setup, &status))
+        return status;
+    if (atls_sim_world_make(cli_operand(cli, 0), &setup, &world, &err) != ATLS_OK)
+        return cli_fail(cli, &err);
+    printf("%s: a simulated %s machine. INSECURE: for tests alone.\n", cli_operand(cli, 0),
+           atls_sim_world_name(world));
+    atls_sim_world_free(world);
+    return CLI_YES;
+}
+
+const struct command command_init = {"init", "make a machine and its maker in a directory", usage,
+                                     1, run};

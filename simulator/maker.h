@@ -1,0 +1,34 @@
+/* What a technology is to a world: one row each, in the file of its name. */
+#ifndef ATLS_SIMULATOR_MAKER_H
+#define ATLS_SIMULATOR_MAKER_H
+
+#include "simulator/state.h"
+#include "simulator/tree.h"
+#include "simulator/world.h"
+
+struct atls_sim_maker {
+    enum atls_sim_tee tee;
+    const char *provider;    /* of configfs-tsm */
+    size_t inblob_least;     /* shorter ones are EINVAL; ATLS_SIM_INBLOB_MAX is the most */
+    unsigned int attributes; /* 1 << enum atls_sim_tree_attribute: those that are always there */
+    unsigned int at_a_floor; /* those that are there when privlevel_floor is not 0 */
+    /* Makes keys and identity and keeps them in folder. Errors: ATLS_E_CONFIG, ATLS_E_CRYPTO,
+     * ATLS_E_IO, ATLS_E_NOMEM. */
+    enum atls_code (*make)(const char *folder, const struct atls_sim_setup *setup,
+                           struct atls_err *err);
+    /* Reads what make kept. Errors: likewise, ATLS_E_DECODE. */
+    enum atls_code (*open)(const char *folder, const struct atls_sim_setup *setup, void **out_self,
+                           struct atls_err *err);
+    void (*close)(void *self); /* NULL is fine */
+    /* Evidence of the machine in state; the request's length was looked at. */
+    enum atls_code (*evidence)(void *self, const struct atls_sim_state *state,
+                               const struct atls_sim_request *request, struct atls_sim_blobs *out,
+                               struct atls_err *err);
+    /* Writes roots/ and collateral/ of folder. */
+    enum atls_code (*publish)(void *self, const char *folder, const struct atls_sim_state *state,
+                              int64_t time_s, struct atls_err *err);
+};
+
+extern const struct atls_sim_maker atls_sim_snp_maker, atls_sim_tdx_maker, atls_sim_cca_maker;
+
+#endif
