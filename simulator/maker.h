@@ -6,6 +6,20 @@
 #include "simulator/tree.h"
 #include "simulator/world.h"
 
+/* What is asked of the maker's collateral service (AMD's KDS, Intel's PCS), and its answer. */
+struct atls_sim_question {
+    const char *path; /* "/vcek/v1/Milan/crl" */
+    void *context;
+    const char *(*argument)(void *context, const char *name); /* of the query; NULL: absent */
+};
+struct atls_sim_answer {
+    unsigned int status; /* of HTTP */
+    const char *type;    /* of body; NULL: no body */
+    struct atls_buf body;
+    const char *header; /* one more, of that service; NULL: none */
+    struct atls_buf value;
+};
+
 struct atls_sim_maker {
     enum atls_sim_tee tee;
     const char *provider;    /* of configfs-tsm */
@@ -27,6 +41,11 @@ struct atls_sim_maker {
     /* Writes roots/ and collateral/ of folder. */
     enum atls_code (*publish)(void *self, const char *folder, const struct atls_sim_state *state,
                               int64_t time_s, struct atls_err *err);
+    /* What the service says, from what publish wrote; NULL: this maker has none. *out has status
+     * 404 and is changed on success only. */
+    enum atls_code (*answer)(void *self, const char *folder,
+                             const struct atls_sim_question *question, struct atls_sim_answer *out,
+                             struct atls_err *err);
 };
 
 extern const struct atls_sim_maker atls_sim_snp_maker, atls_sim_tdx_maker, atls_sim_cca_maker;

@@ -41,6 +41,8 @@ enum atls_sim_tee {
       "which certificate is on a revocation list (snp: the intermediate only)")                    \
     X(COLLATERAL, "collateral", ATLS_SIM_SNP | ATLS_SIM_TDX, CHOICE, 0, 0, "fresh|expired",        \
       "validity of revocation lists and signed documents")                                         \
+    X(SERVICE, "service", ATLS_SIM_SNP | ATLS_SIM_TDX, CHOICE, 0, 0, "up|busy|down",               \
+      "collateral service: 200, 429 or 503")                                                       \
     X(MEASUREMENT, "measurement", ATLS_SIM_SNP, HEX, 48, 48, ATLS_SIM_DIGEST_48, "launch digest")  \
     X(HOST_DATA, "host-data", ATLS_SIM_SNP, HEX, 32, 32, ATLS_SIM_ZERO_32,                         \
       "what the host said at launch")                                                              \

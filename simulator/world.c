@@ -413,6 +413,36 @@ enum atls_code atls_sim_world_evidence(struct atls_sim_world *world,
     return ATLS_OK;
 }
 
+/* ---- the service ---- */
+
+void atls_sim_answer_clear(struct atls_sim_answer *answer)
+{
+    atls_buf_clear(&answer->body);
+    atls_buf_clear(&answer->value);
+}
+
+enum atls_code atls_sim_world_answer(struct atls_sim_world *world,
+                                     const struct atls_sim_question *question,
+                                     struct atls_sim_answer *out, struct atls_err *err)
+{
+    struct atls_sim_answer answer = {.status = 404};
+    struct atls_sim_state state;
+    enum atls_code code;
+
+    if ((code = atls_sim_world_state(world, &state, err)) != ATLS_OK)
+        return code;
+    if (atls_sim_state_is(&state, ATLS_SIM_ORDER_SERVICE, "busy"))
+        answer.status = 429;
+    else if (atls_sim_state_is(&state, ATLS_SIM_ORDER_SERVICE, "down"))
+        answer.status = 503;
+    else if (world->maker->answer != NULL &&
+             (code = world->maker->answer(world->self, world->folder, question, &answer, err)) !=
+                 ATLS_OK)
+        return code;
+    *out = answer;
+    return ATLS_OK;
+}
+
 /* ---- behind a tree ---- */
 
 static void say(const struct atls_sim_world *w, const struct atls_err *err)
