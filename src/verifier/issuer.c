@@ -282,7 +282,7 @@ static enum atls_code apply_policy(const struct atls_issuer *issuer, struct atls
     struct atls_decision decision;
     enum atls_code code;
 
-    if (issuer->policy == NULL || atls_result_key(result).len == 0)
+    if (issuer->policy == NULL || !atls_result_is_genuine(result))
         return ATLS_OK;
     code = atls_policy_decide(issuer->policy, result, &decision, err);
     if (code == ATLS_E_REFUSED) {
@@ -325,7 +325,7 @@ static void record_result(struct atls_result *result, const char *kid,
     memset(record, 0, sizeof *record);
     record->status = atls_result_status(result);
     record->reason = atls_result_reason(result);
-    record->genuine = key.len != 0;
+    record->genuine = atls_result_is_genuine(result);
     snprintf(record->submod, sizeof record->submod, "%s", atls_result_submod_name(result, 0));
     atls_hex(atls_result_instance(result), record->instance, sizeof record->instance);
     if (key.len != 0 && atls_hash_one(ATLS_HASH_SHA256, key, digest, NULL) == ATLS_OK) {

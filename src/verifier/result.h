@@ -63,14 +63,20 @@ struct atls_outcome {
 void atls_outcome_problem(struct atls_outcome *outcome, enum atls_reason reason, const char *format,
                           ...) ATLS_PRINTF(3, 4);
 
-/* Makes a result with one submodule. claims is moved: on ATLS_OK it is left empty and the result
- * owns what it held. nonce: the 8..64 bytes that the evidence answered; that it is the binder of a
- * connection is the caller's to see to. The status becomes outcome->status, or worse when a claim
- * of the vector is (draft-ietf-rats-ear section 3.2: never better than the worst claim). Errors:
- * ATLS_E_USAGE (nonce, submodule, attested key or policy id missing), ATLS_E_NOMEM; claims is then
- * untouched. */
+/* Submodules of a result of ours: parts of a machine that the same evidence speaks of. */
+#define ATLS_RESULT_SUBMODS_MAX 4
+
+/* Makes a result with one submodule for claims and one for each that hangs on claims->next.
+ * claims is moved: on ATLS_OK it is left empty and the result owns what it held. outcomes: as many,
+ * in the same order; copied. nonce: the 8..64 bytes that the evidence answered; that it is the
+ * binder of a connection is the caller's to see to. A submodule's status becomes that of its
+ * outcome, or worse when a claim of the vector is (draft-ietf-rats-ear section 3.2: never better
+ * than the worst claim); the whole is as bad as the worst. The attested key may be absent, of
+ * evidence that answers a nonce and nothing else: whoever compares keys refuses such a result.
+ * Errors: ATLS_E_USAGE (nonce, submodule or policy id missing; a submodule twice, too many of them;
+ * two attested keys), ATLS_E_NOMEM; claims is then untouched. */
 ATLS_MUST_CHECK enum atls_code atls_result_new(struct atls_claims *claims,
-                                               const struct atls_outcome *outcome,
+                                               const struct atls_outcome *outcomes,
                                                struct atls_bytes nonce, int64_t issued_at,
                                                struct atls_result **out, struct atls_err *err);
 
@@ -97,9 +103,14 @@ void atls_result_set_nonce_given(struct atls_result *r);
 /* Whether a token of ours says so. */
 bool atls_ear_nonce_given(const struct atls_ear *ear);
 
-/* A policy of this Verifier refuses what appraisal found: status becomes worst, if it is not worse
- * already, and problem (copied, cut at ATLS_PROBLEM_LEN) says why. Nothing of a result gets better.
- * r must be of this Verifier, and have no reference but the caller's. Errors: ATLS_E_USAGE. */
+/* True unless the evidence failed a check: then its signature and its freshness were found good.
+ * Always true of another Verifier's result. */
+bool atls_result_is_genuine(const struct atls_result *r);
+
+/* A policy of this Verifier refuses what appraisal found: the status of each submodule becomes
+ * worst, if it is not worse already, and problem (copied, cut at ATLS_PROBLEM_LEN) says why.
+ * Nothing of a result gets better. r must be of this Verifier, and have no reference but the
+ * caller's. Errors: ATLS_E_USAGE. */
 ATLS_MUST_CHECK enum atls_code atls_result_lower(struct atls_result *r, enum atls_tier worst,
                                                  enum atls_reason reason, const char *problem,
                                                  struct atls_err *err);

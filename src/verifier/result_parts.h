@@ -16,8 +16,10 @@ struct atls_result {
     /* Of an own appraisal; empty in a received result, of which only arena, technology, insecure,
      * instance and key_spki are set. */
     struct atls_claims claims;
-    struct atls_outcome outcome;
+    struct atls_outcome *outcomes; /* one for claims, and one for each further part of them */
+    size_t outcome_count;
     bool received;
+    bool refused;        /* evidence that failed a check */
     struct atls_ear ear; /* when received */
     enum atls_tier status;
     enum atls_reason reason;
@@ -28,6 +30,11 @@ struct atls_result {
     char explanation[ATLS_EXPLANATION_LEN];
     _Atomic(char *) json; /* made by whoever asks first */
 };
+
+/* Claims of submodule index of an own appraisal. */
+const struct atls_claims *atls_result_claims(const struct atls_result *r, size_t index);
+/* Its status: that of its outcome, or worse when a claim of its vector is. */
+enum atls_tier atls_outcome_status(const struct atls_outcome *outcome);
 
 /* An empty result with one reference; nonce has at most ATLS_RESULT_NONCE_MAX bytes. Errors:
  * ATLS_E_NOMEM. */

@@ -261,9 +261,8 @@ static void walk_details(const struct atls_claims *claims, const struct atls_res
 }
 
 /* What the evidence says, whether or not a reference value covers it. */
-static void walk_attester_claims(const struct walk *w)
+static void walk_attester_claims(const struct walk *w, const struct atls_claims *claims)
 {
-    const struct atls_claims *claims = &w->r->claims;
     const struct atls_result_sink *s = w->s;
 
     if (claims->technology[0] == '\0')
@@ -341,19 +340,19 @@ static void walk_endorsements(const struct atls_outcome *o, const struct atls_re
 
 /* What this verifier did, and why the status is what it is. Readers of the older names look for
  * one "problem". */
-static void walk_verifier_claims(const struct walk *w)
+static void walk_verifier_claims(const struct walk *w, const struct atls_claims *claims,
+                                 const struct atls_outcome *o)
 {
     static const char *const key_trust[] = {
         [ATLS_KEY_TRUST_NONE] = "none",
         [ATLS_KEY_TRUST_ENROLLED] = "enrolled",
         [ATLS_KEY_TRUST_CERTIFIED] = "certified",
     };
-    const struct atls_outcome *o = &w->r->outcome;
     const struct atls_result_sink *s = w->s;
 
     s->open_object(s->arg, claim(w, atls_ear_verifier_claims_of(w->form->version)));
-    walk_text(s, "key-trust", key_trust[w->r->claims.key_trust]);
-    s->put_bool(s->arg, "insecure", w->r->claims.insecure);
+    walk_text(s, "key-trust", key_trust[claims->key_trust]);
+    s->put_bool(s->arg, "insecure", claims->insecure);
     if (o->nonce_given)
         s->put_bool(s->arg, "nonce-given", true);
     s->open_array(s->arg, "checks");
@@ -371,7 +370,7 @@ static void walk_verifier_claims(const struct walk *w)
     for (size_t i = 0; i < o->problem_count && i < ATLS_PROBLEMS_MAX; i++)
         walk_text(s, NULL, o->problems[i]);
     s->close(s->arg);
-    if (w->form->version < ATLS_EAR_04 && w->r->explanation[0] != '\0')
+    if (w->form->version < ATLS_EAR_04 && w->r->explanation[0] != '\0' && o->problem_count != 0)
         walk_text(s, "problem", w->r->explanation);
     s->close(s->arg);
 }
@@ -423,19 +422,19 @@ static void walk_key(const struct walk *w, struct atls_bytes spki)
     w->s->close(w->s->arg);
 }
 
-static void walk_appraisal(const struct walk *w)
+static void walk_appraisal(const struct walk *w, const struct atls_claims *claims,
+                           const struct atls_outcome *outcome)
 {
-    const struct atls_result *r = w->r;
-    const char *policy = r->outcome.policy_id;
+    const char *policy = outcome->policy_id;
     const struct atls_bytes id = atls_bytes_of(policy, policy == NULL ? 0 : strlen(policy));
 
-    w->s->open_object(w->s->arg, r->claims.submod);
-    walk_tier(w, r->status);
-    walk_vector(w, r->outcome.trust);
+    w->s->open_object(w->s->arg, claims->submod);
+    walk_tier(w, atls_outcome_status(outcome));
+    walk_vector(w, outcome->trust);
     walk_policies(w, &id, policy != NULL);
-    walk_attester_claims(w);
-    walk_verifier_claims(w);
-    walk_key(w, r->claims.key_spki);
+    walk_attester_claims(w, claims);
+    walk_verifier_claims(w, claims, outcome);
+    walk_key(w, claims->key_spki);
     w->s->close(w->s->arg);
 }
 
@@ -569,8 +568,8 @@ void atls_result_walk_as(const struct atls_result *r, const struct atls_result_f
     s->open_object(s->arg, "submods");
     for (size_t i = 0; r->received && i < r->ear.submod_count; i++)
         walk_received(&w, &r->ear.submods[i]);
-    if (!r->received)
-        walk_appraisal(&w);
+    for (size_t i = 0; i < r->outcome_count; i++)
+        walk_appraisal(&w, atls_result_claims(r, i), &r->outcomes[i]);
     s->close(s->arg);
     s->close(s->arg);
 }

@@ -98,6 +98,7 @@ enum atls_code atls_accepted_claims_init(struct atls_accepted_claims *acs,
     enum atls_code code;
 
     memset(acs, 0, sizeof *acs);
+    acs->svn_form = atls_svn_form_of(claims->technology, &claims->environment);
     if (claims->measurement_count > ATLS_ACCEPTED_ELEMENTS_MAX / 2)
         return atls_fail(err, ATLS_E_LIMIT, "appraisal: %zu measurements, at most %d are taken",
                          claims->measurement_count, ATLS_ACCEPTED_ELEMENTS_MAX / 2);
@@ -298,11 +299,12 @@ static struct keys keys_of(const struct atls_measurement *m)
     return keys;
 }
 
-static bool element_holds(const struct atls_accepted_element *element,
+static bool element_holds(const struct atls_accepted_claims *acs,
+                          const struct atls_accepted_element *element,
                           const struct atls_measurement *wanted)
 {
     return atls_mkey_equal(&element->measurement->mkey, &wanted->mkey) &&
-           atls_mval_holds(&wanted->mval, &element->measurement->mval) &&
+           atls_measurement_holds(acs->svn_form, wanted, element->measurement) &&
            (element->vouched == NULL || atls_mval_vouched(element->vouched, &wanted->mval));
 }
 
@@ -318,7 +320,7 @@ static enum atls_code find_element(struct atls_accepted_claims *acs,
     for (size_t i = entry->first; i != 0 && !*out; i = acs->elements[i - 1].next) {
         if ((code = atls_accepted_claims_spend(acs, 1, err)) != ATLS_OK)
             return code;
-        *out = element_holds(&acs->elements[i - 1], wanted);
+        *out = element_holds(acs, &acs->elements[i - 1], wanted);
     }
     if (!*out || wanted->authorized_by_count == 0)
         return ATLS_OK;

@@ -17,6 +17,7 @@
 
 #include "evidence/evidence.h"
 #include "verifier/local/authority.h"
+#include "verifier/local/match.h"
 #include "wire/measurement.h"
 
 /* Far above what attesters and their makers have to say. */
@@ -63,6 +64,7 @@ struct atls_conflict {
 };
 
 struct atls_accepted_claims {
+    enum atls_svn_form svn_form; /* of the attester */
     struct atls_accepted_entry *entries;
     size_t entry_count, entry_capacity;
     struct atls_accepted_element *elements;

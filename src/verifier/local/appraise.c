@@ -17,13 +17,133 @@ enum trust_value {
     TRUST_NO_STATEMENT = 0,
     TRUST_APPROVED = 2,      /* instance known; hardware genuine; code approved, boot and after */
     TRUST_APPROVED_BOOT = 3, /* executables: approved during boot */
+    TRUST_VULNERABLE = 32,   /* hardware: genuine, with weaknesses that are known */
     TRUST_UNRECOGNISED = 33, /* executables: code that no reference value covers */
     TRUST_HARDWARE_UNTRUSTED = 96,
     TRUST_INSTANCE_UNKNOWN = 97, /* ought to be known and is not */
 };
 
-/* PCR of the Linux kernel's integrity measurements: what runs after boot. */
-#define PCR_IMA 10
+struct key_name {
+    uint64_t number;
+    const char *name;
+};
+
+/* How evidence of one technology is judged, or one part of what it speaks of. */
+struct method {
+    const char *technology; /* NULL: any other */
+    const char *submod;     /* NULL: any */
+    const char *policy_id;
+    /* Those that no option switches off; "key-binding" comes first where evidence may answer a
+     * nonce and name no key. */
+    const char *const *checks;
+    enum atls_reason reason;          /* of a measurement that is not as its class wants it */
+    const struct key_name *key_names; /* of mkeys that are numbers; ends with a NULL; or NULL */
+    const char *key_word;             /* for the others */
+    uint64_t runtime_key;             /* mkey of what ran after boot, where that is a number */
+    const char *runtime_prefix;       /* or begins so; NULL: nothing of the kind is measured */
+    bool is_inner;      /* a part that runs on another, whose submodule speaks of the hardware */
+    bool keys_are_made; /* a key on file is the hardware's, as its maker put it there */
+};
+
+static const char *const tpm_checks[] = {
+    "signature",     "nonce",      "key-binding",     "key-attributes", "name",
+    "pcr-selection", "pcr-digest", "attestation-key", "measurements",   NULL,
+};
+static const char *const snp_checks[] = {"key-binding", "nonce", "signature", "chain",        "tcb",
+                                         "product",     "vmpl",  "policy",    "measurements", NULL};
+static const char *const tdx_checks[] = {
+    "key-binding", "nonce",      "signature",  "chain",      "collateral",   "tcb",
+    "qe-identity", "tdx-module", "attributes", "service-td", "measurements", NULL,
+};
+static const char *const platform_checks[] = {"key-binding", "signature",    "realm-binding",
+                                              "lifecycle",   "measurements", NULL};
+static const char *const realm_checks[] = {"key-binding",   "nonce",        "signature",
+                                           "realm-binding", "measurements", NULL};
+static const char *const psa_checks[] = {"key-binding", "nonce",        "signature", "client-id",
+                                         "lifecycle",   "measurements", NULL};
+static const char *const other_checks[] = {"signature", "nonce", "key-binding", "measurements",
+                                           NULL};
+
+/* The SEV-SNP profile of CoRIM. */
+static const struct key_name snp_names[] = {
+    {0, "report version"},
+    {1, "guest SVN"},
+    {2, "guest policy"},
+    {3, "family id"},
+    {4, "image id"},
+    {5, "VMPL"},
+    {6, "current TCB"},
+    {7, "platform info"},
+    {640, "report data"},
+    {641, "measurement"},
+    {642, "host data"},
+    {643, "id key digest"},
+    {644, "author key digest"},
+    {645, "report id"},
+    {646, "report id of the migration agent"},
+    {647, "reported TCB"},
+    {648, "CPUID family"},
+    {649, "CPUID model"},
+    {650, "CPUID stepping"},
+    {3328, "chip id"},
+    {3329, "committed TCB"},
+    {3330, "current firmware"},
+    {3936, "committed firmware"},
+    {3968, "launch TCB"},
+    {0, NULL},
+};
+
+static const struct method methods[] = {
+    {.technology = "tpm",
+     .policy_id = "policy:libatls/tpm/2",
+     .checks = tpm_checks,
+     .reason = ATLS_REASON_MEASUREMENT,
+     .key_word = "PCR",
+     .runtime_key = 10, /* the kernel's integrity measurements */
+     .runtime_prefix = ""},
+    {.technology = "snp",
+     .policy_id = "policy:libatls/snp/1",
+     .checks = snp_checks,
+     .reason = ATLS_REASON_MEASUREMENT,
+     .key_names = snp_names,
+     .keys_are_made = true},
+    {.technology = "tdx",
+     .policy_id = "policy:libatls/tdx/1",
+     .checks = tdx_checks,
+     .reason = ATLS_REASON_MEASUREMENT,
+     .runtime_prefix = "rtmr3",
+     .keys_are_made = true},
+    {.technology = "cca",
+     .submod = "CCA_REALM",
+     .policy_id = "policy:libatls/cca-realm/1",
+     .checks = realm_checks,
+     .reason = ATLS_REASON_REALM_MEASUREMENT,
+     .runtime_prefix = "cca.rem",
+     .is_inner = true},
+    {.technology = "cca",
+     .policy_id = "policy:libatls/cca-platform/1",
+     .checks = platform_checks,
+     .reason = ATLS_REASON_PLATFORM_MEASUREMENT,
+     .keys_are_made = true},
+    {.technology = "psa",
+     .policy_id = "policy:libatls/psa/1",
+     .checks = psa_checks,
+     .reason = ATLS_REASON_MEASUREMENT,
+     .keys_are_made = true},
+    {.policy_id = "policy:libatls/other/2",
+     .checks = other_checks,
+     .reason = ATLS_REASON_MEASUREMENT},
+};
+
+static const struct method *method_of(const struct atls_claims *claims)
+{
+    const struct method *m = methods;
+
+    while (m->technology != NULL && (strcmp(m->technology, claims->technology) != 0 ||
+                                     (m->submod != NULL && strcmp(m->submod, claims->submod) != 0)))
+        m++;
+    return m;
+}
 
 static void note_manifest(void *arg, const char *manifest)
 {
@@ -39,33 +159,37 @@ static void note_manifest(void *arg, const char *manifest)
     outcome->manifest_count++;
 }
 
-static bool is_tpm(const struct atls_claims *claims)
+static const char *number_label(const struct method *method, uint64_t number, char *out,
+                                size_t size)
 {
-    return strcmp(claims->technology, "tpm") == 0;
+    for (const struct key_name *n = method->key_names; n != NULL && n->name != NULL; n++)
+        if (n->number == number)
+            return n->name;
+    snprintf(out, size, "%s %" PRIu64, method->key_word != NULL ? method->key_word : "measurement",
+             number);
+    return out;
 }
 
-/* "PCR 7", "measurement \"kernel\"". */
-static const char *key_label(const struct atls_claims *claims, const struct atls_mkey *key,
-                             char *out, size_t size)
+/* "PCR 7", "host data", "measurement \"kernel\"", "psa.software-component \"BL\"". */
+static const char *measurement_label(const struct method *method,
+                                     const struct atls_measurement *measurement, char *out,
+                                     size_t size)
 {
-    char text[48];
+    const struct atls_mkey *key = &measurement->mkey;
+    const struct atls_mval *mval = &measurement->mval;
+    char text[48], name[32];
 
-    switch (key->kind) {
-    case ATLS_MKEY_UINT:
-        snprintf(out, size, "%s %" PRIu64, is_tpm(claims) ? "PCR" : "measurement", key->number);
-        break;
-    case ATLS_MKEY_TEXT:
+    if (key->kind == ATLS_MKEY_UINT)
+        return number_label(method, key->number, out, size);
+    if (key->kind == ATLS_MKEY_TEXT && (mval->present & ATLS_MVAL_NAME) != 0)
+        snprintf(out, size, "%s \"%s\"", atls_escape(key->bytes, text, sizeof text),
+                 atls_escape(mval->name, name, sizeof name));
+    else if (key->kind == ATLS_MKEY_TEXT)
         snprintf(out, size, "measurement \"%s\"", atls_escape(key->bytes, text, sizeof text));
-        break;
-    case ATLS_MKEY_OID:
-    case ATLS_MKEY_UUID:
-        snprintf(out, size, "measurement %s", atls_hex(key->bytes, text, sizeof text));
-        break;
-    case ATLS_MKEY_NONE:
-    default:
+    else if (key->kind == ATLS_MKEY_NONE)
         snprintf(out, size, "measurement");
-        break;
-    }
+    else
+        snprintf(out, size, "measurement %s", atls_hex(key->bytes, text, sizeof text));
     return out;
 }
 
@@ -114,41 +238,41 @@ static const char *class_label(struct atls_bytes class_id, char *out, size_t siz
 }
 
 /* Why one measurement is not covered. Hexadecimal is cut: whole values stand in the claims. */
-static void explain_finding(const struct atls_corroboration *c, size_t index,
-                            struct atls_outcome *outcome)
+static void explain_finding(const struct method *method, const struct atls_corroboration *c,
+                            size_t index, struct atls_outcome *outcome)
 {
     const struct atls_finding *f = &c->findings[index];
     const struct atls_measurement *actual = &c->claims->measurements[index];
     const struct atls_digest *shown =
         digest_to_show(&actual->mval, f->expected == NULL ? NULL : &f->expected->mval);
-    char key[72], found[20], wanted[20], bank[20] = "";
+    char text[96], found[20], wanted[20], bank[20] = "";
+    const char *key = measurement_label(method, actual, text, sizeof text);
 
-    key_label(c->claims, &actual->mkey, key, sizeof key);
     if (shown != NULL)
         snprintf(bank, sizeof bank, " (%s)",
                  shown->hash == ATLS_HASH_NONE ? "unknown hash" : atls_hash_name(shown->hash));
     value_label(&actual->mval, shown, found, sizeof found);
     if (f->compared == 0) {
-        atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,
+        atls_outcome_problem(outcome, method->reason,
                              "%s%s is %s, its class has no reference value for it", key, bank,
                              found);
         return;
     }
-    atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,
+    atls_outcome_problem(outcome, method->reason,
                          "%s%s is %s, no reference value of \"%.40s\" matches, want %s%s", key,
                          bank, found, f->reference->manifest,
                          value_label(&f->expected->mval, shown, wanted, sizeof wanted),
                          f->compared > 1 ? " or another" : "");
 }
 
-static void explain_absent(const struct atls_corroboration *c, size_t index,
-                           struct atls_outcome *outcome)
+static void explain_absent(const struct method *method, const struct atls_corroboration *c,
+                           size_t index, struct atls_outcome *outcome)
 {
-    char key[72];
+    char text[96];
 
-    atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT,
+    atls_outcome_problem(outcome, method->reason,
                          "%s is not in the evidence, \"%.40s\" has a reference value for it",
-                         key_label(c->claims, &c->absent[index]->mkey, key, sizeof key),
+                         measurement_label(method, c->absent[index], text, sizeof text),
                          c->absent_reference[index]->manifest);
 }
 
@@ -167,16 +291,46 @@ static void explain_no_references(const struct atls_claims *claims, size_t count
             count == 0 ? "none in the store" : "some, but for another vendor, model or instance");
 }
 
-/* The integrity measurements of the kernel cover what ran after boot, other PCRs what ran during
- * it; the caller has found every measurement covered. */
-static int approved_executables(const struct atls_corroboration *c)
+static bool is_zero(struct atls_bytes bytes)
 {
-    return is_tpm(c->claims) && atls_corroboration_measures(c, PCR_IMA) ? TRUST_APPROVED
-                                                                        : TRUST_APPROVED_BOOT;
+    for (size_t i = 0; i < bytes.len; i++)
+        if (bytes.ptr[i] != 0)
+            return false;
+    return true;
 }
 
-static int judge_executables(const struct atls_corroboration *c, size_t count,
-                             struct atls_outcome *outcome)
+/* A register that something was extended into. */
+static bool is_used(const struct atls_mval *mval)
+{
+    for (size_t i = 0; i < mval->digest_count; i++)
+        if (!is_zero(mval->digests[i].value))
+            return true;
+    return false;
+}
+
+static bool is_runtime(const struct method *method, const struct atls_mkey *key)
+{
+    const size_t len = method->runtime_prefix == NULL ? 0 : strlen(method->runtime_prefix);
+
+    if (key->kind == ATLS_MKEY_UINT)
+        return method->runtime_prefix != NULL && len == 0 && key->number == method->runtime_key;
+    return key->kind == ATLS_MKEY_TEXT && len != 0 && key->bytes.len >= len &&
+           memcmp(key->bytes.ptr, method->runtime_prefix, len) == 0;
+}
+
+/* Some measurements cover what ran after boot, the others what ran during it; the caller has found
+ * none that is not as it should be. */
+static int approved_executables(const struct method *method, const struct atls_corroboration *c)
+{
+    for (size_t i = 0; i < c->claims->measurement_count; i++)
+        if (c->findings[i].covered && is_runtime(method, &c->claims->measurements[i].mkey) &&
+            is_used(&c->claims->measurements[i].mval))
+            return TRUST_APPROVED;
+    return TRUST_APPROVED_BOOT;
+}
+
+static int judge_executables(const struct method *method, const struct atls_corroboration *c,
+                             size_t count, struct atls_outcome *outcome)
 {
     size_t before = outcome->problem_count;
 
@@ -185,33 +339,42 @@ static int judge_executables(const struct atls_corroboration *c, size_t count,
         return TRUST_NO_STATEMENT;
     }
     for (size_t i = 0; i < c->claims->measurement_count; i++)
-        if (!c->findings[i].covered)
-            explain_finding(c, i, outcome);
+        if (!atls_corroboration_approves(c, i))
+            explain_finding(method, c, i, outcome);
     for (size_t i = 0; i < c->absent_count; i++)
-        explain_absent(c, i, outcome);
+        explain_absent(method, c, i, outcome);
     if (c->claims->measurement_count == 0 && outcome->problem_count == before)
-        atls_outcome_problem(outcome, ATLS_REASON_MEASUREMENT, "the evidence measures nothing");
-    return outcome->problem_count == before ? approved_executables(c) : TRUST_UNRECOGNISED;
+        atls_outcome_problem(outcome, method->reason, "the evidence measures nothing");
+    return outcome->problem_count == before ? approved_executables(method, c) : TRUST_UNRECOGNISED;
+}
+
+static void judge_unknown_key(const struct method *method, struct atls_outcome *outcome)
+{
+    const bool is_ak = method->technology == NULL || !method->keys_are_made;
+
+    outcome->trust[ATLS_TRUST_INSTANCE_IDENTITY] = TRUST_INSTANCE_UNKNOWN;
+    atls_outcome_problem(outcome, is_ak ? ATLS_REASON_UNTRUSTED_AK : ATLS_REASON_UNTRUSTED_KEY,
+                         "nothing vouches for the attestation key");
 }
 
 /* Instance and hardware, from how the attestation key came to be trusted. */
-static void judge_key(const struct atls_claims *claims, struct atls_outcome *outcome)
+static void judge_key(const struct method *method, const struct atls_claims *claims,
+                      struct atls_outcome *outcome)
 {
     switch (claims->key_trust) {
     case ATLS_KEY_TRUST_ENROLLED:
         outcome->trust[ATLS_TRUST_INSTANCE_IDENTITY] = TRUST_APPROVED;
+        if (method->keys_are_made)
+            outcome->trust[ATLS_TRUST_HARDWARE] = TRUST_APPROVED;
         break;
     case ATLS_KEY_TRUST_CERTIFIED:
         outcome->trust[ATLS_TRUST_HARDWARE] = TRUST_APPROVED;
         break;
     case ATLS_KEY_TRUST_NONE:
     default:
-        if (claims->insecure)
-            break; /* said below, by the hardware */
-        outcome->trust[ATLS_TRUST_INSTANCE_IDENTITY] = TRUST_INSTANCE_UNKNOWN;
-        atls_outcome_problem(outcome, ATLS_REASON_UNTRUSTED_AK,
-                             "nothing vouches for the attestation "
-                             "key");
+        /* Of an insecure technology the hardware says it below, of an inner part its platform. */
+        if (!claims->insecure && !method->is_inner)
+            judge_unknown_key(method, outcome);
         break;
     }
     if (!claims->insecure)
@@ -222,19 +385,38 @@ static void judge_key(const struct atls_claims *claims, struct atls_outcome *out
                          claims->technology);
 }
 
-/* Appraisal policy and checks of each technology; the checks are those of atls_evidence_verify that
- * no option switches off. */
-static void name_method(const struct atls_claims *claims, struct atls_outcome *outcome)
+static const struct atls_detail *find_text(const struct atls_claims *claims, const char *name)
 {
-    static const char *const tpm_checks[] = {
-        "signature",     "nonce",      "key-binding",     "key-attributes", "name",
-        "pcr-selection", "pcr-digest", "attestation-key", "measurements",   NULL,
-    };
-    static const char *const other_checks[] = {"signature", "nonce", "key-binding", "measurements",
-                                               NULL};
+    for (size_t i = 0; i < claims->detail_count; i++)
+        if (claims->details[i].type == ATLS_DETAIL_TEXT &&
+            strcmp(claims->details[i].name, name) == 0)
+            return &claims->details[i];
+    return NULL;
+}
 
-    outcome->policy_id = is_tpm(claims) ? "policy:libatls/tpm/2" : "policy:libatls/other/2";
-    outcome->checks = is_tpm(claims) ? tpm_checks : other_checks;
+static void judge_hardware(const struct atls_claims *claims, struct atls_outcome *outcome)
+{
+    const struct atls_detail *status = find_text(claims, "tcb-status");
+    char text[48] = "";
+
+    if (!claims->hardware_advisory)
+        return;
+    outcome->trust[ATLS_TRUST_HARDWARE] = TRUST_VULNERABLE;
+    if (status != NULL)
+        (void)atls_escape(status->bytes, text, sizeof text);
+    atls_outcome_problem(outcome, ATLS_REASON_TCB_OUT_OF_DATE,
+                         "the maker of the hardware knows weaknesses of it%s%s%s, and a rule lets "
+                         "them pass",
+                         status != NULL ? " (" : "", text, status != NULL ? ")" : "");
+}
+
+static void name_method(const struct method *method, const struct atls_claims *claims,
+                        struct atls_outcome *outcome)
+{
+    outcome->policy_id = method->policy_id;
+    outcome->checks = method->checks;
+    if (claims->key_spki.len == 0 && strcmp(method->checks[0], "key-binding") == 0)
+        outcome->checks++;
 }
 
 /* Evidence, reference values, endorsements (draft-ietf-rats-corim, phases 2 to 4). */
@@ -253,11 +435,13 @@ static enum atls_code fill_set(const struct atls_corroboration_input *in,
 static void judge(const struct atls_corroboration *c, size_t reference_count,
                   struct atls_outcome *outcome)
 {
+    const struct method *method = method_of(c->claims);
     int executables;
 
-    name_method(c->claims, outcome);
-    judge_key(c->claims, outcome);
-    executables = judge_executables(c, reference_count, outcome);
+    name_method(method, c->claims, outcome);
+    judge_key(method, c->claims, outcome);
+    judge_hardware(c->claims, outcome);
+    executables = judge_executables(method, c, reference_count, outcome);
     outcome->trust[ATLS_TRUST_EXECUTABLES] = (int8_t)executables;
     /* Evidence whose code nobody judged is never affirming, whatever is known of its key. */
     outcome->status =

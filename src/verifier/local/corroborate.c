@@ -29,7 +29,8 @@ static void note_absent(struct atls_corroboration *c, const struct value *v)
     if (c->absent_count == ATLS_ABSENT_MAX)
         return;
     for (size_t i = 0; i < c->absent_count; i++)
-        if (atls_mkey_equal(&c->absent[i]->mkey, &v->expected->mkey))
+        if (atls_mkey_equal(&c->absent[i]->mkey, &v->expected->mkey) &&
+            atls_bytes_equal(c->absent[i]->mval.name, v->expected->mval.name))
             return;
     c->absent[c->absent_count] = v->expected;
     c->absent_reference[c->absent_count++] = v->reference;
@@ -162,7 +163,8 @@ static inline enum atls_code compare(struct work *w, size_t index, const struct 
 
     if (f->covered && w->acs == NULL)
         return ATLS_OK;
-    holds = atls_mval_holds(&v->expected->mval, actual);
+    f->named = true;
+    holds = atls_measurement_holds(w->c->svn_form, v->expected, &w->measurements[index]);
     if (!holds && !is_comparable(&v->expected->mval, actual))
         return ATLS_OK;
     if (f->compared++ == 0) {
@@ -200,6 +202,13 @@ static inline bool has_mkey(const struct atls_measurement *m, const struct atls_
     return atls_mkey_equal(&m->mkey, mkey);
 }
 
+/* Both have a name, and not the same: two components, whatever their mkey. */
+static bool is_another(const struct atls_measurement *a, const struct atls_measurement *b)
+{
+    return (a->mval.present & b->mval.present & ATLS_MVAL_NAME) != 0 &&
+           !atls_bytes_equal(a->mval.name, b->mval.name);
+}
+
 /* Compares one reference value with every measurement of its mkey. */
 static enum atls_code use_value(struct work *w, const struct value *v, struct atls_err *err)
 {
@@ -208,7 +217,8 @@ static enum atls_code use_value(struct work *w, const struct value *v, struct at
     bool present = false;
 
     for (size_t i = *place_of(w->c, mkey); i != 0 && code == ATLS_OK; i = w->findings[i - 1].next) {
-        if (!has_mkey(&w->measurements[i - 1], mkey))
+        if (!has_mkey(&w->measurements[i - 1], mkey) ||
+            is_another(&w->measurements[i - 1], v->expected))
             continue;
         code = compare(w, i - 1, v, err);
         present = true;
@@ -238,14 +248,13 @@ static bool make_places(struct atls_corroboration *c)
     return true;
 }
 
-bool atls_corroboration_measures(const struct atls_corroboration *c, uint64_t number)
+bool atls_corroboration_approves(const struct atls_corroboration *c, size_t index)
 {
-    const struct atls_mkey mkey = {ATLS_MKEY_UINT, number, {NULL, 0}};
+    const size_t count = c->claims->measurement_count;
 
-    for (size_t i = *place_of(c, &mkey); i != 0; i = c->findings[i - 1].next)
-        if (has_mkey(&c->claims->measurements[i - 1], &mkey))
-            return true;
-    return false;
+    if (c->findings[index].covered)
+        return true;
+    return !c->findings[index].named && count - index <= c->claims->optional_count;
 }
 
 static enum atls_code use_reference(struct work *w, const struct atls_reference *reference,
@@ -275,6 +284,7 @@ enum atls_code atls_corroborate(const struct atls_corroboration_input *in,
 
     memset(c, 0, sizeof *c);
     c->claims = in->claims;
+    c->svn_form = atls_svn_form_of(in->claims->technology, &in->claims->environment);
     c->findings = calloc(in->claims->measurement_count + 1, sizeof *c->findings);
     if (acs != NULL)
         c->providers = calloc(ATLS_PROVIDERS_MAX, sizeof *c->providers);

@@ -22,6 +22,7 @@
 /* What the references say of one measurement of the evidence. */
 struct atls_finding {
     bool covered;
+    bool named;                              /* its class has a value of its mkey and name */
     size_t compared;                         /* references that it could be compared with */
     const struct atls_reference *reference;  /* the first of them */
     const struct atls_measurement *expected; /* and its value */
@@ -40,6 +41,7 @@ struct atls_corroboration {
     size_t *places;                /* 1 + first measurement whose mkey belongs there; 0: none */
     size_t place_mask;             /* number of places less one */
     size_t own_places[ATLS_PLACES_MIN];
+    enum atls_svn_form svn_form;
     size_t applicable;   /* references whose environment is that of the claims */
     size_t absent_count; /* up to ATLS_ABSENT_MAX */
     const struct atls_measurement *absent[ATLS_ABSENT_MAX];
@@ -59,15 +61,18 @@ struct atls_corroboration_input {
 };
 
 /* Compares every reference value with the evidence. Each value is a condition of its own; one that
- * holds covers its measurement. acs, of the same claims, gets an element for each authority and
- * environment that covers a measurement, because conditions may ask for them; NULL when nobody
- * asks: then the first that covers it is enough. *c is the caller's to clear, whatever the answer.
- * Errors: ATLS_E_NOMEM, ATLS_E_LIMIT, ATLS_E_CRYPTO. */
+ * holds covers its measurement. Several measurements may have one mkey, components of software that
+ * are told apart by their names: a value with a name is about the component of that name, and one
+ * whose component is not in the evidence is absent. acs, of the same claims, gets an element for
+ * each authority and environment that covers a measurement, because conditions may ask for them;
+ * NULL when nobody asks: then the first that covers it is enough. *c is the caller's to clear,
+ * whatever the answer. Errors: ATLS_E_NOMEM, ATLS_E_LIMIT, ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_corroborate(const struct atls_corroboration_input *in,
                                                 struct atls_accepted_claims *acs,
                                                 struct atls_corroboration *c, struct atls_err *err);
-/* Does the evidence measure number, a PCR index for one? */
-bool atls_corroboration_measures(const struct atls_corroboration *c, uint64_t number);
+/* Measurement index is as its class wants it: covered; or one of those that need no reference
+ * value, and there is none for it. */
+bool atls_corroboration_approves(const struct atls_corroboration *c, size_t index);
 void atls_corroboration_clear(struct atls_corroboration *c);
 
 #endif

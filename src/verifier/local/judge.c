@@ -163,6 +163,39 @@ static enum atls_code compare(const struct comparison *c, struct atls_claims *cl
     return code;
 }
 
+/* The evidence of one machine may speak of several parts of it, each of a class of its own. */
+static enum atls_code compare_parts(struct atls_store_view *view, struct atls_claims *claims,
+                                    struct atls_outcome *outcomes, struct atls_err *err)
+{
+    struct comparison comparison = {.view = view};
+    enum atls_code code = ATLS_OK;
+
+    for (; claims != NULL && code == ATLS_OK; claims = claims->next, outcomes++) {
+        comparison.class_id = claims->environment.class_id;
+        code = compare(&comparison, claims, outcomes, err);
+    }
+    return code;
+}
+
+static enum atls_code judge_claims(struct atls_store_view *view, struct atls_claims *claims,
+                                   const struct atls_appraisal *a, struct atls_result **out,
+                                   struct atls_err *err)
+{
+    struct atls_outcome *outcomes; /* too large for the stack, beside the claims */
+    enum atls_code code;
+    size_t count = 0;
+
+    for (const struct atls_claims *c = claims; c != NULL; c = c->next)
+        count++;
+    if ((outcomes = calloc(count, sizeof *outcomes)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
+    code = compare_parts(view, claims, outcomes, err);
+    if (code == ATLS_OK)
+        code = atls_result_new(claims, outcomes, a->binder, a->time_s, out, err);
+    free(outcomes);
+    return code;
+}
+
 enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evidence_scope scope,
                                    const struct atls_appraisal *a, struct atls_result **out,
                                    struct atls_err *err)
@@ -173,29 +206,24 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
         .scope = scope,
         .evidence = a->evidence,
         .binder = a->binder,
+        /* Others may have tools that know no bundle, and a nonce is all that they can be sent. */
+        .profiles =
+            scope != ATLS_EVIDENCE_KEY_UNKNOWN
+                ? 0
+                : ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH | ATLS_PROFILE_BARE | ATLS_PROFILE_PARSEC,
         .aik_spki = a->aik_spki,
         .time_s = a->time_s,
         .source = &source,
         .cache = judge->cache,
         .options = &judge->options,
     };
-    struct comparison comparison = {.view = &view};
-    struct atls_outcome *outcome; /* too large for the stack, beside the claims */
     struct atls_claims claims;
     enum atls_code code;
 
     atls_store_view_source(&view, &source);
     if ((code = atls_evidence_verify(&request, &claims, err)) != ATLS_OK)
         return code;
-    if ((outcome = malloc(sizeof *outcome)) == NULL) {
-        atls_claims_clear(&claims);
-        return atls_fail(err, ATLS_E_NOMEM, "appraisal: out of memory");
-    }
-    comparison.class_id = claims.environment.class_id;
-    code = compare(&comparison, &claims, outcome, err);
-    if (code == ATLS_OK)
-        code = atls_result_new(&claims, outcome, a->binder, a->time_s, out, err);
-    free(outcome);
+    code = judge_claims(&view, &claims, a, out, err);
     atls_claims_clear(&claims); /* empty when the result has them */
     return code;
 }

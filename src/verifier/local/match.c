@@ -1,5 +1,7 @@
 #include "verifier/local/match.h"
 
+#include <string.h>
+
 #include "core/reader.h"
 #include "verifier/local/expression.h"
 #include "wire/corim_profile.h"
@@ -294,6 +296,50 @@ bool atls_mval_holds(const struct atls_mval *c, const struct atls_mval *a)
              !members[i].holds(c, a)))
             return false;
     return true;
+}
+
+enum atls_svn_form atls_svn_form_of(const char *technology,
+                                    const struct atls_environment *environment)
+{
+    /* Tag 111, 1.3.6.1.4.1.3704.3 and one arc more: .1 and .2 for the two kinds of keys. */
+    static const uint8_t snp[] = {0xd8, 0x6f, 0x49, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x9c, 0x78, 0x03};
+    const struct atls_bytes id = environment->class_id;
+
+    if (strcmp(technology, "snp") == 0 ||
+        (id.len == sizeof snp + 1 && memcmp(id.ptr, snp, sizeof snp) == 0))
+        return ATLS_SVN_SNP_TCB;
+    return ATLS_SVN_NUMBER;
+}
+
+static bool is_snp_tcb(const struct atls_mkey *key)
+{
+    return key->kind == ATLS_MKEY_UINT &&
+           (key->number == 6 || key->number == 647 || key->number == 3329 || key->number == 3968);
+}
+
+static bool components_hold(uint64_t condition, uint64_t actual)
+{
+    for (unsigned int shift = 0; shift < 64; shift += 8)
+        if ((actual >> shift & 0xff) < (condition >> shift & 0xff))
+            return false;
+    return true;
+}
+
+bool atls_measurement_holds(enum atls_svn_form form, const struct atls_measurement *condition,
+                            const struct atls_measurement *actual)
+{
+    static const unsigned int svns = ATLS_MVAL_SVN | ATLS_MVAL_MIN_SVN;
+    struct atls_mval rest;
+
+    if (form == ATLS_SVN_NUMBER || !is_snp_tcb(&condition->mkey) ||
+        (condition->mval.present & svns) == 0)
+        return atls_mval_holds(&condition->mval, &actual->mval);
+    if ((actual->mval.present & ATLS_MVAL_SVN) == 0 ||
+        !components_hold(condition->mval.svn, actual->mval.svn))
+        return false;
+    rest = condition->mval;
+    rest.present &= ~svns;
+    return rest.present == 0 || atls_mval_holds(&rest, &actual->mval);
 }
 
 /* Members of which a part may be named. */

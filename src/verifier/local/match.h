@@ -40,6 +40,21 @@ const struct atls_digest *atls_digest_alike(const struct atls_mval *list,
  * An empty condition and one with a member that nobody can compare hold for nothing. */
 bool atls_mval_holds(const struct atls_mval *condition, const struct atls_mval *actual);
 
+/* How the numbers of one attester are to be read. */
+enum atls_svn_form {
+    ATLS_SVN_NUMBER = 0,
+    /* SEV-SNP: mkeys 6, 647, 3329 and 3968 are versions of a TCB, eight bytes of which each is the
+     * version of one component; an svn and a minimum alike hold when no component is older. */
+    ATLS_SVN_SNP_TCB = 1,
+};
+/* By technology, or the class of its environment where that is the maker's own. */
+enum atls_svn_form atls_svn_form_of(const char *technology,
+                                    const struct atls_environment *environment);
+
+/* As atls_mval_holds, of two measurements that have the same mkey. */
+bool atls_measurement_holds(enum atls_svn_form form, const struct atls_measurement *condition,
+                            const struct atls_measurement *actual);
+
 /* A claim that somebody vouched for by naming some of its members: does condition ask only for
  * those? vouched and condition both hold for the claim. */
 bool atls_mval_vouched(const struct atls_mval *vouched, const struct atls_mval *condition);

@@ -211,7 +211,7 @@ static void problems_are_explained(void **state)
 
 static void incomplete_results_are_refused(void **state)
 {
-    enum { SHORT_BINDER, LONG_BINDER, NO_BINDER, NO_SUBMOD, NO_TECHNOLOGY, NO_KEY, NO_POLICY };
+    enum { SHORT_BINDER, LONG_BINDER, NO_BINDER, NO_SUBMOD, NO_TECHNOLOGY, NO_POLICY };
     static const struct {
         const char *name;
         int fault;
@@ -222,7 +222,6 @@ static void incomplete_results_are_refused(void **state)
         {"no nonce", NO_BINDER, ATLS_REASON_BINDER_MISSING},
         {"no submodule", NO_SUBMOD, ATLS_REASON_NONE},
         {"no technology", NO_TECHNOLOGY, ATLS_REASON_NONE},
-        {"no attested key", NO_KEY, ATLS_REASON_NONE},
         {"no policy id", NO_POLICY, ATLS_REASON_NONE},
     };
 
@@ -243,8 +242,6 @@ static void incomplete_results_are_refused(void **state)
             claims.submod = NULL;
         if (rows[i].fault == NO_TECHNOLOGY)
             claims.technology = NULL;
-        if (rows[i].fault == NO_KEY)
-            claims.key_spki.len = 0;
         if (rows[i].fault == NO_POLICY)
             o.policy_id = NULL;
         test_assert_code(atls_result_new(&claims, &o, b, 0, &r, &err), ATLS_E_USAGE, &err);
@@ -253,6 +250,194 @@ static void incomplete_results_are_refused(void **state)
         assert_non_null(claims.arena.blocks); /* still the caller's */
         atls_claims_clear(&claims);
     }
+}
+
+/* A machine and a part of it, which names the key. */
+static void make_two(struct atls_claims *claims)
+{
+    struct atls_claims *inner = calloc(1, sizeof *inner);
+
+    assert_non_null(inner);
+    make_claims(inner);
+    make_claims(claims);
+    claims->technology = inner->technology = "cca";
+    claims->submod = "CCA_SSD_PLATFORM";
+    inner->submod = "CCA_REALM";
+    claims->key_spki.len = 0;
+    inner->instance.len = 0;
+    claims->next = inner;
+}
+
+static struct atls_result *make_two_of(const struct atls_outcome outcomes[2])
+{
+    static struct atls_claims claims;
+    struct atls_result *r = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    make_two(&claims);
+    test_assert_code(
+        atls_result_new(&claims, outcomes, atls_bytes_of(binder, 32), 1700000000, &r, &err),
+        ATLS_OK, &err);
+    assert_null(claims.next);
+    return r;
+}
+
+static void the_whole_is_as_bad_as_its_worst_part(void **state)
+{
+    struct atls_outcome o[2] = {good_outcome(), good_outcome()};
+    struct atls_result *r = make_two_of(o);
+
+    (void)state;
+    assert_int_equal(atls_result_status(r), ATLS_TIER_AFFIRMING);
+    assert_int_equal(atls_result_submods(r), 2);
+    assert_string_equal(atls_result_submod_name(r, 0), "CCA_SSD_PLATFORM");
+    assert_string_equal(atls_result_submod_name(r, 1), "CCA_REALM");
+    assert_string_equal(atls_result_submod_name(r, 2), "");
+    assert_int_equal(atls_result_submod_status(r, 2), ATLS_TIER_NONE);
+    assert_string_equal(atls_result_evidence_type(r), "cca");
+    test_assert_bytes(atls_result_key(r), atls_bytes_of("spki", 4));
+    test_assert_bytes(atls_result_instance(r), atls_bytes_of("\x01\x02", 2));
+    assert_non_null(strstr(atls_result_json(r), "\"CCA_SSD_PLATFORM\":{"));
+    assert_non_null(strstr(atls_result_json(r), "\"CCA_REALM\":{"));
+    atls_result_unref(r);
+
+    atls_outcome_problem(&o[1], ATLS_REASON_REALM_MEASUREMENT, "of the realm");
+    o[1].trust[ATLS_TRUST_EXECUTABLES] = 33;
+    r = make_two_of(o);
+    assert_int_equal(atls_result_status(r), ATLS_TIER_WARNING);
+    assert_int_equal(atls_result_submod_status(r, 0), ATLS_TIER_AFFIRMING);
+    assert_int_equal(atls_result_submod_status(r, 1), ATLS_TIER_WARNING);
+    assert_int_equal(atls_result_submod_trust(r, 0, ATLS_TRUST_EXECUTABLES), 2);
+    assert_int_equal(atls_result_submod_trust(r, 1, ATLS_TRUST_EXECUTABLES), 33);
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_REALM_MEASUREMENT);
+    assert_string_equal(atls_result_explanation(r), "CCA_REALM: of the realm");
+    atls_result_unref(r);
+
+    atls_outcome_problem(&o[0], ATLS_REASON_PLATFORM_MEASUREMENT, "of the platform");
+    o[0].trust[ATLS_TRUST_HARDWARE] = 96;
+    r = make_two_of(o);
+    assert_int_equal(atls_result_status(r), ATLS_TIER_CONTRAINDICATED);
+    assert_int_equal(atls_result_submod_status(r, 1), ATLS_TIER_WARNING);
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_PLATFORM_MEASUREMENT);
+    assert_string_equal(atls_result_explanation(r),
+                        "CCA_SSD_PLATFORM: of the platform; CCA_REALM: of the realm");
+    atls_result_unref(r);
+}
+
+static void problems_of_all_parts_are_counted(void **state)
+{
+    struct atls_outcome o[2] = {good_outcome(), good_outcome()};
+    struct atls_result *r;
+
+    (void)state;
+    o[0].status = o[1].status = ATLS_TIER_WARNING;
+    for (int i = 0; i < 5; i++)
+        atls_outcome_problem(&o[0], ATLS_REASON_MEASUREMENT, "p%d", i);
+    atls_outcome_problem(&o[1], ATLS_REASON_MEASUREMENT, "q");
+    r = make_two_of(o);
+    /* What is not named of the first part ends the list: problems stand in their order. */
+    assert_string_equal(atls_result_explanation(r),
+                        "CCA_SSD_PLATFORM: p0; CCA_SSD_PLATFORM: p1; CCA_SSD_PLATFORM: p2; "
+                        "CCA_SSD_PLATFORM: p3; and 2 more");
+    atls_result_unref(r);
+}
+
+static void an_insecure_part_makes_the_whole_insecure(void **state)
+{
+    const struct atls_outcome o[2] = {good_outcome(), good_outcome()};
+    static struct atls_claims claims;
+    struct atls_result *r = NULL;
+
+    (void)state;
+    make_two(&claims);
+    claims.next->insecure = true;
+    assert_int_equal(atls_result_new(&claims, o, atls_bytes_of(binder, 32), 0, &r, NULL), ATLS_OK);
+    assert_true(atls_result_insecure(r));
+    atls_result_unref(r);
+}
+
+static void parts_must_agree(void **state)
+{
+    enum { SAME_NAME, TWO_KEYS, NO_NAME, NO_POLICY, TOO_MANY };
+    static const struct {
+        const char *name;
+        int fault;
+    } rows[] = {
+        {"two parts of one name", SAME_NAME},       {"two attested keys", TWO_KEYS},
+        {"a part without name", NO_NAME},           {"a part without policy id", NO_POLICY},
+        {"more parts than a result has", TOO_MANY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_outcome o[5] = {good_outcome(), good_outcome(), good_outcome(), good_outcome(),
+                                    good_outcome()};
+        static const char *const names[] = {"a", "b", "c"};
+        static struct atls_claims claims;
+        struct atls_claims *last;
+        struct atls_result *r = NULL;
+
+        print_message("%s\n", rows[i].name);
+        make_two(&claims);
+        last = claims.next;
+        if (rows[i].fault == SAME_NAME)
+            last->submod = claims.submod;
+        if (rows[i].fault == TWO_KEYS)
+            claims.key_spki = atls_bytes_of("spkj", 4);
+        if (rows[i].fault == NO_NAME)
+            last->submod = NULL;
+        if (rows[i].fault == NO_POLICY)
+            o[1].policy_id = NULL;
+        for (size_t k = 0; rows[i].fault == TOO_MANY && k < 3; k++) {
+            last->next = calloc(1, sizeof *last);
+            assert_non_null(last = last->next);
+            make_claims(last);
+            last->submod = names[k];
+        }
+        assert_int_equal(atls_result_new(&claims, o, atls_bytes_of(binder, 32), 0, &r, NULL),
+                         ATLS_E_USAGE);
+        assert_null(r);
+        atls_claims_clear(&claims);
+    }
+}
+
+static void a_policy_lowers_every_part(void **state)
+{
+    const struct atls_outcome o[2] = {good_outcome(), good_outcome()};
+    struct atls_result *r = make_two_of(o);
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    atls_result_set_nonce_given(r);
+    test_assert_code(
+        atls_result_lower(r, ATLS_TIER_CONTRAINDICATED, ATLS_REASON_POLICY, "no", &err), ATLS_OK,
+        &err);
+    assert_int_equal(atls_result_submod_status(r, 0), ATLS_TIER_CONTRAINDICATED);
+    assert_int_equal(atls_result_submod_status(r, 1), ATLS_TIER_CONTRAINDICATED);
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_POLICY);
+    assert_true(atls_result_is_genuine(r));
+    assert_non_null(strstr(strstr(atls_result_json(r), "nonce-given") + 1, "nonce-given"));
+    atls_result_unref(r);
+}
+
+/* Evidence that answers a nonce and names no key: a result, and one that names none. */
+static void a_result_may_attest_no_key(void **state)
+{
+    const struct atls_outcome o = good_outcome();
+    static struct atls_claims claims;
+    struct atls_result *r = NULL;
+
+    (void)state;
+    make_claims(&claims);
+    claims.key_spki = atls_bytes_of(NULL, 0);
+    claims.instance = atls_bytes_of(NULL, 0);
+    assert_int_equal(atls_result_new(&claims, &o, atls_bytes_of(binder, 32), 0, &r, NULL), ATLS_OK);
+    assert_int_equal(atls_result_key(r).len, 0);
+    assert_int_equal(atls_result_instance(r).len, 0);
+    assert_true(atls_result_is_genuine(r));
+    assert_null(strstr(atls_result_json(r), "akpub"));
+    assert_null(strstr(atls_result_json(r), "\"instance\""));
+    atls_result_unref(r);
 }
 
 static void json_is_the_claims_set(void **state)
@@ -476,6 +661,12 @@ int main(void)
         cmocka_unit_test(getters_answer_from_the_claims),
         cmocka_unit_test(problems_are_explained),
         cmocka_unit_test(incomplete_results_are_refused),
+        cmocka_unit_test(the_whole_is_as_bad_as_its_worst_part),
+        cmocka_unit_test(problems_of_all_parts_are_counted),
+        cmocka_unit_test(an_insecure_part_makes_the_whole_insecure),
+        cmocka_unit_test(parts_must_agree),
+        cmocka_unit_test(a_policy_lowers_every_part),
+        cmocka_unit_test(a_result_may_attest_no_key),
         cmocka_unit_test(json_is_the_claims_set),
         cmocka_unit_test(endorsements_are_shown),
         cmocka_unit_test(refused_evidence_is_contraindicated),

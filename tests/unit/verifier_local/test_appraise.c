@@ -781,6 +781,318 @@ static void values_that_belong_together_are_a_conditional_endorsement(void **sta
     }
 }
 
+/* ---- technologies beside the TPM ---- */
+
+static struct atls_mkey key_named(const char *name)
+{
+    return (struct atls_mkey){ATLS_MKEY_TEXT, 0, atls_bytes_of(name, strlen(name))};
+}
+
+static struct atls_claims *claims_by(struct list *evidence, const char *technology,
+                                     const char *submod)
+{
+    struct atls_claims *claims = claims_of(evidence);
+
+    claims->technology = technology;
+    claims->submod = submod;
+    claims->key_trust = ATLS_KEY_TRUST_CERTIFIED;
+    return claims;
+}
+
+/* A component of software: mkey, name, digest. */
+static void put_component(struct list *l, const char *name, unsigned int value)
+{
+    put(l, key_named("psa.software-component"), ATLS_HASH_SHA256, value);
+    l->items[l->count - 1].mval.present |= ATLS_MVAL_NAME;
+    l->items[l->count - 1].mval.name = atls_bytes_of(name, strlen(name));
+}
+
+static void numbers_of_snp_have_names(void **state)
+{
+    static const struct {
+        uint64_t number;
+        const char *want;
+    } rows[] = {
+        {641, "measurement (sha256) is 6161616161616161..., its class has no reference value"},
+        {642, "host data (sha256) is "},
+        {647, "reported TCB (sha256) is "},
+        {3328, "chip id (sha256) is "},
+        {4711, "measurement 4711 (sha256) is "},
+    };
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        evidence.count = expected.count = 0;
+        put_pcr(&evidence, rows[i].number, 0);
+        put_pcr(&expected, 1, 0);
+        r = reference_of("m", &expected);
+        o = appraise(claims_by(&evidence, "snp", "SNP"), &r, 1);
+        assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+        if (strncmp(o.problems[0], rows[i].want, strlen(rows[i].want)) != 0)
+            fail_msg("%s, want %s", o.problems[0], rows[i].want);
+        assert_string_equal(o.problems[1],
+                            "guest SVN is not in the evidence, \"m\" has a reference value for it");
+    }
+}
+
+/* What a key that is trusted says, of each technology. */
+static void hardware_and_instance_by_technology(void **state)
+{
+    static const struct {
+        const char *technology, *submod;
+        enum atls_key_trust trust;
+        int hardware, instance;
+        enum atls_reason reason;
+        const char *policy_id;
+    } rows[] = {
+        {"snp", "SNP", ATLS_KEY_TRUST_CERTIFIED, 2, 0, ATLS_REASON_NONE, "policy:libatls/snp/1"},
+        {"snp", "SNP", ATLS_KEY_TRUST_NONE, 0, 97, ATLS_REASON_UNTRUSTED_KEY,
+         "policy:libatls/snp/1"},
+        {"tdx", "TDX", ATLS_KEY_TRUST_CERTIFIED, 2, 0, ATLS_REASON_NONE, "policy:libatls/tdx/1"},
+        {"psa", "PSA", ATLS_KEY_TRUST_ENROLLED, 2, 2, ATLS_REASON_NONE, "policy:libatls/psa/1"},
+        {"cca", "CCA_SSD_PLATFORM", ATLS_KEY_TRUST_ENROLLED, 2, 2, ATLS_REASON_NONE,
+         "policy:libatls/cca-platform/1"},
+        {"cca", "CCA_REALM", ATLS_KEY_TRUST_NONE, 0, 0, ATLS_REASON_NONE,
+         "policy:libatls/cca-realm/1"},
+        {"tpm", "TPM", ATLS_KEY_TRUST_ENROLLED, 0, 2, ATLS_REASON_NONE, "policy:libatls/tpm/2"},
+        {"tpm", "TPM", ATLS_KEY_TRUST_NONE, 0, 97, ATLS_REASON_UNTRUSTED_AK,
+         "policy:libatls/tpm/2"},
+        {"other", "O", ATLS_KEY_TRUST_NONE, 0, 97, ATLS_REASON_UNTRUSTED_AK,
+         "policy:libatls/other/2"},
+    };
+    static struct list evidence, expected;
+    struct atls_reference r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_claims *claims;
+        struct atls_outcome o;
+
+        evidence.count = expected.count = 0;
+        put(&evidence, key_named("m"), ATLS_HASH_SHA256, 0);
+        put(&expected, key_named("m"), ATLS_HASH_SHA256, 0);
+        r = reference_of("m", &expected);
+        claims = claims_by(&evidence, rows[i].technology, rows[i].submod);
+        claims->key_trust = rows[i].trust;
+        o = appraise(claims, &r, 1);
+        print_message("%s %d\n", rows[i].submod, rows[i].trust);
+        assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, rows[i].reason);
+        assert_int_equal(o.trust[ATLS_TRUST_HARDWARE], rows[i].hardware);
+        assert_int_equal(o.trust[ATLS_TRUST_INSTANCE_IDENTITY], rows[i].instance);
+        assert_string_equal(o.policy_id, rows[i].policy_id);
+    }
+}
+
+static void weaknesses_that_a_rule_lets_pass_are_a_warning(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_claims *claims;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put(&evidence, key_named("mrtd"), ATLS_HASH_SHA256, 0);
+    put(&expected, key_named("mrtd"), ATLS_HASH_SHA256, 0);
+    r = reference_of("m", &expected);
+    claims = claims_by(&evidence, "tdx", "TDX");
+    claims->hardware_advisory = true;
+    o = appraise(claims, &r, 1);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_TCB_OUT_OF_DATE);
+    assert_int_equal(o.trust[ATLS_TRUST_HARDWARE], 32);
+    assert_string_equal(o.problems[0], "the maker of the hardware knows weaknesses of it, and a "
+                                       "rule lets them pass");
+    assert_true(atls_claims_add(
+        claims, (struct atls_detail){"tcb-status", ATLS_DETAIL_TEXT, 0, HEX("OutOfDate")}));
+    o = appraise(claims, &r, 1);
+    assert_non_null(strstr(o.problems[0], "weaknesses of it (OutOfDate), and"));
+}
+
+/* The last measurements need no reference value; where there is one it counts. */
+static void optional_measurements(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *named; /* reference value beside that of mrtd */
+        enum atls_hash hash;
+        unsigned int value;
+        size_t optional;
+        int executables;
+    } rows[] = {
+        {"no value of an optional one", NULL, ATLS_HASH_NONE, 0, 2, 3},
+        {"no value of a mandatory one", NULL, ATLS_HASH_NONE, 0, 1, 33},
+        {"a value that matches", "mrowner", ATLS_HASH_SHA256, 1, 2, 3},
+        {"a value that does not match", "mrowner", ATLS_HASH_SHA256, 9, 2, 33},
+        {"a value that cannot be compared", "mrowner", ATLS_HASH_SHA384, 1, 2, 33},
+        {"a value of what is not there", "mrother", ATLS_HASH_SHA256, 1, 2, 33},
+    };
+    static struct list evidence, expected;
+    struct atls_reference r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_claims *claims;
+        struct atls_outcome o;
+
+        print_message("%s\n", rows[i].name);
+        evidence.count = expected.count = 0;
+        put(&evidence, key_named("mrtd"), ATLS_HASH_SHA256, 0);
+        put(&evidence, key_named("mrowner"), ATLS_HASH_SHA256, 1);
+        put(&evidence, key_named("mrconfigid"), ATLS_HASH_SHA256, 2);
+        put(&expected, key_named("mrtd"), ATLS_HASH_SHA256, 0);
+        if (rows[i].named != NULL) {
+            put(&expected, key_named(rows[i].named), rows[i].hash, rows[i].value);
+            /* two hashes must not look alike */
+            expected.digests[1].named_information = rows[i].hash == ATLS_HASH_SHA384 ? 7 : 1;
+        }
+        r = reference_of("m", &expected);
+        claims = claims_by(&evidence, "tdx", "TDX");
+        claims->optional_count = rows[i].optional;
+        o = appraise(claims, &r, 1);
+        assert_int_equal(o.trust[ATLS_TRUST_EXECUTABLES], rows[i].executables);
+        assert_int_equal(o.problem_count, rows[i].executables == 3 ? 0 : 1);
+    }
+}
+
+/* Registers that nothing was extended into say nothing of what ran. */
+static void what_ran_after_boot_by_technology(void **state)
+{
+    static const uint8_t zeros[32];
+    static const struct {
+        const char *technology, *submod, *key;
+        bool used;
+        int executables;
+    } rows[] = {
+        {"tdx", "TDX", "rtmr3", true, 2},           {"tdx", "TDX", "rtmr3", false, 3},
+        {"tdx", "TDX", "rtmr2", true, 3},           {"cca", "CCA_REALM", "cca.rem0", true, 2},
+        {"cca", "CCA_REALM", "cca.rem3", true, 2},  {"cca", "CCA_REALM", "cca.rim", true, 3},
+        {"cca", "CCA_REALM", "cca.rem0", false, 3}, {"psa", "PSA", "cca.rem0", true, 3},
+    };
+    static struct list evidence, expected;
+    struct atls_reference r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_outcome o;
+
+        evidence.count = expected.count = 0;
+        put(&evidence, key_named(rows[i].key), ATLS_HASH_SHA256, 0);
+        put(&expected, key_named(rows[i].key), ATLS_HASH_SHA256, 0);
+        if (!rows[i].used)
+            evidence.digests[0].value = expected.digests[0].value = (struct atls_bytes){zeros, 32};
+        r = reference_of("m", &expected);
+        o = appraise(claims_by(&evidence, rows[i].technology, rows[i].submod), &r, 1);
+        assert_int_equal(o.trust[ATLS_TRUST_EXECUTABLES], rows[i].executables);
+    }
+}
+
+/* Components share an mkey and are told apart by their names. */
+static void every_component_is_compared_with_its_own_values(void **state)
+{
+    static struct list evidence, first, second;
+    struct atls_reference r[2];
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = first.count = second.count = 0;
+    put_component(&evidence, "BL", 0);
+    put_component(&evidence, "PRoT", 1);
+    put_component(&first, "BL", 7); /* an older release */
+    put_component(&first, "PRoT", 1);
+    put_component(&second, "BL", 0);
+    r[0] = reference_of("old", &first);
+    r[1] = reference_of("new", &second);
+    o = appraise(claims_by(&evidence, "psa", "PSA"), r, 2);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+
+    /* a value of another component does not cover it */
+    o = appraise(claims_by(&evidence, "psa", "PSA"), &r[0], 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_int_equal(o.problem_count, 1);
+    assert_string_equal(o.problems[0], "psa.software-component \"BL\" (sha256) is "
+                                       "6161616161616161..., no reference value of \"old\" "
+                                       "matches, want 6868686868686868...");
+
+    /* a component that ought to be there is not */
+    evidence.count = 1;
+    o = appraise(claims_by(&evidence, "psa", "PSA"), r, 2);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    assert_int_equal(o.problem_count, 1);
+    assert_string_equal(o.problems[0], "psa.software-component \"PRoT\" is not in the evidence, "
+                                       "\"old\" has a reference value for it");
+
+    /* one that nobody knows */
+    put_component(&evidence, "PRoT", 1);
+    put_component(&evidence, "extra", 2);
+    o = appraise(claims_by(&evidence, "psa", "PSA"), r, 2);
+    assert_int_equal(o.problem_count, 1);
+    assert_non_null(strstr(o.problems[0], "\"extra\" (sha256) is 6363"));
+}
+
+static void slugs_by_part(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_component(&evidence, "BL", 0);
+    put_component(&expected, "BL", 1);
+    r = reference_of("m", &expected);
+    o = appraise(claims_by(&evidence, "cca", "CCA_SSD_PLATFORM"), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_PLATFORM_MEASUREMENT);
+    o = appraise(claims_by(&evidence, "cca", "CCA_REALM"), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_REALM_MEASUREMENT);
+    o = appraise(claims_by(&evidence, "psa", "PSA"), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    evidence.count = 0;
+    o = appraise(claims_by(&evidence, "cca", "CCA_REALM"), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_REALM_MEASUREMENT);
+}
+
+static void checks_name_the_key_only_when_there_is_one(void **state)
+{
+    static struct list evidence;
+    struct atls_claims *claims;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = 0;
+    claims = claims_by(&evidence, "snp", "SNP");
+    o = appraise(claims, NULL, 0);
+    assert_string_not_equal(o.checks[0], "key-binding");
+    claims->key_spki = (struct atls_bytes)HEX("key");
+    o = appraise(claims, NULL, 0);
+    assert_string_equal(o.checks[0], "key-binding");
+}
+
+/* Component by component also where endorsements make a set of it. */
+static void tcbs_in_reference_values(void **state)
+{
+    static struct list evidence, expected;
+    struct atls_reference r;
+    struct atls_outcome o;
+
+    (void)state;
+    evidence.count = expected.count = 0;
+    put_pcr(&evidence, 647, 0);
+    put_pcr(&expected, 647, 0);
+    evidence.items[0].mval = (struct atls_mval){.present = ATLS_MVAL_SVN, .svn = 0x0304};
+    expected.items[0].mval = (struct atls_mval){.present = ATLS_MVAL_MIN_SVN, .svn = 0x0303};
+    r = reference_of("m", &expected);
+    o = appraise(claims_by(&evidence, "snp", "SNP"), &r, 1);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+    evidence.items[0].mval.svn = 0x0402;
+    o = appraise(claims_by(&evidence, "snp", "SNP"), &r, 1);
+    assert_outcome(&o, 33, ATLS_TIER_WARNING, ATLS_REASON_MEASUREMENT);
+    o = appraise(claims_by(&evidence, "other", "O"), &r, 1);
+    assert_outcome(&o, 3, ATLS_TIER_AFFIRMING, ATLS_REASON_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -802,6 +1114,15 @@ int main(void)
         cmocka_unit_test(dropped_endorsements_are_reported),
         cmocka_unit_test(a_result_shows_all_endorsed_claims_or_is_none),
         cmocka_unit_test(values_that_belong_together_are_a_conditional_endorsement),
+        cmocka_unit_test(numbers_of_snp_have_names),
+        cmocka_unit_test(hardware_and_instance_by_technology),
+        cmocka_unit_test(weaknesses_that_a_rule_lets_pass_are_a_warning),
+        cmocka_unit_test(optional_measurements),
+        cmocka_unit_test(what_ran_after_boot_by_technology),
+        cmocka_unit_test(every_component_is_compared_with_its_own_values),
+        cmocka_unit_test(slugs_by_part),
+        cmocka_unit_test(checks_name_the_key_only_when_there_is_one),
+        cmocka_unit_test(tcbs_in_reference_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

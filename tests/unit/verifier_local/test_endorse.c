@@ -100,6 +100,7 @@ static void begin(struct fixture *f)
     memset(f, 0, sizeof *f);
     f->evidence[0] = svn_of(1, 1);
     f->evidence[1] = name_of(2, "two");
+    f->claims.technology = "tpm";
     f->claims.environment = device;
     f->claims.measurements = f->evidence;
     f->claims.measurement_count = 2;
@@ -290,6 +291,7 @@ static void measurements_are_found_among_many(void **state)
         if (i % 3 == 0)
             values[i].mkey = (struct atls_mkey){ATLS_MKEY_UINT, 1 + i, {NULL, 0}};
     }
+    f.claims.technology = "tpm";
     f.claims.environment = device;
     f.claims.measurements = evidence;
     f.claims.measurement_count = MANY;
@@ -298,8 +300,6 @@ static void measurements_are_found_among_many(void **state)
     for (size_t i = 0; i < MANY; i++)
         assert_int_equal(f.corroboration.findings[i].covered, i % 3 != 0);
     assert_int_equal(f.corroboration.absent_count, ATLS_ABSENT_MAX);
-    assert_true(atls_corroboration_measures(&f.corroboration, 1024));
-    assert_false(atls_corroboration_measures(&f.corroboration, 1025));
     end(&f);
 }
 
@@ -1163,6 +1163,7 @@ static void the_worked_example_of_the_draft(void **state)
     item = conditional_by(certifier, &certificate.conditionals[0]);
 
     memset(&f, 0, sizeof f);
+    f.claims.technology = "psa";
     f.claims.environment = psa_class;
     f.claims.environment.instance = (struct atls_bytes)HEX(
         "\xd9\x02\x26\x58\x21\x01\x4c\xa3\xe4\xf5\x0b\xf2\x48\xc3\x97\x87\x02\x0d\x68\xff\xd0\x5c"
@@ -1236,6 +1237,7 @@ static void two_elements_without_mkey(void **state)
     evidence[1].mval.svn = 2785;
     evidence[1].mval.mask = nobody;
     evidence[1].mval.range = (struct atls_int_range){.least = -7, .most = -7};
+    f.claims.technology = "tpm";
     f.claims.environment = begiggle;
     f.claims.measurements = evidence;
     f.claims.measurement_count = 2;

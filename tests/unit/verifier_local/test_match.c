@@ -657,6 +657,77 @@ static void equal_environments(void **state)
     assert_false(atls_environment_equal(&instance, &class));
 }
 
+#define SNP_CLASS(kind) TEXT("\xd8\x6f\x49\x2b\x06\x01\x04\x01\x9c\x78\x03" kind)
+
+static void forms_of_svns(void **state)
+{
+    static const struct atls_environment vcek = {.class_id = SNP_CLASS("\x01")},
+                                         vlek = {.class_id = SNP_CLASS("\x02")},
+                                         longer = {.class_id = SNP_CLASS("\x01\x01")},
+                                         other = {.class_id = TEXT("c")},
+                                         none = {.group = TEXT("")};
+
+    (void)state;
+    assert_int_equal(atls_svn_form_of("tpm", &vcek), ATLS_SVN_SNP_TCB);
+    assert_int_equal(atls_svn_form_of("tpm", &vlek), ATLS_SVN_SNP_TCB);
+    assert_int_equal(atls_svn_form_of("snp", &other), ATLS_SVN_SNP_TCB);
+    assert_int_equal(atls_svn_form_of("snp", &none), ATLS_SVN_SNP_TCB);
+    assert_int_equal(atls_svn_form_of("tpm", &longer), ATLS_SVN_NUMBER);
+    assert_int_equal(atls_svn_form_of("tpm", &other), ATLS_SVN_NUMBER);
+    assert_int_equal(atls_svn_form_of("tpm", &none), ATLS_SVN_NUMBER);
+}
+
+static void tcbs_hold_component_by_component(void **state)
+{
+    static const struct {
+        const char *name;
+        enum atls_svn_form form;
+        uint64_t mkey;
+        unsigned int condition, actual; /* members present */
+        uint64_t wanted, found;
+        bool want;
+    } rows[] = {
+        {"equal", ATLS_SVN_SNP_TCB, 647, ATLS_MVAL_SVN, ATLS_MVAL_SVN, 0x4800000000000203,
+         0x4800000000000203, true},
+        {"every component newer", ATLS_SVN_SNP_TCB, 647, ATLS_MVAL_MIN_SVN, ATLS_MVAL_SVN,
+         0x4800000000000203, 0x4900000000000304, true},
+        {"newer, of an exact value", ATLS_SVN_SNP_TCB, 6, ATLS_MVAL_SVN, ATLS_MVAL_SVN, 0x0203,
+         0x0204, true},
+        {"the lowest component older, the highest newer", ATLS_SVN_SNP_TCB, 3329, ATLS_MVAL_MIN_SVN,
+         ATLS_MVAL_SVN, 0x4800000000000203, 0xff00000000000202, false},
+        {"the same, of an exact value", ATLS_SVN_SNP_TCB, 3968, ATLS_MVAL_SVN, ATLS_MVAL_SVN,
+         0x4800000000000203, 0xff00000000000202, false},
+        {"the highest component older", ATLS_SVN_SNP_TCB, 647, ATLS_MVAL_MIN_SVN, ATLS_MVAL_SVN,
+         0x4800000000000203, 0x47ffffffffffffff, false},
+        {"evidence that is only a minimum", ATLS_SVN_SNP_TCB, 647, ATLS_MVAL_MIN_SVN,
+         ATLS_MVAL_MIN_SVN, 1, 1, false},
+        {"evidence without a number", ATLS_SVN_SNP_TCB, 647, ATLS_MVAL_SVN, ATLS_MVAL_NAME, 0, 0,
+         false},
+        {"another measurement: a number", ATLS_SVN_SNP_TCB, 1, ATLS_MVAL_MIN_SVN, ATLS_MVAL_SVN,
+         0x0203, 0x0300, true},
+        {"another measurement, equality", ATLS_SVN_SNP_TCB, 1, ATLS_MVAL_SVN, ATLS_MVAL_SVN, 2, 3,
+         false},
+        {"another attester: a number", ATLS_SVN_NUMBER, 647, ATLS_MVAL_MIN_SVN, ATLS_MVAL_SVN,
+         0x0203, 0x0300, true},
+        {"with a name that differs", ATLS_SVN_SNP_TCB, 647, ATLS_MVAL_SVN | ATLS_MVAL_NAME,
+         ATLS_MVAL_SVN | ATLS_MVAL_NAME, 1, 1, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct atls_mkey mkey = {ATLS_MKEY_UINT, rows[i].mkey, {NULL, 0}};
+        const struct atls_measurement condition = {
+            .mkey = mkey,
+            .mval = {.present = rows[i].condition, .svn = rows[i].wanted, .name = TEXT("a")}};
+        const struct atls_measurement actual = {
+            .mkey = mkey,
+            .mval = {.present = rows[i].actual, .svn = rows[i].found, .name = TEXT("b")}};
+
+        print_message("%s\n", rows[i].name);
+        assert_int_equal(atls_measurement_holds(rows[i].form, &condition, &actual), rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -667,6 +738,8 @@ int main(void)
         cmocka_unit_test(relations),
         cmocka_unit_test(expressions),
         cmocka_unit_test(equal_environments),
+        cmocka_unit_test(forms_of_svns),
+        cmocka_unit_test(tcbs_hold_component_by_component),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
