@@ -12,7 +12,7 @@ typedef bool parse_fn(const struct rule *rule, const char *value, struct atls_ru
 
 static parse_fn parse_word, parse_number, parse_bits, parse_optional_bits, parse_client, parse_abi,
     parse_lines, parse_minimum_tcb, parse_launch_tcb, parse_csp_id, parse_statuses, parse_date,
-    parse_service_td;
+    parse_service_td, parse_digests;
 
 struct rule {
     struct atls_rule_row row;
@@ -39,6 +39,8 @@ struct rule {
 #define NEW_TCB(name, parse, line)                                                                 \
     VALUE(name, "FMC.BOOTLOADER.TEE.SNP.MICROCODE", "none", TCB_TOO_OLD, parse, snp, line)
 
+#define DIGESTS "up to 16 digests of 96 hexadecimal digits, with commas"
+
 /* In the order of docs/tee-rules.md. */
 static const struct rule rules[] = {
     WORD("snp.debug", "refuse", "allow", POLICY_DEBUG_ENABLED, snp.allow_debug),
@@ -54,6 +56,8 @@ static const struct rule rules[] = {
     WORD("snp.masked-chip-id", "refuse", "allow", CHIP_ID_MISMATCH, snp.allow_masked_chip_id),
     VALUE("snp.csp-id", "text of up to 127 bytes", "any", CSP_ID_MISMATCH, parse_csp_id, snp.csp_id,
           sizeof(((struct atls_snp_rules *)0)->csp_id) - 1),
+    VALUE("snp.id-keys", DIGESTS, "any", ID_KEY, parse_digests, snp.id_keys, 0),
+    VALUE("snp.author-keys", DIGESTS, "any", ID_KEY, parse_digests, snp.author_keys, 0),
     VALUE("snp.refuse-lines", "names out of milan,genoa,turin,venice", "none", UNSUPPORTED_PRODUCT,
           parse_lines, snp.refused_lines, 0),
     WORD("snp.crl", "required", "optional", CRL_UNAVAILABLE, snp.crl_optional),
@@ -338,7 +342,7 @@ static bool parse_statuses(const struct rule *rule, const char *value, struct at
     return read_names(names, value, member_of(rule, into));
 }
 
-static bool read_service_td(const char *value, size_t len, uint8_t out[static 48])
+static bool read_digest(const char *value, size_t len, uint8_t out[static 48])
 {
     if (len != 96)
         return false;
@@ -352,23 +356,35 @@ static bool read_service_td(const char *value, size_t len, uint8_t out[static 48
     return true;
 }
 
-static bool parse_service_td(const struct rule *rule, const char *value, struct atls_rules *into)
+static bool read_digests(const char *value, uint8_t list[][48], size_t *out_count)
 {
     size_t count = 0;
 
-    (void)rule;
     for (;; value++) {
         const size_t len = strcspn(value, ",");
 
-        if (count == ATLS_RULE_IDS_MAX || !read_service_td(value, len, into->tdx.service_td[count]))
+        if (count == ATLS_RULE_IDS_MAX || !read_digest(value, len, list[count]))
             return false;
         count++;
         value += len;
         if (*value == '\0')
             break;
     }
-    into->tdx.service_td_count = count;
+    *out_count = count;
     return true;
+}
+
+static bool parse_digests(const struct rule *rule, const char *value, struct atls_rules *into)
+{
+    struct atls_rule_digests *digests = member_of(rule, into);
+
+    return read_digests(value, digests->list, &digests->count);
+}
+
+static bool parse_service_td(const struct rule *rule, const char *value, struct atls_rules *into)
+{
+    (void)rule;
+    return read_digests(value, into->tdx.service_td, &into->tdx.service_td_count);
 }
 
 /* ---- dates ---- */

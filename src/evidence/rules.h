@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 #include <atls/bytes.h>
+
+#include "wire/snp.h"
 #include <atls/err.h>
 
 /* A value that may be absent. */
@@ -18,21 +20,13 @@ struct atls_rule_number {
     uint64_t value;
 };
 
-enum atls_snp_line {
-    ATLS_SNP_LINE_UNKNOWN = 0,
-    ATLS_SNP_MILAN = 1,
-    ATLS_SNP_GENOA = 2,
-    ATLS_SNP_TURIN = 3,
-    ATLS_SNP_VENICE = 4,
-};
-#define ATLS_SNP_LINES 5
-
-/* Components of a TCB_VERSION; what a line has not is 0. */
-struct atls_snp_tcb {
-    uint8_t fmc, boot_loader, tee, snp, microcode;
-};
-
 #define ATLS_RULE_IDS_MAX 16
+
+/* Digests of which one is wanted; none: any will do. */
+struct atls_rule_digests {
+    size_t count;
+    uint8_t list[ATLS_RULE_IDS_MAX][48];
+};
 
 struct atls_snp_rules {
     bool allow_debug;          /* snp.debug=allow; policy-debug-enabled */
@@ -43,7 +37,7 @@ struct atls_snp_rules {
     bool refuse_smt;           /* snp.smt=refuse: by guest policy and platform; policy-guest,
                                   platform-info */
     bool unknown_policy_bits;  /* snp.unknown-policy-bits=allow; malformed */
-    struct atls_rule_number vmpl;         /* snp.vmpl=0..3; vmpl */
+    struct atls_rule_number vmpl;         /* snp.vmpl=0..3; unset: 0; vmpl */
     struct atls_rule_number guest_svn;    /* snp.guest-svn: least; measurement */
     uint64_t policy_set;                  /* snp.policy-set: bits that must be; policy-guest */
     uint64_t policy_clear;                /* snp.policy-clear: bits that must not be */
@@ -57,7 +51,9 @@ struct atls_snp_rules {
     struct atls_snp_tcb minimum_tcb[ATLS_SNP_LINES]; /* with fmc first; tcb-too-old */
     bool launch_tcb_set[ATLS_SNP_LINES];             /* snp.launch-tcb.LINE; tcb-too-old */
     struct atls_snp_tcb launch_tcb[ATLS_SNP_LINES];
-    char csp_id[128]; /* snp.csp-id=TEXT; csp-id-mismatch; "" : any */
+    struct atls_rule_digests id_keys;     /* snp.id-keys=HEX,...: of the ID block; id-key */
+    struct atls_rule_digests author_keys; /* snp.author-keys=HEX,...; id-key */
+    char csp_id[128];                     /* snp.csp-id=TEXT; csp-id-mismatch; "" : any */
 };
 
 /* Statuses of a TCB (Intel's names), as bits. */

@@ -137,6 +137,12 @@ static void lists_replace_what_was_there(void **state)
     assert_int_equal(rules.tdx.service_td[1][47], 0x2f);
     test_assert_code(atls_rules_set(&rules, "tdx.service-td", td, &err), ATLS_OK, &err);
     assert_int_equal(rules.tdx.service_td_count, 1);
+    rules = set_rule("snp.id-keys", two);
+    assert_int_equal(rules.snp.id_keys.count, 2);
+    assert_int_equal(rules.snp.id_keys.list[1][47], 0x2f);
+    rules = set_rule("snp.author-keys", td);
+    assert_int_equal(rules.snp.author_keys.count, 1);
+    assert_int_equal(rules.snp.author_keys.list[0][47], 0x2f);
 }
 
 static void texts_and_dates(void **state)
@@ -198,6 +204,8 @@ static const struct {
     {"tdx.tcb-date", "1999-12-31", "want YYYY-MM-DD"},
     {"tdx.tcb-date", "2023/01/01", "want YYYY-MM-DD"},
     {"tdx.service-td", "00", "want up to 16"},
+    {"snp.id-keys", "00", "want up to 16"},
+    {"snp.author-keys", "xx", "want up to 16"},
     {"tdx.service-td",
      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d"
      "2e2g",
