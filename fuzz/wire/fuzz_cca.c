@@ -21,7 +21,7 @@ static void claims_set(struct atls_bytes in, struct atls_arena *arena)
         REQUIRE(platform.component_count > 0 && platform.instance_id.ptr[0] == 1);
         REQUIRE(atls_cca_platform_profile_name(platform.profile) != NULL);
     }
-    if (atls_cca_realm_decode(in, &realm, NULL) == ATLS_OK) {
+    if (atls_cca_realm_decode(in, arena, &realm, NULL) == ATLS_OK) {
         REQUIRE(realm.challenge.len == ATLS_CCA_CHALLENGE_LEN);
         REQUIRE(realm.key.kty == ATLS_COSE_EC2 && realm.key.y.ptr != NULL);
         REQUIRE(atls_cca_realm_profile_name(realm.profile) != NULL);

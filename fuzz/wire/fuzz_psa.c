@@ -33,10 +33,12 @@ static void claims_set(struct atls_bytes in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct atls_bytes in = {data, size};
+    struct atls_arena arena = atls_arena_init(1 << 20);
     struct atls_cose_sign1 sign1;
 
     claims_set(in);
-    if (atls_psa_token_open(in, &sign1, NULL) == ATLS_OK)
+    if (atls_psa_token_open(in, &arena, &sign1, NULL) == ATLS_OK)
         claims_set(sign1.payload);
+    atls_arena_clear(&arena);
     return 0;
 }

@@ -16,6 +16,42 @@ enum atls_code atls_arm_malformed(const struct atls_arm_decoder *d, const char *
                             claim, rule);
 }
 
+enum atls_code atls_arm_refuse(const struct atls_arm_decoder *d, struct atls_bytes item,
+                               const char *claim, const char *want)
+{
+    if (item.ptr == NULL)
+        return atls_fail_reason(d->err, ATLS_E_DECODE, ATLS_REASON_MISSING_CLAIM,
+                                "%s: %s is absent", d->what, claim);
+    return atls_fail_reason(d->err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "%s: %s is not %s",
+                            d->what, claim, want);
+}
+
+enum atls_code atls_arm_shorten(const struct atls_arm_decoder *d, struct atls_bytes in,
+                                struct atls_bytes *out)
+{
+    enum atls_code code = atls_cbor_shorten(in, ATLS_ARM_DEPTH_MAX, d->arena, out, d->err);
+
+    return code == ATLS_OK ? ATLS_OK : atls_err_prefix(d->err, code, d->what);
+}
+
+enum atls_code atls_arm_open(const struct atls_arm_decoder *d, struct atls_bytes in,
+                             struct atls_cose_sign1 *out)
+{
+    struct atls_cose_sign1 sign1;
+    enum atls_code code;
+
+    if ((code = atls_arm_shorten(d, in, &in)) != ATLS_OK)
+        return code;
+    code =
+        atls_cose_sign1_decode_of_any_width(in, ATLS_COSE_TAG_REQUIRED, d->arena, &sign1, d->err);
+    if (code != ATLS_OK)
+        return atls_err_prefix(d->err, code, d->what);
+    if (sign1.detached)
+        return atls_arm_malformed(d, "payload", "is detached");
+    *out = sign1;
+    return ATLS_OK;
+}
+
 bool atls_arm_lifecycle_of(uint64_t value, enum atls_arm_lifecycle *out)
 {
     if (value > UINT16_MAX || value >> 8 > ATLS_ARM_LIFECYCLE_DECOMMISSIONED ||
@@ -64,6 +100,15 @@ bool atls_arm_is_hash(struct atls_bytes bytes)
     return bytes.len == 32 || bytes.len == 48 || bytes.len == 64;
 }
 
+/* Text, or an integer beyond those that have claims. */
+static bool is_other_key(const struct atls_reader *r)
+{
+    enum atls_cbor_type type;
+
+    return atls_cbor_peek(r, &type) &&
+           (type == ATLS_CBOR_UINT || type == ATLS_CBOR_NINT || type == ATLS_CBOR_TEXT);
+}
+
 /* The map at r, whose document was checked; see atls_arm_split. */
 static enum atls_code split_map(const struct atls_arm_decoder *d, struct atls_reader *r,
                                 const int64_t *keys, struct atls_bytes *items, size_t count)
@@ -74,14 +119,14 @@ static enum atls_code split_map(const struct atls_arm_decoder *d, struct atls_re
     if (!atls_cbor_enter_map(r, &map))
         return atls_arm_malformed(d, "claims", "are no map");
     while (atls_cbor_more(r, &map)) {
-        struct atls_bytes text, value;
+        struct atls_bytes name, value;
         size_t i = count;
         int64_t key = 0;
 
         if (atls_cbor_get_int(r, &key))
             for (i = 0; i < count && keys[i] != key; i++)
                 ;
-        else if (!atls_cbor_get_text(r, &text))
+        else if (!is_other_key(r) || !atls_cbor_get_item(r, &name))
             return atls_arm_malformed(d, "key", "is neither an integer nor text");
         if (!atls_cbor_get_item(r, &value))
             return atls_arm_malformed(d, "claims", "are truncated");
@@ -95,9 +140,8 @@ enum atls_code atls_arm_split(const struct atls_arm_decoder *d, struct atls_byte
                               const int64_t *keys, struct atls_bytes *items, size_t count)
 {
     struct atls_reader r = atls_reader_init(in);
-    enum atls_code code = atls_cbor_check(in, 0, d->err);
 
-    return code != ATLS_OK ? code : split_map(d, &r, keys, items, count);
+    return split_map(d, &r, keys, items, count);
 }
 
 bool atls_arm_bytes(struct atls_bytes item, struct atls_bytes *out)
@@ -129,9 +173,9 @@ enum atls_code atls_arm_read_ids(const struct atls_arm_decoder *d, struct atls_b
                                  struct atls_bytes instance, struct atls_bytes out[static 2])
 {
     if (!atls_arm_bytes(implementation, &out[0]) || out[0].len != ATLS_ARM_IMPLEMENTATION_ID_LEN)
-        return atls_arm_malformed(d, "implementation id", "is absent or not of 32 bytes");
+        return atls_arm_refuse(d, implementation, "implementation id", "of 32 bytes");
     if (!atls_arm_bytes(instance, &out[1]) || out[1].len != ATLS_ARM_INSTANCE_ID_LEN)
-        return atls_arm_malformed(d, "instance id", "is absent or not of 33 bytes");
+        return atls_arm_refuse(d, instance, "instance id", "of 33 bytes");
     if (out[1].ptr[0] != 0x01)
         return atls_arm_malformed(d, "instance id", "does not begin with 01");
     return ATLS_OK;
@@ -143,7 +187,7 @@ enum atls_code atls_arm_read_lifecycle(const struct atls_arm_decoder *d, struct 
     int64_t value = 0;
 
     if (!atls_arm_int(item, &value) || value < 0 || !atls_arm_lifecycle_of((uint64_t)value, out))
-        return atls_arm_malformed(d, "security lifecycle", "is absent or of no known state");
+        return atls_arm_refuse(d, item, "security lifecycle", "a known state");
     *out_value = (uint16_t)value;
     return ATLS_OK;
 }
@@ -164,11 +208,10 @@ static enum atls_code read_component(const struct atls_arm_decoder *d, struct at
     if (code != ATLS_OK)
         return code;
     if (!atls_arm_bytes(items[VALUE], &out->value) || !atls_arm_is_hash(out->value))
-        return atls_arm_malformed(d, "component's measurement",
-                                  "is absent or not of 32, 48 or 64 bytes");
+        return atls_arm_refuse(d, items[VALUE], "component's measurement", "of 32, 48 or 64 bytes");
     if (!atls_arm_bytes(items[SIGNER_ID], &out->signer_id) || !atls_arm_is_hash(out->signer_id))
-        return atls_arm_malformed(d, "component's signer id",
-                                  "is absent or not of 32, 48 or 64 bytes");
+        return atls_arm_refuse(d, items[SIGNER_ID], "component's signer id",
+                               "of 32, 48 or 64 bytes");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (items[texts[i].item].ptr != NULL && !atls_arm_text(items[texts[i].item], texts[i].out))
             return atls_arm_malformed(d, "component's type, version or algorithm",
@@ -186,7 +229,7 @@ enum atls_code atls_arm_read_components(const struct atls_arm_decoder *d, struct
     enum atls_code code;
 
     if (!atls_cbor_enter_array(&r, &array) || array.left == 0)
-        return atls_arm_malformed(d, "software components", "are absent or no array of at least 1");
+        return atls_arm_refuse(d, item, "software components", "an array of at least 1");
     if (array.left > ATLS_ARM_COMPONENTS_MAX)
         return atls_fail(d->err, ATLS_E_LIMIT, "%s: %llu software components, want at most %d",
                          d->what, (unsigned long long)array.left, ATLS_ARM_COMPONENTS_MAX);
@@ -207,7 +250,7 @@ enum atls_code atls_arm_read_client_id(const struct atls_arm_decoder *d, struct 
     int64_t value = 0;
 
     if (!atls_arm_int(item, &value) || value == 0 || value < INT32_MIN || value > INT32_MAX)
-        return atls_arm_malformed(d, "client id", "is absent or no integer of 32 bits but 0");
+        return atls_arm_refuse(d, item, "client id", "an integer of 32 bits but 0");
     *out = (int32_t)value;
     return ATLS_OK;
 }

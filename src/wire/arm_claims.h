@@ -9,12 +9,17 @@
 
 #include "core/arena.h"
 #include "core/reader.h"
+#include "wire/cose.h"
 
 /* Software components of one token: a dozen is what platforms have. */
 #define ATLS_ARM_COMPONENTS_MAX 64
 
 #define ATLS_ARM_IMPLEMENTATION_ID_LEN 32
 #define ATLS_ARM_INSTANCE_ID_LEN       33 /* first octet 01 */
+
+/* Senders are small: heads of CBOR may be longer than they need be, in wrapper, envelope, claims
+ * and keys alike (atls_cbor_shorten); signatures and hashes are over the bytes as they stand. */
+#define ATLS_ARM_DEPTH_MAX 8 /* arrays, maps and tags inside each other */
 
 /* The high octet of the lifecycle claim; the low one is the implementation's to use. */
 enum atls_arm_lifecycle {
@@ -58,9 +63,21 @@ struct atls_arm_decoder {
 };
 enum atls_code atls_arm_malformed(const struct atls_arm_decoder *d, const char *claim,
                                   const char *rule);
+/* Of a required claim: missing-claim when item is absent, else malformed, "is not " and want. */
+enum atls_code atls_arm_refuse(const struct atls_arm_decoder *d, struct atls_bytes item,
+                               const char *claim, const char *want);
 
-/* Splits a claims set of definite lengths that fills in exactly: the item of keys[i], as encoded,
- * goes to items[i]; .ptr NULL where absent. Other keys are ignored. */
+/* The envelope: COSE_Sign1 with tag 18 and payload. Errors: as
+ * atls_cose_sign1_decode_of_any_width. */
+enum atls_code atls_arm_open(const struct atls_arm_decoder *d, struct atls_bytes in,
+                             struct atls_cose_sign1 *out);
+
+/* The document with shortest heads, checked. */
+enum atls_code atls_arm_shorten(const struct atls_arm_decoder *d, struct atls_bytes in,
+                                struct atls_bytes *out);
+
+/* Splits a claims set, of which atls_arm_shorten has made in: the item of keys[i], as encoded, goes
+ * to items[i]; .ptr NULL where absent. Other keys are ignored. */
 enum atls_code atls_arm_split(const struct atls_arm_decoder *d, struct atls_bytes in,
                               const int64_t *keys, struct atls_bytes *items, size_t count);
 

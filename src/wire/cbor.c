@@ -74,11 +74,9 @@ static const char *take_argument(struct atls_reader *r, struct head *h)
     return h->value < least[h->info - 24] ? RULE_NOT_SHORTEST : NULL;
 }
 
-/* RFC 8949 section 3: reads one head. NULL, or the broken rule and nothing consumed. */
-static const char *take_head(struct atls_reader *r, struct head *out)
+/* NULL, or the broken rule; a head whose only fault is its width is whole and consumed. */
+static const char *read_head(struct atls_reader *r, struct head *out)
 {
-    size_t start = r->pos;
-    const char *rule = NULL;
     uint8_t first;
 
     if (atls_reader_done(r))
@@ -88,9 +86,26 @@ static const char *take_head(struct atls_reader *r, struct head *out)
     out->info = first & 0x1f;
     out->indefinite = false;
     out->value = out->info;
-    if (out->info >= 24 && (rule = take_argument(r, out)) != NULL)
+    return out->info >= 24 ? take_argument(r, out) : NULL;
+}
+
+/* RFC 8949 section 3: reads one head. NULL, or the broken rule and nothing consumed. */
+static const char *take_head(struct atls_reader *r, struct head *out)
+{
+    size_t start = r->pos;
+    const char *rule = read_head(r, out);
+
+    if (rule != NULL)
         r->pos = start;
     return rule;
+}
+
+/* Of definite length and any width. */
+static bool take_head_of_any_width(struct atls_reader *r, struct head *out)
+{
+    const char *rule = read_head(r, out);
+
+    return (rule == NULL || rule == RULE_NOT_SHORTEST) && !out->indefinite;
 }
 
 bool atls_utf8_valid(struct atls_bytes text)
@@ -153,7 +168,7 @@ struct walk {
     struct atls_reader r;
     bool strict;     /* UTF-8 and duplicate keys too */
     bool indefinite; /* arrays and maps may be */
-    size_t depth;
+    size_t depth, depth_max;
     unsigned long items;
     size_t fail_pos;
     struct frame frames[ATLS_CBOR_DEPTH_MAX];
@@ -328,7 +343,7 @@ static const char *enter(struct walk *w, const struct head *h)
         return RULE_TRUNCATED;
     if (!h->indefinite && h->value == 0 && h->type != ATLS_CBOR_TAG)
         return complete(w);
-    if (w->depth == ATLS_CBOR_DEPTH_MAX)
+    if (w->depth == w->depth_max)
         return RULE_DEPTH;
     top = &w->frames[w->depth++];
     top->left = h->type == ATLS_CBOR_TAG ? 1 : h->value;
@@ -412,7 +427,8 @@ static const char *walk_item(struct walk *w)
     return rule;
 }
 
-enum atls_code atls_cbor_check(struct atls_bytes in, unsigned int flags, struct atls_err *err)
+static enum atls_code check(struct atls_bytes in, unsigned int flags, size_t depth_max,
+                            struct atls_err *err)
 {
     struct walk w;
     const char *rule;
@@ -420,6 +436,7 @@ enum atls_code atls_cbor_check(struct atls_bytes in, unsigned int flags, struct 
 
     w.r = atls_reader_init(in);
     w.strict = true;
+    w.depth_max = depth_max;
     w.indefinite = (flags & ATLS_CBOR_INDEFINITE) != 0;
     rule = walk_item(&w);
     if (rule == NULL && !atls_reader_done(&w.r) && (flags & ATLS_CBOR_SEQUENCE) == 0) {
@@ -434,6 +451,11 @@ enum atls_code atls_cbor_check(struct atls_bytes in, unsigned int flags, struct 
         code = ATLS_E_LIMIT;
     return atls_fail_reason(err, code, ATLS_REASON_MALFORMED, "CBOR: %s at byte %zu of %zu", rule,
                             w.fail_pos, in.len);
+}
+
+enum atls_code atls_cbor_check(struct atls_bytes in, unsigned int flags, struct atls_err *err)
+{
+    return check(in, flags, ATLS_CBOR_DEPTH_MAX, err);
 }
 
 bool atls_cbor_peek(const struct atls_reader *r, enum atls_cbor_type *type)
@@ -560,6 +582,7 @@ static bool skip_container(struct atls_reader *r)
 
     w.r = *r;
     w.strict = false;
+    w.depth_max = ATLS_CBOR_DEPTH_MAX;
     w.indefinite = true;
     if (walk_item(&w) != NULL)
         return false;
@@ -703,4 +726,93 @@ void atls_cbor_put_bool(struct atls_writer *w, bool v)
 void atls_cbor_put_null(struct atls_writer *w)
 {
     atls_put_u8(w, 0xf6);
+}
+
+/* ---- senders that do not write shortest heads ---- */
+
+/* A head and, of a string, its content. */
+struct token {
+    struct head head;
+    struct atls_bytes encoded; /* the head as it stands */
+    struct atls_bytes string;
+};
+
+static bool take_token(struct atls_reader *r, struct token *out)
+{
+    struct atls_reader ahead = *r;
+    struct token t = {.string = {NULL, 0}};
+
+    if (!take_head_of_any_width(&ahead, &t.head))
+        return false;
+    t.encoded = atls_bytes_of(r->in.ptr + r->pos, ahead.pos - r->pos);
+    if ((t.head.type == ATLS_CBOR_BYTES || t.head.type == ATLS_CBOR_TEXT) &&
+        (t.head.value > atls_reader_left(&ahead) ||
+         !atls_get_bytes(&ahead, (size_t)t.head.value, &t.string)))
+        return false;
+    *r = ahead;
+    *out = t;
+    return true;
+}
+
+/* With definite lengths a document is the sequence of its heads: whether they nest as they should
+ * is for the check that follows. */
+static bool put_shortened(struct atls_writer *w, struct atls_bytes in)
+{
+    struct atls_reader r = atls_reader_init(in);
+    struct token t;
+
+    while (!atls_reader_done(&r)) {
+        if (!take_token(&r, &t))
+            return false;
+        if (t.head.type == ATLS_CBOR_SIMPLE)
+            atls_put_bytes(w, t.encoded); /* the width of a float is part of its value */
+        else
+            put_head(w, t.head.type, t.head.value);
+        atls_put_bytes(w, t.string);
+    }
+    return true;
+}
+
+enum atls_code atls_cbor_shorten(struct atls_bytes in, size_t depth_max, struct atls_arena *arena,
+                                 struct atls_bytes *out, struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(in.len);
+    struct atls_bytes shortened = in;
+    bool kept = true;
+    enum atls_code code;
+
+    /* What cannot be walked is left as it is: the check says what is wrong with it. */
+    if (put_shortened(&w, in) && (w.failed != ATLS_OK || w.len != in.len))
+        kept = w.failed == ATLS_OK && atls_arena_copy(arena, atls_writer_bytes(&w), &shortened);
+    atls_writer_clear(&w);
+    if (!kept)
+        return atls_fail(err, ATLS_E_NOMEM, "CBOR: out of memory");
+    if ((code = check(shortened, 0, depth_max, err)) == ATLS_OK)
+        *out = shortened;
+    return code;
+}
+
+bool atls_cbor_get_item_of_any_width(struct atls_reader *r, struct atls_bytes *out)
+{
+    struct atls_reader ahead = *r;
+    uint64_t left = 1;
+    struct token t;
+
+    for (; left > 0; left--) {
+        if (!take_token(&ahead, &t))
+            return false;
+        /* Each element takes a byte at least: what is left bounds the sums. */
+        if (t.head.type == ATLS_CBOR_ARRAY || t.head.type == ATLS_CBOR_MAP) {
+            if (t.head.value > atls_reader_left(&ahead))
+                return false;
+            left += t.head.type == ATLS_CBOR_MAP ? 2 * t.head.value : t.head.value;
+        } else if (t.head.type == ATLS_CBOR_TAG) {
+            left++;
+        }
+        if (left - 1 > atls_reader_left(&ahead))
+            return false;
+    }
+    *out = atls_bytes_of(r->in.ptr + r->pos, ahead.pos - r->pos);
+    *r = ahead;
+    return true;
 }

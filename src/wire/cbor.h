@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/arena.h"
 #include "core/reader.h"
 #include "core/writer.h"
 
@@ -82,6 +83,17 @@ ATLS_MUST_CHECK bool atls_cbor_enter_map(struct atls_reader *r, struct atls_cbor
 /* True when an element or pair follows; false at the end (an indefinite container's break is then
  * consumed) and at the end of input. */
 ATLS_MUST_CHECK bool atls_cbor_more(struct atls_reader *r, struct atls_cbor_iter *it);
+
+/* Attestation tokens of small devices may have heads that are longer than they need be (RFC 9783,
+ * CCA tokens); what is signed or hashed there are the bytes as they stand. Decoding is by value:
+ * this makes the same document with shortest heads, in the arena unless in has them already, and
+ * checks it as atls_cbor_check does, so that keys are duplicates when they are equal, whatever
+ * their widths. depth_max is at most ATLS_CBOR_DEPTH_MAX. Errors: as atls_cbor_check. */
+ATLS_MUST_CHECK enum atls_code atls_cbor_shorten(struct atls_bytes in, size_t depth_max,
+                                                 struct atls_arena *arena, struct atls_bytes *out,
+                                                 struct atls_err *err);
+/* As atls_cbor_get_item, heads of any width, definite lengths only. */
+ATLS_MUST_CHECK bool atls_cbor_get_item_of_any_width(struct atls_reader *r, struct atls_bytes *out);
 
 /* Writers: shortest heads, definite lengths. Keys in bytewise order are the caller's to give. */
 void atls_cbor_put_uint(struct atls_writer *w, uint64_t v);

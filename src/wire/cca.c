@@ -8,6 +8,7 @@
 #include "wire/cmw.h"
 
 enum { MEMBER_PLATFORM = 44234, MEMBER_REALM = 44241 };
+static const char platform_name[] = "platform token (44234)", realm_name[] = "realm token (44241)";
 
 static struct atls_arm_decoder decoder(const char *what, struct atls_arena *arena,
                                        struct atls_err *err)
@@ -15,6 +16,12 @@ static struct atls_arm_decoder decoder(const char *what, struct atls_arena *aren
     struct atls_arm_decoder d = {what, arena, err};
 
     return d;
+}
+
+static enum atls_code missing_token(const struct atls_arm_decoder *d, const char *name)
+{
+    return atls_fail_reason(d->err, ATLS_E_DECODE, ATLS_REASON_MISSING_TOKEN, "%s: %s is absent",
+                            d->what, name);
 }
 
 static enum atls_code open_map(const struct atls_arm_decoder *d, struct atls_bytes in,
@@ -26,16 +33,22 @@ static enum atls_code open_map(const struct atls_arm_decoder *d, struct atls_byt
 
     if (code != ATLS_OK)
         return code;
+    if (items[0].ptr == NULL || items[1].ptr == NULL)
+        return missing_token(d, items[0].ptr == NULL ? platform_name : realm_name);
     if (!atls_arm_bytes(items[0], &token->platform_encoded))
-        return atls_arm_malformed(d, "platform token (44234)", "is absent or no byte string");
+        return atls_arm_malformed(d, platform_name, "is no byte string");
     if (!atls_arm_bytes(items[1], &token->realm_encoded))
-        return atls_arm_malformed(d, "realm token (44241)", "is absent or no byte string");
+        return atls_arm_malformed(d, realm_name, "is no byte string");
     return ATLS_OK;
 }
 
 /* A record of an EAT in CBOR that may serve as evidence. */
-static bool get_record(const struct atls_cmw *collection, int64_t label, struct atls_bytes *out)
+static enum atls_code get_record(const struct atls_arm_decoder *d,
+                                 const struct atls_cmw *collection, int64_t label,
+                                 struct atls_bytes *out)
 {
+    const char *name = label == MEMBER_PLATFORM ? platform_name : realm_name;
+
     for (size_t i = 0; i < collection->count; i++) {
         const struct atls_cmw_entry *entry = &collection->entries[i];
 
@@ -44,11 +57,11 @@ static bool get_record(const struct atls_cmw *collection, int64_t label, struct 
         if (entry->value.kind != ATLS_CMW_RECORD ||
             !atls_cmw_type_is(&entry->value.type, "application/eat+cwt") ||
             (entry->value.ind != 0 && (entry->value.ind & ATLS_CMW_EVIDENCE) == 0))
-            return false;
+            return atls_arm_malformed(d, name, "is no record of an EAT");
         *out = entry->value.value;
-        return true;
+        return ATLS_OK;
     }
-    return false;
+    return missing_token(d, name);
 }
 
 static enum atls_code open_collection(const struct atls_arm_decoder *d, struct atls_bytes in,
@@ -61,46 +74,43 @@ static enum atls_code open_collection(const struct atls_arm_decoder *d, struct a
         return code;
     if (cmw.kind != ATLS_CMW_COLLECTION)
         return atls_arm_malformed(d, "wrapper", "is no CMW collection");
-    if (!get_record(&cmw, MEMBER_PLATFORM, &token->platform_encoded))
-        return atls_arm_malformed(d, "platform token (44234)", "is absent or no record of an EAT");
-    if (!get_record(&cmw, MEMBER_REALM, &token->realm_encoded))
-        return atls_arm_malformed(d, "realm token (44241)", "is absent or no record of an EAT");
-    return ATLS_OK;
+    code = get_record(d, &cmw, MEMBER_PLATFORM, &token->platform_encoded);
+    return code != ATLS_OK ? code : get_record(d, &cmw, MEMBER_REALM, &token->realm_encoded);
 }
 
-static enum atls_code open_sign1(const struct atls_arm_decoder *d, const char *name,
-                                 struct atls_bytes in, struct atls_cose_sign1 *out)
+/* Which wrapper it is, and what is inside its tag. */
+static enum atls_code open_wrapper(const struct atls_arm_decoder *d, struct atls_bytes in,
+                                   struct atls_cca_token *token)
 {
-    enum atls_code code = atls_cose_sign1_decode(in, ATLS_COSE_TAG_REQUIRED, out, d->err);
+    struct atls_reader r = atls_reader_init(in);
+    enum atls_cbor_type type;
+    uint64_t tag = 0;
 
-    if (code != ATLS_OK)
-        return atls_err_prefix(d->err, code, name);
-    return out->detached ? atls_arm_malformed(d, name, "has a detached payload") : ATLS_OK;
+    if (atls_cbor_peek(&r, &type) && type == ATLS_CBOR_MAP) {
+        token->wrapper = ATLS_CCA_UNTAGGED;
+        return open_collection(d, in, token);
+    }
+    if (!atls_cbor_get_tag(&r, &tag) || (tag != ATLS_CCA_TAG_MAP && tag != ATLS_CCA_TAG_COLLECTION))
+        return atls_arm_malformed(d, "wrapper", "has neither tag 399 nor tag 907");
+    token->wrapper = (enum atls_cca_wrapper)tag;
+    in = atls_bytes_of(in.ptr + r.pos, atls_reader_left(&r));
+    return tag == ATLS_CCA_TAG_MAP ? open_map(d, in, token) : open_collection(d, in, token);
 }
 
 enum atls_code atls_cca_token_open(struct atls_bytes in, struct atls_arena *arena,
                                    struct atls_cca_token *out, struct atls_err *err)
 {
     const struct atls_arm_decoder d = decoder("CCA token", arena, err);
-    struct atls_reader r = atls_reader_init(in);
+    const struct atls_arm_decoder of_platform = decoder("CCA platform token", arena, err);
+    const struct atls_arm_decoder of_realm = decoder("CCA realm token", arena, err);
     struct atls_cca_token token;
-    struct atls_bytes inner;
-    uint64_t tag = 0;
     enum atls_code code;
 
     memset(&token, 0, sizeof token);
-    if ((code = atls_cbor_check(in, 0, err)) != ATLS_OK)
-        return code;
-    if (!atls_cbor_get_tag(&r, &tag) || (tag != ATLS_CCA_TAG_MAP && tag != ATLS_CCA_TAG_COLLECTION))
-        return atls_arm_malformed(&d, "wrapper", "has neither tag 399 nor tag 907");
-    inner = atls_bytes_of(in.ptr + r.pos, atls_reader_left(&r));
-    token.wrapper = (enum atls_cca_wrapper)tag;
-    code =
-        tag == ATLS_CCA_TAG_MAP ? open_map(&d, inner, &token) : open_collection(&d, inner, &token);
-    if (code != ATLS_OK ||
-        (code = open_sign1(&d, "platform token", token.platform_encoded, &token.platform)) !=
-            ATLS_OK ||
-        (code = open_sign1(&d, "realm token", token.realm_encoded, &token.realm)) != ATLS_OK)
+    if ((code = atls_arm_shorten(&d, in, &in)) != ATLS_OK ||
+        (code = open_wrapper(&d, in, &token)) != ATLS_OK ||
+        (code = atls_arm_open(&of_platform, token.platform_encoded, &token.platform)) != ATLS_OK ||
+        (code = atls_arm_open(&of_realm, token.realm_encoded, &token.realm)) != ATLS_OK)
         return code;
     *out = token;
     return ATLS_OK;
@@ -136,15 +146,16 @@ static enum atls_code find_profile(const struct atls_arm_decoder *d, struct atls
     char shown[96];
 
     if (!atls_arm_text(item, &name))
-        return atls_arm_malformed(d, "profile", "is absent or no text with content");
+        return atls_arm_refuse(d, item, "profile", "text with content");
     for (size_t i = first; i < PROFILES; i++) {
         if (!atls_bytes_equal_text(name, names[i]))
             continue;
         *out = (unsigned int)i + 1;
         return ATLS_OK;
     }
-    return atls_fail(d->err, ATLS_E_UNSUPPORTED, "%s: profile \"%s\" is not known", d->what,
-                     atls_escape(name, shown, sizeof shown));
+    return atls_fail_reason(d->err, ATLS_E_UNSUPPORTED, ATLS_REASON_PROFILE,
+                            "%s: profile \"%s\" is not known", d->what,
+                            atls_escape(name, shown, sizeof shown));
 }
 
 static enum atls_code read_hash(const struct atls_arm_decoder *d, const char *claim,
@@ -153,7 +164,7 @@ static enum atls_code read_hash(const struct atls_arm_decoder *d, const char *cl
     struct atls_bytes name;
 
     if (!atls_arm_text(item, &name) || !atls_arm_hash_of(name, out))
-        return atls_arm_malformed(d, claim, "is absent or none of sha-256, sha-384, sha-512");
+        return atls_arm_refuse(d, item, claim, "one of sha-256, sha-384, sha-512");
     return ATLS_OK;
 }
 
@@ -197,7 +208,8 @@ static enum atls_code read_platform(const struct atls_arm_decoder *d,
 
     if (!atls_arm_bytes(items[PLATFORM_CHALLENGE], &out->challenge) ||
         !atls_arm_is_hash(out->challenge))
-        return atls_arm_malformed(d, "challenge", "is absent or not one of 32, 48 or 64 bytes");
+        return atls_arm_refuse(d, items[PLATFORM_CHALLENGE], "challenge",
+                               "one of 32, 48 or 64 bytes");
     code =
         atls_arm_read_ids(d, items[PLATFORM_IMPLEMENTATION_ID], items[PLATFORM_INSTANCE_ID], ids);
     if (code != ATLS_OK)
@@ -205,7 +217,7 @@ static enum atls_code read_platform(const struct atls_arm_decoder *d,
     out->implementation_id = ids[0];
     out->instance_id = ids[1];
     if (!atls_arm_bytes(items[PLATFORM_CONFIG], &out->config))
-        return atls_arm_malformed(d, "config", "is absent or no byte string");
+        return atls_arm_refuse(d, items[PLATFORM_CONFIG], "config", "a byte string");
     if ((code = atls_arm_read_lifecycle(d, items[PLATFORM_LIFECYCLE], &out->lifecycle_value,
                                         &out->lifecycle)) != ATLS_OK ||
         (code = atls_arm_read_components(d, items[PLATFORM_COMPONENTS], &out->components,
@@ -226,7 +238,8 @@ enum atls_code atls_cca_platform_decode(struct atls_bytes in, struct atls_arena 
     unsigned int profile = 0;
     enum atls_code code;
 
-    if ((code = atls_arm_split(&d, in, platform_keys, items, PLATFORM_CLAIMS)) != ATLS_OK ||
+    if ((code = atls_arm_shorten(&d, in, &in)) != ATLS_OK ||
+        (code = atls_arm_split(&d, in, platform_keys, items, PLATFORM_CLAIMS)) != ATLS_OK ||
         (code = find_profile(&d, items[PLATFORM_PROFILE], platform_profiles, 0, &profile)) !=
             ATLS_OK)
         return code;
@@ -261,10 +274,11 @@ static enum atls_code read_realm_measurements(const struct atls_arm_decoder *d,
 
     if (!atls_arm_bytes(items[REALM_INITIAL], &out->initial_measurement) ||
         !atls_arm_is_hash(out->initial_measurement))
-        return atls_arm_malformed(d, "initial measurement",
-                                  "is absent or not of 32, 48 or 64 bytes");
+        return atls_arm_refuse(d, items[REALM_INITIAL], "initial measurement",
+                               "of 32, 48 or 64 bytes");
     if (!atls_cbor_enter_array(&r, &array) || array.left != ATLS_CCA_EXTENSIBLE)
-        return atls_arm_malformed(d, "extensible measurements", "are absent or not four");
+        return atls_arm_refuse(d, items[REALM_EXTENSIBLE], "extensible measurements",
+                               "four of them");
     for (size_t i = 0; i < ATLS_CCA_EXTENSIBLE; i++)
         if (!atls_cbor_get_bytes(&r, &out->extensible[i]) ||
             out->extensible[i].len != out->initial_measurement.len)
@@ -279,17 +293,18 @@ static enum atls_code read_realm_key(const struct atls_arm_decoder *d, struct at
                                      struct atls_cca_realm *out)
 {
     enum { P384_BYTES = 48 };
+    struct atls_bytes key;
     enum atls_code code;
 
     if (!atls_arm_bytes(item, &out->public_key))
-        return atls_arm_malformed(d, "public key", "is absent or no byte string");
+        return atls_arm_refuse(d, item, "public key", "a byte string");
     if (out->profile != ATLS_CCA_REALM_LEGACY) {
-        code = atls_cose_key_decode(out->public_key, &out->key, d->err);
-        if (code != ATLS_OK)
-            return atls_err_prefix(d->err, code, "CCA realm token: public key");
-        if (out->key.kty != ATLS_COSE_EC2 || out->key.y.ptr == NULL)
-            return atls_arm_malformed(d, "public key", "is no EC2 key with both coordinates");
-        return ATLS_OK;
+        if ((code = atls_arm_shorten(d, out->public_key, &key)) == ATLS_OK &&
+            (code = atls_cose_key_decode(key, &out->key, d->err)) == ATLS_OK)
+            return out->key.kty == ATLS_COSE_EC2 && out->key.y.ptr != NULL
+                       ? ATLS_OK
+                       : atls_arm_malformed(d, "public key", "is no EC2 key with both coordinates");
+        return atls_err_prefix(d->err, code, "CCA realm token: public key");
     }
     if (out->public_key.len != ATLS_CCA_LEGACY_PUBLIC_KEY || out->public_key.ptr[0] != 0x04)
         return atls_arm_malformed(d, "public key", "is no 04 with two coordinates of P-384");
@@ -322,10 +337,11 @@ static enum atls_code read_realm(const struct atls_arm_decoder *d,
 
     if (!atls_arm_bytes(items[REALM_CHALLENGE], &out->challenge) ||
         out->challenge.len != ATLS_CCA_CHALLENGE_LEN)
-        return atls_arm_malformed(d, "challenge", "is absent or not of 64 bytes");
+        return atls_arm_refuse(d, items[REALM_CHALLENGE], "challenge", "of 64 bytes");
     if (!atls_arm_bytes(items[REALM_PERSONALIZATION], &out->personalization_value) ||
         out->personalization_value.len != 64)
-        return atls_arm_malformed(d, "personalization value", "is absent or not of 64 bytes");
+        return atls_arm_refuse(d, items[REALM_PERSONALIZATION], "personalization value",
+                               "of 64 bytes");
     if ((code = read_hash(d, "hash algorithm", items[REALM_HASH], &out->hash)) != ATLS_OK ||
         (code = read_hash(d, "public key hash algorithm", items[REALM_PUBLIC_KEY_HASH],
                           &out->public_key_hash)) != ATLS_OK ||
@@ -335,17 +351,18 @@ static enum atls_code read_realm(const struct atls_arm_decoder *d,
     return read_mec_policy(d, items[REALM_MEC_POLICY], out);
 }
 
-enum atls_code atls_cca_realm_decode(struct atls_bytes in, struct atls_cca_realm *out,
-                                     struct atls_err *err)
+enum atls_code atls_cca_realm_decode(struct atls_bytes in, struct atls_arena *arena,
+                                     struct atls_cca_realm *out, struct atls_err *err)
 {
-    const struct atls_arm_decoder d = decoder("CCA realm token", NULL, err);
+    const struct atls_arm_decoder d = decoder("CCA realm token", arena, err);
     struct atls_cca_realm realm;
     struct atls_bytes items[REALM_CLAIMS];
     unsigned int profile = ATLS_CCA_REALM_LEGACY;
     enum atls_code code;
 
     memset(&realm, 0, sizeof realm);
-    if ((code = atls_arm_split(&d, in, realm_keys, items, REALM_CLAIMS)) != ATLS_OK)
+    if ((code = atls_arm_shorten(&d, in, &in)) != ATLS_OK ||
+        (code = atls_arm_split(&d, in, realm_keys, items, REALM_CLAIMS)) != ATLS_OK)
         return code;
     if (items[REALM_PROFILE].ptr != NULL &&
         (code = find_profile(&d, items[REALM_PROFILE], realm_profiles, ATLS_CCA_REALM_2023 - 1,

@@ -11,7 +11,7 @@
  *         (code = verify_platform(&token.platform)) == ATLS_OK &&
  *         (code = atls_cca_platform_decode(token.platform.payload, &arena, &platform, err)) ==
  *             ATLS_OK &&
- *         (code = atls_cca_realm_decode(token.realm.payload, &realm, err)) == ATLS_OK)
+ *         (code = atls_cca_realm_decode(token.realm.payload, &arena, &realm, err)) == ATLS_OK)
  *         code = bind(platform.challenge, realm.public_key, realm.public_key_hash); */
 #ifndef ATLS_WIRE_CCA_H
 #define ATLS_WIRE_CCA_H
@@ -24,6 +24,7 @@
 #define ATLS_CCA_LEGACY_PUBLIC_KEY 97 /* 04 || X || Y on P-384 */
 
 enum atls_cca_wrapper {
+    ATLS_CCA_UNTAGGED = 0,         /* the collection alone: what it is in says what it is */
     ATLS_CCA_TAG_MAP = 399,        /* {44234: platform, 44241: realm} */
     ATLS_CCA_TAG_COLLECTION = 907, /* the same as CMW records, content-format 263 */
 };
@@ -35,9 +36,9 @@ struct atls_cca_token {
 };
 
 /* Opens wrapper and envelopes of a token that fills in exactly; no claim is decoded. Members of the
- * wrapper beside the two are ignored. Borrows from in; arena is for the walk. Errors: ATLS_E_DECODE
- * (another tag, a member missing or not a byte string, no COSE_Sign1 with tag 18), else as
- * atls_cmw_decode and atls_cose_sign1_decode. */
+ * wrapper beside the two are ignored. Borrows from in and arena. Errors: ATLS_E_DECODE (another
+ * tag, a member not a byte string; missing-token), ATLS_E_UNSUPPORTED (cose-type: no COSE_Sign1
+ * with tag 18), else as atls_cmw_decode and atls_cose_sign1_decode_of_any_width. */
 ATLS_MUST_CHECK enum atls_code atls_cca_token_open(struct atls_bytes in, struct atls_arena *arena,
                                                    struct atls_cca_token *out,
                                                    struct atls_err *err);
@@ -101,9 +102,10 @@ struct atls_cca_realm {
 };
 
 /* As atls_cca_platform_decode, of the realm token; whether the key's point is on its curve is for
- * the crypto layer to say. Nothing but *out is allocated: it borrows from in. */
-ATLS_MUST_CHECK enum atls_code
-atls_cca_realm_decode(struct atls_bytes in, struct atls_cca_realm *out, struct atls_err *err);
+ * the crypto layer to say. */
+ATLS_MUST_CHECK enum atls_code atls_cca_realm_decode(struct atls_bytes in, struct atls_arena *arena,
+                                                     struct atls_cca_realm *out,
+                                                     struct atls_err *err);
 
 /* Static; the names of the comments above, "legacy" for a realm without one. */
 const char *atls_cca_platform_profile_name(enum atls_cca_platform_profile profile);

@@ -1,5 +1,7 @@
 #include "wire/cose.h"
 
+#include <atls/limits.h>
+
 #include "core/err.h"
 #include "wire/cbor.h"
 #include "wire/tlv.h"
@@ -233,6 +235,63 @@ enum atls_code atls_cose_sign1_decode_with(struct atls_bytes in, enum atls_cose_
 static struct atls_bytes without_empty_map(struct atls_bytes header)
 {
     return header.len == 1 && header.ptr[0] == 0xa0 ? atls_bytes_of(NULL, 0) : header;
+}
+
+/* The first two members in place: the head of the array and the protected header. */
+static bool get_protected(struct atls_reader *r, struct atls_bytes *out)
+{
+    struct atls_cbor_iter array;
+    uint64_t tag;
+
+    (void)(atls_cbor_get_tag(r, &tag) && tag == TAG_SIGN1);
+    return atls_cbor_enter_array(r, &array) && array.left == 4 && atls_cbor_get_bytes(r, out);
+}
+
+/* in with another protected header, in arena. */
+static enum atls_code replace_protected(const struct atls_reader *after, struct atls_bytes header,
+                                        struct atls_arena *arena, struct atls_bytes *in,
+                                        struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(in->len + 16);
+    bool tagged = in->ptr[0] >> 5 == ATLS_CBOR_TAG;
+    bool kept;
+
+    if (tagged)
+        atls_cbor_put_tag(&w, TAG_SIGN1);
+    atls_cbor_put_array(&w, 4);
+    atls_cbor_put_bytes(&w, header);
+    atls_put_bytes(&w, atls_bytes_of(after->in.ptr + after->pos, atls_reader_left(after)));
+    kept = w.failed == ATLS_OK && atls_arena_copy(arena, atls_writer_bytes(&w), in);
+    atls_writer_clear(&w);
+    return kept ? ATLS_OK : atls_fail(err, ATLS_E_NOMEM, "COSE_Sign1: out of memory");
+}
+
+enum atls_code atls_cose_sign1_decode_of_any_width(struct atls_bytes in,
+                                                   enum atls_cose_tagging tagging,
+                                                   struct atls_arena *arena,
+                                                   struct atls_cose_sign1 *out,
+                                                   struct atls_err *err)
+{
+    struct atls_bytes protected_header = {NULL, 0}, shortened = {NULL, 0};
+    struct atls_cose_sign1 sign1;
+    struct atls_reader r;
+    enum atls_code code;
+
+    if ((code = atls_cbor_shorten(in, ATLS_CBOR_DEPTH_MAX, arena, &in, err)) != ATLS_OK)
+        return code;
+    r = atls_reader_init(in);
+    if (!get_protected(&r, &protected_header))
+        return atls_cose_sign1_decode(in, tagging, out, err); /* says what is wrong */
+    if (protected_header.len != 0) {
+        code = atls_cbor_shorten(protected_header, ATLS_CBOR_DEPTH_MAX, arena, &shortened, err);
+        if (code == ATLS_OK && shortened.ptr != protected_header.ptr)
+            code = replace_protected(&r, shortened, arena, &in, err);
+    }
+    if (code != ATLS_OK || (code = atls_cose_sign1_decode(in, tagging, &sign1, err)) != ATLS_OK)
+        return code;
+    sign1.protected_header = protected_header;
+    *out = sign1;
+    return ATLS_OK;
 }
 
 void atls_cose_put_to_be_signed(struct atls_writer *w, struct atls_bytes protected_header,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/arena.h"
 #include "core/reader.h"
 #include "core/writer.h"
 
@@ -46,6 +47,15 @@ ATLS_MUST_CHECK enum atls_code
 atls_cose_sign1_decode_with(struct atls_bytes in, enum atls_cose_tagging tagging,
                             const struct atls_cose_labels *understood, struct atls_cose_sign1 *out,
                             struct atls_err *err);
+
+/* As atls_cose_sign1_decode, of a sender that need not write shortest heads (atls_cbor_shorten), in
+ * the structure or in the protected header; out->protected_header and payload hold the bytes as
+ * received. *out borrows from in and arena. Errors also: ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_cose_sign1_decode_of_any_width(struct atls_bytes in,
+                                                                   enum atls_cose_tagging tagging,
+                                                                   struct atls_arena *arena,
+                                                                   struct atls_cose_sign1 *out,
+                                                                   struct atls_err *err);
 
 /* The octets that are signed: ["Signature1", protected, external_aad, payload] (RFC 9052 section
  * 4.4); an empty protected header enters as a zero-length bstr. */

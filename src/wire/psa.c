@@ -6,7 +6,6 @@
 #include "core/log.h"
 #include "wire/cbor.h"
 
-enum { TAG_MAC0 = 17 };
 enum { PROFILES = 3 };
 
 /* Claims by profile; 0 where a profile has none. */
@@ -58,25 +57,29 @@ bool atls_psa_profile_of(struct atls_bytes parameter, enum atls_psa_profile *out
     return false;
 }
 
-enum atls_code atls_psa_token_open(struct atls_bytes in, struct atls_cose_sign1 *out,
-                                   struct atls_err *err)
+enum atls_code atls_psa_token_open(struct atls_bytes in, struct atls_arena *arena,
+                                   struct atls_cose_sign1 *out, struct atls_err *err)
 {
-    const struct atls_arm_decoder d = {"PSA token", NULL, err};
-    struct atls_reader r = atls_reader_init(in);
-    struct atls_cose_sign1 sign1;
+    enum { TAG_SIGN1 = 18 };
+    const struct atls_arm_decoder d = {"PSA token", arena, err};
+    struct atls_reader r;
     uint64_t tag = 0;
     enum atls_code code;
 
-    if (atls_cbor_get_tag(&r, &tag) && tag == TAG_MAC0)
-        return atls_fail(err, ATLS_E_UNSUPPORTED,
-                         "PSA token: COSE_Mac0, whose key the verifier would have to hold");
-    code = atls_cose_sign1_decode(in, ATLS_COSE_TAG_REQUIRED, &sign1, err);
-    if (code != ATLS_OK)
+    if ((code = atls_arm_shorten(&d, in, &in)) != ATLS_OK)
         return code;
-    if (sign1.detached)
-        return atls_arm_malformed(&d, "payload", "is detached");
-    *out = sign1;
-    return ATLS_OK;
+    r = atls_reader_init(in);
+    if (!atls_cbor_get_tag(&r, &tag) || tag != TAG_SIGN1)
+        return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_COSE_TYPE,
+                                "PSA token: tag %llu, want 18 (COSE_Sign1); whoever can verify a "
+                                "COSE_Mac0 (17) can make it, too",
+                                (unsigned long long)tag);
+    return atls_arm_open(&d, in, out);
+}
+
+static enum atls_code refuse_profile(const struct atls_arm_decoder *d, const char *rule)
+{
+    return atls_fail_reason(d->err, ATLS_E_DECODE, ATLS_REASON_PROFILE, "%s: %s", d->what, rule);
 }
 
 /* RFC 9783 section 4.5.2: by claim 265; without it only the oldest profile is left. */
@@ -97,15 +100,16 @@ static enum atls_code find_profile(const struct atls_arm_decoder *d, struct atls
             (atls_arm_text(items[PSA_PROFILE], &name) &&
              atls_bytes_equal_text(name, names[ATLS_PSA_PROFILE_1 - 1])))
             return ATLS_OK;
-        return atls_arm_malformed(d, "profile (-75000)", "is not PSA_IOT_PROFILE_1");
+        return refuse_profile(d, "profile (-75000) is not PSA_IOT_PROFILE_1");
     }
     if (!atls_arm_text(items[EAT_PROFILE], &name))
         return atls_arm_malformed(d, "profile (265)", "is no text with content");
     /* What means profile 1 as a parameter does not go with claim 265. */
     if (atls_psa_profile_of(name, out) && *out != ATLS_PSA_PROFILE_1)
         return ATLS_OK;
-    return atls_fail(d->err, ATLS_E_UNSUPPORTED, "PSA token: profile \"%s\" is not known",
-                     atls_escape(name, shown, sizeof shown));
+    return atls_fail_reason(d->err, ATLS_E_UNSUPPORTED, ATLS_REASON_PROFILE,
+                            "PSA token: profile \"%s\" is not known",
+                            atls_escape(name, shown, sizeof shown));
 }
 
 /* No claim under a key that another profile gives it: one verifier would see it, another not. */
@@ -122,7 +126,7 @@ static enum atls_code check_unmixed(const struct atls_arm_decoder *d, struct atl
             return code;
         for (size_t i = 0; i < CLAIMS; i++)
             if (keys[other][i] != 0 && keys[other][i] != own[i] && items[i].ptr != NULL)
-                return atls_arm_malformed(d, "claims", "have keys of two profiles");
+                return refuse_profile(d, "claims have keys of two profiles");
     }
     return ATLS_OK;
 }
@@ -154,9 +158,8 @@ static enum atls_code read_optional(const struct atls_arm_decoder *d,
     if (is_first || items[BOOT_SEED].ptr != NULL)
         if (!atls_arm_bytes(items[BOOT_SEED], &out->boot_seed) || out->boot_seed.len > 32 ||
             out->boot_seed.len < (is_first ? 32 : 8))
-            return atls_arm_malformed(d, "boot seed",
-                                      is_first ? "is absent or not of 32 bytes"
-                                               : "is not of 8 to 32 bytes");
+            return atls_arm_refuse(d, items[BOOT_SEED], "boot seed",
+                                   is_first ? "of 32 bytes" : "of 8 to 32 bytes");
     if (items[CERTIFICATION_REFERENCE].ptr != NULL &&
         (!atls_arm_text(items[CERTIFICATION_REFERENCE], &out->certification_reference) ||
          !is_certification_reference(out->certification_reference, out->profile)))
@@ -189,7 +192,7 @@ static enum atls_code read_claims(const struct atls_arm_decoder *d,
     enum atls_code code;
 
     if (!atls_arm_bytes(items[NONCE], &out->nonce) || !atls_arm_is_hash(out->nonce))
-        return atls_arm_malformed(d, "nonce", "is absent or not one of 32, 48 or 64 bytes");
+        return atls_arm_refuse(d, items[NONCE], "nonce", "one of 32, 48 or 64 bytes");
     code = atls_arm_read_ids(d, items[IMPLEMENTATION_ID], items[INSTANCE_ID], ids);
     if (code != ATLS_OK)
         return code;
@@ -211,7 +214,8 @@ enum atls_code atls_psa_claims_decode(struct atls_bytes in, struct atls_arena *a
     struct atls_bytes items[CLAIMS];
     enum atls_code code;
 
-    if ((code = find_profile(&d, in, &claims.profile)) != ATLS_OK ||
+    if ((code = atls_arm_shorten(&d, in, &in)) != ATLS_OK ||
+        (code = find_profile(&d, in, &claims.profile)) != ATLS_OK ||
         (code = check_unmixed(&d, in, claims.profile)) != ATLS_OK ||
         (code = atls_arm_split(&d, in, keys[claims.profile - 1], items, CLAIMS)) != ATLS_OK)
         return code;

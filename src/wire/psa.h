@@ -4,7 +4,7 @@
  *     struct atls_cose_sign1 sign1;
  *     struct atls_psa_claims claims;
  *
- *     if ((code = atls_psa_token_open(in, &sign1, err)) == ATLS_OK &&
+ *     if ((code = atls_psa_token_open(in, &arena, &sign1, err)) == ATLS_OK &&
  *         (code = verify(&sign1)) == ATLS_OK)
  *         code = atls_psa_claims_decode(sign1.payload, &arena, &claims, err);
  *     atls_arena_clear(&arena);
@@ -40,15 +40,18 @@ struct atls_psa_claims {
 };
 
 /* Opens the envelope: COSE_Sign1 with tag 18 and payload, no tag 61 (RFC 9783 section 5).
- * out->payload is not to be decoded before the signature was verified. Borrows from in. Errors:
- * ATLS_E_UNSUPPORTED (COSE_Mac0), ATLS_E_DECODE, else as atls_cose_sign1_decode. */
-ATLS_MUST_CHECK enum atls_code
-atls_psa_token_open(struct atls_bytes in, struct atls_cose_sign1 *out, struct atls_err *err);
+ * out->payload is not to be believed before the signature was verified. Borrows from in and arena.
+ * Errors: ATLS_E_UNSUPPORTED (cose-type: another tag, COSE_Mac0 among them), ATLS_E_DECODE, else as
+ * atls_cose_sign1_decode_of_any_width. */
+ATLS_MUST_CHECK enum atls_code atls_psa_token_open(struct atls_bytes in, struct atls_arena *arena,
+                                                   struct atls_cose_sign1 *out,
+                                                   struct atls_err *err);
 
 /* Decodes the payload: presence, types, sizes and ranges of all claims of its profile; claims that
  * no profile knows are ignored. *out lives in arena, borrows from in and is written on success
- * only. Errors: ATLS_E_DECODE naming the claim, ATLS_E_UNSUPPORTED (profile), ATLS_E_LIMIT
- * (ATLS_ARM_COMPONENTS_MAX), ATLS_E_NOMEM. */
+ * only. Errors: ATLS_E_DECODE naming the claim (missing-claim, malformed; profile when claims have
+ * keys of two), ATLS_E_UNSUPPORTED (profile), ATLS_E_LIMIT (ATLS_ARM_COMPONENTS_MAX), ATLS_E_NOMEM.
+ */
 ATLS_MUST_CHECK enum atls_code atls_psa_claims_decode(struct atls_bytes in,
                                                       struct atls_arena *arena,
                                                       struct atls_psa_claims *out,

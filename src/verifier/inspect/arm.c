@@ -54,7 +54,7 @@ enum atls_code atls_view_psa(struct atls_view *v, const char *key, struct atls_b
     struct atls_cose_sign1 sign1;
     enum atls_code code;
 
-    if ((code = atls_psa_token_open(in, &sign1, v->err)) == ATLS_OK &&
+    if ((code = atls_psa_token_open(in, &arena, &sign1, v->err)) == ATLS_OK &&
         (code = atls_psa_claims_decode(sign1.payload, &arena, &claims, v->err)) == ATLS_OK) {
         atls_json_open_object(v->j, key);
         atls_json_put_int(v->j, "alg", sign1.alg);
@@ -124,7 +124,7 @@ enum atls_code atls_view_cca(struct atls_view *v, const char *key, struct atls_b
     if ((code = atls_cca_token_open(in, &arena, &token, v->err)) == ATLS_OK &&
         (code = atls_cca_platform_decode(token.platform.payload, &arena, &platform, v->err)) ==
             ATLS_OK &&
-        (code = atls_cca_realm_decode(token.realm.payload, &realm, v->err)) == ATLS_OK) {
+        (code = atls_cca_realm_decode(token.realm.payload, &arena, &realm, v->err)) == ATLS_OK) {
         atls_json_open_object(v->j, key);
         atls_json_put_uint(v->j, "tag", token.wrapper);
         put_platform(v->j, &token.platform, &platform);

@@ -97,16 +97,18 @@ static void tokens_of_psa(void **state)
         struct atls_buf in = test_vector(rows[i].token);
         struct atls_key *key = key_of_file(rows[i].key);
         struct atls_key *other = key_of_file(rows[(i + 2) % COUNT(rows)].key);
+        struct atls_arena arena = atls_arena_init(1 << 16);
         struct atls_err err = ATLS_ERR_INIT;
         struct atls_cose_sign1 s;
 
         print_message("  %s\n", rows[i].token);
-        test_assert_code(atls_psa_token_open(atls_buf_bytes(&in), &s, &err), ATLS_OK, &err);
+        test_assert_code(atls_psa_token_open(atls_buf_bytes(&in), &arena, &s, &err), ATLS_OK, &err);
         assert_signed(&in, &s, key);
         if (strcmp(rows[i].key, rows[(i + 2) % COUNT(rows)].key) != 0)
             assert_int_equal(verify(&s, other), ATLS_E_VERIFY);
         atls_key_unref(other);
         atls_key_unref(key);
+        atls_arena_clear(&arena);
         atls_buf_clear(&in);
     }
 }
@@ -142,7 +144,7 @@ static void assert_cca(struct atls_buf *in, struct atls_bytes token, struct atls
     test_assert_code(atls_cca_token_open(token, &arena, &t, &err), ATLS_OK, &err);
     test_assert_code(atls_cca_platform_decode(t.platform.payload, &arena, &platform, &err), ATLS_OK,
                      &err);
-    test_assert_code(atls_cca_realm_decode(t.realm.payload, &realm, &err), ATLS_OK, &err);
+    test_assert_code(atls_cca_realm_decode(t.realm.payload, &arena, &realm, &err), ATLS_OK, &err);
     key = key_of(&realm.key);
     assert_signed(in, &t.platform, platform_key);
     assert_signed(in, &t.realm, key);

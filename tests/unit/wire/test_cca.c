@@ -114,14 +114,24 @@ static const struct row realm_rows[] = {
     {"initial measurement of 31", 44238, H31, ATLS_E_DECODE, "initial measurement"},
     {"initial measurement longer than the others", 44238, H48, ATLS_E_DECODE, "as long as"},
     {"no extensible measurements", 44239, NULL, ATLS_E_DECODE, "extensible"},
-    {"three extensible measurements", 44239, "83" H32 H32 H32, ATLS_E_DECODE, "not four"},
-    {"five extensible measurements", 44239, "85" H32 H32 H32 H32 H32, ATLS_E_DECODE, "not four"},
+    {"three extensible measurements", 44239, "83" H32 H32 H32, ATLS_E_DECODE, "four of them"},
+    {"five extensible measurements", 44239, "85" H32 H32 H32 H32 H32, ATLS_E_DECODE,
+     "four of them"},
     {"one extensible measurement longer", 44239, "84" H32 H32 H32 H48, ATLS_E_DECODE, "as long as"},
     {"one extensible measurement as text", 44239, "84" H32 H32 H32 "7820" A32, ATLS_E_DECODE,
      "as long as"},
     {"no hash of the public key", 44240, NULL, ATLS_E_DECODE, "public key hash"},
     {"hash of the public key unknown", 44240, "677368612d323234", ATLS_E_DECODE, "public key hash"},
     {"MEC policy of a later profile", 44243, "01", ATLS_OK, NULL},
+    {"challenge with a longer head", 10, "590040" A32 A32, ATLS_OK, NULL},
+    {"public key with longer heads", 44237,
+     "5877b80418011900023800180238015900"
+     "30" A48 "3a000000025830" A48,
+     ATLS_OK, NULL},
+    {"public key with kty twice, of other widths", 44237,
+     "586ea5010218010220022158"
+     "30" A48 "225830" A48,
+     ATLS_E_DECODE, "duplicate"},
     {"unknown claim", 44241, "01", ATLS_OK, NULL},
 };
 
@@ -193,11 +203,14 @@ static void check_realm(const struct test_claim *base, size_t base_count, const 
     for (size_t i = 0; i < count; i++) {
         struct atls_buf in = test_claims(base, base_count, rows[i].key, rows[i].hex);
         struct atls_cca_realm realm = {.challenge = {NULL, 77}};
+        struct atls_arena arena = atls_arena_init(1 << 16);
         struct atls_err err = ATLS_ERR_INIT;
 
         print_message("  %s\n", rows[i].name);
-        check_message(&rows[i], atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err), &err);
+        check_message(&rows[i], atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err),
+                      &err);
         assert_int_equal(realm.challenge.len, rows[i].want == ATLS_OK ? 64 : 77);
+        atls_arena_clear(&arena);
         atls_buf_clear(&in);
     }
 }
@@ -216,11 +229,13 @@ static void rules_of_realm_tokens(void **state)
 static void what_realm_claims_say(void **state)
 {
     struct atls_buf in = test_claims(realm_base, COUNT(realm_base), 265, R2024);
+    struct atls_arena arena = atls_arena_init(1 << 20);
     struct atls_err err = ATLS_ERR_INIT;
     struct atls_cca_realm realm;
 
     (void)state;
-    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err), ATLS_OK, &err);
+    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err), ATLS_OK,
+                     &err);
     assert_int_equal(realm.profile, ATLS_CCA_REALM_2024);
     assert_int_equal(realm.hash, ATLS_ARM_SHA256);
     assert_int_equal(realm.public_key_hash, ATLS_ARM_SHA512);
@@ -231,21 +246,24 @@ static void what_realm_claims_say(void **state)
     atls_buf_clear(&in);
 
     in = test_claims(realm_base, COUNT(realm_base), 44236, SHA384);
-    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err), ATLS_OK, &err);
+    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err), ATLS_OK,
+                     &err);
     assert_false(realm.measurements_fit_hash);
     atls_buf_clear(&in);
 
     in = test_claims(realm_base + 1, COUNT(realm_base) - 1, 44237, POINT);
-    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err), ATLS_OK, &err);
+    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err), ATLS_OK,
+                     &err);
     assert_int_equal(realm.profile, ATLS_CCA_REALM_LEGACY);
     assert_int_equal(realm.public_key.len, 97);
     assert_ptr_equal(realm.key.x.ptr, realm.public_key.ptr + 1);
     assert_ptr_equal(realm.key.y.ptr, realm.public_key.ptr + 49);
     assert_int_equal(realm.key.y.len, 48);
     for (size_t len = 0; len < in.len; len++)
-        assert_int_equal(atls_cca_realm_decode(atls_bytes_of(in.ptr, len), &realm, NULL),
+        assert_int_equal(atls_cca_realm_decode(atls_bytes_of(in.ptr, len), &arena, &realm, NULL),
                          ATLS_E_DECODE);
     atls_buf_clear(&in);
+    atls_arena_clear(&arena);
     assert_string_equal(atls_cca_realm_profile_name(ATLS_CCA_REALM_LEGACY), "legacy");
     assert_string_equal(atls_cca_platform_profile_name(ATLS_CCA_PLATFORM_LEGACY),
                         "http://arm.com/CCA-SSD/1.0.0");
@@ -255,11 +273,12 @@ static void what_realm_claims_say(void **state)
 }
 
 /* The smallest COSE_Sign1 with tag, in a byte string. */
-#define SIGN1    "d28443a10126a041a04100"
-#define TOKEN    "4b" SIGN1
-#define PLATFORM "19acca"
-#define REALM    "19acd1"
-#define RECORD   "82190107" TOKEN
+#define SIGN1         "d28443a10126a041a04100"
+#define TOKEN_CONTENT SIGN1
+#define TOKEN         "4b" SIGN1
+#define PLATFORM      "19acca"
+#define REALM         "19acd1"
+#define RECORD        "82190107" TOKEN
 
 static void wrappers(void **state)
 {
@@ -277,7 +296,24 @@ static void wrappers(void **state)
          ATLS_OK, NULL},
         {"collection of evidence", "d9038ba2" PLATFORM "83190107" TOKEN "04" REALM RECORD, ATLS_OK,
          NULL},
-        {"no tag", "a2" PLATFORM TOKEN REALM TOKEN, ATLS_E_DECODE, "neither tag"},
+        {"no tag", "a2" PLATFORM TOKEN REALM TOKEN, ATLS_E_DECODE, "CMW"},
+        {"collection without its tag", "a2" PLATFORM RECORD REALM RECORD, ATLS_OK, NULL},
+        {"longer heads than need be",
+         "da0000018fbb0000000000000002"
+         "1a0000acca"
+         "580b" TOKEN_CONTENT "1a0000acd1"
+         "59000b" TOKEN_CONTENT,
+         ATLS_OK, NULL},
+        {"longer heads in a collection",
+         "da0000038bb802"
+         "1a0000acca"
+         "9802"
+         "1a00000107"
+         "580b" TOKEN_CONTENT REALM RECORD,
+         ATLS_OK, NULL},
+        {"realm token twice, of other widths",
+         "d9018fa3" PLATFORM TOKEN REALM TOKEN "1a0000acd1" TOKEN, ATLS_E_DECODE, "duplicate"},
+        {"neither map nor tag", "80", ATLS_E_DECODE, "neither tag"},
         {"another tag", "d90190a2" PLATFORM TOKEN REALM TOKEN, ATLS_E_DECODE, "neither tag"},
         {"two tags", "d9018fd9018fa2" PLATFORM TOKEN REALM TOKEN, ATLS_E_DECODE, "no map"},
         {"no platform token", "d9018fa1" REALM TOKEN, ATLS_E_DECODE, "platform token"},
@@ -304,7 +340,7 @@ static void wrappers(void **state)
          ATLS_E_DECODE, "platform token: "},
         {"realm token with a detached payload",
          "d9018fa2" PLATFORM TOKEN REALM "4ad28443a10126a0f64100", ATLS_E_DECODE,
-         "realm token has a detached payload"},
+         "realm token: payload is detached"},
         {"indefinite length", "d9018fbf" PLATFORM TOKEN REALM TOKEN "ff", ATLS_E_DECODE,
          "indefinite"},
         {"trailing byte", "d9018fa2" PLATFORM TOKEN REALM TOKEN "00", ATLS_E_DECODE, "trailing"},
@@ -355,7 +391,7 @@ static void published_claims(void **state)
 
         print_message("  %s\n", rows[i].file);
         code = rows[i].is_realm
-                   ? atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err)
+                   ? atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err)
                    : atls_cca_platform_decode(atls_buf_bytes(&in), &arena, &platform, &err);
         test_assert_code(code, rows[i].message == NULL ? ATLS_OK : ATLS_E_DECODE, &err);
         if (rows[i].message != NULL)
@@ -425,7 +461,7 @@ static void published_claims_in_json(void **state)
         json = test_vector(path);
         in = test_claims_of_json(atls_buf_bytes(&json), json_names, COUNT(json_names));
         code = rows[i].file[0] == 'r'
-                   ? atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err)
+                   ? atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err)
                    : atls_cca_platform_decode(atls_buf_bytes(&in), &arena, &platform, &err);
         if (rows[i].message == NULL)
             test_assert_code(code, ATLS_OK, &err);
@@ -442,6 +478,7 @@ static void published_realm_with_a_point(void **state)
 {
     struct atls_buf json = test_vector("eat/cca-realm-test-cca-claims-all-valid.json");
     char *key = strstr((char *)json.ptr, "\"WUJZ");
+    struct atls_arena arena = atls_arena_init(1 << 16);
     struct atls_err err = ATLS_ERR_INIT;
     struct atls_cca_realm realm;
     struct atls_buf in;
@@ -450,9 +487,11 @@ static void published_realm_with_a_point(void **state)
     assert_non_null(key);
     memcpy(key + 1, "BEJZ", 4);
     in = test_claims_of_json(atls_buf_bytes(&json), json_names, COUNT(json_names));
-    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &realm, &err), ATLS_OK, &err);
+    test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err), ATLS_OK,
+                     &err);
     assert_int_equal(realm.profile, ATLS_CCA_REALM_LEGACY);
     assert_false(realm.measurements_fit_hash);
+    atls_arena_clear(&arena);
     atls_buf_clear(&in);
     atls_buf_clear(&json);
 }
@@ -475,7 +514,8 @@ static void a_published_token(void **state)
     assert_int_equal(platform.profile, ATLS_CCA_PLATFORM_LEGACY);
     assert_int_equal(platform.component_count, 4);
     assert_int_equal(platform.challenge.len, 32);
-    test_assert_code(atls_cca_realm_decode(token.realm.payload, &realm, &err), ATLS_OK, &err);
+    test_assert_code(atls_cca_realm_decode(token.realm.payload, &arena, &realm, &err), ATLS_OK,
+                     &err);
     assert_int_equal(realm.profile, ATLS_CCA_REALM_2023);
     assert_int_equal(realm.public_key_hash, ATLS_ARM_SHA256);
     assert_int_equal(realm.public_key.len, 107);
