@@ -792,6 +792,20 @@ enum atls_code atls_cbor_shorten(struct atls_bytes in, size_t depth_max, struct 
     return code;
 }
 
+bool atls_cbor_enter_map_of_any_width(struct atls_reader *r, struct atls_cbor_iter *it)
+{
+    struct atls_reader ahead = *r;
+    struct head h;
+
+    if (!take_head_of_any_width(&ahead, &h) || h.type != ATLS_CBOR_MAP ||
+        h.value > atls_reader_left(&ahead) / 2)
+        return false;
+    *r = ahead;
+    it->left = h.value;
+    it->indefinite = false;
+    return true;
+}
+
 bool atls_cbor_get_item_of_any_width(struct atls_reader *r, struct atls_bytes *out)
 {
     struct atls_reader ahead = *r;

@@ -92,7 +92,9 @@ ATLS_MUST_CHECK bool atls_cbor_more(struct atls_reader *r, struct atls_cbor_iter
 ATLS_MUST_CHECK enum atls_code atls_cbor_shorten(struct atls_bytes in, size_t depth_max,
                                                  struct atls_arena *arena, struct atls_bytes *out,
                                                  struct atls_err *err);
-/* As atls_cbor_get_item, heads of any width, definite lengths only. */
+/* Slices of what was received, for hashes over it: heads of any width, definite lengths only. */
+ATLS_MUST_CHECK bool atls_cbor_enter_map_of_any_width(struct atls_reader *r,
+                                                      struct atls_cbor_iter *it);
 ATLS_MUST_CHECK bool atls_cbor_get_item_of_any_width(struct atls_reader *r, struct atls_bytes *out);
 
 /* Writers: shortest heads, definite lengths. Keys in bytewise order are the caller's to give. */
