@@ -19,14 +19,19 @@ void atls_attest_key_clear(struct atls_attest_key *key)
     atls_buf_clear(&key->model);
 }
 
+void atls_claims_start(struct atls_claims *claims, const struct atls_technology *technology)
+{
+    claims->arena = atls_arena_init(CLAIMS_MAX);
+    claims->technology = technology->name;
+    claims->submod = technology->submod;
+    claims->insecure = technology->insecure;
+}
+
 struct atls_claims atls_claims_init(const struct atls_technology *technology)
 {
     struct atls_claims claims = {0};
 
-    claims.arena = atls_arena_init(CLAIMS_MAX);
-    claims.technology = technology->name;
-    claims.submod = technology->submod;
-    claims.insecure = technology->insecure;
+    atls_claims_start(&claims, technology);
     return claims;
 }
 

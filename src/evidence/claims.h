@@ -6,6 +6,8 @@
 
 /* Empty claims of a technology, which own an arena; the caller clears them. */
 struct atls_claims atls_claims_init(const struct atls_technology *technology);
+/* The same in place, for claims on the heap: they are zeroed. */
+void atls_claims_start(struct atls_claims *claims, const struct atls_technology *technology);
 
 /* Copies who spoke into the claims: instance (33 bytes of UEID) also as tag 550, class, vendor and
  * model of key, the attested key. Errors: ATLS_E_NOMEM. */

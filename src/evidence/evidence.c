@@ -7,9 +7,7 @@
 #define TREE_MAX (64 * 1024) /* of the decoded CMW; its strings stay in the evidence */
 
 const struct atls_technology *const atls_technologies[] = {
-    &atls_technology_tpm,
-    &atls_technology_soft,
-    NULL,
+    &atls_technology_tpm, &atls_technology_cca, &atls_technology_psa, &atls_technology_soft, NULL,
 };
 
 static enum atls_code unknown_type(const char *half, const struct atls_cmw *cmw,
@@ -123,25 +121,34 @@ enum atls_code atls_evidence_identify(struct atls_bytes evidence,
     return name_malformed(code, e);
 }
 
-/* "bare" cannot say which key a Verifier that serves others should look at: the nonce is all. */
-static bool is_bare_nonce(const struct atls_evidence_request *request,
-                          const struct atls_evidence_format *format)
+/* Forms that are not of our making take the nonce as others' clients give it. */
+static bool takes_any_nonce(const struct atls_evidence_request *request,
+                            const struct atls_evidence_format *format)
 {
-    return request->scope == ATLS_EVIDENCE_KEY_UNKNOWN && format->profile == ATLS_PROFILE_BARE;
+    return request->scope == ATLS_EVIDENCE_KEY_UNKNOWN &&
+           (format->profile == ATLS_PROFILE_BARE || format->profile == ATLS_PROFILE_PARSEC);
+}
+
+static unsigned int accepted_profiles(const struct atls_evidence_request *request)
+{
+    static const unsigned int ours = ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH;
+
+    if (request->profiles != 0)
+        return request->profiles;
+    return request->scope == ATLS_EVIDENCE_KEY_UNKNOWN
+               ? ours | ATLS_PROFILE_BARE | ATLS_PROFILE_PARSEC
+               : ours;
 }
 
 static enum atls_code check_profile(const struct atls_evidence_request *request,
                                     const struct opened *o, struct atls_err *err)
 {
-    const unsigned int accepted =
-        request->profiles != 0 ? request->profiles : ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH;
-
-    if ((accepted & o->format->profile) == 0)
+    if ((accepted_profiles(request) & o->format->profile) == 0)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_EVIDENCE_PROFILE,
                                 "\"%s\" evidence has profile %s, which is not accepted here",
                                 o->technology->name,
                                 atls_evidence_profile_name(o->format->profile));
-    if (!is_bare_nonce(request, o->format) && request->binder.len != 32 &&
+    if (!takes_any_nonce(request, o->format) && request->binder.len != 32 &&
         request->binder.len != 48)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
                                 "nonce of %zu bytes, evidence of this form answers 32 or 48",

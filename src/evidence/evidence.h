@@ -85,7 +85,8 @@ struct atls_evidence_request {
     enum atls_evidence_scope scope;
     struct atls_bytes evidence; /* one CMW, CBOR */
     struct atls_bytes binder;   /* 32 or 48 bytes; absent is an error (binder-missing) */
-    /* enum atls_evidence_profile: those accepted; 0: KAT and BATCH. evidence-profile otherwise. */
+    /* enum atls_evidence_profile: those accepted; 0: KAT and BATCH, in ATLS_EVIDENCE_KEY_UNKNOWN
+     * all, since its Relying Party chose. evidence-profile otherwise. */
     unsigned int profiles;
     struct atls_bytes aik_spki; /* DER, of the authenticator's end-entity certificate */
     int64_t time_s;
@@ -122,6 +123,14 @@ struct atls_detail {
 
 #define ATLS_DETAILS_MAX 64
 
+/* PCRs of which the evidence has the digest alone, not the values. Values that hash to it are those
+ * of the machine: reference values are tried (verifier/local/compose.h). */
+struct atls_pcr_composite {
+    enum atls_hash hash; /* of the bank, and of digest */
+    uint32_t bitmap;     /* bit n: PCR n */
+    struct atls_bytes digest;
+};
+
 /* What verified evidence says. Owned: lives in its arena, which holds a copy of all it points at.
  */
 struct atls_claims {
@@ -137,6 +146,8 @@ struct atls_claims {
     /* The last so many of measurements need no reference value: one is compared only where the
      * class has a value of its key. */
     size_t optional_count;
+    /* NULL, or what the one measurement "pcr-digest" stands for; in the arena. */
+    struct atls_pcr_composite *composite;
     /* Genuine, but its maker publishes weaknesses of it that a rule let pass: hardware is a
      * warning.
      */

@@ -1,6 +1,7 @@
 /* Appraisal of TPM evidence: who signed, whether to trust that key, then what it signed
  * (evidence/tpm.h), then how both halves belong together. */
 #include "evidence/tpm.h"
+#include "evidence/parsec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -257,7 +258,7 @@ static enum atls_code find_subject(struct appraisal *a, struct atls_err *err)
 
 static enum atls_code check_signed(struct appraisal *a, struct atls_err *err)
 {
-    const struct atls_tpm_signer signer = {a->ak_key, &a->ak};
+    const struct atls_tpm_signer signer = {a->ak_key, &a->ak, false};
     uint8_t nonce[32] = {0};
     struct atls_tpm_certify_check certify = {
         .signer = signer,
@@ -287,24 +288,6 @@ static enum atls_code check_signed(struct appraisal *a, struct atls_err *err)
         (code = atls_tpm_certify_verify(&certify, &a->certified, err)) != ATLS_OK)
         return code;
     return atls_tpm_quote_verify(&quote, &a->quoted, err);
-}
-
-/* No hash links the halves: one key, one nonce and one boot of one TPM do. */
-static enum atls_code check_pair(const struct appraisal *a, struct atls_err *err)
-{
-    const struct atls_tpms_attest *certify = &a->certified, *quote = &a->quoted.attest;
-
-    if (!atls_bytes_equal(certify->qualified_signer, quote->qualified_signer))
-        return refuse(err, ATLS_REASON_QUALIFIED_SIGNER_MISMATCH,
-                      "certification and quote have different qualified signers");
-    if (certify->reset_count != quote->reset_count ||
-        certify->restart_count != quote->restart_count)
-        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_RESET_COUNT_MISMATCH,
-                                "TPM: certification after %u resets and %u restarts, quote after "
-                                "%u and %u",
-                                (unsigned)certify->reset_count, (unsigned)certify->restart_count,
-                                (unsigned)quote->reset_count, (unsigned)quote->restart_count);
-    return ATLS_OK;
 }
 
 /* ---- claims ---- */
@@ -434,7 +417,7 @@ static enum atls_code appraise(struct appraisal *a, const struct atls_bundle *bu
         (code = check_trust(a, err)) != ATLS_OK ||
         (code = atls_tpm_check_role(&a->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK ||
         (code = find_subject(a, err)) != ATLS_OK || (code = check_signed(a, err)) != ATLS_OK ||
-        (code = check_pair(a, err)) != ATLS_OK)
+        (code = atls_tpm_check_pair(&a->certified, &a->quoted.attest, err)) != ATLS_OK)
         return code;
     return make_claims(a, out, err);
 }
@@ -460,6 +443,9 @@ static const struct atls_evidence_format formats[] = {
     {.pat_type = ATLS_TYPE_TPM_QUOTE,
      .kat_type = ATLS_TYPE_TPM_CERTIFY,
      .profile = ATLS_PROFILE_KAT},
+    {.pat_type = ATLS_TYPE_PARSEC_TPM,
+     .profile = ATLS_PROFILE_PARSEC,
+     .verify = atls_parsec_tpm_verify},
     {.pat_type = NULL},
 };
 

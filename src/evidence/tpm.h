@@ -23,6 +23,9 @@ struct atls_tpm_signer {
     /* Its public area: signatures must have its scheme and hash. NULL when only the key is on file;
      * then what the signature names is taken, if it fits the key and is not SHA-1. */
     const struct atls_tpmt_public *area;
+    /* Where trust is somebody else's to say and the evidence carries no key: signatures are
+     * decoded, not verified. key is NULL then, and must not be otherwise. */
+    bool elsewhere;
 };
 
 struct atls_tpm_certify_check {
@@ -67,5 +70,18 @@ struct atls_tpm_quote_result {
 ATLS_MUST_CHECK enum atls_code atls_tpm_quote_verify(const struct atls_tpm_quote_check *check,
                                                      struct atls_tpm_quote_result *out,
                                                      struct atls_err *err);
+
+/* The first half of it, for quotes that come without values: structure, signature, qualified
+ * signer, nonce, clock. *out_hash is the hash of the signature, and so of the digest of PCRs.
+ * Errors: as above. */
+ATLS_MUST_CHECK enum atls_code
+atls_tpm_quote_verify_signed(const struct atls_tpm_quote_check *check, struct atls_tpms_attest *out,
+                             enum atls_hash *out_hash, struct atls_err *err);
+
+/* No hash links certification and quote: one key, one nonce and one boot of one TPM do. Errors:
+ * ATLS_E_EVIDENCE (qualified-signer-mismatch, reset-count-mismatch). */
+ATLS_MUST_CHECK enum atls_code atls_tpm_check_pair(const struct atls_tpms_attest *certify,
+                                                   const struct atls_tpms_attest *quote,
+                                                   struct atls_err *err);
 
 #endif

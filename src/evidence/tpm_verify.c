@@ -102,7 +102,11 @@ static enum atls_code verify_signature(const struct atls_tpm_signer *signer,
                                 "TPMT_SIGNATURE: scheme 0x%04x, hash 0x%04x, the AK's are 0x%04x, "
                                 "0x%04x",
                                 s.algorithm, s.hash, area->scheme, area->scheme_hash);
-    scheme = find_scheme(&s, atls_key_type(signer->key));
+    if (signer->elsewhere && atls_tpm_hash(s.hash) != ATLS_HASH_NONE) {
+        *out_hash = atls_tpm_hash(s.hash);
+        return ATLS_OK;
+    }
+    scheme = signer->elsewhere ? ATLS_SIGNATURE_NONE : find_scheme(&s, atls_key_type(signer->key));
     if (scheme == ATLS_SIGNATURE_NONE)
         return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_SIGNATURE,
                                 "TPMT_SIGNATURE: scheme 0x%04x with hash 0x%04x does not fit this "
@@ -365,6 +369,26 @@ static enum atls_code check_ima_log(const struct atls_tpm_quote_check *check,
     return ATLS_OK;
 }
 
+enum atls_code atls_tpm_quote_verify_signed(const struct atls_tpm_quote_check *check,
+                                            struct atls_tpms_attest *out, enum atls_hash *out_hash,
+                                            struct atls_err *err)
+{
+    struct atls_tpms_attest attest;
+    enum atls_hash hash;
+    enum atls_code code;
+
+    if ((code = open_attest(check->attest, ATLS_TPM_ST_ATTEST_QUOTE, &attest, err)) != ATLS_OK ||
+        (code = verify_signature(&check->signer, check->attest, check->signature, &hash, err)) !=
+            ATLS_OK ||
+        (code = check_qualified_signer(&attest, err)) != ATLS_OK ||
+        (code = check_nonce(&attest, check->nonce, err)) != ATLS_OK ||
+        (code = check_clock(&attest, check->allow_unsafe_clock, err)) != ATLS_OK)
+        return code;
+    *out = attest;
+    *out_hash = hash;
+    return ATLS_OK;
+}
+
 enum atls_code atls_tpm_quote_verify(const struct atls_tpm_quote_check *check,
                                      struct atls_tpm_quote_result *out, struct atls_err *err)
 {
@@ -374,18 +398,30 @@ enum atls_code atls_tpm_quote_verify(const struct atls_tpm_quote_check *check,
     enum atls_code code;
 
     memset(&result, 0, sizeof result);
-    if ((code = open_attest(check->attest, ATLS_TPM_ST_ATTEST_QUOTE, &result.attest, err)) !=
-            ATLS_OK ||
-        (code = verify_signature(&check->signer, check->attest, check->signature, &hash, err)) !=
-            ATLS_OK ||
-        (code = check_qualified_signer(&result.attest, err)) != ATLS_OK ||
-        (code = check_nonce(&result.attest, check->nonce, err)) != ATLS_OK ||
-        (code = check_clock(&result.attest, check->allow_unsafe_clock, err)) != ATLS_OK ||
+    if ((code = atls_tpm_quote_verify_signed(check, &result.attest, &hash, err)) != ATLS_OK ||
         (code = check_selection(check, &result.attest, &selected, err)) != ATLS_OK ||
         (code = check_digest(&selected, result.attest.pcr_digest, hash, err)) != ATLS_OK ||
         (code = check_event_log(check, &result, err)) != ATLS_OK ||
         (code = check_ima_log(check, &result, err)) != ATLS_OK)
         return code;
     *out = result;
+    return ATLS_OK;
+}
+
+/* ---- both ---- */
+
+enum atls_code atls_tpm_check_pair(const struct atls_tpms_attest *certify,
+                                   const struct atls_tpms_attest *quote, struct atls_err *err)
+{
+    if (!atls_bytes_equal(certify->qualified_signer, quote->qualified_signer))
+        return refuse(err, ATLS_REASON_QUALIFIED_SIGNER_MISMATCH,
+                      "certification and quote have different qualified signers");
+    if (certify->reset_count != quote->reset_count ||
+        certify->restart_count != quote->restart_count)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_RESET_COUNT_MISMATCH,
+                                "TPM: certification after %u resets and %u restarts, quote after "
+                                "%u and %u",
+                                (unsigned)certify->reset_count, (unsigned)certify->restart_count,
+                                (unsigned)quote->reset_count, (unsigned)quote->restart_count);
     return ATLS_OK;
 }

@@ -206,10 +206,36 @@ static void details_are_bounded(void **state)
     atls_attest_key_clear(NULL);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* No evidence is that of two rows: a shared type has something else that tells. */
+static void assert_distinct(const struct atls_evidence_format *a,
+                            const struct atls_evidence_format *b)
+{
+    if (a != b && same_text(a->pat_type, b->pat_type) && same_text(a->kat_type, b->kat_type))
+        assert_true(a->recognises != NULL && b->recognises != NULL &&
+                    a->recognises != b->recognises);
+}
+
+static void each_form_is_of_one_technology(void **state)
+{
+    (void)state;
+    for (const struct atls_technology *const *t = atls_technologies; *t != NULL; t++)
+        for (const struct atls_technology *const *u = t; *u != NULL; u++)
+            for (const struct atls_evidence_format *a = (*t)->formats; a->pat_type != NULL; a++)
+                for (const struct atls_evidence_format *b = (*u)->formats; b->pat_type != NULL; b++)
+                    assert_distinct(a, b);
+}
+
 /* Rows of the table: distinct names and types; nothing that anyone can make is not marked so. */
 static void table_of_technologies(void **state)
 {
-    size_t count = 0;
+    static const struct atls_technology *const some[] = {
+        &atls_technology_tpm, &atls_technology_soft, &atls_technology_cca, &atls_technology_psa};
+    size_t count = 0, found = 0;
 
     (void)state;
     for (; atls_technologies[count] != NULL; count++) {
@@ -223,7 +249,9 @@ static void table_of_technologies(void **state)
             assert_string_not_equal(t->submod, atls_technologies[i]->submod);
         }
     }
-    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count * sizeof some / sizeof some[0]; i++)
+        found += some[i / count] == atls_technologies[i % count];
+    assert_int_equal(found, sizeof some / sizeof some[0]);
 }
 
 int main(void)
@@ -237,6 +265,7 @@ int main(void)
         cmocka_unit_test(truncations_are_refused),
         cmocka_unit_test(details_are_bounded),
         cmocka_unit_test(table_of_technologies),
+        cmocka_unit_test(each_form_is_of_one_technology),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
