@@ -6,12 +6,13 @@
  * An attester holds an attestation identity key (AIK), the key of the authenticator's end-entity
  * certificate, and makes evidence that names this key and answers one challenge. It is reference
  * counted and may be used from any thread: operations that the device cannot do at once are
- * serialised inside. */
+ * serialised inside. The last reference waits for a quote under way. */
 #ifndef ATLS_ATTESTER_H
 #define ATLS_ATTESTER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <atls/bytes.h>
 #include <atls/crypto.h>
@@ -44,7 +45,10 @@ struct atls_challenge {
     struct atls_bytes binder; /* 32 or 48 bytes (docs/binding.md) */
     unsigned int profiles;    /* enum atls_evidence_profile: those that the relying party takes; the
                                  backend picks the first of BATCH, KAT, BARE, PARSEC that it does */
+    uint32_t timeout_ms;      /* how long to wait for others' quotes; 0: without end */
 };
+
+struct atls_quoter; /* of backends of this library (attester/bundle.h) */
 
 /* Call atls_attester_options_init first. Strings borrow during open only. */
 struct atls_attester_options {
@@ -84,13 +88,18 @@ struct atls_attester_ops {
     /* Where evidence_type depends on the machine; static text, the same while the backend is open.
      * NULL: evidence_type says it. */
     const char *(*evidence_type_of)(void *self);
+    /* Says how the platform token alone is made, where one may serve many connections: then
+     * evidence comes in batches, too (profiles leaves that out), and evidence is called by one
+     * thread at a time. For backends of this library; NULL: evidence makes everything. */
+    void (*quoter)(void *self, struct atls_quoter *out);
 };
 
 /* The software attester: signs with a key in a file, "soft:key.pem[?name=value...]"; "soft:" alone
  * makes a fresh key. Insecure by nature: for development and tests. */
 ATLS_API extern const struct atls_attester_ops atls_soft_attester;
 
-/* Opens by URI; backends is NULL-terminated. A certificate of options must carry the AIK. Errors:
+/* Opens by URI; backends is NULL-terminated. Backends that can make batches take the option
+ * "batch=off", too. A certificate of options must carry the AIK. Errors:
  * ATLS_E_CONFIG (unknown scheme, insecure backend not asked for, certificate of another key),
  * ATLS_E_DEVICE, ATLS_E_IO, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
@@ -119,11 +128,38 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_attester_evidence(struct atls_attes
 /* The profiles that it can make, enum atls_evidence_profile. */
 ATLS_API unsigned int atls_attester_profiles(const struct atls_attester *a);
 /* Evidence for one challenge. *out_cmw is the caller's to clear. Slow (tens of milliseconds on a
- * TPM). Errors: ATLS_E_USAGE (binder; no profile that this attester makes), ATLS_E_DEVICE,
- * ATLS_E_LIMIT (more than ATLS_CMW_DATA_MAX bytes: names what is too large), ATLS_E_NOMEM. */
+ * TPM), and callers wait for each other where the device does one thing at a time: those that take
+ * ATLS_PROFILE_BATCH for one quote together (docs/batch.md). Errors: ATLS_E_USAGE (binder; no
+ * profile that this attester makes), ATLS_E_DEVICE, ATLS_E_LIMIT (more than ATLS_CMW_DATA_MAX
+ * bytes: names what is too large), ATLS_E_TIMEOUT (of challenge, while others were served),
+ * ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_attester_evidence_for(struct atls_attester *a, const struct atls_challenge *challenge,
                            struct atls_buf *out_cmw, struct atls_err *err);
+
+/* Evidence that was asked for and is not there yet, for event loops. Any thread, one at a time. */
+struct atls_attester_call;
+
+/* Called on a thread of the attester's when atls_attester_evidence_finish will no longer wait: wake
+ * whoever is to call it. Must be short, and neither finish nor cancel its own call nor give back
+ * the last reference to the attester. */
+typedef void atls_attester_ready(void *arg);
+
+/* As atls_attester_evidence_for, in two steps. Keeps a reference to a, and nothing of challenge;
+ * ready may be NULL. *out_call is the caller's to finish or cancel. Errors: ATLS_E_USAGE,
+ * ATLS_E_NOMEM (also: no thread to be had). */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_attester_evidence_start(struct atls_attester *a, const struct atls_challenge *challenge,
+                             atls_attester_ready *ready, void *arg,
+                             struct atls_attester_call **out_call, struct atls_err *err);
+/* Waits if ready was not called yet, gives the evidence and frees the call, whatever comes. Errors:
+ * as atls_attester_evidence_for. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_attester_evidence_finish(struct atls_attester_call *call, struct atls_buf *out_cmw,
+                              struct atls_err *err);
+/* Frees the call in any state. After finish and cancel ready is not called, nor still running.
+ * NULL is fine. */
+ATLS_API void atls_attester_evidence_cancel(struct atls_attester_call *call);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 
 #include <atls/limits.h>
 
+#include "attester/batch.h"
 #include "attester/file.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -32,7 +33,11 @@ struct atls_attester {
         certificates[ATLS_CHAIN_MAX + 1];    /* one more, to see that a file has too many */
     struct atls_bytes chain[ATLS_CHAIN_MAX]; /* views of certificates */
     size_t chain_count;
+    struct atls_batch_source source; /* of queue */
+    struct atls_batch_queue *queue;
 };
+
+#define BATCH_OPTION "batch="
 
 void atls_attester_options_init(struct atls_attester_options *options)
 {
@@ -74,6 +79,51 @@ find_backend(const char *uri, const struct atls_attester_ops *const *backends, s
     atls_fail(err, ATLS_E_CONFIG, "attester: no backend for scheme \"%.*s\"", (int)(colon - uri),
               uri);
     return NULL;
+}
+
+/* Takes "batch=on|off" out of what follows the scheme, in place: it is not the backend's. */
+static enum atls_code take_batch_option(const char *scheme, char *rest, bool *out,
+                                        struct atls_err *err)
+{
+    char *from = strchr(rest, '?');
+    size_t seen = 0;
+
+    while (from != NULL) {
+        const size_t len = strcspn(from + 1, "&");
+        const char *value = from + 1 + strlen(BATCH_OPTION);
+        const size_t value_len = len - strlen(BATCH_OPTION);
+
+        if (strncmp(from + 1, BATCH_OPTION, strlen(BATCH_OPTION)) != 0) {
+            from = strchr(from + 1, '&');
+            continue;
+        }
+        if (seen++ != 0)
+            return atls_fail(err, ATLS_E_CONFIG, "%s: option \"batch\" is given twice", scheme);
+        *out = value_len == 2 && memcmp(value, "on", 2) == 0;
+        if (!*out && !(value_len == 3 && memcmp(value, "off", 3) == 0))
+            return atls_fail(err, ATLS_E_CONFIG, "%s: batch=%.*s, want on or off", scheme,
+                             (int)value_len, value);
+        if (from[1 + len] == '&') /* the separator before stays, that behind goes */
+            memmove(from + 1, from + 1 + len + 1, strlen(from + 1 + len));
+        else {
+            *from = '\0';
+            from = NULL;
+        }
+    }
+    return ATLS_OK;
+}
+
+/* The queue before the device, once the backend is there. */
+static enum atls_code make_queue(struct atls_attester *a, bool batches, struct atls_err *err)
+{
+    a->source.owner = a;
+    a->source.self = a->self;
+    a->source.evidence = a->ops->evidence;
+    a->source.profiles = a->ops->profiles != 0 ? a->ops->profiles : ATLS_PROFILE_KAT;
+    a->source.batches = batches && a->ops->quoter != NULL;
+    if (a->ops->quoter != NULL)
+        a->ops->quoter(a->self, &a->source.quoter);
+    return atls_batch_queue_new(&a->source, &a->queue, err);
 }
 
 static enum atls_code sign_certificate(void *arg, enum atls_signature scheme, struct atls_bytes tbs,
@@ -133,13 +183,17 @@ static enum atls_code load_certificate(struct atls_attester *a, const char *path
     return ATLS_OK;
 }
 
-static enum atls_code open_backend(struct atls_attester *a, const char *rest,
+static enum atls_code open_backend(struct atls_attester *a, char *rest,
                                    const struct atls_attester_options *options,
                                    struct atls_err *err)
 {
-    enum atls_code code = a->ops->open(rest, options, &a->self, err);
+    bool batches = true;
+    enum atls_code code = ATLS_OK;
 
-    if (code != ATLS_OK)
+    if (a->ops->quoter != NULL)
+        code = take_batch_option(a->ops->scheme, rest, &batches, err);
+    if (code != ATLS_OK || (code = a->ops->open(rest, options, &a->self, err)) != ATLS_OK ||
+        (code = make_queue(a, batches, err)) != ATLS_OK)
         return code;
     code = options->certificate != NULL ? load_certificate(a, options->certificate, err)
                                         : make_certificate(a, options, err);
@@ -155,6 +209,7 @@ enum atls_code atls_attester_open(const char *uri, const struct atls_attester_op
     struct atls_attester_options known;
     const struct atls_attester_ops *ops;
     struct atls_attester *a;
+    char *rest;
     enum atls_code code;
 
     if ((code = take_options(options, &known, err)) != ATLS_OK)
@@ -166,11 +221,17 @@ enum atls_code atls_attester_open(const char *uri, const struct atls_attester_op
                          "attester: \"%s\" is insecure, anyone can make its evidence; it must be "
                          "allowed by name",
                          ops->scheme);
-    if ((a = calloc(1, sizeof *a)) == NULL)
+    rest = strdup(uri + strlen(ops->scheme) + 1);
+    if ((a = calloc(1, sizeof *a)) == NULL || rest == NULL) {
+        free(a);
+        free(rest);
         return atls_fail(err, ATLS_E_NOMEM, "attester: out of memory");
+    }
     atomic_init(&a->references, 1);
     a->ops = ops;
-    if ((code = open_backend(a, uri + strlen(ops->scheme) + 1, &known, err)) != ATLS_OK) {
+    code = open_backend(a, rest, &known, err);
+    free(rest);
+    if (code != ATLS_OK) {
         atls_attester_unref(a);
         return code;
     }
@@ -188,6 +249,7 @@ void atls_attester_unref(struct atls_attester *a)
 {
     if (a == NULL || atomic_fetch_sub_explicit(&a->references, 1, memory_order_acq_rel) != 1)
         return;
+    atls_batch_queue_free(a->queue);
     if (a->self != NULL)
         a->ops->close(a->self);
     for (size_t i = 0; i < ATLS_CHAIN_MAX + 1; i++)
@@ -239,16 +301,13 @@ enum atls_code atls_attester_sign(struct atls_attester *a, enum atls_signature s
 
 unsigned int atls_attester_profiles(const struct atls_attester *a)
 {
-    return a->ops->profiles != 0 ? a->ops->profiles : ATLS_PROFILE_KAT;
+    return a->source.profiles | (a->source.batches ? (unsigned int)ATLS_PROFILE_BATCH : 0);
 }
 
-enum atls_code atls_attester_evidence_for(struct atls_attester *a,
-                                          const struct atls_challenge *challenge,
-                                          struct atls_buf *out_cmw, struct atls_err *err)
+/* The profile that is made is the first of those that both sides do. */
+static enum atls_code check_challenge(const struct atls_attester *a,
+                                      const struct atls_challenge *challenge, struct atls_err *err)
 {
-    struct atls_buf cmw = ATLS_BUF_INIT;
-    enum atls_code code;
-
     if (challenge->binder.len != 32 && challenge->binder.len != 48)
         return atls_fail(err, ATLS_E_USAGE, "attester: binder of %zu bytes, want 32 or 48",
                          challenge->binder.len);
@@ -256,16 +315,77 @@ enum atls_code atls_attester_evidence_for(struct atls_attester *a,
         return atls_fail(err, ATLS_E_USAGE,
                          "attester: \"%s\" makes no evidence of the profiles asked for (0x%x)",
                          a->ops->scheme, challenge->profiles);
-    if ((code = a->ops->evidence(a->self, challenge, &cmw, err)) != ATLS_OK)
-        return code;
-    if (cmw.len > ATLS_CMW_DATA_MAX) {
+    return ATLS_OK;
+}
+
+static enum atls_code check_evidence(const struct atls_attester *a, struct atls_buf *cmw,
+                                     struct atls_buf *out, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if (cmw->len > ATLS_CMW_DATA_MAX) {
         code = atls_fail(err, ATLS_E_LIMIT, "attester: \"%s\" evidence is %zu bytes, at most %d",
-                         a->ops->scheme, cmw.len, ATLS_CMW_DATA_MAX);
-        atls_buf_clear(&cmw);
+                         a->ops->scheme, cmw->len, ATLS_CMW_DATA_MAX);
+        atls_buf_clear(cmw);
         return code;
     }
-    *out_cmw = cmw;
+    *out = *cmw;
     return ATLS_OK;
+}
+
+enum atls_code atls_attester_evidence_for(struct atls_attester *a,
+                                          const struct atls_challenge *challenge,
+                                          struct atls_buf *out_cmw, struct atls_err *err)
+{
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    enum atls_code code = check_challenge(a, challenge, err);
+
+    if (code == ATLS_OK) /* backends without batches serialise what they must */
+        code = a->ops->quoter != NULL ? atls_batch_evidence(a->queue, challenge, &cmw, err)
+                                      : a->ops->evidence(a->self, challenge, &cmw, err);
+    return code == ATLS_OK ? check_evidence(a, &cmw, out_cmw, err) : code;
+}
+
+enum atls_code atls_attester_evidence_start(struct atls_attester *a,
+                                            const struct atls_challenge *challenge,
+                                            atls_attester_ready *ready, void *arg,
+                                            struct atls_attester_call **out_call,
+                                            struct atls_err *err)
+{
+    enum atls_code code = check_challenge(a, challenge, err);
+
+    if (code != ATLS_OK)
+        return code;
+    atls_attester_ref(a); /* the call's */
+    code = atls_batch_start(a->queue, challenge, (struct atls_batch_notice){ready, arg}, out_call,
+                            err);
+    if (code != ATLS_OK)
+        atls_attester_unref(a);
+    return code;
+}
+
+enum atls_code atls_attester_evidence_finish(struct atls_attester_call *call,
+                                             struct atls_buf *out_cmw, struct atls_err *err)
+{
+    struct atls_attester *a = atls_batch_owner(call);
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    enum atls_code code = atls_batch_finish(call, &cmw, err);
+
+    if (code == ATLS_OK)
+        code = check_evidence(a, &cmw, out_cmw, err);
+    atls_attester_unref(a);
+    return code;
+}
+
+void atls_attester_evidence_cancel(struct atls_attester_call *call)
+{
+    struct atls_attester *a;
+
+    if (call == NULL)
+        return;
+    a = atls_batch_owner(call);
+    atls_batch_cancel(call);
+    atls_attester_unref(a);
 }
 
 enum atls_code atls_attester_evidence(struct atls_attester *a, struct atls_bytes binder,

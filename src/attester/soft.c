@@ -2,8 +2,10 @@
  */
 #include <atls/attester.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <atls/limits.h>
 
@@ -22,7 +24,9 @@
 #define MEASURE_PREFIX "measure."
 
 struct soft {
-    struct atls_uri uri; /* measurement names borrow from it */
+    struct atls_uri uri;   /* measurement names borrow from it */
+    uint32_t delay_ms;     /* that a quote takes, one at a time; 0: as long as it takes */
+    pthread_mutex_t quote; /* held by whoever makes one that takes so long */
     struct atls_private_key *platform, *aik;
     const struct atls_signature_algorithm *algorithm; /* of the platform key */
     uint8_t ueid[ATLS_SOFT_UEID_LEN];
@@ -48,6 +52,7 @@ static void soft_close(void *self)
     atls_private_key_free(soft->platform);
     atls_private_key_free(soft->aik);
     atls_uri_clear(&soft->uri);
+    pthread_mutex_destroy(&soft->quote);
     free(soft);
 }
 
@@ -118,14 +123,30 @@ static enum atls_code add_measurement(struct soft *soft, const struct atls_uri_o
     return ATLS_OK;
 }
 
+/* "delay=MS": as slow as hardware, for tests and measurements. */
+static enum atls_code set_delay(struct soft *soft, const char *text, struct atls_err *err)
+{
+    const size_t digits = text == NULL ? 0 : strspn(text, "0123456789");
+
+    if (text == NULL)
+        return ATLS_OK;
+    if (digits == 0 || digits > 5 || text[digits] != '\0')
+        return atls_fail(err, ATLS_E_CONFIG, MODULE ": delay=%s, want milliseconds, at most 99999",
+                         text);
+    soft->delay_ms = (uint32_t)strtoul(text, NULL, 10);
+    return ATLS_OK;
+}
+
 static enum atls_code configure(struct soft *soft, struct atls_err *err)
 {
-    const char *aik = NULL;
-    const struct atls_uri_known known[] = {{"aik", &aik}};
+    const char *aik = NULL, *delay = NULL;
+    const struct atls_uri_known known[] = {{"aik", &aik}, {"delay", &delay}};
     uint8_t digest[ATLS_HASH_MAX];
     enum atls_code code;
 
-    if ((code = atls_uri_options("soft", &soft->uri, known, 1, MEASURE_PREFIX, err)) != ATLS_OK)
+    if ((code = atls_uri_options("soft", &soft->uri, known, sizeof known / sizeof known[0],
+                                 MEASURE_PREFIX, err)) != ATLS_OK ||
+        (code = set_delay(soft, delay, err)) != ATLS_OK)
         return code;
     for (size_t i = 0; i < soft->uri.count; i++) {
         if (strncmp(soft->uri.options[i].name, MEASURE_PREFIX, strlen(MEASURE_PREFIX)) == 0 &&
@@ -179,8 +200,10 @@ static enum atls_code soft_open(const char *rest, const struct atls_attester_opt
     struct soft *soft = calloc(1, sizeof *soft);
     enum atls_code code;
 
-    if (soft == NULL)
+    if (soft == NULL || pthread_mutex_init(&soft->quote, NULL) != 0) {
+        free(soft);
         return atls_fail(err, ATLS_E_NOMEM, MODULE ": out of memory");
+    }
     if ((code = atls_uri_parse("soft", rest, &soft->uri, err)) != ATLS_OK ||
         (code = configure(soft, err)) != ATLS_OK || (code = check_claims(soft, err)) != ATLS_OK) {
         soft_close(soft);
@@ -258,22 +281,42 @@ static enum atls_code make_pat(const struct soft *soft, const uint8_t *challenge
     return code;
 }
 
+static void pass_time(struct soft *soft)
+{
+    const struct timespec delay = {.tv_sec = soft->delay_ms / 1000,
+                                   .tv_nsec = (long)(soft->delay_ms % 1000) * 1000000};
+
+    if (soft->delay_ms == 0)
+        return;
+    pthread_mutex_lock(&soft->quote);
+    nanosleep(&delay, NULL);
+    pthread_mutex_unlock(&soft->quote);
+}
+
 static enum atls_code soft_quote(void *self, const uint8_t challenge[ATLS_QUOTE_CHALLENGE_LEN],
                                  struct atls_quote *out, struct atls_err *err)
 {
     struct atls_quote quote = {.type = ATLS_TYPE_SOFT};
-    enum atls_code code = make_pat(self, challenge, &quote.token, err);
+    enum atls_code code;
 
+    pass_time(self);
+    code = make_pat(self, challenge, &quote.token, err);
     if (code == ATLS_OK)
         *out = quote;
     return code;
 }
 
+static void soft_quoter(void *self, struct atls_quoter *out)
+{
+    *out = (struct atls_quoter){"soft", self, soft_quote, soft_aik_spki(self)};
+}
+
 static enum atls_code soft_evidence(void *self, const struct atls_challenge *challenge,
                                     struct atls_buf *out_cmw, struct atls_err *err)
 {
-    const struct atls_quoter quoter = {"soft", self, soft_quote, soft_aik_spki(self)};
+    struct atls_quoter quoter;
 
+    soft_quoter(self, &quoter);
     return atls_bundle_evidence(&quoter, challenge, out_cmw, err);
 }
 
@@ -287,4 +330,6 @@ const struct atls_attester_ops atls_soft_attester = {
     .aik_scheme = soft_aik_scheme,
     .aik_sign = soft_aik_sign,
     .evidence = soft_evidence,
+    .profiles = ATLS_PROFILE_KAT | ATLS_PROFILE_BARE,
+    .quoter = soft_quoter,
 };
