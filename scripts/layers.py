@@ -12,7 +12,7 @@ ALLOWED = {
     "ea": "core crypto wire",
     "bind": "core crypto wire",
     "evidence": "core crypto wire bind",
-    "attester": "core crypto wire bind",
+    "attester": "core crypto wire bind evidence",
     "store": "core crypto wire evidence",
     "verifier": "core crypto wire bind evidence store ea flavour",
     "policy": "core wire verifier",

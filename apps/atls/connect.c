@@ -42,7 +42,7 @@ static const char usage[] =
     "  --crl FILE             revocation lists (PEM), beside those of a local: store whose\n"
     "                         anchors count\n"
     "  --attester URI         attest ourselves when asked: tpm2:TCTI[?option=value&...], "
-    "soft:KEY.pem\n"
+    "tsm:[DIR][?...], soft:KEY.pem\n"
     "  --attester-cert PEM    certificate chain of our attestation identity key\n"
     "  --endorsements PEM     certificates that vouch for our attestation key\n"
     "  --passport-from URL    obtain results about ourselves there, and show these to a server "

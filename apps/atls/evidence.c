@@ -12,7 +12,7 @@ static const char usage[] =
     "\n"
     "Makes evidence that answers one challenge and names the attester's identity key (AIK).\n"
     "\n"
-    "  --attester URI       tpm2:TCTI[?option=value&...] or soft:KEY.pem\n"
+    "  --attester URI       tpm2:TCTI[?option=value&...], tsm:[DIR][?...] or soft:KEY.pem\n"
     "  --attester-cert PEM  certificate chain of the AIK, end entity first\n"
     "  --endorsements PEM   certificates that vouch for the attestation key\n"
     "  --binder HEX         the challenge: 32 or 48 bytes\n"

@@ -20,7 +20,7 @@
 #define VERIFIER_TIMEOUT_MAX 3600
 #define RESULT_AGE_MAX       (10 * EPHEMERAL_DAYS * 86400UL)
 
-static const struct atls_attester_ops *const attesters[] = {&atls_tpm2_attester,
+static const struct atls_attester_ops *const attesters[] = {&atls_tpm2_attester, &atls_tsm_attester,
                                                             &atls_soft_attester, NULL};
 static const struct atls_verifier_ops *const verifiers[] = {
     &atls_local_verifier, &atls_veraison_verifier, &atls_passport_verifier, NULL};
@@ -34,17 +34,34 @@ static const struct {
     {"attested", ATLS_IDENTITY_ATTESTED},
 };
 
+static void say(void *arg, enum atls_log_level level, const char *module, const char *message)
+{
+    const struct cli *cli = arg;
+
+    (void)level;
+    if (strcmp(cli->command->name, "serve") == 0 && cli_flag(cli, "json-log"))
+        (void)cli_print_json(cli, stderr,
+                             json_pack("{ss ss}", "event", module, "message", message));
+    else
+        cli_say(cli, "%s: %s", module, message);
+}
+
 enum atls_code parts_attester(const struct cli *cli, const char *name, struct atls_attester **out,
                               struct atls_err *err)
 {
     const char *const names[] = {name, NULL};
     const char *uri = cli_value(cli, "attester");
     struct atls_attester_options options;
+    union {
+        const struct cli *in;
+        void *out;
+    } arg = {.in = cli}; /* a log's argument is not const, and cli_say takes it so */
 
     *out = NULL;
     if (uri == NULL)
         return ATLS_OK;
     atls_attester_options_init(&options);
+    options.log = (struct atls_log){.arg = arg.out, .level = ATLS_LOG_WARNING, .handler = say};
     options.certificate = cli_value(cli, "attester-cert");
     options.endorsements = cli_value(cli, "endorsements");
     options.insecure = cli_flag(cli, "insecure-soft");
@@ -121,18 +138,6 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
     options.timeout_ms = (uint32_t)timeout_s * 1000;
     options.result_max_age_s = (int64_t)age_s;
     return atls_verifier_open(uri, verifiers, &options, out, err);
-}
-
-static void say(void *arg, enum atls_log_level level, const char *module, const char *message)
-{
-    const struct cli *cli = arg;
-
-    (void)level;
-    if (strcmp(cli->command->name, "serve") == 0 && cli_flag(cli, "json-log"))
-        (void)cli_print_json(cli, stderr,
-                             json_pack("{ss ss}", "event", module, "message", message));
-    else
-        cli_say(cli, "%s: %s", module, message);
 }
 
 /* Opens --passport-from: the first result is there when this returns. */

@@ -97,6 +97,10 @@ struct atls_attester_ops {
 /* The software attester: signs with a key in a file, "soft:key.pem[?name=value...]"; "soft:" alone
  * makes a fresh key. Insecure by nature: for development and tests. */
 ATLS_API extern const struct atls_attester_ops atls_soft_attester;
+/* The attester of confidential machines (AMD SEV-SNP, Intel TDX, Arm CCA) on Linux:
+ * "tsm:[DIR][?name=value...]", DIR a mounted tree of configfs-tsm reports. Evidence is of type
+ * "snp", "tdx" or "cca", as the machine is. */
+ATLS_API extern const struct atls_attester_ops atls_tsm_attester;
 
 /* Opens by URI; backends is NULL-terminated. Backends that can make batches take the option
  * "batch=off", too. A certificate of options must carry the AIK. Errors:
@@ -131,8 +135,8 @@ ATLS_API unsigned int atls_attester_profiles(const struct atls_attester *a);
  * TPM), and callers wait for each other where the device does one thing at a time: those that take
  * ATLS_PROFILE_BATCH for one quote together (docs/batch.md). Errors: ATLS_E_USAGE (binder; no
  * profile that this attester makes), ATLS_E_DEVICE, ATLS_E_LIMIT (more than ATLS_CMW_DATA_MAX
- * bytes: names what is too large), ATLS_E_TIMEOUT (of challenge, while others were served),
- * ATLS_E_NOMEM. */
+ * bytes: names what is too large), ATLS_E_TIMEOUT (of challenge, while others were served; the
+ * device stayed busy), ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_attester_evidence_for(struct atls_attester *a, const struct atls_challenge *challenge,
                            struct atls_buf *out_cmw, struct atls_err *err);

@@ -8,6 +8,8 @@
 #include "core/secret.h"
 #include "core/writer.h"
 
+#define KEY_FILE_MAX (64 * 1024)
+
 static enum atls_code read_all(int fd, const char *what, const char *path, struct atls_writer *w,
                                struct atls_err *err)
 {
@@ -47,4 +49,19 @@ enum atls_code atls_file_read(const char *what, const char *path, size_t limit,
         return code;
     }
     return atls_writer_finish(&w, out, err);
+}
+
+enum atls_code atls_file_private_key(const char *what, const char *path,
+                                     struct atls_private_key **out, struct atls_err *err)
+{
+    struct atls_buf pem = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if (path == NULL || path[0] == '\0')
+        return atls_private_key_generate(ATLS_KEY_P256, out, err);
+    if ((code = atls_file_read(what, path, KEY_FILE_MAX, &pem, err)) != ATLS_OK)
+        return code;
+    code = atls_private_key_from_pem(atls_buf_bytes(&pem), out, err);
+    atls_buf_clear(&pem);
+    return code == ATLS_OK ? ATLS_OK : atls_err_prefix(err, code, path);
 }

@@ -20,7 +20,6 @@
 #include "wire/soft.h"
 
 #define MODULE         "soft attester"
-#define KEY_FILE_MAX   (64 * 1024)
 #define MEASURE_PREFIX "measure."
 
 struct soft {
@@ -54,22 +53,6 @@ static void soft_close(void *self)
     atls_uri_clear(&soft->uri);
     pthread_mutex_destroy(&soft->quote);
     free(soft);
-}
-
-/* Reads the key at path, or makes one when path is NULL or empty. */
-static enum atls_code load_key(const char *what, const char *path, struct atls_private_key **out,
-                               struct atls_err *err)
-{
-    struct atls_buf pem = ATLS_BUF_INIT;
-    enum atls_code code;
-
-    if (path == NULL || path[0] == '\0')
-        return atls_private_key_generate(ATLS_KEY_P256, out, err);
-    if ((code = atls_file_read(what, path, KEY_FILE_MAX, &pem, err)) != ATLS_OK)
-        return code;
-    code = atls_private_key_from_pem(atls_buf_bytes(&pem), out, err);
-    atls_buf_clear(&pem);
-    return code == ATLS_OK ? ATLS_OK : atls_err_prefix(err, code, path);
 }
 
 static bool parse_hex(const char *text, size_t len, uint8_t *out)
@@ -153,8 +136,9 @@ static enum atls_code configure(struct soft *soft, struct atls_err *err)
             (code = add_measurement(soft, &soft->uri.options[i], err)) != ATLS_OK)
             return code;
     }
-    if ((code = load_key("platform key", soft->uri.base, &soft->platform, err)) != ATLS_OK ||
-        (code = load_key("attestation identity key", aik, &soft->aik, err)) != ATLS_OK)
+    if ((code = atls_file_private_key("platform key", soft->uri.base, &soft->platform, err)) !=
+            ATLS_OK ||
+        (code = atls_file_private_key("attestation identity key", aik, &soft->aik, err)) != ATLS_OK)
         return code;
     soft->algorithm = atls_signature_find(atls_private_key_scheme(soft->platform));
     if (soft->algorithm == NULL || soft->algorithm->cose_alg == 0)
