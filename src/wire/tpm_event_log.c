@@ -9,6 +9,8 @@
 
 #define SHA1_LEN   20
 #define DIGEST_MAX 64
+/* The head stands at PCR 0, in logs of TDX guests, which count from RTMR 0 as 1, at that. */
+#define HEAD_PCR_MAX 1
 /* The signature of the head, with its NUL. */
 static const char SPEC_ID[16] = "Spec ID Event03";
 
@@ -113,7 +115,8 @@ enum atls_code atls_event_log_open(struct atls_bytes in, struct atls_event_log *
         return malformed(err, "first event", &r);
     log.r = atls_reader_init(in);
     if (has_spec_id(&first)) {
-        if (first.pcr != 0 || first.type != ATLS_EV_NO_ACTION || !get_spec_id(first.data, &log))
+        if (first.pcr > HEAD_PCR_MAX || first.type != ATLS_EV_NO_ACTION ||
+            !get_spec_id(first.data, &log))
             return malformed(err, "Spec ID event", &r);
         log.crypto_agile = true;
         log.r = r;

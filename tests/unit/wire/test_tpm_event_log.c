@@ -144,7 +144,7 @@ static void logs_that_are_refused(void **state)
         struct atls_bytes in;
     } rows[] = {
         {"empty", HEX("")},
-        {"the head in another PCR", HEX(U32("\1") U32("\3") ZEROS20 U32("\x25") SPEC_ID)},
+        {"the head in PCR 2", HEX(U32("\2") U32("\3") ZEROS20 U32("\x25") SPEC_ID)},
         {"the head as a measured event", HEX(U32("\0") U32("\4") ZEROS20 U32("\x25") SPEC_ID)},
         {"no algorithm", HEX(HEAD_OF("\x1d", SPEC_OF("\0", "", "\0")))},
         {"more algorithms than 16", HEX(HEAD_OF("\x1d", SPEC_OF("\x11", "", "\0")))},

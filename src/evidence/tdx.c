@@ -1,0 +1,110 @@
+/* Evidence of an Intel TDX trust domain: a quote over the challenge, as configfs-tsm gave it or
+ * bare (docs/tdx.md). */
+#include "evidence/tdx.h"
+
+#include <string.h>
+
+#include "bind/batch.h"
+#include "core/err.h"
+#include "evidence/answer.h"
+#include "evidence/claims.h"
+#include "wire/tsm.h"
+
+static bool is_tdx_report(struct atls_bytes pat)
+{
+    return atls_tsm_report_is(pat, ATLS_TSM_PROVIDER_TDX);
+}
+
+/* The quote inside the platform token. */
+static enum atls_code open_token(const struct atls_cmw *pat, struct atls_bytes *out,
+                                 struct atls_err *err)
+{
+    struct atls_tsm_report report;
+    enum atls_code code;
+
+    if (!atls_cmw_type_is(&pat->type, ATLS_TYPE_TSM_REPORT)) {
+        *out = pat->value;
+        return ATLS_OK;
+    }
+    if ((code = atls_tsm_report_decode(pat->value, &report, err)) == ATLS_OK)
+        *out = report.outblob;
+    return code;
+}
+
+static struct atls_bytes event_log_in(const struct atls_cmw *endorsements)
+{
+    const struct atls_cmw *record =
+        endorsements == NULL ? NULL : atls_cmw_find(endorsements, ATLS_TDX_EVENT_LOG);
+
+    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
+        !atls_cmw_type_is(&record->type, ATLS_TDX_EVENT_LOG_TYPE))
+        return atls_bytes_of(NULL, 0);
+    return record->value;
+}
+
+static enum atls_code judge(const struct atls_tdx_check *check, const struct atls_answer *answer,
+                            const struct atls_evidence_request *request, struct atls_claims *out,
+                            struct atls_err *err)
+{
+    struct atls_buf spki = ATLS_BUF_INIT;
+    struct atls_tdx_result result;
+    enum atls_code code = atls_tdx_verify(check, &result, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if ((code = atls_answer_accept(answer, request, &spki, err)) == ATLS_OK)
+        code = atls_tdx_make_claims(&atls_technology_tdx, check, &result, atls_buf_bytes(&spki),
+                                    out, err);
+    atls_buf_clear(&spki);
+    atls_tdx_result_clear(&result);
+    return code;
+}
+
+static enum atls_code verify(const struct atls_bundle *bundle,
+                             const struct atls_evidence_request *request, struct atls_claims *out,
+                             struct atls_err *err)
+{
+    const struct atls_evidence_options *options = atls_evidence_options_of(request);
+    uint8_t expected[ATLS_TDX_REPORT_DATA_LEN] = {0};
+    struct atls_tdx_check check = {
+        .report_data = atls_bytes_of(expected, sizeof expected),
+        .event_log = event_log_in(bundle->endorsements),
+        .rules = options->rules != NULL ? &options->rules->tdx : NULL,
+        .sources = {request->source, bundle->endorsements, request->cache, request->time_s},
+        .trust_elsewhere = request->scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE,
+    };
+    struct atls_answer answer;
+    enum atls_code code;
+
+    if ((code = atls_answer_expect(bundle, request, &answer, err)) != ATLS_OK ||
+        (code = open_token(&bundle->pat, &check.quote, err)) != ATLS_OK)
+        return code;
+    memcpy(expected, answer.challenge,
+           answer.len); /* REPORTDATA of a shorter nonce ends in zeros */
+    return judge(&check, &answer, request, out, err);
+}
+
+static const struct atls_evidence_format formats[] = {
+    {.pat_type = ATLS_TYPE_TSM_REPORT,
+     .kat_type = ATLS_TYPE_KAT,
+     .profile = ATLS_PROFILE_KAT,
+     .recognises = is_tdx_report},
+    {.pat_type = ATLS_TYPE_TSM_REPORT,
+     .kat_type = ATLS_TYPE_KAT_BATCH,
+     .profile = ATLS_PROFILE_BATCH,
+     .recognises = is_tdx_report},
+    {.pat_type = ATLS_TYPE_TSM_REPORT, .profile = ATLS_PROFILE_BARE, .recognises = is_tdx_report},
+    {.pat_type = ATLS_TYPE_TDX_QUOTE, .kat_type = ATLS_TYPE_KAT, .profile = ATLS_PROFILE_KAT},
+    {.pat_type = ATLS_TYPE_TDX_QUOTE,
+     .kat_type = ATLS_TYPE_KAT_BATCH,
+     .profile = ATLS_PROFILE_BATCH},
+    {.pat_type = ATLS_TYPE_TDX_QUOTE, .profile = ATLS_PROFILE_BARE},
+    {.pat_type = NULL},
+};
+
+const struct atls_technology atls_technology_tdx = {
+    .name = "tdx",
+    .submod = "TDX",
+    .formats = formats,
+    .verify = verify,
+};
