@@ -37,7 +37,7 @@ static bool get_member(struct atls_reader *r, struct atls_bytes name, struct atl
     if (atls_bytes_equal_text(name, "auxblob"))
         return atls_cbor_get_bytes(r, &out->auxblob);
     if (atls_bytes_equal_text(name, "provider"))
-        return atls_cbor_get_text(r, &out->provider) && out->provider.len > 0;
+        return atls_cbor_get_text(r, &out->provider);
     if (atls_bytes_equal_text(name, "service"))
         return get_service(r, out);
     return false;
@@ -60,10 +60,10 @@ enum atls_code atls_tsm_report_decode(struct atls_bytes in, struct atls_tsm_repo
     while (atls_cbor_more(&r, &map))
         if (!atls_cbor_get_text(&r, &name) || !get_member(&r, name, &report))
             return malformed(err, "a member that is unknown or of another type");
-    if (report.outblob.ptr == NULL || report.provider.ptr == NULL)
-        return malformed(err, "outblob or provider is missing");
-    if (report.provider.ptr[report.provider.len - 1] == '\n')
+    if (report.provider.len > 0 && report.provider.ptr[report.provider.len - 1] == '\n')
         report.provider.len--;
+    if (report.outblob.ptr == NULL || report.provider.len == 0)
+        return malformed(err, "outblob or provider is missing");
     *out = report;
     return ATLS_OK;
 }
