@@ -52,13 +52,17 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_issuer_new(const struct atls_issuer
                                                         struct atls_err *err);
 ATLS_API void atls_issuer_free(struct atls_issuer *issuer); /* NULL is fine */
 
-/* Content-Types of evidence that this build appraises, NULL-terminated; static. */
+/* Content-Types of evidence that this issuer appraises, NULL-terminated: CMWs, and the tokens of
+ * platforms that may stand alone. Borrows from issuer. */
 ATLS_API const char *const *atls_issuer_media_types(const struct atls_issuer *issuer);
 
 struct atls_submission {
     const char *media_type; /* Content-Type as received; a CMW type may wrap one of those above */
     struct atls_bytes evidence; /* at most ATLS_CMW_DATA_MAX bytes */
-    struct atls_bytes nonce;    /* 8..64 bytes that the evidence must answer */
+    /* 8..64 bytes that the evidence must answer. A bundle has it in its key attestation token; a
+     * token that stands alone is asked for it itself, with zeros behind it where the platform has a
+     * field of 64 bytes: then the result attests no key. */
+    struct atls_bytes nonce;
     int64_t time_s;             /* 0: the clock's now */
     /* The Verifier made the nonce, just now and for this Attester. Otherwise the evidence may be as
      * old as the nonce, and the result says so: it is for who knows the nonce, and no passport. */

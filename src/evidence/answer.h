@@ -27,7 +27,8 @@ ATLS_MUST_CHECK enum atls_code atls_answer_expect(const struct atls_bundle *bund
                                                   const struct atls_evidence_request *request,
                                                   struct atls_answer *out, struct atls_err *err);
 
-/* True when found is the challenge, in constant time and over its full length. */
+/* True when found is the challenge, in constant time and over its full length. A shorter challenge
+ * stands with zeros behind it in a field of 64 bytes, and all of them are compared. */
 bool atls_answer_matches(const struct atls_answer *answer, struct atls_bytes found);
 
 /* Reads the KAT: its nonce must be the binder (nonce-mismatch), its key the AIK where that is known

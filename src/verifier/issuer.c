@@ -22,21 +22,46 @@
 #define JSON_TREE_MAX ((size_t)4 * ATLS_CMW_DATA_MAX)
 #define POLICY_ID     "policy:libatls/refused-evidence/1"
 
+/* Forms that one build can know: some for each technology. */
+#define TYPES_MAX 64
+
 struct atls_issuer {
     struct atls_judge judge;
+    const char *media_types[TYPES_MAX + 1];
     struct atls_policy *policy;
     struct atls_ear_options ear;
     struct atls_clock clock;
     struct atls_log log;
 };
 
-static const char *const media_types[] = {TYPE_BUNDLE, TYPE_CMW_CBOR, TYPE_CMW_JSON, NULL};
-
 void atls_issuer_options_init(struct atls_issuer_options *options)
 {
     memset(options, 0, sizeof *options);
     options->size = sizeof *options;
     atls_ear_options_init(&options->ear);
+}
+
+static bool has_type(const struct atls_issuer *issuer, size_t count, const char *media_type)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(issuer->media_types[i], media_type) == 0)
+            return true;
+    return false;
+}
+
+/* Bundles say inside what they hold; tokens that stand alone are told by their type. */
+static void list_types(struct atls_issuer *issuer, bool allow_insecure)
+{
+    static const char *const always[] = {TYPE_BUNDLE, TYPE_CMW_CBOR, TYPE_CMW_JSON};
+    size_t count = sizeof always / sizeof always[0];
+
+    memcpy(issuer->media_types, always, sizeof always);
+    for (const struct atls_technology *const *t = atls_technologies; *t != NULL; t++)
+        for (const struct atls_evidence_format *f = (*t)->formats;
+             f->pat_type != NULL && count < TYPES_MAX; f++)
+            if (f->kat_type == NULL && (!(*t)->insecure || allow_insecure) &&
+                !has_type(issuer, count, f->pat_type))
+                issuer->media_types[count++] = f->pat_type;
 }
 
 /* A configuration that could never sign is an error of the start, not of the first request. */
@@ -85,6 +110,7 @@ enum atls_code atls_issuer_new(const struct atls_issuer_options *options, struct
         return code;
     if ((issuer = calloc(1, sizeof *issuer)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "issuer: out of memory");
+    list_types(issuer, options->allow_insecure_technology);
     issuer->ear = options->ear;
     issuer->clock = options->clock;
     issuer->log = options->log;
@@ -111,8 +137,7 @@ void atls_issuer_free(struct atls_issuer *issuer)
 
 const char *const *atls_issuer_media_types(const struct atls_issuer *issuer)
 {
-    (void)issuer; /* of the build; a later one may depend on options */
-    return media_types;
+    return issuer->media_types;
 }
 
 /* ---- what came ---- */
@@ -185,15 +210,32 @@ static bool is_json(enum cmw_encoding encoding, struct atls_bytes evidence)
             (shape == ATLS_CMW_SHAPE_JSON_RECORD || shape == ATLS_CMW_SHAPE_JSON_COLLECTION));
 }
 
-/* The evidence as CBOR: *out borrows from the submission or from owned. */
-static enum atls_code open_submission(const struct atls_submission *s, struct atls_buf *owned,
-                                      struct atls_bytes *out, struct atls_err *err)
+/* A token that stands alone, wrapped as a record of the type that it came with. */
+static enum atls_code wrap(const struct atls_issuer *issuer, const struct atls_submission *s,
+                           const struct atls_cmw_type *type, struct atls_buf *out,
+                           struct atls_err *err)
 {
-    enum cmw_encoding encoding = CMW_EITHER;
-    struct atls_cmw_type type;
-    char shown[96];
+    const struct atls_cmw record = {.kind = ATLS_CMW_RECORD, .type = *type, .value = s->evidence};
+    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
+    const char *const *known = issuer->media_types;
     enum atls_code code;
+    char shown[96];
 
+    while (*known != NULL && !atls_cmw_type_is(type, *known))
+        known++;
+    if (*known == NULL)
+        return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
+                                "evidence of type \"%s\", which nothing here appraises",
+                                atls_escape(type->text, shown, sizeof shown));
+    if ((code = atls_cmw_encode(&record, &w, err)) != ATLS_OK) {
+        atls_writer_clear(&w);
+        return code;
+    }
+    return atls_writer_finish(&w, out, err);
+}
+
+static enum atls_code check_submission(const struct atls_submission *s, struct atls_err *err)
+{
     if (s->nonce.len < ATLS_RESULT_NONCE_MIN || s->nonce.len > ATLS_RESULT_NONCE_MAX)
         return atls_fail(err, ATLS_E_USAGE, "nonce of %zu bytes, want %d to %d", s->nonce.len,
                          ATLS_RESULT_NONCE_MIN, ATLS_RESULT_NONCE_MAX);
@@ -202,22 +244,35 @@ static enum atls_code open_submission(const struct atls_submission *s, struct at
     if (s->evidence.len > ATLS_CMW_DATA_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "evidence of %zu bytes, want at most %d",
                          s->evidence.len, ATLS_CMW_DATA_MAX);
-    type = type_of(s->media_type);
+    return ATLS_OK;
+}
+
+/* The evidence as CBOR: *out borrows from the submission or from owned. */
+static enum atls_code open_submission(const struct atls_issuer *issuer,
+                                      const struct atls_submission *s, struct atls_buf *owned,
+                                      struct atls_bytes *out, struct atls_err *err)
+{
+    const struct atls_cmw_type type = type_of(s->media_type);
+    enum cmw_encoding encoding = CMW_EITHER;
+    enum atls_code code;
+
+    if ((code = check_submission(s, err)) != ATLS_OK)
+        return code;
     if (!atls_content_type_valid(type.text))
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
                                 "Content-Type: malformed near its start, want type/subtype and "
                                 "parameters");
     if ((code = check_collection_type(&type, err)) != ATLS_OK)
         return code;
-    if (!find_wrapper(&type, &encoding))
-        return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
-                                "evidence of type \"%s\", which nothing here appraises",
-                                atls_escape(type.text, shown, sizeof shown));
-    if (!is_json(encoding, s->evidence)) {
+    if (!find_wrapper(&type, &encoding)) {
+        code = wrap(issuer, s, &type, owned, err);
+    } else if (is_json(encoding, s->evidence)) {
+        code = from_json(s->evidence, owned, err);
+    } else {
         *out = s->evidence;
         return ATLS_OK;
     }
-    if ((code = from_json(s->evidence, owned, err)) == ATLS_OK)
+    if (code == ATLS_OK)
         *out = atls_buf_bytes(owned);
     return code;
 }
@@ -259,13 +314,7 @@ static enum atls_code judge(const struct atls_issuer *issuer, const struct atls_
 
     if ((code = atls_evidence_identify(evidence, &technology, NULL, err)) != ATLS_OK)
         return code;
-    if (s->nonce.len == 32 || s->nonce.len == 48)
-        code =
-            atls_judge_evidence(&issuer->judge, ATLS_EVIDENCE_KEY_UNKNOWN, &appraisal, out, &cause);
-    else
-        code = atls_fail_reason(&cause, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,
-                                "nonce of %zu bytes, evidence of this type answers 32 or 48",
-                                s->nonce.len);
+    code = atls_judge_evidence(&issuer->judge, ATLS_EVIDENCE_KEY_UNKNOWN, &appraisal, out, &cause);
     if (code == ATLS_OK)
         return ATLS_OK;
     if (is_verdict(code))
@@ -351,7 +400,7 @@ enum atls_code atls_issuer_issue(struct atls_issuer *issuer,
 
     if (s.time_s == 0)
         s.time_s = atls_clock_wall_s(&issuer->clock);
-    code = open_submission(&s, &owned, &evidence, err);
+    code = open_submission(issuer, &s, &owned, &evidence, err);
     if (code == ATLS_OK)
         code = judge(issuer, &s, evidence, &result, err);
     atls_buf_clear(&owned);

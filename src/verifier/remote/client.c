@@ -290,6 +290,12 @@ static enum atls_code make_evidence(struct exchange *x, struct atls_err *err)
     code = atls_pack(atls_buf_bytes(&evidence), nonce, types, count, &x->packed, err);
     x->is_packed = code == ATLS_OK;
     atls_buf_clear(&evidence);
+    /* What signs a key attestation token over the nonce does not sign the nonce itself. */
+    if (x->is_packed && x->packed.names_no_key)
+        return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE,
+                                "session: it takes %s alone, so that its result would be about no "
+                                "key",
+                                x->packed.form);
     return code;
 }
 
@@ -468,6 +474,7 @@ enum atls_code atls_veraison_submit(struct atls_veraison_client *c,
     if ((code = run(&x, err)) == ATLS_OK) {
         answer.nonce_len = x.packed.nonce_len;
         memcpy(answer.nonce, x.packed.nonce, x.packed.nonce_len);
+        answer.names_no_key = x.packed.names_no_key;
         code = atls_buf_copy(&answer.token, x.object.result, err);
     }
     drop_object(&x);

@@ -57,8 +57,9 @@ struct atls_veraison_submission {
 
 struct atls_veraison_answer {
     struct atls_buf token; /* as received; nothing of it is verified */
+    bool names_no_key;     /* the service saw a platform token alone: nothing attests a key */
     size_t nonce_len;      /* what it must echo */
-    uint8_t nonce[48];
+    uint8_t nonce[64];
 };
 void atls_veraison_answer_clear(struct atls_veraison_answer *answer);
 

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "bind/batch.h"
 #include "bind/binder.h"
 #include "core/err.h"
 #include "wire/cbor.h"
 #include "wire/tpm.h"
+#include "wire/tsm.h"
 
 /* The tree of a bundle: a few entries and certificates. */
 #define TREE_MAX (64 * 1024)
@@ -26,23 +28,23 @@ struct atls_bytes atls_pack_find(const struct atls_bytes *types, size_t count, c
     return atls_bytes_of(NULL, 0);
 }
 
-/* The halves of TPM evidence; *is_tpm is false for another technology. */
-static enum atls_code open_tpm(const struct atls_cmw *cmw, struct atls_tpm_certify_half *certify,
-                               struct atls_tpm_quote_half *quote, bool *is_tpm,
-                               struct atls_err *err)
-{
-    struct atls_bundle bundle;
-    enum atls_code code;
+/* Media types that a service takes. */
+struct accepted {
+    const struct atls_bytes *types;
+    size_t count;
+};
 
-    *is_tpm = false;
-    if ((code = atls_bundle_open(cmw, &bundle, err)) != ATLS_OK ||
-        !atls_cmw_type_is(&bundle.kat.type, ATLS_TYPE_TPM_CERTIFY) ||
-        !atls_cmw_type_is(&bundle.pat.type, ATLS_TYPE_TPM_QUOTE))
-        return code;
-    *is_tpm = true;
-    if ((code = atls_tpm_certify_half_decode(bundle.kat.value, certify, err)) != ATLS_OK)
-        return code;
-    return atls_tpm_quote_half_decode(bundle.pat.value, quote, err);
+static bool takes(const struct accepted *a, const char *form)
+{
+    return atls_pack_find(a->types, a->count, form).len > 0;
+}
+
+/* ---- TPM ---- */
+
+static bool is_tpm(const struct atls_bundle *bundle)
+{
+    return atls_cmw_type_is(&bundle->kat.type, ATLS_TYPE_TPM_CERTIFY) &&
+           atls_cmw_type_is(&bundle->pat.type, ATLS_TYPE_TPM_QUOTE);
 }
 
 static void put_member(struct atls_writer *w, const char *name, struct atls_bytes value)
@@ -62,14 +64,15 @@ static void put_head(struct atls_writer *w, const char *half, uint64_t members,
     put_member(w, "sig", signature);
 }
 
-static enum atls_code put_parsec(const struct atls_cmw *cmw, struct atls_writer *w, bool *is_tpm,
-                                 struct atls_err *err)
+static enum atls_code put_parsec_tpm(const struct atls_bundle *bundle, struct atls_writer *w,
+                                     struct atls_err *err)
 {
     struct atls_tpm_certify_half certify;
     struct atls_tpm_quote_half quote;
-    enum atls_code code = open_tpm(cmw, &certify, &quote, is_tpm, err);
+    enum atls_code code;
 
-    if (code != ATLS_OK || !*is_tpm)
+    if ((code = atls_tpm_certify_half_decode(bundle->kat.value, &certify, err)) != ATLS_OK ||
+        (code = atls_tpm_quote_half_decode(bundle->pat.value, &quote, err)) != ATLS_OK)
         return code;
     atls_cbor_put_map(w, 2);
     put_head(w, "kat", 5, certify.kid, certify.signature);
@@ -80,24 +83,135 @@ static enum atls_code put_parsec(const struct atls_cmw *cmw, struct atls_writer 
     return ATLS_OK;
 }
 
-/* TPM evidence of ours in the other form; any other is left alone. */
-static enum atls_code pack_parsec(struct atls_bytes evidence, struct atls_bytes binder,
-                                  struct atls_packed *packed, bool *is_tpm, struct atls_err *err)
+static enum atls_code pack_parsec_tpm(const struct atls_bundle *bundle, struct atls_bytes binder,
+                                      struct atls_packed *packed, struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
+    enum atls_code code;
+
+    if ((code = put_parsec_tpm(bundle, &w, err)) != ATLS_OK ||
+        (code = atls_binder_qualifying_data(binder, packed->nonce, err)) != ATLS_OK) {
+        atls_writer_clear(&w);
+        return code;
+    }
+    packed->form = ATLS_PARSEC_TPM_MEDIA_TYPE;
+    packed->nonce_len = 32;
+    return atls_writer_finish(&w, &packed->body, err);
+}
+
+/* ---- platform tokens over a key attestation token ---- */
+
+#define CCA_COLLECTION "application/eat-collection; profile=\"http://arm.com/CCA-SSD/1.0.0\""
+#define CCA_CWT        "application/eat+cwt; eat_profile=\"tag:arm.com,2023:cca_platform#1.0.0\""
+#define PSA_CWT        "application/eat+cwt; eat_profile=\"tag:psacertified.org,2023:psa#tfm\""
+#define PSA_LEGACY     "application/eat+cwt; eat_profile=\"tag:psacertified.org,2019:psa#legacy\""
+#define PSA_DRAFT      "application/eat-cwt; profile=\"http://arm.com/psa/2.0.0\""
+#define PSA_ANY        "application/psa-attestation-token"
+
+/* Types of platform tokens, and another name of the same. */
+static const struct token_name {
+    const char *type, *other;
+} token_names[] = {
+    {ATLS_TYPE_TSM_REPORT, NULL},
+    {CCA_COLLECTION, CCA_CWT},
+    {CCA_CWT, CCA_COLLECTION},
+    {PSA_CWT, PSA_ANY},
+    {PSA_LEGACY, PSA_ANY},
+    {PSA_DRAFT, PSA_ANY},
+    {PSA_ANY, NULL},
+    {ATLS_TYPE_SOFT, NULL},
+    {NULL, NULL},
+};
+
+/* The row of a bundle's platform token; the last one when there is none. */
+static const struct token_name *name_of(const struct atls_bundle *bundle)
+{
+    const struct token_name *n = token_names;
+
+    while (n->type != NULL && !atls_cmw_type_is(&bundle->pat.type, n->type))
+        n++;
+    return n;
+}
+
+static bool is_cca(const struct atls_bundle *bundle)
+{
+    return atls_cmw_type_is(&bundle->pat.type, CCA_COLLECTION) ||
+           atls_cmw_type_is(&bundle->pat.type, CCA_CWT);
+}
+
+/* Both halves as they stand. */
+static enum atls_code pack_parsec_cca(const struct atls_bundle *bundle, struct atls_bytes binder,
+                                      struct atls_packed *packed, struct atls_err *err)
+{
+    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
+
+    atls_cbor_put_map(&w, 2);
+    atls_cbor_put_text(&w, "kat");
+    atls_put_bytes(&w, bundle->kat.value);
+    atls_cbor_put_text(&w, "pat");
+    atls_put_bytes(&w, bundle->pat.value);
+    packed->form = ATLS_PARSEC_CCA_MEDIA_TYPE;
+    packed->nonce_len = binder.len;
+    memcpy(packed->nonce, binder.ptr, binder.len);
+    return atls_writer_finish(&w, &packed->body, err);
+}
+
+/* The nonce is what the token has to sign for its key attestation token, or a batch of them. */
+static enum atls_code pack_token(const struct atls_bundle *bundle, const char *form,
+                                 struct atls_packed *packed, struct atls_err *err)
+{
+    struct atls_batch_path path;
+    enum atls_code code;
+
+    if (!atls_cmw_type_is(&bundle->kat.type, ATLS_TYPE_KAT_BATCH))
+        code = atls_hash_one(ATLS_HASH_SHA512, bundle->kat.value, packed->nonce, err);
+    else if ((code = atls_batch_path_decode(bundle->kat.value, &path, err)) == ATLS_OK)
+        code = atls_batch_challenge(&path, packed->nonce, err);
+    if (code != ATLS_OK)
+        return code;
+    packed->form = form;
+    packed->names_no_key = true;
+    packed->nonce_len = ATLS_PACKED_NONCE_MAX;
+    return atls_buf_copy(&packed->body, bundle->pat.value, err);
+}
+
+/* ---- choice ---- */
+
+/* Leaves packed alone when the service takes no form that the evidence can have. */
+static enum atls_code pack_bundle(const struct atls_bundle *bundle, struct atls_bytes binder,
+                                  const struct accepted *a, struct atls_packed *packed,
+                                  struct atls_err *err)
+{
+    const bool is_kat = atls_cmw_type_is(&bundle->kat.type, ATLS_TYPE_KAT);
+    const struct token_name *name = name_of(bundle);
+
+    if (is_tpm(bundle))
+        return takes(a, ATLS_PARSEC_TPM_MEDIA_TYPE) ? pack_parsec_tpm(bundle, binder, packed, err)
+                                                    : ATLS_OK;
+    if (is_kat && is_cca(bundle) && takes(a, ATLS_PARSEC_CCA_MEDIA_TYPE))
+        return pack_parsec_cca(bundle, binder, packed, err);
+    if (name->type == NULL || !(is_kat || atls_cmw_type_is(&bundle->kat.type, ATLS_TYPE_KAT_BATCH)))
+        return ATLS_OK;
+    if (takes(a, name->type))
+        return pack_token(bundle, name->type, packed, err);
+    return name->other != NULL && takes(a, name->other)
+               ? pack_token(bundle, name->other, packed, err)
+               : ATLS_OK;
+}
+
+/* Evidence of ours in a form of others. */
+static enum atls_code repack(struct atls_bytes evidence, struct atls_bytes binder,
+                             const struct accepted *a, struct atls_packed *packed,
+                             struct atls_err *err)
 {
     struct atls_arena arena = atls_arena_init(TREE_MAX);
-    struct atls_writer w = atls_writer_init(ATLS_CMW_DATA_MAX);
+    struct atls_bundle bundle;
     struct atls_cmw cmw;
     enum atls_code code;
 
-    if ((code = atls_cmw_decode(evidence, &arena, &cmw, err)) == ATLS_OK)
-        code = put_parsec(&cmw, &w, is_tpm, err);
-    if (code == ATLS_OK && *is_tpm &&
-        (code = atls_binder_qualifying_data(binder, packed->nonce, err)) == ATLS_OK) {
-        packed->form = ATLS_PARSEC_TPM_MEDIA_TYPE;
-        packed->nonce_len = 32;
-        code = atls_writer_finish(&w, &packed->body, err);
-    }
-    atls_writer_clear(&w);
+    if ((code = atls_cmw_decode(evidence, &arena, &cmw, err)) == ATLS_OK &&
+        (code = atls_bundle_open(&cmw, &bundle, err)) == ATLS_OK)
+        code = pack_bundle(&bundle, binder, a, packed, err);
     atls_arena_clear(&arena);
     return code;
 }
@@ -106,23 +220,21 @@ enum atls_code atls_pack(struct atls_bytes evidence, struct atls_bytes binder,
                          const struct atls_bytes *types, size_t count, struct atls_packed *out,
                          struct atls_err *err)
 {
+    const struct accepted a = {types, count};
     struct atls_packed packed;
     enum atls_code code;
-    bool is_tpm = false;
 
     memset(&packed, 0, sizeof packed);
     if (binder.len != 32 && binder.len != 48)
         return atls_fail(err, ATLS_E_USAGE, "evidence: binder of %zu bytes, want 32 or 48",
                          binder.len);
-    if (atls_pack_find(types, count, ATLS_BUNDLE_MEDIA_TYPE).len > 0) {
+    if (takes(&a, ATLS_BUNDLE_MEDIA_TYPE)) {
         packed.form = ATLS_BUNDLE_MEDIA_TYPE;
         packed.nonce_len = binder.len;
         memcpy(packed.nonce, binder.ptr, binder.len);
         code = atls_buf_copy(&packed.body, evidence, err);
-    } else if (atls_pack_find(types, count, ATLS_PARSEC_TPM_MEDIA_TYPE).len > 0) {
-        code = pack_parsec(evidence, binder, &packed, &is_tpm, err);
     } else {
-        code = ATLS_OK;
+        code = repack(evidence, binder, &a, &packed, err);
     }
     if (code == ATLS_OK && packed.form == NULL)
         code =

@@ -185,15 +185,30 @@ static bool is_acceptable(const struct atls_ear_appraisal *submod)
     return submod->status == ATLS_TIER_AFFIRMING || submod->status == ATLS_TIER_WARNING;
 }
 
+/* Of a platform token alone the service attests no key: what ties key and token was checked here.
+ * It has to be genuine, and one that a policy can look at. */
+static enum atls_code check_token(const struct atls_ear *ear, bool acceptable, struct atls_err *err)
+{
+    enum atls_code code;
+
+    for (size_t i = 0; i < ear->submod_count; i++)
+        if (!acceptable && (code = explain_no_key(ear, &ear->submods[i], err)) != ATLS_OK)
+            return code;
+    return ATLS_OK;
+}
+
 /* One submodule that attests the key will do; what the others found is for the policy. But where
  * some are acceptable it is one of them: a policy may look at these alone. */
-static enum atls_code check_keys(const struct atls_ear *ear, struct atls_err *err)
+static enum atls_code check_keys(const struct atls_ear *ear, bool names_no_key,
+                                 struct atls_err *err)
 {
     bool acceptable = false;
     enum atls_code code;
 
     for (size_t i = 0; i < ear->submod_count; i++)
         acceptable = acceptable || is_acceptable(&ear->submods[i]);
+    if (names_no_key)
+        return check_token(ear, acceptable, err);
     for (size_t i = 0; i < ear->submod_count; i++)
         if (ear->submods[i].key.len > 0 && (!acceptable || is_acceptable(&ear->submods[i])))
             return ATLS_OK;
@@ -237,7 +252,7 @@ static enum atls_code ask_service(struct appraisal *a, struct atls_err *err)
             ATLS_OK ||
         (code = accept_ear(a, err)) != ATLS_OK)
         return blame_service(a->v, code, err);
-    if ((code = check_keys(&a->ear, err)) != ATLS_OK)
+    if ((code = check_keys(&a->ear, a->answer.names_no_key, err)) != ATLS_OK)
         return atls_err_prefix(err, code, atls_veraison_client_url(a->v->client));
     return ATLS_OK;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "failing_alloc.h"
+#include "soft_evidence.h"
 #include "testlib.h"
 #include "tpm_world.h"
 
@@ -264,7 +265,7 @@ static const uint8_t zeros[ATLS_CMW_DATA_MAX + 1];
 
 static void unknown_type(struct fixture *f)
 {
-    f->submission.media_type = "application/psa-attestation-token";
+    f->submission.media_type = "application/vnd.example.unknown";
 }
 
 static void type_that_is_none(struct fixture *f)
@@ -603,6 +604,156 @@ static void a_nonce_that_was_given_is_told(void **state)
     }
 }
 
+/* ---- tokens that stand alone ---- */
+
+static void enrol_soft(struct fixture *f, const struct atls_private_key *key)
+{
+    uint8_t ueid[ATLS_SOFT_UEID_LEN];
+    const struct atls_store_attest_key row = {.instance = {ueid, sizeof ueid},
+                                              .spki = atls_key_spki(atls_private_key_public(key))};
+    struct atls_store *store;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_soft_ueid(key, ueid);
+    test_assert_code(atls_store_open(f->w.path, ATLS_STORE_WRITE, &store, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_add_attest_key(store, &row, &err), ATLS_OK, &err);
+    atls_store_close(store);
+}
+
+static const struct {
+    const char *name;
+    const char *media_type;
+    size_t nonce_len;
+    int flip; /* byte of the token's challenge, or -1 */
+    bool genuine;
+} alone[] = {
+    {"a nonce of 64 bytes", ATLS_TYPE_SOFT, 64, -1, true},
+    {"one of 48, with zeros behind it", ATLS_TYPE_SOFT, 48, -1, true},
+    {"one of 8, with zeros behind it", ATLS_TYPE_SOFT, 8, -1, true},
+    {"another spelling of the type", "Application/EAT+CWT;eat_profile=\"" ATLS_SOFT_PROFILE "\"",
+     48, -1, true},
+    {"another nonce", ATLS_TYPE_SOFT, 48, 47, false},
+    {"no zeros behind it", ATLS_TYPE_SOFT, 48, 48, false},
+    {"no zero at the end", ATLS_TYPE_SOFT, 8, 63, false},
+    {"the last byte of 64", ATLS_TYPE_SOFT, 64, 63, false},
+};
+
+static void tokens_may_stand_alone(void **state)
+{
+    uint8_t challenge[64], asked[64];
+    struct atls_private_key *key;
+    struct fixture f;
+
+    (void)state;
+    memset(asked, 0x5a, sizeof asked);
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+    open_fixture(&f, ALL);
+    enrol_soft(&f, key);
+    f.options.allow_insecure_technology = true;
+    open_issuer(&f);
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
+        struct atls_buf evidence, token = ATLS_BUF_INIT;
+        struct atls_issue_record record;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_ear ear;
+
+        print_message("  %s\n", alone[i].name);
+        memset(challenge, 0, sizeof challenge);
+        memcpy(challenge, asked, alone[i].nonce_len);
+        if (alone[i].flip >= 0)
+            challenge[alone[i].flip] ^= 1;
+        evidence = test_soft_token(key, atls_bytes_of(challenge, sizeof challenge));
+        f.submission.media_type = alone[i].media_type;
+        f.submission.nonce = atls_bytes_of(asked, alone[i].nonce_len);
+        f.submission.evidence = atls_buf_bytes(&evidence);
+        test_assert_code(atls_issuer_issue(f.issuer, &f.submission, &token, &record, &err), ATLS_OK,
+                         &err);
+        ear = open_token(&f, &token);
+        assert_int_equal(record.genuine, alone[i].genuine);
+        assert_int_equal(ear.submods[0].status, ATLS_TIER_CONTRAINDICATED); /* insecure, too */
+        assert_int_equal(ear.submods[0].trust[ATLS_TRUST_HARDWARE], alone[i].genuine ? 96 : 99);
+        assert_int_equal(record.reason, alone[i].genuine ? ATLS_REASON_INSECURE_TECHNOLOGY
+                                                         : ATLS_REASON_NONCE_MISMATCH);
+        assert_int_equal(ear.submods[0].key.len, 0);
+        assert_string_equal(record.key, "");
+        atls_ear_clear(&ear);
+        atls_buf_clear(&token);
+        atls_buf_clear(&evidence);
+    }
+    atls_private_key_free(key);
+    close_fixture(&f);
+}
+
+/* What the policy of the service thinks of evidence does not depend on whether it names a key. */
+static void a_policy_judges_results_without_key(void **state)
+{
+    uint8_t challenge[64] = {0};
+    struct atls_buf evidence, token = ATLS_BUF_INIT;
+    struct atls_issue_record record;
+    struct atls_private_key *key;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct fixture f;
+
+    (void)state;
+    memcpy(challenge, nonce, 32);
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+    open_fixture(&f, ALL);
+    enrol_soft(&f, key);
+    f.options.allow_insecure_technology = true;
+    test_assert_code(atls_policy_default(&f.options.policy, &err), ATLS_OK, &err);
+    open_issuer(&f);
+    evidence = test_soft_token(key, atls_bytes_of(challenge, sizeof challenge));
+    f.submission.media_type = ATLS_TYPE_SOFT;
+    f.submission.evidence = atls_buf_bytes(&evidence);
+    test_assert_code(atls_issuer_issue(f.issuer, &f.submission, &token, &record, &err), ATLS_OK,
+                     &err);
+    assert_true(record.genuine);
+    assert_non_null(strstr(record.explanation, "; SOFT is contraindicated: "));
+    atls_policy_unref(f.options.policy);
+    atls_buf_clear(&token);
+    atls_buf_clear(&evidence);
+    atls_private_key_free(key);
+    close_fixture(&f);
+}
+
+static bool has_media_type(const struct atls_issuer *issuer, const char *want)
+{
+    const char *const *type = atls_issuer_media_types(issuer);
+
+    while (*type != NULL && strcmp(*type, want) != 0)
+        type++;
+    return *type != NULL;
+}
+
+/* Tokens that anyone can make are neither announced nor taken unless they are allowed by name. */
+static void types_depend_on_what_is_allowed(void **state)
+{
+    struct atls_buf token = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct fixture f;
+
+    (void)state;
+    open_fixture(&f, ALL);
+    open_issuer(&f);
+    assert_true(has_media_type(f.issuer, BUNDLE));
+    assert_true(has_media_type(f.issuer, "application/cmw+json"));
+    assert_false(has_media_type(f.issuer, ATLS_TYPE_SOFT));
+    f.submission.media_type = ATLS_TYPE_SOFT;
+    f.submission.evidence = atls_bytes_of("x", 1);
+    test_assert_code(atls_issuer_issue(f.issuer, &f.submission, &token, NULL, &err),
+                     ATLS_E_UNSUPPORTED, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE);
+    atls_issuer_free(f.issuer);
+    f.options.allow_insecure_technology = true;
+    test_assert_code(atls_issuer_new(&f.options, &f.issuer, &err), ATLS_OK, &err);
+    assert_true(has_media_type(f.issuer, ATLS_TYPE_SOFT));
+    /* as large as evidence may be, and a type in front of it */
+    f.submission.evidence = atls_bytes_of(zeros, ATLS_CMW_DATA_MAX);
+    test_assert_code(atls_issuer_issue(f.issuer, &f.submission, &token, NULL, &err), ATLS_E_LIMIT,
+                     &err);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -612,6 +763,9 @@ int main(void)
         cmocka_unit_test(without_reference_values_it_is_a_warning),
         cmocka_unit_test(malformed_submissions_get_none),
         cmocka_unit_test(every_media_type_is_taken),
+        cmocka_unit_test(tokens_may_stand_alone),
+        cmocka_unit_test(a_policy_judges_results_without_key),
+        cmocka_unit_test(types_depend_on_what_is_allowed),
         cmocka_unit_test(a_policy_lowers_only),
         cmocka_unit_test(a_nonce_that_was_given_is_told),
         cmocka_unit_test(what_could_never_issue_is_an_error_at_the_start),

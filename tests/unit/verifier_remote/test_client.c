@@ -1,4 +1,5 @@
 #include "fake_veraison.h"
+#include "soft_evidence.h"
 #include "testlib.h"
 #include "tpm_forge.h"
 
@@ -515,7 +516,25 @@ struct maker {
     struct test_tpm_evidence e;
     size_t calls;
     enum atls_code code;
+    bool soft; /* a token over a key attestation token */
 };
+
+static struct atls_buf make_soft(struct atls_bytes nonce)
+{
+    static const uint8_t challenge[64] = {1};
+    struct atls_private_key *key;
+    struct atls_buf kat, pat, evidence;
+
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+    kat = test_kat(nonce, atls_key_spki(atls_private_key_public(key)));
+    pat = test_soft_token(key, atls_bytes_of(challenge, sizeof challenge));
+    evidence =
+        test_bundle(ATLS_TYPE_KAT, atls_buf_bytes(&kat), ATLS_TYPE_SOFT, atls_buf_bytes(&pat));
+    atls_buf_clear(&kat);
+    atls_buf_clear(&pat);
+    atls_private_key_free(key);
+    return evidence;
+}
 
 static enum atls_code make(void *arg, struct atls_bytes nonce, struct atls_buf *out_evidence,
                            struct atls_err *err)
@@ -526,6 +545,10 @@ static enum atls_code make(void *arg, struct atls_bytes nonce, struct atls_buf *
     m->calls++;
     if (m->code != ATLS_OK)
         return m->code;
+    if (m->soft) {
+        *out_evidence = make_soft(nonce);
+        return ATLS_OK;
+    }
     test_tpm_evidence_init(&m->e, nonce);
     *out_evidence = test_tpm_evidence_encode(&m->e);
     test_tpm_evidence_clear(&m->e);
@@ -612,6 +635,26 @@ static void evidence_for_a_nonce_of_the_service(void **state)
     }
 }
 
+/* A token over a key attestation token does not answer the service's own nonce, and one that did
+ * would be about no key: nothing is sent. */
+static void a_service_that_takes_tokens_alone_makes_no_result_to_carry(void **state)
+{
+    struct atls_veraison_answer answer = {.nonce_len = 0};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct maker m = {.soft = true};
+    struct world w;
+
+    (void)state;
+    setup(&w, 32, false);
+    w.v.media_types = "[\"application/eat+cwt; eat_profile=\\\"" ATLS_SOFT_PROFILE "\\\"\"]";
+    test_assert_code(submit_made(&w, &m, &answer, &err), ATLS_E_UNSUPPORTED, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE);
+    assert_non_null(strstr(err.message, "about no key"));
+    assert_int_equal(w.v.submissions, 0);
+    assert_int_equal(w.v.goodbyes, 1);
+    teardown(&w);
+}
+
 static void a_nonce_of_another_length_is_refused(void **state)
 {
     struct atls_veraison_answer answer = {.nonce_len = 0};
@@ -685,6 +728,7 @@ int main(void)
         cmocka_unit_test(evidence_that_nobody_saw),
         cmocka_unit_test(locations_may_be_absolute),
         cmocka_unit_test(evidence_for_a_nonce_of_the_service),
+        cmocka_unit_test(a_service_that_takes_tokens_alone_makes_no_result_to_carry),
         cmocka_unit_test(a_nonce_of_another_length_is_refused),
         cmocka_unit_test(an_attester_that_fails),
         cmocka_unit_test(wrong_uses),

@@ -1,3 +1,4 @@
+#include "soft_evidence.h"
 #include "testlib.h"
 #include "tpm_forge.h"
 
@@ -5,9 +6,11 @@
 
 #include <jansson.h>
 
+#include "bind/batch.h"
 #include "core/base64.h"
 #include "verifier/remote/pack.h"
 #include "wire/cbor.h"
+#include "wire/kat.h"
 
 static const uint8_t binder[48] = "binder of one connection, as long as SHA-384 is";
 
@@ -226,6 +229,152 @@ static void other_technologies_have_one_form(void **state)
     test_tpm_evidence_clear(&e);
 }
 
+/* ---- other technologies ---- */
+
+#define CCA     "application/eat-collection; profile=\"http://arm.com/CCA-SSD/1.0.0\""
+#define CCA_CWT "application/eat+cwt; eat_profile=\"tag:arm.com,2023:cca_platform#1.0.0\""
+#define PSA     "application/eat+cwt; eat_profile=\"tag:psacertified.org,2023:psa#tfm\""
+#define PSA_OLD "application/eat-cwt; profile=\"http://arm.com/psa/2.0.0\""
+#define PSA_ANY "application/psa-attestation-token"
+#define TSM     "application/vnd.veraison.tsm-report+cbor"
+#define PARSEC  "application/vnd.parallaxsecond.key-attestation.cca"
+
+/* A platform token is opaque here; its type says what it is. */
+static const struct {
+    const char *name, *pat;
+    struct atls_bytes takes[2];
+    const char *form; /* NULL: none fits */
+} tokens[] = {
+    {"a report of configfs-tsm", TSM, {TEXT(TSM)}, TSM},
+    {"a CCA token", CCA, {TEXT(CCA)}, CCA},
+    {"a CCA token by its other name", CCA, {TEXT(CCA_CWT)}, CCA_CWT},
+    {"a CCA token that has the other name", CCA_CWT, {TEXT(CCA)}, CCA},
+    {"a CCA token and Parsec", CCA, {TEXT(CCA), TEXT(PARSEC)}, PARSEC},
+    {"a PSA token", PSA, {TEXT(PSA)}, PSA},
+    {"a PSA token by the name of all", PSA, {TEXT(PSA_ANY)}, PSA_ANY},
+    {"a PSA token of the draft", PSA_OLD, {TEXT(PSA_ANY), TEXT(PSA_OLD)}, PSA_OLD},
+    {"a PSA token of the draft, not by the name of the standard", PSA_OLD, {TEXT(PSA)}, NULL},
+    {"a software token", ATLS_TYPE_SOFT, {TEXT(ATLS_TYPE_SOFT)}, ATLS_TYPE_SOFT},
+    {"another technology", TSM, {TEXT(CCA), TEXT(PSA)}, NULL},
+    {"the other encoding", TSM, {TEXT("application/vnd.veraison.tsm-report+json")}, NULL},
+    {"a TPM's form", TSM, {TEXT(ATLS_PARSEC_TPM_MEDIA_TYPE)}, NULL},
+    {"a type that is no platform token of ours", "application/x", {TEXT("application/x")}, NULL},
+};
+
+static struct atls_buf kat_of_tests(void)
+{
+    struct atls_private_key *aik;
+    struct atls_buf kat;
+
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &aik, NULL), ATLS_OK);
+    kat = test_kat(atls_bytes_of(binder, 32), atls_key_spki(atls_private_key_public(aik)));
+    atls_private_key_free(aik);
+    return kat;
+}
+
+static void platform_tokens_go_alone(void **state)
+{
+    struct atls_buf kat = kat_of_tests();
+    const struct atls_bytes pat = TEXT("platform token");
+    uint8_t challenge[ATLS_HASH_MAX];
+
+    (void)state;
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA512, atls_buf_bytes(&kat), challenge, NULL),
+                     ATLS_OK);
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        struct atls_buf evidence =
+            test_bundle(ATLS_TYPE_KAT, atls_buf_bytes(&kat), tokens[i].pat, pat);
+        const size_t count = tokens[i].takes[1].ptr != NULL ? 2 : 1;
+        const enum atls_code want = tokens[i].form != NULL ? ATLS_OK : ATLS_E_UNSUPPORTED;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_packed packed;
+
+        print_message("%s\n", tokens[i].name);
+        test_assert_code(atls_pack(atls_buf_bytes(&evidence), atls_bytes_of(binder, 32),
+                                   tokens[i].takes, count, &packed, &err),
+                         want, &err);
+        atls_buf_clear(&evidence);
+        if (tokens[i].form == NULL) {
+            assert_int_equal(err.reason, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE);
+            continue;
+        }
+        assert_string_equal(packed.form, tokens[i].form);
+        assert_int_equal(packed.names_no_key, strcmp(tokens[i].form, PARSEC) != 0);
+        if (packed.names_no_key) {
+            test_assert_bytes(atls_buf_bytes(&packed.body), pat);
+            test_assert_bytes(atls_bytes_of(packed.nonce, packed.nonce_len),
+                              atls_bytes_of(challenge, 64));
+        }
+        atls_packed_clear(&packed);
+    }
+    atls_buf_clear(&kat);
+}
+
+/* Both halves of CCA evidence as they stand, in a map. */
+static void cca_evidence_becomes_a_parsec_bundle(void **state)
+{
+    static const struct atls_bytes types[] = {TEXT(PARSEC)};
+    static const uint8_t pat[] = {0xd9, 0x01, 0x8f, 0xa0}; /* 399({}) */
+    struct atls_buf kat = kat_of_tests(), evidence;
+    struct atls_writer w = atls_writer_init(4096);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_packed packed;
+
+    (void)state;
+    evidence =
+        test_bundle(ATLS_TYPE_KAT, atls_buf_bytes(&kat), CCA, atls_bytes_of(pat, sizeof pat));
+    test_assert_code(
+        atls_pack(atls_buf_bytes(&evidence), atls_bytes_of(binder, 32), types, 1, &packed, &err),
+        ATLS_OK, &err);
+    atls_cbor_put_map(&w, 2);
+    atls_cbor_put_text(&w, "kat");
+    atls_put_bytes(&w, atls_buf_bytes(&kat));
+    atls_cbor_put_text(&w, "pat");
+    atls_put_bytes(&w, atls_bytes_of(pat, sizeof pat));
+    test_assert_bytes(atls_buf_bytes(&packed.body), atls_writer_bytes(&w));
+    test_assert_bytes(atls_bytes_of(packed.nonce, packed.nonce_len), atls_bytes_of(binder, 32));
+    assert_false(packed.names_no_key);
+    atls_writer_clear(&w);
+    atls_packed_clear(&packed);
+    atls_buf_clear(&evidence);
+    atls_buf_clear(&kat);
+}
+
+/* Of a batch the token signs the root; Parsec knows none. */
+static void tokens_of_a_batch_go_alone(void **state)
+{
+    static const struct atls_bytes types[] = {TEXT(PARSEC), TEXT(CCA)};
+    struct atls_buf kat = kat_of_tests(), evidence;
+    const struct atls_bytes kats[] = {atls_buf_bytes(&kat), TEXT("another")};
+    struct atls_writer member = atls_writer_init(16384);
+    struct atls_batch_tree *tree;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_packed packed;
+
+    (void)state;
+    test_assert_code(atls_batch_tree_new(kats, 2, &tree, &err), ATLS_OK, &err);
+    atls_batch_tree_put(tree, 0, kats[0], &member);
+    evidence = test_bundle(ATLS_TYPE_KAT_BATCH, atls_writer_bytes(&member), CCA,
+                           (struct atls_bytes)TEXT("token"));
+    test_assert_code(
+        atls_pack(atls_buf_bytes(&evidence), atls_bytes_of(binder, 32), types, 2, &packed, &err),
+        ATLS_OK, &err);
+    assert_string_equal(packed.form, CCA);
+    test_assert_bytes(atls_bytes_of(packed.nonce, packed.nonce_len),
+                      atls_batch_tree_challenge(tree));
+    atls_packed_clear(&packed);
+    atls_buf_clear(&evidence);
+    evidence = test_bundle(ATLS_TYPE_KAT_BATCH, (struct atls_bytes)TEXT("x"), CCA,
+                           (struct atls_bytes)TEXT("token"));
+    test_assert_code(
+        atls_pack(atls_buf_bytes(&evidence), atls_bytes_of(binder, 32), types, 2, &packed, &err),
+        ATLS_E_DECODE, &err);
+    atls_buf_clear(&evidence);
+    atls_batch_tree_free(tree);
+    atls_writer_clear(&member);
+    atls_buf_clear(&kat);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +382,9 @@ int main(void)
         cmocka_unit_test(tpm_evidence_becomes_a_parsec_bundle),
         cmocka_unit_test(recorded_bundles_have_our_members),
         cmocka_unit_test(nothing_fits),
+        cmocka_unit_test(platform_tokens_go_alone),
+        cmocka_unit_test(cca_evidence_becomes_a_parsec_bundle),
+        cmocka_unit_test(tokens_of_a_batch_go_alone),
         cmocka_unit_test(other_technologies_have_one_form),
     };
 

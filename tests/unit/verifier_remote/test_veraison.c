@@ -1,4 +1,5 @@
 #include "fake_veraison.h"
+#include "soft_evidence.h"
 #include "testlib.h"
 #include "tpm_forge.h"
 
@@ -14,6 +15,7 @@
 #include "core/reader.h"
 #include "core/writer.h"
 #include "verifier/result.h"
+#include "wire/kat.h"
 
 #define PARSEC  "[\"application/vnd.parallaxsecond.key-attestation.tpm\"]"
 #define NEW     TEST_VERAISON_NEW
@@ -709,6 +711,171 @@ static void threads_share_a_verifier(void **state)
     teardown(&w);
 }
 
+/* ---- services that take the platform token alone ---- */
+
+#define SOFT "[\"application/eat+cwt; eat_profile=\\\"" ATLS_SOFT_PROFILE "\\\"\"]"
+
+struct token_world {
+    struct world w;
+    struct atls_private_key *signer, *aik;
+    struct atls_buf kat;
+    uint8_t challenge[64];
+};
+
+/* A machine whose evidence is a token over a key attestation token; flip changes its challenge. */
+static void setup_token(struct token_world *t, bool flip)
+{
+    struct atls_verifier_options options;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_buf pat;
+
+    setup(&t->w);
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &t->signer, NULL), ATLS_OK);
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &t->aik, NULL), ATLS_OK);
+    t->kat = test_kat(atls_bytes_of(binder, 32), atls_key_spki(atls_private_key_public(t->aik)));
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA512, atls_buf_bytes(&t->kat), t->challenge, NULL),
+                     ATLS_OK);
+    t->challenge[63] ^= flip ? 1 : 0;
+    pat = test_soft_token(t->signer, atls_bytes_of(t->challenge, 64));
+    atls_buf_clear(&t->w.evidence);
+    t->w.evidence =
+        test_bundle(ATLS_TYPE_KAT, atls_buf_bytes(&t->kat), ATLS_TYPE_SOFT, atls_buf_bytes(&pat));
+    atls_buf_clear(&pat);
+    atls_verifier_unref(t->w.verifier);
+    atls_verifier_options_init(&options);
+    options.result_keys = t->w.keys_file;
+    options.timeout_ms = 20000;
+    options.allow_insecure_technology = true;
+    test_assert_code(atls_verifier_open(t->w.uri, backends, &options, &t->w.verifier, &err),
+                     ATLS_OK, &err);
+    t->w.v.media_types = SOFT;
+    t->w.v.akpub = atls_bytes_of(NULL, 0);
+}
+
+static void teardown_token(struct token_world *t)
+{
+    atls_private_key_free(t->signer);
+    atls_private_key_free(t->aik);
+    atls_buf_clear(&t->kat);
+    teardown(&t->w);
+}
+
+static enum atls_code appraise_token(struct token_world *t, const struct atls_private_key *aik,
+                                     struct atls_result **out, struct atls_err *err)
+{
+    const struct atls_appraisal appraisal = {.evidence = atls_buf_bytes(&t->w.evidence),
+                                             .binder = atls_bytes_of(binder, 32),
+                                             .aik_spki =
+                                                 atls_key_spki(atls_private_key_public(aik))};
+    enum atls_code code;
+
+    *out = NULL;
+    atls_err_clear(err);
+    test_http_sync(t->w.v.server);
+    code = atls_verifier_appraise(t->w.verifier, &appraisal, out, err);
+    test_http_sync(t->w.v.server);
+    return code;
+}
+
+/* The service sees token and challenge; key, binder and challenge are tied to each other here. */
+static void platform_tokens_are_tied_to_the_key_here(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_result *r;
+    struct token_world t;
+
+    (void)state;
+    setup_token(&t, false);
+    test_assert_code(appraise_token(&t, t.aik, &r, &err), ATLS_OK, &err);
+    test_assert_bytes(atls_bytes_of(t.w.v.sent_nonce, t.w.v.sent_nonce_len),
+                      atls_bytes_of(t.challenge, 64));
+    assert_non_null(strstr(t.w.v.sent_type, ATLS_SOFT_PROFILE));
+    assert_int_equal(atls_result_status(r), ATLS_TIER_AFFIRMING);
+    assert_string_equal(atls_result_evidence_type(r), "soft");
+    test_assert_bytes(atls_result_key(r), atls_key_spki(atls_private_key_public(t.aik)));
+    test_assert_bytes(atls_result_nonce(r), atls_bytes_of(binder, 32));
+    atls_result_unref(r);
+    assert_int_equal(t.w.v.submissions, 1);
+
+    /* the key of another */
+    test_assert_code(appraise_token(&t, t.signer, &r, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_KEY_BINDING_MISMATCH);
+    assert_int_equal(t.w.v.submissions, 1); /* nobody was asked */
+
+    /* a result that attests another key all the same */
+    t.w.v.akpub = atls_key_spki(atls_private_key_public(t.signer));
+    test_assert_code(appraise_token(&t, t.aik, &r, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_KEY_BINDING_MISMATCH);
+    teardown_token(&t);
+}
+
+static void a_token_for_another_key_attestation_token(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_result *r;
+    struct token_world t;
+
+    (void)state;
+    setup_token(&t, true);
+    assert_int_not_equal(appraise_token(&t, t.aik, &r, &err), ATLS_OK);
+    assert_int_equal(t.w.v.submissions, 0);
+    teardown_token(&t);
+}
+
+static const struct {
+    const char *name, *status, *vector, *problem;
+    enum atls_code code;
+    enum atls_reason reason;
+    enum atls_tier tier;
+} of_tokens[] = {
+    {"a warning is for the policy", "warning", "{\"executables\": 33}", NULL, ATLS_OK,
+     ATLS_REASON_NONE, ATLS_TIER_WARNING},
+    {"no statement is for the policy", "none", "{\"executables\": 0}", NULL, ATLS_OK,
+     ATLS_REASON_NONE, ATLS_TIER_NONE},
+    {"not genuine", "contraindicated", "{\"instance-identity\": 99}", "bad signature",
+     ATLS_E_EVIDENCE, ATLS_REASON_SIGNATURE, ATLS_TIER_NONE},
+    {"the service failed", "none", "{\"instance-identity\": -1}", NULL, ATLS_E_UNAVAILABLE,
+     ATLS_REASON_NONE, ATLS_TIER_NONE},
+    {"evidence that it did not expect", "none", "{\"instance-identity\": 1}", NULL,
+     ATLS_E_UNSUPPORTED, ATLS_REASON_UNKNOWN_EVIDENCE_TYPE, ATLS_TIER_NONE},
+};
+
+static void verdicts_about_platform_tokens(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof of_tokens / sizeof of_tokens[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_result *r;
+        struct token_world t;
+
+        print_message("%s\n", of_tokens[i].name);
+        setup_token(&t, false);
+        t.w.v.status = of_tokens[i].status;
+        t.w.v.vector = of_tokens[i].vector;
+        t.w.v.problem = of_tokens[i].problem;
+        test_assert_code(appraise_token(&t, t.aik, &r, &err), of_tokens[i].code, &err);
+        assert_int_equal(err.reason, of_tokens[i].reason);
+        if (of_tokens[i].code == ATLS_OK)
+            assert_int_equal(atls_result_status(r), of_tokens[i].tier);
+        atls_result_unref(r);
+        teardown_token(&t);
+    }
+}
+
+/* A result about another challenge is none. */
+static void the_challenge_is_what_comes_back(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_result *r;
+    struct token_world t;
+
+    (void)state;
+    setup_token(&t, false);
+    t.w.v.nonce = atls_bytes_of(t.challenge, 32);
+    test_assert_code(appraise_token(&t, t.aik, &r, &err), ATLS_E_UNAVAILABLE, &err);
+    teardown_token(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -719,6 +886,10 @@ int main(void)
         cmocka_unit_test(one_submodule_attests_the_key),
         cmocka_unit_test(the_key_of_a_bad_part_vouches_for_no_other),
         cmocka_unit_test(a_result_about_another_key),
+        cmocka_unit_test(platform_tokens_are_tied_to_the_key_here),
+        cmocka_unit_test(a_token_for_another_key_attestation_token),
+        cmocka_unit_test(verdicts_about_platform_tokens),
+        cmocka_unit_test(the_challenge_is_what_comes_back),
         cmocka_unit_test(results_that_do_not_count),
         cmocka_unit_test(faults_of_the_service),
         cmocka_unit_test(a_service_that_is_not_trusted),
