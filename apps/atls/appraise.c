@@ -33,6 +33,9 @@ static const char usage[] =
     "  --time RFC3339    appraise as of this time; default now\n"
     "  --ear-out FILE    write the result as a signed JWT; needs --sign-key\n"
     "  --sign-key PEM    private key (EC P-256, P-384 or Ed25519) for --ear-out\n"
+    "  --profile NAME,...\n"
+    "                    forms that evidence may come in: kat-bundle, kat-batch, bare, parsec;\n"
+    "                    default the first two\n"
     "  --rule NAME=VALUE ...\n"
     "                    what evidence of confidential computing must keep to, or may:\n"
     "                    docs/tee-rules.md\n"
@@ -186,6 +189,7 @@ static enum cli_status run(struct cli *cli)
     struct inputs inputs = {0};
     struct atls_result *result = NULL;
     struct atls_err err = ATLS_ERR_INIT;
+    struct parts_profiles profiles;
     struct atls_appraisal appraisal;
     enum cli_status status;
 
@@ -193,7 +197,7 @@ static enum cli_status run(struct cli *cli)
         return CLI_USAGE;
     if (cli_flag(cli, "ear-out") != cli_flag(cli, "sign-key"))
         return cli_usage(cli, "--ear-out and --sign-key go together");
-    if (!parts_result_usage(cli, NULL))
+    if (!parts_result_usage(cli, NULL) || !parts_profiles(cli, &profiles))
         return CLI_USAGE;
     if (read_inputs(cli, &inputs, &err) != ATLS_OK) {
         inputs_clear(&inputs);
@@ -202,7 +206,8 @@ static enum cli_status run(struct cli *cli)
     appraisal = (struct atls_appraisal){.evidence = atls_buf_bytes(&inputs.evidence),
                                         .binder = atls_buf_bytes(&inputs.binder),
                                         .aik_spki = atls_buf_bytes(&inputs.aik),
-                                        .time_s = inputs.time_s};
+                                        .time_s = inputs.time_s,
+                                        .profiles = profiles.set};
     if (atls_verifier_appraise(inputs.verifier, &appraisal, &result, &err) == ATLS_OK)
         status = decide(cli, &inputs, result);
     else

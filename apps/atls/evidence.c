@@ -17,6 +17,8 @@ static const char usage[] =
     "  --endorsements PEM   certificates that vouch for the attestation key\n"
     "  --binder HEX         the challenge: 32 or 48 bytes\n"
     "  --random-binder      32 random bytes, printed on standard error\n"
+    "  --profile NAME,...   the form, the first that the attester makes of kat-batch, kat-bundle,\n"
+    "                       bare, parsec; default kat-bundle\n"
     "  --out FILE           where the evidence (one CMW, CBOR) goes; default standard output\n"
     "  --aik-out FILE       also write the AIK's public key (DER)\n"
     "  --insecure-soft      allow the software attester, which anyone can copy\n"
@@ -63,8 +65,21 @@ static enum cli_status report(const struct cli *cli, struct atls_attester *attes
                                     io_hex_json(atls_attester_aik_spki(attester))));
 }
 
+static enum atls_code make(struct atls_attester *attester, struct atls_bytes binder,
+                           const struct parts_profiles *profiles, struct atls_buf *out,
+                           struct atls_err *err)
+{
+    const struct atls_challenge challenge = {
+        .binder = binder,
+        .profiles = profiles->set != 0 ? profiles->set : ATLS_PROFILE_KAT,
+    };
+
+    return atls_attester_evidence_for(attester, &challenge, out, err);
+}
+
 static enum cli_status run(struct cli *cli)
 {
+    struct parts_profiles profiles;
     struct atls_buf binder = ATLS_BUF_INIT, evidence = ATLS_BUF_INIT;
     struct atls_attester *attester = NULL;
     struct atls_err err = ATLS_ERR_INIT;
@@ -74,10 +89,12 @@ static enum cli_status run(struct cli *cli)
         return CLI_USAGE;
     if (cli_flag(cli, "binder") == cli_flag(cli, "random-binder"))
         return cli_usage(cli, "want one of --binder and --random-binder");
+    if (!parts_profiles(cli, &profiles))
+        return CLI_USAGE;
     if (find_binder(cli, &binder, &err) == ATLS_OK && binder.len != 32 && binder.len != 48)
         io_error(&err, ATLS_E_CONFIG, "--binder has %zu bytes, want 32 or 48", binder.len);
     if (err.code == ATLS_OK && parts_attester(cli, NULL, &attester, &err) == ATLS_OK &&
-        atls_attester_evidence(attester, atls_buf_bytes(&binder), &evidence, &err) == ATLS_OK)
+        make(attester, atls_buf_bytes(&binder), &profiles, &evidence, &err) == ATLS_OK)
         status = report(cli, attester, atls_buf_bytes(&binder), atls_buf_bytes(&evidence), &err);
     else
         status = cli_fail(cli, &err);

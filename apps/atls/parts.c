@@ -140,6 +140,45 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
     return atls_verifier_open(uri, verifiers, &options, out, err);
 }
 
+static bool add_profile(const struct cli *cli, const char *text, size_t len,
+                        struct parts_profiles *out)
+{
+    char name[32] = "";
+    unsigned int profile;
+
+    if (len < sizeof name)
+        memcpy(name, text, len);
+    if ((profile = atls_evidence_profile_find(name)) == 0) {
+        cli_usage(cli, "--profile names \"%.*s\", want kat-bundle, kat-batch, bare or parsec",
+                  (int)len, text);
+        return false;
+    }
+    if ((out->set & profile) == 0) {
+        size_t count = 0;
+
+        while (out->names[count] != NULL)
+            count++;
+        out->names[count] = atls_evidence_profile_name((enum atls_evidence_profile)profile);
+    }
+    out->set |= profile;
+    return true;
+}
+
+bool parts_profiles(const struct cli *cli, struct parts_profiles *out)
+{
+    const char *text = cli_value(cli, "profile");
+
+    *out = (struct parts_profiles){.set = 0};
+    while (text != NULL) {
+        const size_t len = strcspn(text, ",");
+
+        if (!add_profile(cli, text, len, out))
+            return false;
+        text = text[len] == ',' ? text + len + 1 : NULL;
+    }
+    return true;
+}
+
 /* Opens --passport-from: the first result is there when this returns. */
 static enum atls_code open_passport(const struct cli *cli, struct parts *parts,
                                     struct atls_err *err)
@@ -406,6 +445,8 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
     options.gate_timeout_ms = options.answer_timeout_ms = (uint32_t)timeout_s * 1000;
     if (cli_flag(cli, "insecure-soft"))
         options.evidence_types = with_soft;
+    if (parts->profiles.set != 0)
+        options.profiles = parts->profiles.names;
     if (options.identity == ATLS_IDENTITY_PKIX) {
         options.anchors = atls_buf_bytes(&parts->anchors);
         options.system_anchors = parts->anchors.len == 0;
@@ -451,6 +492,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
     enum atls_code code;
 
     if (!find_identity(cli, &parts.identity) || !passport_usage(cli) ||
+        !parts_profiles(cli, &parts.profiles) ||
         !cli_number(cli, "reattest-interval", 1, 86400, &interval_s) ||
         !cli_number(cli, "timeout", 1, 3600, &timeout_s))
         return CLI_USAGE;
@@ -460,6 +502,8 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
         (parts.identity == ATLS_IDENTITY_NONE || parts.identity == ATLS_IDENTITY_ATTESTED))
         return cli_usage(cli,
                          "--crl wants the identity pkix or same-key: else no authority is asked");
+    if (!require_peer && parts.profiles.set != 0)
+        return cli_usage(cli, "--profile is about the peer's evidence, and nobody asks for any");
     if (require_peer && cli_value(cli, "verifier") == NULL)
         return cli_usage(cli, "--verifier is missing: nobody could appraise the peer's evidence");
     if ((code = parts_attester(cli, NULL, &parts.attester, &err)) == ATLS_OK &&

@@ -22,6 +22,13 @@ ATLS_MUST_CHECK enum atls_code parts_verifier(const struct cli *cli, struct atls
 /* False, after an explanation, when an option about results goes with no verifier that has them.
  * passport_from: --passport-from, or NULL. */
 bool parts_result_usage(const struct cli *cli, const char *passport_from);
+/* Profiles of evidence, as --profile NAME,... names them. */
+struct parts_profiles {
+    unsigned int set;     /* enum atls_evidence_profile; 0: the option is absent */
+    const char *names[5]; /* static, NULL-terminated */
+};
+/* False, after an explanation, when a name is unknown. */
+bool parts_profiles(const struct cli *cli, struct parts_profiles *out);
 /* Opens --policy, or the built-in policy when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_policy(const struct cli *cli, struct atls_policy **out,
                                             struct atls_err *err);
@@ -34,9 +41,10 @@ struct parts {
     struct atls_policy *policy;
     struct atls_config *config;
     SSL_CTX *tls;
-    enum atls_identity identity; /* of the peer; ATLS_IDENTITY_NONE: no peer is asked for */
-    struct atls_buf anchors;     /* PEM; empty: what the system trusts */
-    struct atls_buf crls;        /* PEM, may be empty */
+    enum atls_identity identity;    /* of the peer; ATLS_IDENTITY_NONE: no peer is asked for */
+    struct atls_buf anchors;        /* PEM; empty: what the system trusts */
+    struct atls_buf crls;           /* PEM, may be empty */
+    struct parts_profiles profiles; /* of the peer's evidence */
 };
 
 /* Opens everything for one side. require_peer: the peer must attest. Usage errors are explained

@@ -102,7 +102,7 @@ static struct atls_config *make_config(struct atls_attester *attester,
 static void make_hello(int index)
 {
     static const char *const values[ATLS_NAMES_COUNT] = {
-        "soft", "soft", ATLS_PROFILE_KAT_BUNDLE, "h2", ATLS_RESULT_EAR_JWT, ATLS_RESULT_EAR_JWT};
+        "soft", "soft", "kat-bundle", "h2", ATLS_RESULT_EAR_JWT, ATLS_RESULT_EAR_JWT, "kat-batch"};
     struct atls_writer names[ATLS_NAMES_COUNT];
     struct atls_hello hello = {.flags = ATLS_HELLO_ATTESTS | ATLS_HELLO_RAW,
                                .frame_max = ATLS_FRAME_BODY_MAX};

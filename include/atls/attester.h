@@ -40,6 +40,11 @@ enum atls_evidence_profile {
     ATLS_PROFILE_PARSEC = 1 << 3,
 };
 
+/* "kat-bundle", "kat-batch", "bare", "parsec"; "" for another number. Static. */
+ATLS_API const char *atls_evidence_profile_name(enum atls_evidence_profile profile);
+/* The profile of that name; 0 for another. */
+ATLS_API unsigned int atls_evidence_profile_find(const char *name);
+
 /* What evidence is to answer. */
 struct atls_challenge {
     struct atls_bytes binder; /* 32 or 48 bytes (docs/binding.md) */

@@ -65,7 +65,8 @@ struct atls_config_options {
     bool raw; /* framing ends when the gate opens; needs both sides; no re-attestation */
 
     /* Deadlines and limits; 0 in none of them means unlimited. */
-    uint32_t gate_timeout_ms;     /* handshake end to open gate; default 30000 */
+    uint32_t gate_timeout_ms;     /* handshake end to open gate, and how long evidence of ours may
+                                     wait for that of others; default 30000 */
     uint32_t answer_timeout_ms;   /* re-attestation request to accepted answer; default 30000 */
     uint32_t reattest_interval_s; /* ask again this often; 0: only on demand */
     uint32_t peer_requests_per_minute;  /* more from the peer is a flood; default 12 */
@@ -85,6 +86,10 @@ struct atls_config_options {
      * same attester. Referenced, or NULL. */
     struct atls_passport *passport;
     bool passport_only; /* never show evidence itself */
+
+    /* Profiles that evidence of the peer may come in, by name, NULL-terminated
+     * (atls_evidence_profile_find); NULL: "kat-bundle" and "kat-batch". */
+    const char *const *profiles;
 };
 
 ATLS_API void atls_config_options_init(struct atls_config_options *options);
@@ -93,9 +98,10 @@ struct atls_config; /* immutable once built, reference counted, share freely */
 
 /* Errors: ATLS_E_CONFIG, naming the option: nothing to do (neither attester nor require_peer),
  * require_peer without verifier, policy or identity, pkix without anchors, require_self without
- * attester, passport without attester, passport_only without passport, raw with
- * reattest_interval_s, a zero limit, anchors or crls without pkix; ATLS_E_DECODE for anchors and
- * crls; ATLS_E_UNSUPPORTED and ATLS_E_LIMIT for crls (as atls_store_import_crls); ATLS_E_NOMEM. */
+ * attester, passport without attester, profiles without require_peer, empty or unknown,
+ * passport_only without passport, raw with reattest_interval_s, a zero limit, anchors or crls
+ * without pkix; ATLS_E_DECODE for anchors and crls; ATLS_E_UNSUPPORTED and ATLS_E_LIMIT for crls
+ * (as atls_store_import_crls); ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_config_new(const struct atls_config_options *options,
                                                         struct atls_config **out,
                                                         struct atls_err *err);

@@ -109,6 +109,12 @@ ATLS_API void atls_session_trim(struct atls_session *s);
  * on any thread, and to complete or free. Several may be out at once. */
 ATLS_API struct atls_job *atls_session_job(struct atls_session *s);
 ATLS_API void atls_job_run(struct atls_job *job);
+/* For event loops, before atls_job_run: true when the job has to wait for the attester. Then ready
+ * is called on another thread, once, when atls_job_run will no longer wait; it must be short and
+ * only wake whoever is to run the job. False: there is nothing to wait for, run it now.
+ * atls_job_free ends the waiting: after it ready is not called, nor still running. */
+ATLS_API ATLS_MUST_CHECK bool atls_job_start(struct atls_job *job, void (*ready)(void *arg),
+                                             void *arg);
 /* Takes the job back (and frees it, whatever comes). A failed appraisal closes the session and
  * returns its error; with ATLS_ON_FAILURE_GATE, once the gate has been open, it closes the gate and
  * returns ATLS_OK: atls_session_is_open says so. Evidence that could not be made is told to the

@@ -63,6 +63,9 @@ struct atls_appraisal {
     struct atls_bytes binder; /* 32 or 48 bytes that the evidence must answer; absent is an error */
     struct atls_bytes aik_spki; /* DER key of the authenticator's end-entity certificate */
     int64_t time_s;             /* 0: the clock's now */
+    /* enum atls_evidence_profile: those that evidence may come in (evidence-profile otherwise); 0:
+     * kat-bundle and kat-batch. */
+    unsigned int profiles;
 };
 
 /* What a verifier can be given of a peer. */

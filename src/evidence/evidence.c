@@ -209,19 +209,3 @@ enum atls_code atls_evidence_verify(const struct atls_evidence_request *request,
     atls_arena_clear(&arena);
     return name_malformed(code, e);
 }
-
-const char *atls_evidence_profile_name(enum atls_evidence_profile profile)
-{
-    switch (profile) {
-    case ATLS_PROFILE_KAT:
-        return "kat-bundle";
-    case ATLS_PROFILE_BATCH:
-        return "kat-batch";
-    case ATLS_PROFILE_BARE:
-        return "bare";
-    case ATLS_PROFILE_PARSEC:
-        return "parsec";
-    default:
-        return "";
-    }
-}

@@ -198,9 +198,6 @@ extern const struct atls_technology atls_technology_tdx;
 extern const struct atls_technology atls_technology_cca;
 extern const struct atls_technology atls_technology_psa;
 
-/* "kat-bundle", "kat-batch", "bare", "parsec"; "" for another number. Static. */
-const char *atls_evidence_profile_name(enum atls_evidence_profile profile);
-
 /* NULL-terminated table of what this build knows. */
 extern const struct atls_technology *const atls_technologies[];
 

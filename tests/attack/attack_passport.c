@@ -99,10 +99,10 @@ static void say_hello(struct line *line, enum offer offer)
     struct atls_hello hello = {.flags = ATLS_HELLO_ATTESTS, .frame_max = ATLS_FRAME_BODY_MAX};
 
     atls_name_put(&names, offer == OFFER_RESULT ? "ear+jwt" : "tpm");
-    atls_name_put(&profile, ATLS_PROFILE_KAT_BUNDLE);
+    atls_name_put(&profile, "kat-bundle");
     hello.names[offer == OFFER_RESULT ? ATLS_NAMES_RESULTS_OFFERED : ATLS_NAMES_EVIDENCE_OFFERED] =
         atls_writer_bytes(&names);
-    hello.names[ATLS_NAMES_BUNDLE_PROFILES] = atls_writer_bytes(&profile);
+    hello.names[ATLS_NAMES_PROFILES] = atls_writer_bytes(&profile);
     atls_hello_put(&w, &hello);
     assert_int_equal(w.failed, ATLS_OK);
     hand_send(line, atls_writer_bytes(&w));

@@ -453,12 +453,12 @@ void hand_hello(struct line *line, uint8_t flags)
     struct atls_hello hello = {.flags = flags, .frame_max = ATLS_FRAME_BODY_MAX};
 
     atls_name_put(&tpm, "tpm");
-    atls_name_put(&profile, ATLS_PROFILE_KAT_BUNDLE);
+    atls_name_put(&profile, "kat-bundle");
     if ((flags & ATLS_HELLO_ATTESTS) != 0)
         hello.names[ATLS_NAMES_EVIDENCE_OFFERED] = atls_writer_bytes(&tpm);
     if ((flags & ATLS_HELLO_REQUIRES) != 0)
         hello.names[ATLS_NAMES_EVIDENCE_ACCEPTED] = atls_writer_bytes(&tpm);
-    hello.names[ATLS_NAMES_BUNDLE_PROFILES] = atls_writer_bytes(&profile);
+    hello.names[ATLS_NAMES_PROFILES] = atls_writer_bytes(&profile);
     atls_hello_put(&w, &hello);
     atls_writer_clear(&tpm);
     atls_writer_clear(&profile);

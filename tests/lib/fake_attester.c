@@ -86,6 +86,7 @@ static enum atls_code make_evidence(void *self, const struct atls_challenge *cha
     uint8_t digest[ATLS_HASH_MAX];
     enum atls_code code;
 
+    fake->asked = challenge->profiles;
     delay(fake->delay_ms);
     if (fake->silent)
         return fake->fail_evidence;
@@ -105,23 +106,25 @@ static enum atls_code make_evidence(void *self, const struct atls_challenge *cha
     return atls_writer_finish(&w, out_cmw, err);
 }
 
-#define FAKE_OPS(type)                                                                             \
-    {                                                                                              \
-        .scheme = "fake", .evidence_type = (type), .open = open_attester, .close = close_attester, \
-        .aik_spki = aik_spki, .aik_scheme = aik_scheme, .aik_sign = aik_sign,                      \
-        .evidence = make_evidence                                                                  \
-    }
-
 struct atls_attester *fake_attester_open(struct fake_attester *fake)
 {
-    static const struct atls_attester_ops fake_ops = FAKE_OPS("fake");
-    static const struct atls_attester_ops other_ops = FAKE_OPS("other");
-    const struct atls_attester_ops *backends[] = {fake->other_type ? &other_ops : &fake_ops, NULL};
+    const struct atls_attester_ops *const backends[] = {&fake->ops, NULL};
     struct atls_attester_options options;
     struct atls_attester *attester = NULL;
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_code fail_sign = fake->fail_sign;
 
+    fake->ops = (struct atls_attester_ops){
+        .scheme = "fake",
+        .evidence_type = fake->other_type ? "other" : "fake",
+        .open = open_attester,
+        .close = close_attester,
+        .aik_spki = aik_spki,
+        .aik_scheme = aik_scheme,
+        .aik_sign = aik_sign,
+        .evidence = make_evidence,
+        .profiles = fake->profiles,
+    };
     fake->fail_sign = ATLS_OK; /* the certificate is signed all the same */
     atls_attester_options_init(&options);
     options.certificate = fake->certificate;
@@ -222,6 +225,7 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
     struct atls_bytes nonce;
     enum atls_code code;
 
+    fake->profiles = a->profiles;
     delay(fake->delay_ms);
     if (fake->silent)
         return fake->fail;

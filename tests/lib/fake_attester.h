@@ -28,6 +28,9 @@ struct fake_attester {
     enum atls_key_type key_type;  /* of the key made; NONE: P-256 */
     const char *certificate;      /* file, or NULL: self-signed */
     const char *const *dns_names; /* of the self-signed certificate */
+    unsigned int profiles;        /* that it makes; 0: KAT */
+    unsigned int asked;           /* profiles that it was last asked for */
+    struct atls_attester_ops ops; /* its own, filled in by open */
 };
 /* Fails the test when it cannot. The caller unrefs. */
 struct atls_attester *fake_attester_open(struct fake_attester *fake);
@@ -53,8 +56,9 @@ struct fake_verifier {
     enum atls_reason reason; /* and this reason */
     bool silent;             /* and does not say why */
     unsigned int delay_ms;
-    bool takes_results; /* passports */
-    bool wants_binder;  /* and of these only such as echo the binder */
+    bool takes_results;    /* passports */
+    bool wants_binder;     /* and of these only such as echo the binder */
+    unsigned int profiles; /* that the latest appraisal takes */
 };
 struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);
 

@@ -148,6 +148,64 @@ static enum atls_code take_secure_technologies(struct atls_buf *out, struct atls
     return atls_writer_finish(&w, out, err);
 }
 
+#define PROFILES_DEFAULT (ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH)
+
+/* The set that names say; none: the default. */
+static enum atls_code take_profiles(struct atls_config *c, struct atls_err *err)
+{
+    const char *const *names = c->options.profiles;
+
+    c->profiles = names == NULL ? PROFILES_DEFAULT : 0;
+    if (names == NULL)
+        return ATLS_OK;
+    if (!c->options.require_peer)
+        return missing(err, "profiles want require_peer");
+    for (; *names != NULL; names++) {
+        const unsigned int profile = atls_evidence_profile_find(*names);
+
+        if (profile == 0)
+            return atls_fail(err, ATLS_E_CONFIG,
+                             "config: profile \"%s\", want kat-bundle, kat-batch, bare or parsec",
+                             *names);
+        c->profiles |= profile;
+    }
+    return c->profiles != 0 ? ATLS_OK
+                            : missing(err, "profiles are empty: no peer could be accepted");
+}
+
+/* In the order in which an attester picks. */
+static enum atls_code put_profiles(unsigned int profiles, struct atls_buf *out,
+                                   struct atls_err *err)
+{
+    static const enum atls_evidence_profile order[] = {ATLS_PROFILE_BATCH, ATLS_PROFILE_KAT,
+                                                       ATLS_PROFILE_BARE, ATLS_PROFILE_PARSEC};
+    struct atls_writer w = atls_writer_init(NAMES_MAX);
+
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if ((profiles & order[i]) != 0)
+            atls_name_put(&w, atls_evidence_profile_name(order[i]));
+    return atls_writer_finish(&w, out, err);
+}
+
+/* One list speaks for both directions, as in peers that know no other; where a side that asks for
+ * evidence shows it in other profiles, a second list says so. */
+static enum atls_code take_profile_lists(struct atls_config *c, struct atls_err *err)
+{
+    const struct atls_config_options *o = &c->options;
+    const bool shows = c->names[ATLS_NAMES_EVIDENCE_OFFERED].len != 0;
+    const unsigned int offered = shows ? atls_attester_profiles(o->attester) : 0;
+    enum atls_code code = take_profiles(c, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (shows && (!o->require_peer || offered == c->profiles))
+        return put_profiles(offered, &c->names[ATLS_NAMES_PROFILES], err);
+    code = put_profiles(c->profiles, &c->names[ATLS_NAMES_PROFILES], err);
+    if (code == ATLS_OK && shows)
+        code = put_profiles(offered, &c->names[ATLS_NAMES_PROFILES_OFFERED], err);
+    return code;
+}
+
 /* What we show: evidence, results, or either. */
 static enum atls_code take_offers(struct atls_config *c, struct atls_err *err)
 {
@@ -189,12 +247,9 @@ static enum atls_code take_demands(struct atls_config *c, struct atls_err *err)
 
 static enum atls_code take_all_names(struct atls_config *c, struct atls_err *err)
 {
-    static const char *const profiles[] = {ATLS_PROFILE_KAT_BUNDLE, NULL};
     enum atls_code code;
 
-    if ((code = take_offers(c, err)) != ATLS_OK ||
-        (code = take_names("bundle profiles", profiles, &c->names[ATLS_NAMES_BUNDLE_PROFILES],
-                           err)) != ATLS_OK ||
+    if ((code = take_offers(c, err)) != ATLS_OK || (code = take_profile_lists(c, err)) != ATLS_OK ||
         (code = take_names("inner_protocols", c->options.inner_protocols,
                            &c->names[ATLS_NAMES_INNER_PROTOCOLS], err)) != ATLS_OK)
         return code;
@@ -231,6 +286,7 @@ static void settle(struct atls_config *c)
 
     o->evidence_types = NULL;
     o->inner_protocols = NULL;
+    o->profiles = NULL;
     o->anchors = atls_bytes_of(NULL, 0);
     o->crls = atls_bytes_of(NULL, 0);
     if (o->attester != NULL)

@@ -15,6 +15,7 @@ struct atls_config {
      * content is below. */
     struct atls_config_options options;
     struct atls_buf names[ATLS_NAMES_COUNT]; /* encoded Name lists, as HELLO carries them */
+    unsigned int profiles;        /* enum atls_evidence_profile: of evidence that is accepted */
     struct atls_buf technologies; /* of evidence that is accepted, a Name list; empty: all secure */
     struct atls_anchors *anchors; /* NULL unless pkix */
     struct atls_chain_cache *cache; /* NULL unless require_peer */

@@ -18,10 +18,11 @@ static const struct {
 } name_parameters[ATLS_NAMES_COUNT] = {
     [ATLS_NAMES_EVIDENCE_OFFERED] = {1, "evidence offered"},
     [ATLS_NAMES_EVIDENCE_ACCEPTED] = {2, "evidence accepted"},
-    [ATLS_NAMES_BUNDLE_PROFILES] = {3, "bundle profiles"},
+    [ATLS_NAMES_PROFILES] = {3, "profiles"},
     [ATLS_NAMES_INNER_PROTOCOLS] = {4, "inner protocols"},
     [ATLS_NAMES_RESULTS_OFFERED] = {6, "results offered"},
     [ATLS_NAMES_RESULTS_ACCEPTED] = {7, "results accepted"},
+    [ATLS_NAMES_PROFILES_OFFERED] = {8, "profiles offered"},
 };
 
 bool atls_names_next(struct atls_bytes *list, struct atls_bytes *out_name)

@@ -13,8 +13,6 @@
 
 #define ATLS_HELLO_VERSION         1
 #define ATLS_HELLO_FRAME_MAX_LEAST 65536
-/* The one bundle profile of this build (docs/binding.md). */
-#define ATLS_PROFILE_KAT_BUNDLE "kat-bundle"
 
 enum atls_hello_flag {
     ATLS_HELLO_ATTESTS = 1,
@@ -32,11 +30,12 @@ enum atls_hello_flag {
 enum atls_hello_names {
     ATLS_NAMES_EVIDENCE_OFFERED = 0,
     ATLS_NAMES_EVIDENCE_ACCEPTED = 1,
-    ATLS_NAMES_BUNDLE_PROFILES = 2,
+    ATLS_NAMES_PROFILES = 2, /* taken, and shown where there is no other list */
     ATLS_NAMES_INNER_PROTOCOLS = 3,
     ATLS_NAMES_RESULTS_OFFERED = 4,
     ATLS_NAMES_RESULTS_ACCEPTED = 5,
-    ATLS_NAMES_COUNT = 6,
+    ATLS_NAMES_PROFILES_OFFERED = 6,
+    ATLS_NAMES_COUNT = 7,
 };
 
 struct atls_hello {

@@ -29,6 +29,7 @@ void atls_job_free(struct atls_job *job)
 {
     if (job == NULL)
         return;
+    atls_attester_evidence_cancel(job->call);
     atls_ea_answer_free(job->answer);
     atls_ea_validation_free(job->validation);
     free(job->peer_name);
@@ -71,13 +72,27 @@ static enum atls_code check_size(const struct atls_job *job,
     return ATLS_OK;
 }
 
-static enum atls_code make_cmw(const struct atls_job *job, const struct atls_binder *binder,
+/* Nobody waits longer than for the gate. */
+static struct atls_challenge challenge_of(const struct atls_job *job,
+                                          const struct atls_binder *binder)
+{
+    return (struct atls_challenge){.binder = atls_binder_bytes(binder),
+                                   .profiles = job->profiles,
+                                   .timeout_ms = job->config->options.gate_timeout_ms};
+}
+
+static enum atls_code make_cmw(struct atls_job *job, const struct atls_binder *binder,
                                struct atls_buf *out, struct atls_err *err)
 {
     const struct atls_config_options *o = &job->config->options;
+    const struct atls_challenge challenge = challenge_of(job, binder);
+    struct atls_attester_call *call = job->call;
 
+    job->call = NULL;
+    if (call != NULL)
+        return atls_attester_evidence_finish(call, out, err);
     if (!job->shows_result)
-        return atls_attester_evidence(o->attester, atls_binder_bytes(binder), out, err);
+        return atls_attester_evidence_for(o->attester, &challenge, out, err);
     return atls_passport_result(
         o->passport, job->echoes_binder ? atls_binder_bytes(binder) : atls_bytes_of(NULL, 0), out,
         err);
@@ -105,6 +120,25 @@ static enum atls_code attest(struct atls_job *job, struct atls_err *err)
     atls_buf_clear(&cmw);
     atls_wipe(&binder, sizeof binder);
     return code;
+}
+
+bool atls_job_start(struct atls_job *job, void (*ready)(void *arg), void *arg)
+{
+    struct atls_attester *attester = job->config->options.attester;
+    struct atls_challenge challenge;
+    struct atls_binder binder;
+    bool waits = false;
+
+    if (job->type != ATLS_JOB_ATTEST || job->shows_result || job->call != NULL)
+        return false;
+    if (atls_binder_make(job->hash, atls_attester_aik_spki(attester), job->exported, &binder,
+                         NULL) == ATLS_OK) {
+        challenge = challenge_of(job, &binder);
+        waits = atls_attester_evidence_start(attester, &challenge, ready, arg, &job->call, NULL) ==
+                ATLS_OK;
+    }
+    atls_wipe(&binder, sizeof binder);
+    return waits;
 }
 
 /* ---- the peer's evidence ---- */
@@ -214,7 +248,11 @@ static enum atls_code check_evidence(struct atls_job *job, const struct atls_ea_
 {
     const struct atls_config_options *o = &job->config->options;
     struct atls_appraisal appraisal = {
-        .evidence = peer->cmw, .aik_spki = peer->spki, .time_s = atls_clock_wall_s(&o->clock)};
+        .evidence = peer->cmw,
+        .aik_spki = peer->spki,
+        .time_s = atls_clock_wall_s(&o->clock),
+        .profiles = job->config->profiles,
+    };
     struct atls_binder binder;
     enum atls_code code = atls_binder_make(job->hash, peer->spki, job->exported, &binder, err);
 

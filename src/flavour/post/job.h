@@ -22,9 +22,11 @@ struct atls_job {
     /* ATLS_JOB_ATTEST */
     struct atls_ea_answer *answer;
     enum atls_signature scheme;
-    uint32_t frame_max; /* largest frame that the peer takes */
-    bool shows_result;  /* a result of the passport instead of evidence */
-    bool echoes_binder; /* made for this connection */
+    uint32_t frame_max;              /* largest frame that the peer takes */
+    bool shows_result;               /* a result of the passport instead of evidence */
+    bool echoes_binder;              /* made for this connection */
+    unsigned int profiles;           /* enum atls_evidence_profile: those that the peer takes */
+    struct atls_attester_call *call; /* evidence under way, or NULL */
 
     /* ATLS_JOB_APPRAISE */
     struct atls_ea_validation *validation;

@@ -111,19 +111,48 @@ static enum atls_code negotiate_self(struct atls_session *s, const struct atls_h
                             o->passport != NULL ? " nor results of ours" : "");
 }
 
+/* Those profiles of a list that we know. */
+static unsigned int known_profiles(struct atls_bytes names)
+{
+    struct atls_bytes one;
+    unsigned int profiles = 0;
+    char name[256];
+
+    while (atls_names_next(&names, &one)) {
+        memcpy(name, one.ptr, one.len);
+        name[one.len] = '\0';
+        if (strlen(name) == one.len)
+            profiles |= atls_evidence_profile_find(name);
+    }
+    return profiles;
+}
+
+/* Evidence, where it is shown, comes in a profile that its receiver takes. */
+static enum atls_code negotiate_profiles(struct atls_session *s, const struct atls_hello *hello,
+                                         struct atls_err *err)
+{
+    const bool own = (hello->flags & ATLS_HELLO_REQUIRES) != 0 && !s->shows_result;
+    const struct atls_bytes offered = hello->names[ATLS_NAMES_PROFILES_OFFERED];
+    const struct atls_bytes taken = hello->names[ATLS_NAMES_PROFILES];
+
+    if (takes_evidence(s) &&
+        (known_profiles(offered.len != 0 ? offered : taken) & s->config->profiles) == 0)
+        return no_common(err, "the peer's evidence comes in no profile that is accepted");
+    s->peer_profiles = known_profiles(taken);
+    if (own && (s->peer_profiles & atls_attester_profiles(s->config->options.attester)) == 0)
+        return no_common(err, "the peer takes no profile that our evidence comes in");
+    return ATLS_OK;
+}
+
 static enum atls_code negotiate(struct atls_session *s, const struct atls_hello *hello,
                                 struct atls_err *err)
 {
-    bool bundle;
     enum atls_code code;
 
     if ((code = negotiate_peer(s, hello, err)) != ATLS_OK ||
         (code = negotiate_self(s, hello, err)) != ATLS_OK)
         return code;
-    bundle = takes_evidence(s) || ((hello->flags & ATLS_HELLO_REQUIRES) != 0 && !s->shows_result);
-    if (bundle && !is_common(s, ATLS_NAMES_BUNDLE_PROFILES, hello, ATLS_NAMES_BUNDLE_PROFILES))
-        return no_common(err, "no bundle profile in common");
-    return ATLS_OK;
+    return negotiate_profiles(s, hello, err);
 }
 
 /* The server chooses among the client's inner protocols; the client checks the choice. */
@@ -243,6 +272,7 @@ static enum atls_code start_attesting(struct atls_session *s, struct atls_slot *
 
     if (job == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "session: out of memory");
+    job->profiles = s->peer_profiles;
     code = prepare(s, request, job, err);
     if (code == ATLS_OK && job->scheme != ATLS_SIGNATURE_NONE) {
         queue(s, job, slot->id);

@@ -64,6 +64,7 @@ struct atls_session {
     uint8_t peer_flags;
     uint32_t peer_frame_max;
     bool shows_result;          /* we show a result instead of evidence */
+    unsigned int peer_profiles; /* enum atls_evidence_profile that it takes */
     const char *inner_protocol; /* borrows from inner_storage */
     char inner_storage[256];
 

@@ -209,7 +209,7 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
         /* Others may have tools that know no bundle, and a nonce is all that they can be sent. */
         .profiles =
             scope != ATLS_EVIDENCE_KEY_UNKNOWN
-                ? 0
+                ? a->profiles
                 : ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH | ATLS_PROFILE_BARE | ATLS_PROFILE_PARSEC,
         .aik_spki = a->aik_spki,
         .time_s = a->time_s,

@@ -263,6 +263,7 @@ static enum atls_code check_evidence(struct appraisal *a, struct atls_err *err)
         .scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE,
         .evidence = a->asked->evidence,
         .binder = a->asked->binder,
+        .profiles = a->asked->profiles,
         .aik_spki = a->asked->aik_spki,
         .time_s = a->asked->time_s,
         .options = &a->v->evidence_options,

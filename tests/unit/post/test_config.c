@@ -149,6 +149,32 @@ static void lists_of_nobody(struct atls_config_options *o)
     o->size = offsetof(struct atls_config_options, crls);
 }
 
+static const char *const bare_profile[] = {"bare", NULL};
+static const char *const no_profile[] = {NULL};
+static const char *const unknown_profile[] = {"kat-bundle", "kat", NULL};
+
+static void profiles(struct atls_config_options *o)
+{
+    o->profiles = bare_profile;
+}
+
+static void profiles_empty(struct atls_config_options *o)
+{
+    o->profiles = no_profile;
+}
+
+static void profiles_unknown(struct atls_config_options *o)
+{
+    o->profiles = unknown_profile;
+}
+
+static void profiles_of_nobody(struct atls_config_options *o)
+{
+    attester_only(o);
+    o->require_self = false;
+    o->profiles = bare_profile;
+}
+
 static void raw_interval(struct atls_config_options *o)
 {
     o->raw = true;
@@ -338,6 +364,10 @@ static const struct {
     {"anchors that nothing would use", attested_with_anchors, ATLS_E_CONFIG, "anchors"},
     {"raw", raw, ATLS_OK, ""},
     {"raw with an interval", raw_interval, ATLS_E_CONFIG, "raw"},
+    {"profiles", profiles, ATLS_OK, ""},
+    {"no profiles", profiles_empty, ATLS_E_CONFIG, "profiles are empty"},
+    {"a profile that is none", profiles_unknown, ATLS_E_CONFIG, "\"kat\""},
+    {"profiles without require_peer", profiles_of_nobody, ATLS_E_CONFIG, "require_peer"},
     {"an interval without require_peer", interval_alone, ATLS_E_CONFIG, "reattest_interval_s"},
     {"on_failure that is none", unknown_on_failure, ATLS_E_CONFIG, "on_failure"},
     {"no gate_timeout_ms", no_gate_timeout, ATLS_E_CONFIG, "gate_timeout_ms"},

@@ -190,8 +190,8 @@ static void refuses_an_inner_protocol_that_was_not_offered(void **state)
     for (size_t i = 0; hellos[i] != NULL; i++) {
         struct atls_writer names[ATLS_NAMES_COUNT], w = atls_writer_init(500);
         struct atls_hello hello = {.flags = ATLS_HELLO_ATTESTS, .frame_max = ATLS_FRAME_BODY_MAX};
-        static const char *const values[ATLS_NAMES_COUNT] = {"fake", "fake",    "kat-bundle",
-                                                             none,   "ear+jwt", "ear+jwt"};
+        static const char *const values[ATLS_NAMES_COUNT] = {
+            "fake", "fake", "kat-bundle", none, "ear+jwt", "ear+jwt", "kat-bundle"};
 
         for (size_t j = 0; j < ATLS_NAMES_COUNT; j++) {
             names[j] = atls_writer_init(100);
