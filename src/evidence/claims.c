@@ -89,9 +89,10 @@ enum atls_code atls_claims_identify(struct atls_claims *claims, struct atls_byte
 {
     struct atls_arena *arena = &claims->arena;
 
-    if (!atls_arena_copy(arena, instance, &claims->instance) ||
-        !copy_tagged_ueid(arena, instance, &claims->environment.instance) ||
-        !copy_optional(arena, &key->class_id, &claims->environment.class_id) ||
+    if (instance.len != 0 && (!atls_arena_copy(arena, instance, &claims->instance) ||
+                              !copy_tagged_ueid(arena, instance, &claims->environment.instance)))
+        return atls_fail(err, ATLS_E_NOMEM, "claims: out of memory");
+    if (!copy_optional(arena, &key->class_id, &claims->environment.class_id) ||
         !copy_optional(arena, &key->vendor, &claims->environment.vendor) ||
         !copy_optional(arena, &key->model, &claims->environment.model) ||
         !atls_arena_copy(arena, spki, &claims->key_spki))

@@ -7,8 +7,13 @@
 #define TREE_MAX (64 * 1024) /* of the decoded CMW; its strings stay in the evidence */
 
 const struct atls_technology *const atls_technologies[] = {
-    &atls_technology_tpm, &atls_technology_tdx,  &atls_technology_cca,
-    &atls_technology_psa, &atls_technology_soft, NULL,
+    &atls_technology_tpm,
+    &atls_technology_snp,
+    &atls_technology_tdx,
+    &atls_technology_cca,
+    &atls_technology_psa,
+    &atls_technology_soft,
+    NULL,
 };
 
 static enum atls_code unknown_type(const char *half, const struct atls_cmw *cmw,

@@ -1,0 +1,246 @@
+/* Step 5, and what a warm appraisal does in place of steps 5 to 7: ask the cache. */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/err.h"
+#include "core/reader.h"
+#include "evidence/snp_vek.h"
+
+/* How long a verified chain is believed: collateral that the verifier got meanwhile counts from
+ * then on. */
+#define CACHED_S 3600
+
+/* 64 bytes of a chip, 8 of a TCB, "venice-vlek--" */
+#define SUBJECT_LEN (2 * ATLS_SNP_CHIP_ID_LEN + 2 * 8 + 16)
+
+static char *put_hex(char *at, struct atls_bytes bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        at += snprintf(at, 3, "%02x", bytes.ptr[i]);
+    return at;
+}
+
+/* "milan-CHIP-TCB", "milan-vlek-TCB" (evidence/collateral.h). */
+static void make_subject(const struct atls_snp_report *report, enum atls_snp_line line,
+                         char out[static SUBJECT_LEN])
+{
+    char *at = out;
+
+    atls_snp_line_subject(line, out);
+    at += strlen(out);
+    if (report->signer == ATLS_SNP_VLEK) {
+        memcpy(at, "-vlek-", sizeof "-vlek-");
+        at += strlen(at);
+    } else {
+        *at++ = '-';
+        at = put_hex(at, atls_bytes_of(report->chip_id.ptr, atls_snp_chip_id_len(line)));
+        *at++ = '-';
+    }
+    *put_hex(at, report->reported_tcb) = '\0';
+}
+
+/* The certificate that the source has; a report of version 2 does not say the line. */
+static enum atls_code ask_source(const struct atls_evidence_request *request,
+                                 const struct atls_snp_report *report, enum atls_snp_line line,
+                                 struct atls_buf *out, struct atls_err *err)
+{
+    static const enum atls_snp_line lines[] = {ATLS_SNP_MILAN, ATLS_SNP_GENOA, ATLS_SNP_TURIN};
+    char subject[SUBJECT_LEN];
+    enum atls_code code = ATLS_OK;
+
+    if (line != ATLS_SNP_LINE_UNKNOWN) {
+        make_subject(report, line, subject);
+        return atls_snp_collateral(request, ATLS_COLLATERAL_SNP_VEK, subject, out, err);
+    }
+    for (size_t i = 0; i < 3 && code == ATLS_OK && out->len == 0; i++) {
+        make_subject(report, lines[i], subject);
+        code = atls_snp_collateral(request, ATLS_COLLATERAL_SNP_VEK, subject, out, err);
+    }
+    return code;
+}
+
+/* The leaf that came with the evidence, of the kind that signed. */
+static struct atls_bytes offered_leaf(const struct atls_snp_offer *offer,
+                                      enum atls_snp_signer signer)
+{
+    const struct atls_bytes in_table =
+        signer == ATLS_SNP_VLEK ? offer->table.vlek : offer->table.vcek;
+
+    return in_table.ptr != NULL ? in_table : offer->vek;
+}
+
+static enum atls_code no_leaf(const struct atls_snp_offer *offer, enum atls_snp_signer signer,
+                              struct atls_err *err)
+{
+    const struct atls_bytes other = signer == ATLS_SNP_VLEK ? offer->table.vcek : offer->table.vlek;
+
+    if (other.ptr != NULL)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_SIGNING_KEY_MISMATCH,
+                                "SNP report is signed by a %s, the certificate that came with it "
+                                "is of the other kind",
+                                signer == ATLS_SNP_VLEK ? "VLEK" : "VCEK");
+    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_COLLATERAL_UNAVAILABLE,
+                            "SNP report: no certificate of its %s at hand",
+                            signer == ATLS_SNP_VLEK ? "VLEK" : "VCEK");
+}
+
+static enum atls_code parse_leaf(const struct atls_snp_offer *offer,
+                                 const struct atls_snp_report *report, enum atls_snp_line line,
+                                 struct atls_snp_vek **out, struct atls_err *err)
+{
+    struct atls_bytes leaf = offered_leaf(offer, report->signer);
+    struct atls_buf fetched = ATLS_BUF_INIT;
+    enum atls_code code = ATLS_OK;
+
+    if (leaf.len == 0) {
+        code = ask_source(offer->check->request, report, line, &fetched, err);
+        leaf = atls_buf_bytes(&fetched);
+    }
+    if (code == ATLS_OK)
+        code = leaf.len == 0 ? no_leaf(offer, report->signer, err)
+                             : atls_snp_vek_parse(leaf, report->signer, out, err);
+    atls_buf_clear(&fetched);
+    return code;
+}
+
+static enum atls_code build(const struct atls_snp_offer *offer,
+                            const struct atls_snp_report *report, enum atls_snp_line line,
+                            const struct atls_certificate_set *anchors, struct atls_snp_vek **out,
+                            struct atls_err *err)
+{
+    struct atls_snp_vek *vek = NULL;
+    enum atls_code code;
+
+    if ((code = parse_leaf(offer, report, line, &vek, err)) != ATLS_OK)
+        return code;
+    if (line != ATLS_SNP_LINE_UNKNOWN && vek->line != line)
+        code = atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
+                                "SNP report is of a %s processor, its certificate is issued for %s",
+                                atls_snp_line_name(line), atls_snp_line_name(vek->line));
+    if (code == ATLS_OK)
+        code = atls_snp_chain_verify(offer, anchors, vek, err);
+    if (code != ATLS_OK) {
+        atls_snp_vek_unref(vek);
+        return code;
+    }
+    *out = vek;
+    return ATLS_OK;
+}
+
+/* ---- cache ---- */
+
+static void *ref_vek(void *vek)
+{
+    return atls_snp_vek_ref(vek);
+}
+
+static void unref_vek(void *vek)
+{
+    atls_snp_vek_unref(vek);
+}
+
+/* What decides steps 5 to 7 beside the bytes of certificates and lists, and the time. */
+struct key_head {
+    const void *source;
+    uint32_t signer, line, crl_optional, unused;
+    uint8_t chip_id[ATLS_SNP_CHIP_ID_LEN], tcb[8]; /* where the source is asked by them; else 0 */
+};
+
+static struct atls_cached_thing key_of(const struct atls_snp_offer *offer,
+                                       const struct atls_snp_report *report,
+                                       const struct key_head *head,
+                                       const struct atls_certificate_set *anchors)
+{
+    const struct atls_cached_thing key = {
+        .tag = "snp-vek",
+        .parts = {atls_bytes_of(head, sizeof *head), offered_leaf(offer, report->signer),
+                  offer->table.ask, offer->table.ark, offer->ca, offer->crl, offer->vek},
+        .part_count = 7,
+        .scope = anchors,
+        .scope_serial = anchors == NULL ? 0 : atls_certificate_set_serial(anchors),
+    };
+
+    return key;
+}
+
+static struct key_head head_of(const struct atls_snp_offer *offer,
+                               const struct atls_snp_report *report, enum atls_snp_line line)
+{
+    const struct atls_evidence_request *request = offer->check->request;
+    struct key_head head;
+
+    memset(&head, 0, sizeof head); /* padding is compared too */
+    head.source = request->source == NULL ? NULL : request->source->arg;
+    head.signer = (uint32_t)report->signer;
+    head.line = (uint32_t)line;
+    head.crl_optional = atls_snp_rules_of(request)->crl_optional;
+    if (offered_leaf(offer, report->signer).len == 0) {
+        memcpy(head.chip_id, report->chip_id.ptr, sizeof head.chip_id);
+        memcpy(head.tcb, report->reported_tcb.ptr, sizeof head.tcb);
+    }
+    return head;
+}
+
+static enum atls_code find_or_build(const struct atls_snp_offer *offer,
+                                    const struct atls_snp_report *report, enum atls_snp_line line,
+                                    const struct atls_certificate_set *anchors,
+                                    struct atls_snp_vek **out, struct atls_err *err)
+{
+    const struct atls_evidence_request *request = offer->check->request;
+    const struct key_head head = head_of(offer, report, line);
+    const struct atls_cached_thing key = key_of(offer, report, &head, anchors);
+    struct atls_snp_vek *vek;
+    enum atls_code code;
+    int64_t until_s;
+
+    if (request->cache == NULL)
+        return build(offer, report, line, anchors, out, err);
+    if ((vek = atls_chain_cache_get(request->cache, &key, request->time_s)) != NULL) {
+        *out = vek;
+        return ATLS_OK;
+    }
+    if ((code = build(offer, report, line, anchors, &vek, err)) != ATLS_OK)
+        return code;
+    until_s = vek->not_after_s - request->time_s < CACHED_S ? vek->not_after_s
+                                                            : request->time_s + CACHED_S;
+    atls_chain_cache_put(request->cache, &key, request->time_s, until_s, vek, ref_vek, unref_vek);
+    *out = vek;
+    return ATLS_OK;
+}
+
+static enum atls_code open_offer(const struct atls_snp_check *check, struct atls_snp_offer *out,
+                                 struct atls_err *err)
+{
+    struct atls_snp_offer offer = {.check = check, .vek = check->vek};
+    enum atls_code code;
+
+    if (check->certificates.len != 0 &&
+        (code = atls_snp_certificates_decode(check->certificates, &offer.table, err)) != ATLS_OK)
+        return code;
+    if (offer.vek.len == 0)
+        offer.vek = atls_collateral_in(check->endorsements, ATLS_COLLATERAL_SNP_VEK);
+    offer.ca = atls_collateral_in(check->endorsements, ATLS_COLLATERAL_SNP_CA);
+    offer.crl = atls_collateral_in(check->endorsements, ATLS_COLLATERAL_SNP_CRL);
+    *out = offer;
+    return ATLS_OK;
+}
+
+enum atls_code atls_snp_vek_find(const struct atls_snp_check *check,
+                                 const struct atls_snp_report *report, enum atls_snp_line line,
+                                 struct atls_snp_vek **out, struct atls_err *err)
+{
+    const struct atls_endorsement_source *source = check->request->source;
+    struct atls_certificate_set *anchors = NULL;
+    struct atls_snp_offer offer;
+    enum atls_code code;
+
+    if ((code = open_offer(check, &offer, err)) != ATLS_OK)
+        return code;
+    if (source != NULL && source->tee_anchors != NULL &&
+        (code = source->tee_anchors(source->arg, &anchors, err)) != ATLS_OK)
+        return code;
+    code = find_or_build(&offer, report, line, anchors, out, err);
+    atls_certificate_set_unref(anchors);
+    return code;
+}
