@@ -20,8 +20,8 @@
 #define ATLS_TDX_RTMRS           4
 #define ATLS_TDX_REPORT_DATA_LEN 64
 #define ATLS_SGX_REPORT_LEN      384
-/* A quote is some 5 KiB, padded by clouds to 8000. */
-#define ATLS_TDX_QUOTE_MAX (64 * 1024)
+/* A quote is some 5 KiB, padded by clouds to 8000; its QE authentication data could be 64 KiB. */
+#define ATLS_TDX_QUOTE_MAX (80 * 1024)
 
 #define ATLS_TDX_TEE_TYPE       0x81u
 #define ATLS_TDX_KEY_ECDSA_P256 2
