@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "verifier/local/compose.h"
 #include "verifier/local/corroborate.h"
 #include "verifier/local/endorse.h"
 #include "verifier/local/endorsed.h"
@@ -276,6 +277,18 @@ static void explain_absent(const struct method *method, const struct atls_corrob
                          c->absent_reference[index]->manifest);
 }
 
+static void explain_composite(const struct method *method,
+                              const struct atls_pcr_composite *composite,
+                              struct atls_outcome *outcome)
+{
+    char found[20];
+
+    atls_outcome_problem(outcome, method->reason,
+                         "digest of PCRs (%s) is %s, no reference values of its class hash to it",
+                         atls_hash_name(composite->hash),
+                         atls_hex(composite->digest, found, sizeof found));
+}
+
 static void explain_no_references(const struct atls_claims *claims, size_t count,
                                   struct atls_outcome *outcome)
 {
@@ -338,6 +351,10 @@ static int judge_executables(const struct method *method, const struct atls_corr
         explain_no_references(c->claims, count, outcome);
         return TRUST_NO_STATEMENT;
     }
+    if (c->claims->composite != NULL) {
+        explain_composite(method, c->claims->composite, outcome);
+        return TRUST_UNRECOGNISED;
+    }
     for (size_t i = 0; i < c->claims->measurement_count; i++)
         if (!atls_corroboration_approves(c, i))
             explain_finding(method, c, i, outcome);
@@ -361,7 +378,8 @@ static void judge_unknown_key(const struct method *method, struct atls_outcome *
 static void judge_key(const struct method *method, const struct atls_claims *claims,
                       struct atls_outcome *outcome)
 {
-    switch (claims->key_trust) {
+    /* Of an inner part the platform says it. */
+    switch (method->is_inner ? ATLS_KEY_TRUST_NONE : claims->key_trust) {
     case ATLS_KEY_TRUST_ENROLLED:
         outcome->trust[ATLS_TRUST_INSTANCE_IDENTITY] = TRUST_APPROVED;
         if (method->keys_are_made)
@@ -372,7 +390,7 @@ static void judge_key(const struct method *method, const struct atls_claims *cla
         break;
     case ATLS_KEY_TRUST_NONE:
     default:
-        /* Of an insecure technology the hardware says it below, of an inner part its platform. */
+        /* Of an insecure technology the hardware says it below. */
         if (!claims->insecure && !method->is_inner)
             judge_unknown_key(method, outcome);
         break;
@@ -462,6 +480,9 @@ enum atls_code atls_appraise(struct atls_claims *claims, const struct atls_known
     struct atls_outcome outcome;
     enum atls_code code;
 
+    code = atls_compose(claims, known->references, known->reference_count, err);
+    if (code != ATLS_OK)
+        return code;
     memset(&outcome, 0, sizeof outcome);
     in.arg = &outcome;
     memset(&c, 0, sizeof c);

@@ -855,6 +855,8 @@ static void hardware_and_instance_by_technology(void **state)
         {"psa", "PSA", ATLS_KEY_TRUST_ENROLLED, 2, 2, ATLS_REASON_NONE, "policy:libatls/psa/1"},
         {"cca", "CCA_SSD_PLATFORM", ATLS_KEY_TRUST_ENROLLED, 2, 2, ATLS_REASON_NONE,
          "policy:libatls/cca-platform/1"},
+        {"cca", "CCA_REALM", ATLS_KEY_TRUST_ENROLLED, 0, 0, ATLS_REASON_NONE,
+         "policy:libatls/cca-realm/1"},
         {"cca", "CCA_REALM", ATLS_KEY_TRUST_NONE, 0, 0, ATLS_REASON_NONE,
          "policy:libatls/cca-realm/1"},
         {"tpm", "TPM", ATLS_KEY_TRUST_ENROLLED, 0, 2, ATLS_REASON_NONE, "policy:libatls/tpm/2"},
