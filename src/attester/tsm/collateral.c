@@ -227,15 +227,17 @@ static bool snp_needs(const struct atls_tsm_collateral *c, const struct atls_tsm
     struct stat st;
 
     for (size_t i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
+        struct atls_tsm_needs needs;
+
         if (!atls_tsm_snp_needs(atls_buf_bytes(&blobs->outblob), atls_buf_bytes(&blobs->auxblob),
-                                guesses[i], out))
+                                guesses[i], &needs))
             continue;
-        if (guesses[i] == NULL)
-            return true;
-        snprintf(path, sizeof path, "%s/%s-%s.%s", c->directory, row->name, out->items[0].subject,
+        snprintf(path, sizeof path, "%s/%s-%s.%s", c->directory, row->name, needs.items[0].subject,
                  row->extension);
-        if (stat(path, &st) == 0)
+        if (guesses[i] == NULL || stat(path, &st) == 0) {
+            *out = needs;
             return true;
+        }
     }
     return false;
 }
