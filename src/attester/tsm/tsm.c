@@ -76,8 +76,7 @@ static enum atls_code use_device(struct tsm *tsm, const struct device *device, s
     return ATLS_OK;
 }
 
-/* The directory's own failure stays in err when there is no device either. */
-static enum atls_code find_device(struct tsm *tsm, enum atls_code code, struct atls_err *err)
+static enum atls_code find_device(struct tsm *tsm, struct atls_err *err)
 {
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
         const struct device *device = &devices[i];
@@ -86,7 +85,10 @@ static enum atls_code find_device(struct tsm *tsm, enum atls_code code, struct a
             tsm->kernel->find(tsm->kernel->arg, device->path) == 0)
             return use_device(tsm, device, err);
     }
-    return code;
+    return atls_fail(err, ATLS_E_DEVICE,
+                     "tsm: no reports at %s and no device of an older kernel: this is no "
+                     "confidential machine, or its driver is not loaded",
+                     tsm->config.directory);
 }
 
 static enum atls_code find_provider(struct tsm *tsm, struct atls_err *err)
@@ -101,7 +103,7 @@ static enum atls_code find_provider(struct tsm *tsm, struct atls_err *err)
         return use_device(tsm, &forced, err);
     code = atls_tsm_configfs_provider(&call, &tsm->provider, &absent, err);
     if (code != ATLS_OK && absent && !config->directory_given && config->service == NULL)
-        return find_device(tsm, code, err);
+        return find_device(tsm, err);
     if (code != ATLS_OK)
         return code;
     if (config->provider != NULL && config->provider != tsm->provider)
