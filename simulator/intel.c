@@ -31,7 +31,7 @@ const char *atls_sim_intel_key_name(enum atls_sim_intel_key key)
 
 enum atls_code atls_sim_intel_make(struct atls_sim_intel *out, struct atls_err *err)
 {
-    struct atls_sim_intel intel = {{NULL}};
+    struct atls_sim_intel intel = {{NULL}, ATLS_BUF_INIT};
     enum atls_code code = ATLS_OK;
 
     for (size_t i = 0; code == ATLS_OK && i < ATLS_SIM_INTEL_KEYS; i++)
@@ -49,6 +49,7 @@ void atls_sim_intel_clear(struct atls_sim_intel *intel)
         EVP_PKEY_free(intel->keys[i]);
         intel->keys[i] = NULL;
     }
+    atls_buf_clear(&intel->root);
 }
 
 /* ---- signatures and keys in Intel's form ---- */
@@ -270,7 +271,9 @@ static enum atls_code make_certificates(const struct atls_sim_intel *intel,
                                    {NULL, 0}};
     enum atls_code code;
 
-    if ((code = make_certificate(intel, &root, &out->root, err)) != ATLS_OK ||
+    code = intel->root.len != 0 ? atls_buf_copy(&out->root, atls_buf_bytes(&intel->root), err)
+                                : make_certificate(intel, &root, &out->root, err);
+    if (code != ATLS_OK ||
         (code = make_certificate(intel, &middle, &out->intermediate, err)) != ATLS_OK ||
         (code = make_certificate(intel, &signing, &out->signing, err)) != ATLS_OK)
         return code;

@@ -28,11 +28,13 @@ enum atls_sim_intel_key {
     ATLS_SIM_INTEL_ATTESTATION, /* of its quoting enclave */
     ATLS_SIM_INTEL_KEYS,
 };
-/* P-256 keys, for whoever keeps them. */
+/* P-256 keys, and the root certificate (DER), for whoever keeps them. An empty root is made anew by
+ * each order, and is another one each time. */
 struct atls_sim_intel {
     EVP_PKEY *keys[ATLS_SIM_INTEL_KEYS];
+    struct atls_buf root;
 };
-/* Fresh keys. Errors: ATLS_E_CRYPTO. */
+/* Fresh keys, no root. Errors: ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_sim_intel_make(struct atls_sim_intel *out,
                                                    struct atls_err *err);
 void atls_sim_intel_clear(struct atls_sim_intel *intel);

@@ -473,13 +473,13 @@ static enum atls_code ask(const struct atls_tdx_sources *sources, const struct q
 
     if (code != ATLS_OK)
         return code;
-    if (atls_tdx_offer_first(&offer).len == 0)
+    if (atls_tdx_offer_first(&offer).len == 0) {
         code = optional ? ATLS_OK : unavailable(&offer, ATLS_REASON_CRL_UNAVAILABLE, q->kind, e);
-    else if (offer.own.len == 0)
-        code = ask_list(sources, q, offer.bundled, e);
-    else if (!is_final(code = ask_list(sources, q, atls_buf_bytes(&offer.own), e), e->reason) &&
-             offer.bundled.len != 0)
-        code = ask_list(sources, q, offer.bundled, e);
+    } else {
+        code = ask_list(sources, q, atls_tdx_offer_first(&offer), e);
+        if (!is_final(code, e->reason) && offer.own.len != 0 && offer.bundled.len != 0)
+            code = ask_list(sources, q, offer.bundled, e);
+    }
     atls_tdx_offer_clear(&offer);
     return code;
 }

@@ -510,11 +510,658 @@ static void each_check_alone(void **state)
     atls_chain_cache_free(cache);
 }
 
+/* ---- where collateral comes from ---- */
+
+/* A second set of documents, as a bundle brings them. */
+struct bundled {
+    struct atls_cmw_entry entries[COUNT(documents) + 1];
+    struct atls_cmw cmw;
+};
+
+static void bundle_documents(struct bundled *b, const struct atls_sim_tdx_evidence *made)
+{
+    memset(b, 0, sizeof *b);
+    b->cmw.kind = ATLS_CMW_COLLECTION;
+    b->cmw.entries = b->entries;
+    for (size_t i = 0; i < COUNT(documents); i++) {
+        const struct atls_collateral_row *row = atls_collateral_row_of(documents[i].kind);
+        struct atls_cmw_entry *e = &b->entries[b->cmw.count];
+
+        if (document_of(made, i).len == 0)
+            continue;
+        e->label.is_text = true;
+        e->label.text = atls_bytes_of(row->name, strlen(row->name));
+        e->value = atls_cmw_record(row->media_type, document_of(made, i), ATLS_CMW_ENDORSEMENTS);
+        b->cmw.count++;
+    }
+}
+
+static void drop_store(struct scene *s)
+{
+    s->store.count = 0;
+}
+
+/* Verifies s with what another order says in the bundle. */
+static enum atls_code verify_with_bundle(struct scene *s, const struct atls_sim_tdx *bundle,
+                                         enum atls_reason *reason)
+{
+    struct atls_sim_tdx_evidence made;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_tdx_result result;
+    struct bundled b;
+    enum atls_code code;
+
+    test_assert_code(atls_buf_copy(&intel.root, atls_buf_bytes(&s->made.root), &err), ATLS_OK,
+                     &err);
+    test_assert_code(atls_sim_tdx_make(&intel, bundle, &made, &err), ATLS_OK, &err);
+    atls_buf_clear(&intel.root);
+    bundle_documents(&b, &made);
+    s->check.sources.endorsements = &b.cmw;
+    code = atls_tdx_verify(&s->check, &result, &err);
+    *reason = err.reason;
+    if (code == ATLS_OK)
+        atls_tdx_result_clear(&result);
+    s->check.sources.endorsements = NULL;
+    atls_sim_tdx_evidence_clear(&made);
+    return code;
+}
+
+static const struct {
+    const char *name;
+    void (*store)(struct scene *s); /* what the Verifier's own documents are */
+    void (*bundle)(struct scene *s);
+    void (*tune)(struct scene *s);
+    enum atls_code code;
+    enum atls_reason reason;
+} origins[] = {
+    {"bundle alone", NULL, NULL, drop_store, GOOD},
+    {"both", NULL, NULL, NULL, GOOD},
+    {"own expired, bundle good", info_expired, NULL, NULL, GOOD},
+    {"own lists expired, bundle good", crls_expired, NULL, NULL, GOOD},
+    {"own lists forged, bundle good", root_crl_signature, NULL, NULL, GOOD},
+    {"own good, bundle expired", NULL, info_expired, NULL, GOOD},
+    {"own good, bundle says revoked", NULL, leaf_revoked, NULL, GOOD},
+    {"own says revoked, bundle does not", leaf_revoked, NULL, NULL, C(CERTIFICATE_REVOKED)},
+    {"own says out of date, bundle does not", revoked, NULL, NULL, E(TCB_REVOKED)},
+    {"both expired", info_expired, info_expired, NULL, E(COLLATERAL_EXPIRED)},
+    {"both lists expired", crls_expired, crls_expired, NULL, C(CRL_EXPIRED)},
+    {"own without chain, the bundle's serves", NULL, NULL, no_chain, GOOD},
+    {"own leaf without issuers, the bundle's serve", leaf_alone, leaf_alone, no_issuers, GOOD},
+    {"place is down, the bundle serves", NULL, NULL, place_is_down, GOOD},
+    {"list is down, the bundle serves", NULL, NULL, list_is_down, GOOD},
+    {"own signer expired, bundle good", signing_expired, NULL, NULL, GOOD},
+};
+
+static void own_collateral_comes_first(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(origins); i++) {
+        struct scene s, bundle;
+        enum atls_reason reason;
+        enum atls_code code;
+
+        scene_order(&s);
+        scene_order(&bundle);
+        if (origins[i].store != NULL)
+            origins[i].store(&s);
+        if (origins[i].bundle != NULL)
+            origins[i].bundle(&bundle);
+        scene_make(&s);
+        if (origins[i].tune != NULL)
+            origins[i].tune(&s);
+        code = verify_with_bundle(&s, &bundle.order, &reason);
+        if (code != origins[i].code || (code != ATLS_OK && reason != origins[i].reason))
+            fail_msg("%s: code %d, %s", origins[i].name, (int)code, atls_reason_name(reason));
+        scene_close(&s);
+    }
+}
+
+/* A second TEST maker's signer, whose root is trusted as well, does not speak for this platform. */
+static void documents_of_another_trusted_root(void **state)
+{
+    struct atls_sim_tdx_evidence made;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_tdx_result result;
+    struct scene s;
+
+    (void)state;
+    scene_order(&s);
+    scene_make(&s);
+    test_assert_code(atls_sim_tdx_make(&other_intel, &s.order, &made, &err), ATLS_OK, &err);
+    test_tee_source_trust(&s.store, atls_buf_bytes(&made.root));
+    test_tee_source_put(&s.store, ATLS_COLLATERAL_TDX_TCB_INFO, atls_buf_bytes(&made.tcb_info));
+    test_tee_source_put(&s.store, ATLS_COLLATERAL_TDX_TCB_CHAIN, atls_buf_bytes(&made.tcb_chain));
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNTRUSTED_ROOT);
+    atls_sim_tdx_evidence_clear(&made);
+    scene_close(&s);
+}
+
+/* ---- what is remembered ---- */
+
+static void what_is_remembered_ends_in_time(void **state)
+{
+    struct atls_chain_cache *cache;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_tdx_result result;
+    struct scene s;
+
+    (void)state;
+    assert_int_equal(atls_chain_cache_new(64, &cache, NULL), ATLS_OK);
+    scene_order(&s);
+    s.order.evaluation.absent = true;
+    s.order.tcb_info.next_update_s = TIME_S + 10;
+    s.order.crl_next_s = TIME_S + 8;
+    scene_make(&s);
+    s.check.sources.cache = cache;
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_OK, &err);
+    atls_tdx_result_clear(&result);
+    s.check.sources.time_s = TIME_S + 7;
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_OK, &err);
+    atls_tdx_result_clear(&result);
+    s.check.sources.time_s = TIME_S + 8;
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_CRL_EXPIRED);
+    s.check.sources.time_s = TIME_S + 11;
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_COLLATERAL_EXPIRED);
+    s.check.sources.time_s = TIME_S - 2 * DAY_S;
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_COLLATERAL_NOT_YET_VALID);
+    /* Anchors that no longer have the root are another set. */
+    s.check.sources.time_s = TIME_S;
+    trust_another_root(&s);
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNTRUSTED_ROOT);
+    scene_close(&s);
+    atls_chain_cache_free(cache);
+}
+
+/* ---- evidence in its forms ---- */
+
+static const uint8_t binder[48] = "binder of the connection, as long as SHA-384 is";
+static struct atls_private_key *aik, *other_aik;
+
+static struct atls_bytes spki_of(const struct atls_private_key *key)
+{
+    return atls_key_spki(atls_private_key_public(key));
+}
+
+/* One piece of evidence and how it is asked about. */
+struct form {
+    struct scene s;
+    enum atls_evidence_profile profile;
+    bool raw;      /* the quote itself, no report of configfs-tsm */
+    bool bundled;  /* collateral comes with it, and the store is empty */
+    bool bad_log;  /* an event log that does not replay */
+    bool swap_kat; /* of another key */
+    size_t binder_len;
+    const char *provider;
+    struct atls_buf evidence, kat;
+    struct bundled documents;
+    struct atls_rules rules;
+    struct atls_evidence_options options;
+    struct atls_evidence_request request;
+};
+
+static struct atls_buf finish(struct atls_writer *w)
+{
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_writer_finish(w, &out, &err), ATLS_OK, &err);
+    return out;
+}
+
+static void put_kat(const struct form *f, struct atls_writer *w)
+{
+    struct atls_cose_key key;
+
+    assert_int_equal(atls_cose_key_from_spki(spki_of(f->swap_kat ? other_aik : aik), &key, NULL),
+                     ATLS_OK);
+    assert_int_equal(atls_kat_encode(atls_bytes_of(binder, f->binder_len), &key, w, NULL), ATLS_OK);
+}
+
+/* "kat" of the bundle, and the challenge that goes into the quote. */
+static void make_kat(struct form *f)
+{
+    struct atls_writer w = atls_writer_init(4096), member = atls_writer_init(8192);
+    uint8_t *challenge = f->s.order.quote.report_data;
+    struct atls_batch_tree *tree;
+    struct atls_bytes kats[3];
+
+    memset(challenge, 0, 64);
+    put_kat(f, &w);
+    if (f->profile == ATLS_PROFILE_BARE && f->request.scope == ATLS_EVIDENCE_KEY_UNKNOWN) {
+        memcpy(challenge, binder, f->binder_len);
+    } else if (f->profile == ATLS_PROFILE_BARE) {
+        assert_int_equal(atls_binder_bare_challenge(
+                             f->binder_len == 48 ? ATLS_HASH_SHA384 : ATLS_HASH_SHA256,
+                             atls_bytes_of(binder, f->binder_len), spki_of(aik), challenge, NULL),
+                         ATLS_OK);
+    } else if (f->profile == ATLS_PROFILE_KAT) {
+        assert_int_equal(atls_hash_one(ATLS_HASH_SHA512, atls_writer_bytes(&w), challenge, NULL),
+                         ATLS_OK);
+        atls_put_bytes(&member, atls_writer_bytes(&w));
+    } else {
+        kats[0] = kats[2] = atls_bytes_of("another", 7);
+        kats[1] = atls_writer_bytes(&w);
+        assert_int_equal(atls_batch_tree_new(kats, 3, &tree, NULL), ATLS_OK);
+        memcpy(challenge, atls_batch_tree_challenge(tree).ptr, 64);
+        atls_batch_tree_put(tree, 1, kats[1], &member);
+        atls_batch_tree_free(tree);
+    }
+    atls_writer_clear(&w);
+    f->kat = finish(&member);
+}
+
+static struct atls_buf make_token(const struct form *f)
+{
+    struct atls_writer w = atls_writer_init(65536);
+    const struct atls_tsm_report report = {
+        .provider = {(const uint8_t *)f->provider, strlen(f->provider)},
+        .outblob = atls_buf_bytes(&f->s.made.quote),
+    };
+
+    if (f->raw)
+        atls_put_bytes(&w, report.outblob);
+    else
+        atls_tsm_report_put(&w, &report);
+    return finish(&w);
+}
+
+static void add_log(struct form *f)
+{
+    static const uint8_t log[32 + 8] = {1};
+    struct atls_cmw_entry *e = &f->documents.entries[f->documents.cmw.count++];
+
+    e->label.is_text = true;
+    e->label.text = atls_bytes_of(ATLS_TDX_EVENT_LOG, strlen(ATLS_TDX_EVENT_LOG));
+    e->value = atls_cmw_record(ATLS_TDX_EVENT_LOG_TYPE, atls_bytes_of(log, sizeof log),
+                               ATLS_CMW_ENDORSEMENTS);
+}
+
+static void encode(struct form *f)
+{
+    struct atls_buf token = make_token(f);
+    struct atls_cmw pat = atls_cmw_record(f->raw ? ATLS_TYPE_TDX_QUOTE : ATLS_TYPE_TSM_REPORT,
+                                          atls_buf_bytes(&token), ATLS_CMW_EVIDENCE);
+    struct atls_cmw kat =
+        atls_cmw_record(f->profile == ATLS_PROFILE_BATCH ? ATLS_TYPE_KAT_BATCH : ATLS_TYPE_KAT,
+                        atls_buf_bytes(&f->kat), ATLS_CMW_EVIDENCE);
+    struct atls_writer w = atls_writer_init(128 * 1024);
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (f->bundled)
+        bundle_documents(&f->documents, &f->s.made);
+    else
+        f->documents.cmw =
+            (struct atls_cmw){.kind = ATLS_CMW_COLLECTION, .entries = f->documents.entries};
+    if (f->bad_log)
+        add_log(f);
+    if (f->profile == ATLS_PROFILE_BARE)
+        test_assert_code(atls_cmw_encode(&pat, &w, &err), ATLS_OK, &err);
+    else
+        test_assert_code(atls_bundle_encode(&kat, &pat,
+                                            f->documents.cmw.count > 0 ? &f->documents.cmw : NULL,
+                                            &w, &err),
+                         ATLS_OK, &err);
+    atls_buf_clear(&token);
+    f->evidence = finish(&w);
+}
+
+static struct form *form_new(void)
+{
+    struct form *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    scene_order(&f->s);
+    f->profile = ATLS_PROFILE_KAT;
+    f->binder_len = 32;
+    f->provider = ATLS_TSM_PROVIDER_TDX;
+    f->request.profiles = ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH | ATLS_PROFILE_BARE;
+    return f;
+}
+
+static enum atls_code form_verify(struct form *f, struct atls_claims *out, struct atls_err *err)
+{
+    make_kat(f);
+    scene_make(&f->s);
+    if (f->bundled)
+        drop_store(&f->s);
+    encode(f);
+    f->options.rules = &f->rules;
+    f->request.evidence = atls_buf_bytes(&f->evidence);
+    f->request.binder = atls_bytes_of(binder, f->binder_len);
+    if (f->request.scope != ATLS_EVIDENCE_KEY_UNKNOWN)
+        f->request.aik_spki = spki_of(aik);
+    f->request.time_s = TIME_S;
+    if (f->request.source == NULL)
+        f->request.source = &f->s.source;
+    f->request.options = &f->options;
+    return atls_evidence_verify(&f->request, out, err);
+}
+
+static void form_free(struct form *f)
+{
+    atls_buf_clear(&f->evidence);
+    atls_buf_clear(&f->kat);
+    scene_close(&f->s);
+    free(f);
+}
+
+static void every_form_is_accepted(void **state)
+{
+    static const enum atls_evidence_profile profiles[] = {ATLS_PROFILE_KAT, ATLS_PROFILE_BATCH,
+                                                          ATLS_PROFILE_BARE};
+    static const enum atls_evidence_scope scopes[] = {
+        ATLS_EVIDENCE_COMPLETE, ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE, ATLS_EVIDENCE_KEY_UNKNOWN};
+    static const size_t lens[] = {32, 48};
+
+    (void)state;
+    for (size_t i = 0; i < 3 * 3 * 2 * 2; i++) {
+        struct form *f = form_new();
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_claims claims;
+
+        f->profile = profiles[i % 3];
+        f->request.scope = scopes[i / 3 % 3];
+        f->binder_len = lens[i / 9 % 2];
+        f->raw = i / 18 % 2 != 0;
+        f->bundled = f->profile != ATLS_PROFILE_BARE && i % 2 == 0;
+        test_assert_code(form_verify(f, &claims, &err), ATLS_OK, &err);
+        assert_string_equal(claims.technology, "tdx");
+        assert_string_equal(claims.submod, "TDX");
+        assert_int_equal(claims.key_trust, f->request.scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE
+                                               ? ATLS_KEY_TRUST_NONE
+                                               : ATLS_KEY_TRUST_CERTIFIED);
+        if (f->profile == ATLS_PROFILE_BARE && f->request.scope == ATLS_EVIDENCE_KEY_UNKNOWN)
+            assert_int_equal(claims.key_spki.len, 0);
+        else
+            test_assert_bytes(claims.key_spki, spki_of(aik));
+        atls_claims_clear(&claims);
+        form_free(f);
+    }
+}
+
+static void form_other_key(struct form *f)
+{
+    f->swap_kat = true;
+}
+static void form_bare_other_nonce(struct form *f)
+{
+    f->profile = ATLS_PROFILE_BARE;
+    f->request.scope = ATLS_EVIDENCE_KEY_UNKNOWN;
+    f->s.order.quote.break_signature = true;
+}
+static void form_provider(struct form *f)
+{
+    f->provider = "tdx_host";
+}
+static void form_debug(struct form *f)
+{
+    f->s.order.quote.attributes |= 1;
+}
+static void form_debug_elsewhere(struct form *f)
+{
+    form_debug(f);
+    f->request.scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE;
+}
+static void form_debug_allowed(struct form *f)
+{
+    form_debug(f);
+    f->rules.tdx.allow_debug = true;
+}
+static void form_log(struct form *f)
+{
+    f->bad_log = true;
+}
+static void form_signature_elsewhere(struct form *f)
+{
+    f->request.scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE;
+    f->s.order.quote.break_signature = true;
+}
+static void form_key_elsewhere(struct form *f)
+{
+    f->request.scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE;
+    f->s.order.quote.wrong_attestation_key = true;
+}
+static void form_no_store(struct form *f)
+{
+    static const struct atls_endorsement_source none;
+
+    f->request.source = &none;
+}
+static void form_no_store_elsewhere(struct form *f)
+{
+    form_no_store(f);
+    f->request.scope = ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE;
+}
+static void form_class_fails(struct form *f)
+{
+    f->s.store.class_failure = ATLS_E_IO;
+}
+
+static const struct {
+    const char *name;
+    void (*change)(struct form *f);
+    enum atls_code code;
+    enum atls_reason reason;
+} forms[] = {
+    {"KAT of another key", form_other_key, E(KEY_BINDING_MISMATCH)},
+    {"bare quote, forged", form_bare_other_nonce, E(QUOTE_SIGNATURE)},
+    {"report of another provider", form_provider, U(UNKNOWN_EVIDENCE_TYPE)},
+    {"debugging", form_debug, E(TD_DEBUG)},
+    {"debugging, judged elsewhere", form_debug_elsewhere, GOOD},
+    {"debugging, allowed by the options' rules", form_debug_allowed, GOOD},
+    {"event log that is none", form_log, E(EVENT_LOG_MISMATCH)},
+    {"signature, trust elsewhere", form_signature_elsewhere, E(QUOTE_SIGNATURE)},
+    {"attestation key, trust elsewhere", form_key_elsewhere, E(QE_REPORT_DATA)},
+    {"no anchors", form_no_store, C(UNTRUSTED_ROOT)},
+    {"no anchors, trust elsewhere", form_no_store_elsewhere, GOOD},
+    {"store of classes is broken", form_class_fails, ATLS_E_IO, ATLS_REASON_NONE},
+};
+
+static void forms_with_one_fault(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        struct form *f = form_new();
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_claims claims;
+        enum atls_code code;
+
+        forms[i].change(f);
+        code = form_verify(f, &claims, &err);
+        if (code != forms[i].code || (code != ATLS_OK && err.reason != forms[i].reason))
+            fail_msg("%s: code %d, %s", forms[i].name, (int)code, err.message);
+        if (code == ATLS_OK)
+            atls_claims_clear(&claims);
+        form_free(f);
+    }
+}
+
+/* A bundle of another challenge: the quote is good, and answers somebody else. */
+static void a_quote_over_another_kat(void **state)
+{
+    static const enum atls_evidence_scope scopes[] = {ATLS_EVIDENCE_COMPLETE,
+                                                      ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(scopes); i++) {
+        struct form *f = form_new(), *g = form_new();
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_claims claims;
+
+        f->request.scope = g->request.scope = scopes[i];
+        test_assert_code(form_verify(f, &claims, &err), ATLS_OK, &err);
+        atls_claims_clear(&claims);
+        g->swap_kat = true;
+        make_kat(g);
+        memcpy(g->s.order.quote.report_data, f->s.order.quote.report_data, 64);
+        test_assert_code(atls_buf_copy(&intel.root, atls_buf_bytes(&f->s.made.root), &err), ATLS_OK,
+                         &err);
+        scene_make(&g->s);
+        atls_buf_clear(&intel.root);
+        encode(g);
+        g->request = f->request;
+        g->request.evidence = atls_buf_bytes(&g->evidence);
+        test_assert_code(atls_evidence_verify(&g->request, &claims, &err), ATLS_E_EVIDENCE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_REPORT_DATA_MISMATCH);
+        form_free(f);
+        form_free(g);
+    }
+}
+
+/* ---- claims ---- */
+
+static const struct atls_detail *detail_of(const struct atls_claims *claims, const char *name)
+{
+    for (size_t i = 0; i < claims->detail_count; i++)
+        if (strcmp(claims->details[i].name, name) == 0)
+            return &claims->details[i];
+    return NULL;
+}
+
+static void assert_detail_text(const struct atls_claims *claims, const char *name, const char *want)
+{
+    const struct atls_detail *d = detail_of(claims, name);
+
+    assert_non_null(d);
+    assert_int_equal(d->type, ATLS_DETAIL_TEXT);
+    test_assert_bytes(d->bytes, atls_bytes_of(want, strlen(want)));
+}
+
+static void assert_detail_number(const struct atls_claims *claims, const char *name, uint64_t want)
+{
+    const struct atls_detail *d = detail_of(claims, name);
+
+    assert_non_null(d);
+    assert_true(d->number == want);
+}
+
+static void assert_detail_bytes(const struct atls_claims *claims, const char *name,
+                                const void *want, size_t len)
+{
+    const struct atls_detail *d = detail_of(claims, name);
+
+    assert_non_null(d);
+    assert_int_equal(d->type, ATLS_DETAIL_BYTES);
+    test_assert_bytes(d->bytes, atls_bytes_of(want, len));
+}
+
+static void claims_of_a_current_platform(void **state)
+{
+    static const char *const names[] = {"mrtd",   "rtmr0",      "rtmr1",   "rtmr2",        "rtmr3",
+                                        "mrseam", "mrconfigid", "mrowner", "mrownerconfig"};
+    static const uint8_t class_id[] = {0xd8, 0x25, 0x50, 0xa2, 0xb0, 0x7d, 0x94, 0x54, 0xf2, 0x4a,
+                                       0xb4, 0x9b, 0xdf, 0x85, 0x6e, 0x7d, 0x83, 0x2a, 0xb8};
+    struct form *f = form_new();
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_claims claims;
+    uint8_t ueid[ATLS_HASH_MAX];
+
+    (void)state;
+    f->s.order.quote.version = 5;
+    test_assert_code(form_verify(f, &claims, &err), ATLS_OK, &err);
+    assert_int_equal(claims.measurement_count, COUNT(names));
+    assert_int_equal(claims.optional_count, 4);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_int_equal(claims.measurements[i].mkey.kind, ATLS_MKEY_TEXT);
+        assert_true(atls_bytes_equal_text(claims.measurements[i].mkey.bytes, names[i]));
+        assert_int_equal(claims.measurements[i].mval.digest_count, 1);
+        assert_int_equal(claims.measurements[i].mval.digests[0].hash, ATLS_HASH_SHA384);
+    }
+    test_assert_bytes(claims.measurements[0].mval.digests[0].value,
+                      atls_bytes_of(f->s.order.quote.mr_td, 48));
+    test_assert_bytes(claims.measurements[4].mval.digests[0].value,
+                      atls_bytes_of(f->s.order.quote.rtmr[3], 48));
+    assert_int_equal(
+        atls_hash_one(ATLS_HASH_SHA256, atls_bytes_of(f->s.order.instance, 16), ueid, NULL),
+        ATLS_OK);
+    assert_int_equal(claims.instance.len, 33);
+    assert_int_equal(claims.instance.ptr[0], 1);
+    test_assert_bytes(atls_bytes_of(claims.instance.ptr + 1, 32), atls_bytes_of(ueid, 32));
+    test_assert_bytes(claims.environment.class_id, atls_bytes_of(class_id, sizeof class_id));
+    assert_true(claims.signer_spki.len > 0 && !claims.hardware_advisory && !claims.insecure);
+    assert_detail_text(&claims, "tcb-status", "UpToDate");
+    assert_detail_text(&claims, "tcb-date", "2025-05-14");
+    assert_null(detail_of(&claims, "advisory-ids"));
+    assert_null(detail_of(&claims, "event-log-events"));
+    assert_detail_number(&claims, "tcb-evaluation-number", 18);
+    assert_detail_number(&claims, "quote-version", 5);
+    assert_detail_number(&claims, "debug", 0);
+    assert_detail_number(&claims, "td-attributes", UINT64_C(1) << 28);
+    assert_detail_number(&claims, "xfam", 0x61ae7);
+    assert_detail_bytes(&claims, "fmspc", f->s.order.fmspc, 6);
+    assert_detail_bytes(&claims, "ppid", f->s.order.ppid, 16);
+    assert_detail_bytes(&claims, "platform-instance-id", f->s.order.instance, 16);
+    assert_detail_bytes(&claims, "tee-tcb-svn", f->s.order.quote.tcb_svn, 16);
+    assert_detail_bytes(&claims, "tee-tcb-svn2", f->s.order.quote.tcb_svn2, 16);
+    assert_detail_bytes(&claims, "mr-service-td", f->s.order.quote.mr_service_td, 48);
+    atls_claims_clear(&claims);
+    form_free(f);
+}
+
+/* The platform, the module and the enclave are out of date: each advisory once, the oldest date. */
+static void claims_of_an_old_platform(void **state)
+{
+    struct form *f = form_new();
+    struct atls_sim_tdx *o = &f->s.order;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_claims claims;
+    uint8_t ueid[ATLS_HASH_MAX];
+
+    (void)state;
+    o->processor = true;
+    o->quote.attributes |= 1;
+    o->components[0] = 4;
+    o->quote.tcb_svn[0] = 4;
+    o->modules[0].levels[1].status.advisories = "INTEL-SA-00002,INTEL-SA-00003";
+    o->modules[0].levels[1].status.date = "2023-08-09";
+    f->rules.tdx.allow_debug = true;
+    f->rules.tdx.statuses = ATLS_TDX_UP_TO_DATE | ATLS_TDX_OUT_OF_DATE;
+    f->rules.tdx.tcb_date_s = 1;
+    f->s.store.class_id = (struct atls_bytes)HEX("\xd8\x25\x50"
+                                                 "0123456789abcdef");
+    test_assert_code(form_verify(f, &claims, &err), ATLS_OK, &err);
+    assert_true(claims.hardware_advisory);
+    assert_detail_text(&claims, "tcb-status", "OutOfDate");
+    assert_detail_text(&claims, "tcb-date", "2023-08-09");
+    assert_detail_text(&claims, "advisory-ids", "INTEL-SA-00001,INTEL-SA-00002,INTEL-SA-00003");
+    assert_detail_number(&claims, "debug", 1);
+    assert_null(detail_of(&claims, "platform-instance-id"));
+    assert_null(detail_of(&claims, "mr-service-td"));
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, atls_bytes_of(o->ppid, 16), ueid, NULL),
+                     ATLS_OK);
+    test_assert_bytes(atls_bytes_of(claims.instance.ptr + 1, 32), atls_bytes_of(ueid, 32));
+    test_assert_bytes(claims.environment.class_id, f->s.store.class_id);
+    atls_claims_clear(&claims);
+    form_free(f);
+}
+
+static void report_data_has_one_length(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_tdx_result result;
+    struct scene s;
+
+    (void)state;
+    scene_order(&s);
+    scene_make(&s);
+    s.check.report_data.len = 63;
+    test_assert_code(atls_tdx_verify(&s.check, &result, &err), ATLS_E_USAGE, &err);
+    atls_tdx_result_clear(NULL);
+    scene_close(&s);
+}
+
 static int set_up(void **state)
 {
     (void)state;
     return atls_sim_intel_make(&intel, NULL) != ATLS_OK ||
-           atls_sim_intel_make(&other_intel, NULL) != ATLS_OK;
+           atls_sim_intel_make(&other_intel, NULL) != ATLS_OK ||
+           atls_private_key_generate(ATLS_KEY_P256, &aik, NULL) != ATLS_OK ||
+           atls_private_key_generate(ATLS_KEY_P256, &other_aik, NULL) != ATLS_OK;
 }
 
 static int tear_down(void **state)
@@ -522,6 +1169,8 @@ static int tear_down(void **state)
     (void)state;
     atls_sim_intel_clear(&intel);
     atls_sim_intel_clear(&other_intel);
+    atls_private_key_free(aik);
+    atls_private_key_free(other_aik);
     return 0;
 }
 
@@ -529,6 +1178,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_check_alone),
+        cmocka_unit_test(own_collateral_comes_first),
+        cmocka_unit_test(documents_of_another_trusted_root),
+        cmocka_unit_test(what_is_remembered_ends_in_time),
+        cmocka_unit_test(every_form_is_accepted),
+        cmocka_unit_test(forms_with_one_fault),
+        cmocka_unit_test(a_quote_over_another_kat),
+        cmocka_unit_test(claims_of_a_current_platform),
+        cmocka_unit_test(claims_of_an_old_platform),
+        cmocka_unit_test(report_data_has_one_length),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
