@@ -16,8 +16,7 @@
 #include "wire/json.h"
 
 #define DIRECTORY_MAX 1024
-/* NAME, '-', subject, '.', EXTENSION */
-#define FILE_MAX (DIRECTORY_MAX + ATLS_COLLATERAL_SUBJECT_MAX + 64)
+#define PATH_LEN      (DIRECTORY_MAX + 1 + ATLS_COLLATERAL_FILE_MAX)
 /* Intel's and AMD's documents hold for weeks: room for a timer that failed some days in a row. */
 #define SOON_S           (3 * 86400)
 #define CERTIFICATES_MAX 8
@@ -70,6 +69,16 @@ void atls_tsm_collateral_free(struct atls_tsm_collateral *c)
     pthread_mutex_destroy(&c->lock);
     free(c->directory);
     free(c);
+}
+
+static void path_of(const struct atls_tsm_collateral *c, const struct atls_tsm_need *need,
+                    char out[PATH_LEN])
+{
+    const struct atls_collateral_query query = {need->kind, need->subject};
+    char file[ATLS_COLLATERAL_FILE_MAX];
+
+    atls_collateral_file_name(&query, file);
+    snprintf(out, PATH_LEN, "%s/%s", c->directory, file);
 }
 
 /* nextUpdate of the object inside {"tcbInfo": {...}, "signature": "..."}. */
@@ -188,13 +197,12 @@ static enum atls_code attach(struct atls_tsm_collateral *c, const struct atls_ts
     struct seen *seen = &c->seen[need->kind];
     struct atls_err why = ATLS_ERR_INIT;
     struct atls_buf document = ATLS_BUF_INIT;
-    char path[FILE_MAX];
+    char path[PATH_LEN];
     struct stat st;
     enum atls_code code;
     bool found;
 
-    snprintf(path, sizeof path, "%s/%s-%s.%s", c->directory, row->name, need->subject,
-             row->extension);
+    path_of(c, need, path);
     found = stat(path, &st) == 0; /* before: what replaces it meanwhile, is seen next time */
     code = atls_file_read("collateral", path, ATLS_COLLATERAL_DOCUMENT_MAX, &document, &why);
     if (code == ATLS_E_NOMEM)
@@ -222,8 +230,7 @@ static bool snp_needs(const struct atls_tsm_collateral *c, const struct atls_tsm
                       struct atls_tsm_needs *out)
 {
     static const char *const guesses[] = {NULL, "milan", "genoa"};
-    const struct atls_collateral_row *row = atls_collateral_row_of(ATLS_COLLATERAL_SNP_VEK);
-    char path[FILE_MAX];
+    char path[PATH_LEN];
     struct stat st;
 
     for (size_t i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
@@ -232,8 +239,7 @@ static bool snp_needs(const struct atls_tsm_collateral *c, const struct atls_tsm
         if (!atls_tsm_snp_needs(atls_buf_bytes(&blobs->outblob), atls_buf_bytes(&blobs->auxblob),
                                 guesses[i], &needs))
             continue;
-        snprintf(path, sizeof path, "%s/%s-%s.%s", c->directory, row->name, needs.items[0].subject,
-                 row->extension);
+        path_of(c, &needs.items[0], path);
         if (guesses[i] == NULL || stat(path, &st) == 0) {
             *out = needs;
             return true;

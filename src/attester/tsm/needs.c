@@ -5,11 +5,10 @@
 
 #include "core/log.h"
 #include "crypto/certificate.h"
-#include "crypto/der.h"
+#include "evidence/tdx_pck.h"
 #include "wire/snp.h"
 #include "wire/tdx.h"
 
-#define FMSPC_LEN     6
 #define PCK_CHAIN_MAX 4
 
 static void add(struct atls_tsm_needs *needs, enum atls_collateral_kind kind, const char *subject,
@@ -87,49 +86,26 @@ bool atls_tsm_snp_needs(struct atls_bytes evidence, struct atls_bytes table, con
     return true;
 }
 
-/* FMSPC of a PCK certificate: a member of Intel's extension, SEQUENCE OF {OID, value}. */
-static bool find_fmspc(const struct atls_certificate *pck, struct atls_bytes *out)
+/* Intel's extension of a PCK certificate, 1.2.840.113741.1.13.1. */
+static struct atls_bytes sgx_extension(const struct atls_certificate *pck)
 {
-    static const uint8_t sgx[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
-    static const uint8_t fmspc[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01, 0x04};
+    static const uint8_t oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
     size_t count = 0;
-    struct atls_reader r =
-        atls_reader_init(atls_certificate_extension(pck, atls_bytes_of(sgx, sizeof sgx), &count));
-    struct atls_bytes all, row, oid;
 
-    if (count != 1 || !atls_der_get(&r, ATLS_DER_SEQUENCE, &all))
-        return false;
-    r = atls_reader_init(all);
-    while (atls_der_get(&r, ATLS_DER_SEQUENCE, &row)) {
-        struct atls_reader members = atls_reader_init(row);
-
-        if (atls_der_get(&members, ATLS_DER_OID, &oid) &&
-            atls_bytes_equal(oid, atls_bytes_of(fmspc, sizeof fmspc)))
-            return atls_der_get(&members, ATLS_DER_OCTET_STRING, out) && out->len == FMSPC_LEN;
-    }
-    return false;
-}
-
-/* "platform" or "processor", by the authority that issued pck. */
-static const char *authority_of(const struct atls_certificate *pck)
-{
-    const struct atls_bytes cn = atls_certificate_issuer_cn(pck);
-
-    if (atls_bytes_equal_text(cn, "Intel SGX PCK Platform CA"))
-        return "platform";
-    return atls_bytes_equal_text(cn, "Intel SGX PCK Processor CA") ? "processor" : NULL;
+    return atls_certificate_extension(pck, atls_bytes_of(oid, sizeof oid), &count);
 }
 
 static bool needs_of_pck(const struct atls_certificate *pck, struct atls_tsm_needs *out)
 {
-    const char *authority = authority_of(pck);
-    char fmspc_hex[2 * FMSPC_LEN + 1];
-    struct atls_bytes fmspc;
+    const char *authority = atls_pck_authority_of(pck);
+    char fmspc[2 * ATLS_FMSPC_LEN + 1];
+    struct atls_pck_facts facts;
 
-    if (authority == NULL || !find_fmspc(pck, &fmspc))
+    if (authority[0] == '\0' || atls_pck_facts_read(sgx_extension(pck), &facts, NULL) != ATLS_OK)
         return false;
+    atls_hex(atls_bytes_of(facts.fmspc, sizeof facts.fmspc), fmspc, sizeof fmspc);
     out->count = 0;
-    add(out, ATLS_COLLATERAL_TDX_TCB_INFO, atls_hex(fmspc, fmspc_hex, sizeof fmspc_hex), false);
+    add(out, ATLS_COLLATERAL_TDX_TCB_INFO, fmspc, false);
     add(out, ATLS_COLLATERAL_TDX_QE_IDENTITY, "td", false);
     add(out, ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb", false);
     add(out, ATLS_COLLATERAL_TDX_PCK_CRL, authority, false);

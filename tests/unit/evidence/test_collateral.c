@@ -121,6 +121,65 @@ static void documents_are_found_in_a_bundle(void **state)
     assert_int_equal(atls_collateral_in(NULL, ATLS_COLLATERAL_SNP_CRL).len, 0);
 }
 
+static void files_have_names(void **state)
+{
+    static const struct {
+        const char *file, *subject; /* subject NULL: none of ours */
+        enum atls_collateral_kind kind;
+    } rows[] = {
+        {"snp-vek-milan-vlek-0000000000000001.der", "milan-vlek-0000000000000001",
+         ATLS_COLLATERAL_SNP_VEK},
+        {"snp-crl-genoa.crl", "genoa", ATLS_COLLATERAL_SNP_CRL},
+        {"tdx-pck-crl-platform.crl", "platform", ATLS_COLLATERAL_TDX_PCK_CRL},
+        {"tdx-pck-crl-chain-platform.pem", "platform", ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN},
+        {"tdx-tcb-info-50806f000000.json", "50806f000000", ATLS_COLLATERAL_TDX_TCB_INFO},
+        {"snp-crl-genoa.der", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl-genoa", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl-.crl", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl.crl", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl_genoa.crl", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl-Genoa.crl", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl-genoa.crl~", NULL, ATLS_COLLATERAL_NONE},
+        {"snp-crl-genoa,crl", NULL, ATLS_COLLATERAL_NONE},
+        {"", NULL, ATLS_COLLATERAL_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1] = "untouched";
+        char file[ATLS_COLLATERAL_FILE_MAX];
+        const struct atls_collateral_row *row = atls_collateral_row_of_file(rows[i].file, subject);
+
+        print_message("  \"%s\"\n", rows[i].file);
+        assert_ptr_equal(row, atls_collateral_row_of(rows[i].kind));
+        assert_string_equal(subject, row == NULL ? "untouched" : rows[i].subject);
+        if (row != NULL) {
+            atls_collateral_file_name(&(const struct atls_collateral_query){rows[i].kind, subject},
+                                      file);
+            assert_string_equal(file, rows[i].file);
+        }
+    }
+}
+
+static void names_of_files_are_bounded(void **state)
+{
+    char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1] = "untouched";
+    char longest[ATLS_COLLATERAL_SUBJECT_MAX + 1], file[ATLS_COLLATERAL_FILE_MAX + 1];
+
+    (void)state;
+    memset(longest, 'a', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    for (const struct atls_collateral_row *row = atls_collateral_rows; row->name != NULL; row++) {
+        const struct atls_collateral_query query = {row->kind, longest};
+
+        atls_collateral_file_name(&query, file);
+        assert_ptr_equal(atls_collateral_row_of_file(file, subject), row);
+        assert_string_equal(subject, longest);
+    }
+    snprintf(file, sizeof file, "snp-ca-a%s.pem", longest);
+    assert_null(atls_collateral_row_of_file(file, subject));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -128,6 +187,8 @@ int main(void)
         cmocka_unit_test(subjects_are_plain),
         cmocka_unit_test(keys_of_machines_have_names),
         cmocka_unit_test(documents_are_found_in_a_bundle),
+        cmocka_unit_test(files_have_names),
+        cmocka_unit_test(names_of_files_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
