@@ -86,7 +86,10 @@ void atls_collateral_file_name(const struct atls_collateral_query *query,
 {
     const struct atls_collateral_row *row = atls_collateral_row_of(query->kind);
 
-    snprintf(out, ATLS_COLLATERAL_FILE_MAX, "%s-%s.%s", row->name, query->subject, row->extension);
+    out[0] = '\0';
+    if (row != NULL) /* a kind of the table has one */
+        snprintf(out, ATLS_COLLATERAL_FILE_MAX, "%s-%s.%s", row->name, query->subject,
+                 row->extension);
 }
 
 /* The part of file_name between the row's name and extension, when it has both. */

@@ -15,7 +15,7 @@
 #include "crypto/crypto.h"
 #include "wire/json.h"
 
-#define DIRECTORY_MAX 1024
+#define DIRECTORY_MAX 512
 #define PATH_LEN      (DIRECTORY_MAX + 1 + ATLS_COLLATERAL_FILE_MAX)
 /* Intel's and AMD's documents hold for weeks: room for a timer that failed some days in a row. */
 #define SOON_S           (3 * 86400)
@@ -234,17 +234,14 @@ static bool snp_needs(const struct atls_tsm_collateral *c, const struct atls_tsm
     struct stat st;
 
     for (size_t i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
-        struct atls_tsm_needs needs;
-
         if (!atls_tsm_snp_needs(atls_buf_bytes(&blobs->outblob), atls_buf_bytes(&blobs->auxblob),
-                                guesses[i], &needs))
+                                guesses[i], out))
             continue;
-        path_of(c, &needs.items[0], path);
-        if (guesses[i] == NULL || stat(path, &st) == 0) {
-            *out = needs;
+        path_of(c, &out->items[0], path);
+        if (guesses[i] == NULL || stat(path, &st) == 0)
             return true;
-        }
     }
+    out->count = 0;
     return false;
 }
 

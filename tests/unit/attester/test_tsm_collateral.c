@@ -598,7 +598,7 @@ static void realms_need_none(void **state)
 
 static void folders_that_are_none(void **state)
 {
-    char too_long[1100];
+    char too_long[600];
     struct atls_tsm_collateral *c = NULL;
 
     (void)state;
