@@ -49,7 +49,7 @@ static const struct atls_sim_attribute *name_of(struct name *n)
         {"2.5.4.6", ATLS_DER_PRINTABLE_STRING, "US"},
         {"2.5.4.7", 0, "Santa Clara"},
         {"2.5.4.8", 0, "CA"},
-        {"2.5.4.10", 0, "Advanced Micro Devices"},
+        {"2.5.4.10", 0, "TEST of libatls, trust nothing below it"},
         {"2.5.4.3", 0, n->common_name},
         {NULL, 0, NULL},
     };

@@ -31,7 +31,7 @@ const char *atls_sim_intel_key_name(enum atls_sim_intel_key key)
 
 enum atls_code atls_sim_intel_make(struct atls_sim_intel *out, struct atls_err *err)
 {
-    struct atls_sim_intel intel = {{NULL}, ATLS_BUF_INIT};
+    struct atls_sim_intel intel = {.keys = {NULL}};
     enum atls_code code = ATLS_OK;
 
     for (size_t i = 0; code == ATLS_OK && i < ATLS_SIM_INTEL_KEYS; i++)
@@ -219,6 +219,8 @@ static enum atls_code make_certificate(const struct atls_sim_intel *intel, const
         .break_signature = m->order->break_signature,
     };
 
+    if (intel->kept[m->key].len != 0)
+        return atls_buf_copy(out, intel->kept[m->key], err);
     return atls_sim_certificate_make(&spec, out, err);
 }
 
@@ -227,7 +229,7 @@ static enum atls_sim_intel_key authority(const struct atls_sim_tdx *order)
     return order->processor ? ATLS_SIM_INTEL_PROCESSOR : ATLS_SIM_INTEL_PLATFORM;
 }
 
-static void clear_certificates(struct atls_sim_intel_certificates *c)
+void atls_sim_intel_certificates_clear(struct atls_sim_intel_certificates *c)
 {
     atls_buf_clear(&c->root);
     atls_buf_clear(&c->intermediate);
@@ -254,10 +256,9 @@ static enum atls_code make_leaf(const struct atls_sim_intel *intel,
     return code;
 }
 
-static enum atls_code make_certificates(const struct atls_sim_intel *intel,
-                                        const struct atls_sim_tdx *order,
-                                        struct atls_sim_intel_certificates *out,
-                                        struct atls_err *err)
+enum atls_code atls_sim_intel_certify(const struct atls_sim_intel *intel,
+                                      const struct atls_sim_tdx *order,
+                                      struct atls_sim_intel_certificates *out, struct atls_err *err)
 {
     const struct making root = {
         ATLS_SIM_INTEL_ROOT, ATLS_SIM_INTEL_ROOT, &order->root, &order->root, true, {NULL, 0}};
@@ -363,11 +364,11 @@ enum atls_code atls_sim_tdx_make(const struct atls_sim_intel *intel,
 {
     struct atls_sim_intel_certificates certificates = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
     struct atls_sim_tdx_evidence evidence = {.root = ATLS_BUF_INIT};
-    enum atls_code code = make_certificates(intel, order, &certificates, err);
+    enum atls_code code = atls_sim_intel_certify(intel, order, &certificates, err);
 
     if (code == ATLS_OK)
         code = make_parts(intel, order, &certificates, &evidence, err);
-    clear_certificates(&certificates);
+    atls_sim_intel_certificates_clear(&certificates);
     if (code != ATLS_OK)
         atls_sim_tdx_evidence_clear(&evidence);
     else

@@ -33,6 +33,9 @@ enum atls_sim_intel_key {
 struct atls_sim_intel {
     EVP_PKEY *keys[ATLS_SIM_INTEL_KEYS];
     struct atls_buf root;
+    /* Certificates that were made before, DER, borrowed: an order takes them as they are. Empty:
+     * made anew by each order. */
+    struct atls_bytes kept[ATLS_SIM_INTEL_KEYS];
 };
 /* Fresh keys, no root. Errors: ATLS_E_CRYPTO. */
 ATLS_MUST_CHECK enum atls_code atls_sim_intel_make(struct atls_sim_intel *out,

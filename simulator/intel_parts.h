@@ -20,6 +20,13 @@ struct atls_sim_intel_certificates {
     struct atls_buf root, intermediate, leaf, signing;
 };
 
+/* *out is the caller's to clear, also on failure. */
+ATLS_MUST_CHECK enum atls_code atls_sim_intel_certify(const struct atls_sim_intel *intel,
+                                                      const struct atls_sim_tdx *order,
+                                                      struct atls_sim_intel_certificates *out,
+                                                      struct atls_err *err);
+void atls_sim_intel_certificates_clear(struct atls_sim_intel_certificates *certificates);
+
 ATLS_MUST_CHECK enum atls_code atls_sim_intel_documents(const struct atls_sim_intel *intel,
                                                         const struct atls_sim_tdx *order,
                                                         struct atls_sim_tdx_evidence *out,
