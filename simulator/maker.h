@@ -19,6 +19,7 @@ struct atls_sim_answer {
     const char *header; /* one more, of that service; NULL: none */
     struct atls_buf value;
 };
+void atls_sim_answer_clear(struct atls_sim_answer *answer);
 
 struct atls_sim_maker {
     enum atls_sim_tee tee;

@@ -61,6 +61,8 @@ static enum atls_code setup_settle(struct atls_sim_setup *setup, struct atls_err
         return atls_fail(err, ATLS_E_CONFIG, "no such technology, want snp, tdx or cca");
     if (setup->tee != ATLS_SIM_SNP && (setup->line != NULL || setup->vlek))
         return atls_fail(err, ATLS_E_CONFIG, "product line and VLEK are of snp only");
+    if (setup->tee != ATLS_SIM_SNP && setup->rsa_bits != 0)
+        return atls_fail(err, ATLS_E_CONFIG, "RSA is of snp only");
     if (setup->tee != ATLS_SIM_TDX && setup->quote_version != 0)
         return atls_fail(err, ATLS_E_CONFIG, "versions of quotes are of tdx only");
     if (setup->tee == ATLS_SIM_TDX && setup->quote_version == 0)
@@ -414,12 +416,6 @@ enum atls_code atls_sim_world_evidence(struct atls_sim_world *world,
 }
 
 /* ---- the service ---- */
-
-void atls_sim_answer_clear(struct atls_sim_answer *answer)
-{
-    atls_buf_clear(&answer->body);
-    atls_buf_clear(&answer->value);
-}
 
 enum atls_code atls_sim_world_answer(struct atls_sim_world *world,
                                      const struct atls_sim_question *question,

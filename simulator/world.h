@@ -25,6 +25,7 @@ struct atls_sim_setup {
     enum atls_sim_tee tee;
     const char *line;           /* SNP: "milan", "genoa", "turin"; NULL: "genoa" */
     bool vlek;                  /* SNP: the key is the cloud's (VLEK), not the chip's */
+    unsigned int rsa_bits;      /* SNP: of the maker's keys; 0: 4096, as AMD's */
     unsigned int quote_version; /* TDX: 4 or 5; 0: 4 */
     int64_t time_s;             /* when certificates begin */
 };
@@ -71,13 +72,13 @@ ATLS_MUST_CHECK enum atls_code atls_sim_world_evidence(struct atls_sim_world *wo
                                                        struct atls_err *err);
 struct atls_sim_question;
 struct atls_sim_answer;
-/* What the maker's collateral service answers (simulator/maker.h); *out is the caller's to clear.
+/* What the maker's collateral service answers (simulator/maker.h); *out is the
+ * caller's to clear.
  * Errors: ATLS_E_IO, ATLS_E_CONFIG, ATLS_E_CRYPTO, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_sim_world_answer(struct atls_sim_world *world,
                                                      const struct atls_sim_question *question,
                                                      struct atls_sim_answer *out,
                                                      struct atls_err *err);
-void atls_sim_answer_clear(struct atls_sim_answer *answer);
 /* For a tree over this world, which outlives the tree. say (may be NULL) gets what went wrong where
  * the tree can but answer EIO; from any thread. */
 struct atls_sim_provider atls_sim_world_provider(struct atls_sim_world *world,
