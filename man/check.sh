@@ -61,6 +61,17 @@ for page in "$root"/man/atls-*.1; do
     done <"$work/options"
 done
 
+# The same of the simulator, whose subcommands share a page, and of its orders.
+sed -n 's/^ *"  --\([a-z0-9-]*\).*/Fl Fl \1/p' "$root"/apps/atls-tee-sim/*.c >"$work/options"
+sed -n 's/^ *X([A-Z0-9_]*, "\([a-z0-9-]*\)".*/Cm \1/p' "$root/simulator/state.h" >>"$work/options"
+[ "$(grep -c '^Cm' "$work/options")" -gt 1 ] && [ "$(grep -c '^Fl' "$work/options")" -gt 1 ] || failed=1
+while read -r option; do
+    if ! grep -q -e "^\.It $option\$" -e "^\.It $option " "$root/man/atls-tee-sim.1"; then
+        echo "man/check.sh: atls-tee-sim.1 does not document $option" >&2
+        failed=1
+    fi
+done <"$work/options"
+
 # The same of the daemons, and every key of their configuration.
 for page in "$root"/man/*.8; do
     name=$(basename "$page" .8)

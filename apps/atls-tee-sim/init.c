@@ -12,6 +12,8 @@ static const char usage[] =
     "  --tee NAME         snp, tdx or cca\n"
     "  --line NAME        snp: milan, genoa (default) or turin\n"
     "  --vlek             snp: the report is signed by a key of the cloud (VLEK), not of the chip\n"
+    "  --rsa-bits N       snp: of the maker's keys, 4096 (default, as AMD's) or 2048 (made "
+    "sooner)\n"
     "  --tdx-quote N      tdx: version of its quotes, 4 (default) or 5\n"
     "  --time RFC3339     when certificates and collateral begin; default now\n"
     "  --help             this text\n"
@@ -22,15 +24,17 @@ static const char usage[] =
 static bool setup_of(const struct cli *cli, struct atls_sim_setup *out, enum cli_status *status)
 {
     static const char *const needed[] = {"tee", NULL};
-    unsigned long version = 0;
+    unsigned long version = 0, bits = 0;
 
-    if (!cli_need(cli, needed) || !cli_number(cli, "tdx-quote", 4, 5, &version)) {
+    if (!cli_need(cli, needed) || !cli_number(cli, "tdx-quote", 4, 5, &version) ||
+        !cli_number(cli, "rsa-bits", 2048, 4096, &bits)) {
         *status = CLI_USAGE;
         return false;
     }
     *out = (struct atls_sim_setup){.tee = atls_sim_tee_by_name(cli_value(cli, "tee")),
                                    .line = cli_value(cli, "line"),
                                    .vlek = cli_flag(cli, "vlek"),
+                                   .rsa_bits = (unsigned int)bits,
                                    .quote_version = (unsigned int)version};
     return time_of(cli, &out->time_s, status);
 }

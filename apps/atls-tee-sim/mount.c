@@ -1,4 +1,5 @@
 /* Glue between FUSE and simulator/tree.h, which knows what to answer. */
+#define _XOPEN_SOURCE    700 /* realpath */
 #define FUSE_USE_VERSION 314
 
 #include "commands.h"
@@ -15,6 +16,8 @@
 
 /* One makes a quote, the others list and wait. */
 #define THREADS 8
+/* Whoever dies leaves no dead mount behind. */
+#define MOUNT_OPTIONS "auto_unmount,fsname=atls-tee-sim,subtype=tsm"
 
 static const char usage[] =
     "usage: atls-tee-sim mount DIR MOUNTPOINT [OPTION ...]\n"
@@ -255,9 +258,8 @@ static enum cli_status serve(const struct cli *cli, struct fuse *fuse, const cha
 
 static enum cli_status mount_tree(const struct cli *cli, const char *provider)
 {
-    /* Whoever dies leaves no dead mount behind. */
-    char *words[] = {(char *)"atls-tee-sim", (char *)"-o",
-                     (char *)"auto_unmount,fsname=atls-tee-sim,subtype=tsm", NULL};
+    char name[] = "atls-tee-sim", option[] = "-o", options[] = MOUNT_OPTIONS;
+    char *words[] = {name, option, options, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, words);
     struct fuse *fuse = fuse_new(&args, &operations, sizeof operations, NULL);
     enum cli_status status = CLI_UNKNOWN;
@@ -290,22 +292,32 @@ static enum cli_status run_world(const struct cli *cli, struct atls_sim_world *w
     return status;
 }
 
+/* In the background the working directory is another. */
+static bool absolute(struct cli *cli, size_t index, char **out)
+{
+    if ((*out = realpath(cli->operands[index], NULL)) == NULL) {
+        cli_say(cli, "%s: %s", cli->operands[index], strerror(errno));
+        return false;
+    }
+    cli->operands[index] = *out;
+    return true;
+}
+
 static enum cli_status run(struct cli *cli)
 {
+    char *directory = NULL, *mountpoint = NULL;
+    enum cli_status status = CLI_UNKNOWN;
     struct atls_sim_world *world = NULL;
-    enum cli_status status;
-    char *directory;
 
     if (cli_operand(cli, 0) == NULL || cli_operand(cli, 1) == NULL)
         return cli_usage(cli, "want DIR and MOUNTPOINT");
-    /* In the background the working directory is another. */
-    if ((directory = realpath(cli_operand(cli, 0), NULL)) != NULL)
-        cli->operands[0] = directory;
-    if (open_world(cli, &world, &status)) {
+    if (absolute(cli, 0, &directory) && absolute(cli, 1, &mountpoint) &&
+        open_world(cli, &world, &status)) {
         status = run_world(cli, world);
         atls_sim_world_free(world);
     }
     free(directory);
+    free(mountpoint);
     return status;
 }
 

@@ -9,6 +9,11 @@
 
 #define TEXT_DEPTH_MAX 32
 
+/* Another program that has these subcommands says its own name. */
+#ifndef CLI_PROGRAM
+#define CLI_PROGRAM "atls"
+#endif
+
 /* ---- the usage text as grammar ---- */
 
 struct grammar_option {
@@ -195,7 +200,7 @@ void cli_say(const struct cli *cli, const char *format, ...)
 
     /* One connection's line must not run into another's. */
     flockfile(stderr);
-    fprintf(stderr, "atls %s: ", cli->command->name);
+    fprintf(stderr, CLI_PROGRAM " %s: ", cli->command->name);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
@@ -208,11 +213,11 @@ enum cli_status cli_usage(const struct cli *cli, const char *format, ...)
     va_list args;
 
     flockfile(stderr);
-    fprintf(stderr, "atls %s: ", cli->command->name);
+    fprintf(stderr, CLI_PROGRAM " %s: ", cli->command->name);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nTry: atls %s --help\n", cli->command->name);
+    fprintf(stderr, "\nTry: " CLI_PROGRAM " %s --help\n", cli->command->name);
     funlockfile(stderr);
     return CLI_USAGE;
 }
@@ -250,7 +255,7 @@ static enum cli_status fail(const struct cli *cli, const struct atls_err *err, b
     const char *what = status == CLI_REFUSED ? "refused" : atls_code_name(err->code);
 
     flockfile(stderr);
-    fprintf(stderr, "atls %s: %s%s%s: %s", cli->command->name,
+    fprintf(stderr, CLI_PROGRAM " %s: %s%s%s: %s", cli->command->name,
             cli_colour(stderr, status == CLI_REFUSED ? CLI_RED : CLI_YELLOW), what,
             cli_colour(stderr, CLI_PLAIN), err->message);
     if (err->reason != ATLS_REASON_NONE)
