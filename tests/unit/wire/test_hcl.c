@@ -194,6 +194,134 @@ static void refuses_what_is_longer_than_any(void **state)
     atls_buf_clear(&in);
 }
 
+/* ---- the JSON text ---- */
+
+/* A modulus of 256 bytes, all 0xff, and of 255. */
+#define N_85        "_____________________________________________________________________________________"
+#define N_2048      N_85 N_85 N_85 N_85 "_w"
+#define N_2040      N_85 N_85 N_85 N_85
+#define KEY(kid, n) "{\"kid\":\"" kid "\",\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" n "\"}"
+#define GOOD_KEY    KEY("HCLAkPub", N_2048)
+
+static void variables_that_are_accepted(void **state)
+{
+    static const struct {
+        const char *name, *json, *machine;
+        bool has_user_data, has_secure_boot;
+    } rows[] = {
+        {"the key alone", "{\"keys\":[" GOOD_KEY "]}", "", false, false},
+        {"padded base64url", "{\"keys\":[" KEY("HCLAkPub", N_2048 "==") "]}", "", false, false},
+        {"another key beside it", "{\"keys\":[{\"kid\":\"HCLEkPub\"}," GOOD_KEY "]}", "", false,
+         false},
+        {"machine and secure boot",
+         "{\"keys\":[" GOOD_KEY
+         "],\"vm-configuration\":{\"vmUniqueId\":\"a-1\",\"secure-boot\":true,\"other\":1}}",
+         "a-1", false, true},
+        {"user data",
+         "{\"keys\":[" GOOD_KEY "],\"user-data\":\""
+         "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+         "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff\"}",
+         "", true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_hcl_variables v;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("  %s\n", rows[i].name);
+        test_assert_code(
+            atls_hcl_variables_decode(atls_bytes_of(rows[i].json, strlen(rows[i].json)), &v, &err),
+            ATLS_OK, &err);
+        assert_int_equal(v.attestation_key.len, 294); /* RSA 2048 */
+        assert_string_equal(v.machine, rows[i].machine);
+        assert_int_equal(v.has_user_data, rows[i].has_user_data);
+        assert_int_equal(v.has_secure_boot, rows[i].has_secure_boot);
+        if (v.has_user_data)
+            assert_int_equal(v.user_data[63], 0xff);
+        atls_hcl_variables_clear(&v);
+    }
+    atls_hcl_variables_clear(NULL);
+}
+
+static void variables_that_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *json;
+    } rows[] = {
+        {"no JSON", "{"},
+        {"no object", "[]"},
+        {"no keys", "{}"},
+        {"keys that are no array", "{\"keys\":" GOOD_KEY "}"},
+        {"no HCLAkPub", "{\"keys\":[" KEY("HCLEkPub", N_2048) "]}"},
+        {"two of that name", "{\"keys\":[" GOOD_KEY "," GOOD_KEY "]}"},
+        {"a member twice", "{\"keys\":[" GOOD_KEY "],\"keys\":[]}"},
+        {"RSA of 2040 bits", "{\"keys\":[" KEY("HCLAkPub", N_2040) "]}"},
+        {"a key that is not RSA",
+         "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"EC\",\"e\":\"AQAB\",\"n\":\"" N_2048 "\"}]}"},
+        {"no exponent", "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"n\":\"" N_2048 "\"}]}"},
+        {"no modulus", "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQAB\"}]}"},
+        {"a modulus that is no base64url", "{\"keys\":[" KEY("HCLAkPub", N_2048 "+") "]}"},
+        {"short user data", "{\"keys\":[" GOOD_KEY "],\"user-data\":\"00\"}"},
+        {"user data that is no text", "{\"keys\":[" GOOD_KEY "],\"user-data\":0}"},
+        {"machine that is no text",
+         "{\"keys\":[" GOOD_KEY "],\"vm-configuration\":{\"vmUniqueId\":1}}"},
+        {"machine of 64 bytes", "{\"keys\":[" GOOD_KEY "],\"vm-configuration\":{\"vmUniqueId\":\""
+                                "0123456789012345678901234567890123456789012345678901234567890123"
+                                "\"}}"},
+        {"secure boot that is text",
+         "{\"keys\":[" GOOD_KEY "],\"vm-configuration\":{\"secure-boot\":\"yes\"}}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_hcl_variables v;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("  %s\n", rows[i].name);
+        test_assert_code(
+            atls_hcl_variables_decode(atls_bytes_of(rows[i].json, strlen(rows[i].json)), &v, &err),
+            ATLS_E_DECODE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+    }
+}
+
+/* Real ones: of newer hosts with user data, and an older one without. */
+static void reports_of_real_machines(void **state)
+{
+    static const struct {
+        const char *path;
+        enum atls_hcl_type type;
+        size_t variables;
+        bool has_user_data;
+    } rows[] = {
+        {"sev-snp/azure-genoa/hcl_report.bin", ATLS_HCL_SNP, 1200, true},
+        {"sev-snp/azure-milan-v2/hcl_report.bin", ATLS_HCL_SNP, 1110, true},
+        {"sev-snp/azure-wrong-vcek/hcl_report.bin", ATLS_HCL_SNP, 0, false},
+        {"tdx/azure-tdx-vtpm/hcl_report.bin", ATLS_HCL_TDX, 1196, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf in = test_vector(rows[i].path);
+        struct atls_hcl_report report;
+        struct atls_hcl_variables v;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("  %s\n", rows[i].path);
+        test_assert_code(atls_hcl_report_decode(atls_buf_bytes(&in), &report, &err), ATLS_OK, &err);
+        assert_int_equal(report.type, rows[i].type);
+        assert_int_equal(report.hash, ATLS_HASH_SHA256);
+        if (rows[i].variables != 0)
+            assert_int_equal(report.variables.len, rows[i].variables);
+        test_assert_code(atls_hcl_variables_decode(report.variables, &v, &err), ATLS_OK, &err);
+        assert_int_equal(v.has_user_data, rows[i].has_user_data);
+        assert_int_equal(v.attestation_key.len, 294);
+        atls_hcl_variables_clear(&v);
+        atls_buf_clear(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +329,9 @@ int main(void)
         cmocka_unit_test(refuses_each_broken_part),
         cmocka_unit_test(refuses_truncations_and_what_is_not_zero),
         cmocka_unit_test(refuses_what_is_longer_than_any),
+        cmocka_unit_test(variables_that_are_accepted),
+        cmocka_unit_test(variables_that_are_refused),
+        cmocka_unit_test(reports_of_real_machines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
