@@ -23,6 +23,8 @@
 /* Record of a bundle's endorsements that holds one. */
 #define ATLS_TYPE_HCL_REPORT  "application/vnd.libatls.hcl-report"
 #define ATLS_LABEL_HCL_REPORT "hcl-report"
+/* Beside one of type TDX: the quote over the same report data. */
+#define ATLS_LABEL_TDX_QUOTE "tdx-quote"
 
 #define ATLS_HCL_SLOT_LEN 1184
 /* NV indices of a TPM are smaller than that. */
