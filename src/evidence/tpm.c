@@ -448,9 +448,9 @@ static enum atls_code appraise(struct appraisal *a, const struct atls_bundle *bu
 
     if ((code = decode_halves(bundle, a, err)) != ATLS_OK ||
         (code = check_kid(a, err)) != ATLS_OK || (code = parse_key(a, err)) != ATLS_OK ||
-        (code = check_trust(a, err)) != ATLS_OK ||
+        (code = find_subject(a, err)) != ATLS_OK || (code = check_trust(a, err)) != ATLS_OK ||
         (code = atls_tpm_check_role(&a->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK ||
-        (code = find_subject(a, err)) != ATLS_OK || (code = check_signed(a, err)) != ATLS_OK ||
+        (code = check_signed(a, err)) != ATLS_OK ||
         (code = atls_tpm_check_pair(&a->certified, &a->quoted.attest, err)) != ATLS_OK)
         return code;
     return make_claims(a, out, err);
