@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIBRARIES = {
     "atls-openssl": ["openssl.h"],
     "atls-tpm2": ["tpm2.h"],
-    "atls-verifier": ["local.h", "store.h", "corim.h", "inspect.h", "ear.h", "enrol.h",
-                      "issuer.h", "remote.h"],
+    "atls-verifier": ["collateral.h", "local.h", "store.h", "corim.h", "inspect.h", "ear.h",
+                      "enrol.h", "issuer.h", "remote.h"],
 }
 ELSEWHERE = {"atls_policy_load": "atls-verifier", "atls_policy_compile": "atls-verifier",
              "atls_passport_open": "atls-verifier", "atls_passport_options_init": "atls-verifier"}

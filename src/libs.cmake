@@ -47,7 +47,7 @@ atls_library(atls-tpm2 MODULES attester_tpm2 PUBLIC atls
     DESCRIPTION "TPM 2.0 attester for attested TLS" REQUIRES libatls
     REQUIRES_PRIVATE tss2-esys tss2-tctildr tss2-mu tss2-rc)
 atls_library(atls-verifier
-    MODULES store policy_jq verifier_ear verifier_local verifier_remote issuer inspect enrol PUBLIC atls
+    MODULES store policy_jq verifier_collateral verifier_ear verifier_local verifier_remote issuer inspect enrol PUBLIC atls
     DESCRIPTION "Verifier for attested TLS: store, policy, appraisal, results" REQUIRES libatls
     REQUIRES_PRIVATE jansson sqlite3 libpq "libcurl >= 7.85")
 

@@ -506,6 +506,19 @@ static enum atls_code read_rules(struct reader *r, const struct tree_node *node,
     return code;
 }
 
+static enum atls_code read_collateral(struct reader *r, const struct tree_node *node, void *into)
+{
+    static const struct field fields[] = {
+        TEXT("amd", struct config_tenant, collateral_amd),
+        TEXT("intel", struct config_tenant, collateral_intel),
+        TEXT("intel-root-crl", struct config_tenant, collateral_intel_root_crl),
+        TEXT("ca-file", struct config_tenant, collateral_ca_file),
+        END,
+    };
+
+    return read_map(r, node, fields, into);
+}
+
 static enum atls_code read_evidence(struct reader *r, const struct tree_node *node, void *into)
 {
     static const struct field fields[] = {
@@ -515,6 +528,7 @@ static enum atls_code read_evidence(struct reader *r, const struct tree_node *no
         FLAG("allow-ima-violations", struct config_tenant, allow_ima_violations),
         FLAG("require-ak-eku", struct config_tenant, require_ak_eku),
         OTHER("rules", false, read_rules),
+        OTHER("collateral", false, read_collateral),
         END,
     };
 

@@ -69,6 +69,8 @@ struct config_tenant {
     /* "name=value", NULL-terminated; its own. */
     char *rules[CONFIG_RULES_MAX + 1];
     size_t rule_count;
+    /* Services to fetch what makers publish from, or NULL. */
+    const char *collateral_amd, *collateral_intel, *collateral_intel_root_crl, *collateral_ca_file;
     int64_t session_ttl_s, sessions_max, nonce_size;
     int nonce_encoding; /* enum base64_form */
     struct config_provisioning provisioning;

@@ -190,10 +190,37 @@ static enum atls_code write_accept(struct tenant *t, const struct atls_issuer *i
     return ATLS_OK;
 }
 
+/* The services of a tenant as the library takes them; texts back the list. */
+#define SERVICES_MAX 3
+struct services {
+    char texts[SERVICES_MAX][1100];
+    const char *list[SERVICES_MAX + 1];
+};
+
+static void list_services(const struct config_tenant *config, struct services *out)
+{
+    const struct {
+        const char *name, *url;
+    } all[SERVICES_MAX] = {{"amd", config->collateral_amd},
+                           {"intel", config->collateral_intel},
+                           {"intel-root-crl", config->collateral_intel_root_crl}};
+    size_t count = 0;
+
+    for (size_t i = 0; i < SERVICES_MAX; i++) {
+        if (all[i].url == NULL)
+            continue;
+        snprintf(out->texts[count], sizeof out->texts[count], "%s=%s", all[i].name, all[i].url);
+        out->list[count] = out->texts[count];
+        count++;
+    }
+    out->list[count] = NULL;
+}
+
 static enum atls_code make_issuer(struct tenant *t, struct atls_err *err)
 {
     const struct config_tenant *config = t->config;
     const char *rules[CONFIG_RULES_MAX + 1] = {NULL};
+    struct services services;
     struct atls_issuer_options options;
     struct atls_issuer *issuer = NULL;
     enum atls_code code;
@@ -215,6 +242,9 @@ static enum atls_code make_issuer(struct tenant *t, struct atls_err *err)
     for (size_t i = 0; i < config->rule_count; i++)
         rules[i] = config->rules[i];
     options.rules = rules;
+    list_services(config, &services);
+    options.collateral_from = services.list;
+    options.collateral_ca_file = config->collateral_ca_file;
     options.log = (struct atls_log){NULL, ATLS_LOG_DEBUG, log_library};
     if ((code = atls_issuer_new(&options, &issuer, err)) != ATLS_OK)
         return code;

@@ -36,6 +36,9 @@ static const char usage[] =
     "  --profile NAME,...\n"
     "                    forms that evidence may come in: kat-bundle, kat-batch, bare, parsec;\n"
     "                    default the first two\n"
+    "  --collateral-from [MAKER=]URL ...\n"
+    "                    fetch what makers of confidential-computing hardware publish,\n"
+    "                    and the store has not, from this service (atls-collateral(1))\n"
     "  --rule NAME=VALUE ...\n"
     "                    what evidence of confidential computing must keep to, or may:\n"
     "                    docs/tee-rules.md\n"
@@ -118,20 +121,6 @@ static void print_what(const struct cli *cli, const struct inputs *inputs,
            cli_flag(cli, "fresh-result") ? " and answers the challenge" : "");
 }
 
-/* Several parts of one machine are told one by one. */
-static void print_parts(const struct atls_result *result)
-{
-    const size_t count = atls_result_submods(result);
-
-    for (size_t i = 0; count > 1 && i < count; i++) {
-        printf("          ");
-        /* Another verifier chose the name. */
-        for (const char *at = atls_result_submod_name(result, i); *at != '\0'; at++)
-            printf(*at >= 0x20 && *at < 0x7f ? "%c" : "\\x%02x", (unsigned char)*at);
-        printf(": %s\n", atls_tier_name(atls_result_submod_status(result, i)));
-    }
-}
-
 static enum cli_status report(const struct cli *cli, const struct inputs *inputs,
                               struct atls_result *result, const struct atls_decision *decision)
 {
@@ -151,7 +140,6 @@ static enum cli_status report(const struct cli *cli, const struct inputs *inputs
     if (atls_result_instance(result).len > 0)
         printf("instance: %s\n", io_hex(atls_result_instance(result), instance, sizeof(instance)));
     printf("status:   %s\n", atls_tier_name(atls_result_status(result)));
-    print_parts(result);
     if (explanation[0] != '\0')
         printf("because:  %s\n", explanation);
     printf("decision: %s%s%s\n", cli_colour(stdout, decision->accept ? CLI_GREEN : CLI_RED),

@@ -6,8 +6,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_demo,    &command_serve, &command_connect, &command_evidence, &command_appraise,
-    &command_inspect, &command_enrol, &command_store,   &command_corim,    &command_ear,
+    &command_demo,       &command_serve,   &command_connect, &command_evidence,
+    &command_appraise,   &command_inspect, &command_enrol,   &command_store,
+    &command_collateral, &command_corim,   &command_ear,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

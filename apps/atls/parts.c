@@ -103,20 +103,22 @@ bool parts_result_usage(const struct cli *cli, const char *passport_from)
            cli_number(cli, "verifier-timeout", 1, VERIFIER_TIMEOUT_MAX, &timeout_s);
 }
 
-/* The values of --rule, with a NULL behind them. */
-static void take_rules(const struct cli *cli, const char *rules[static CLI_OPTIONS_MAX + 1])
+/* The values of an option, with a NULL behind them. */
+static void take_values(const struct cli *cli, const char *option,
+                        const char *values[static CLI_OPTIONS_MAX + 1])
 {
     size_t count = 0;
 
-    while (count < CLI_OPTIONS_MAX && (rules[count] = cli_value_at(cli, "rule", count)) != NULL)
+    while (count < CLI_OPTIONS_MAX && (values[count] = cli_value_at(cli, option, count)) != NULL)
         count++;
-    rules[count] = NULL;
+    values[count] = NULL;
 }
 
 enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
                               struct atls_err *err)
 {
     const char *uri = cli_value(cli, "verifier"), *rules[CLI_OPTIONS_MAX + 1];
+    const char *services[CLI_OPTIONS_MAX + 1];
     struct atls_verifier_options options;
     unsigned long age_s = 0, timeout_s = 0;
 
@@ -126,8 +128,10 @@ enum atls_code parts_verifier(const struct cli *cli, struct atls_verifier **out,
     atls_verifier_options_init(&options);
     options.allow_insecure_technology = cli_flag(cli, "insecure-soft");
     options.allow_ima_violations = cli_flag(cli, "allow-ima-violations");
-    take_rules(cli, rules);
+    take_values(cli, "rule", rules);
     options.rules = rules;
+    take_values(cli, "collateral-from", services);
+    options.collateral_from = services;
     options.ca_file = cli_value(cli, "ca");
     options.result_keys = cli_value(cli, "result-keys");
     options.result_echoes_binder = cli_flag(cli, "fresh-result");

@@ -42,6 +42,8 @@ struct atls_issuer_options {
     struct atls_clock clock; /* zeros: the system's */
     struct atls_log log;
     const char *const *rules; /* as in struct atls_verifier_options; borrows during new */
+    const char *const *collateral_from; /* likewise */
+    const char *collateral_ca_file;     /* PEM: who may vouch for these; NULL: the system's */
 };
 ATLS_API void atls_issuer_options_init(struct atls_issuer_options *options);
 

@@ -147,11 +147,14 @@ typedef enum atls_code atls_store_collateral_visit(void *arg,
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_list_collateral(struct atls_store *s, atls_store_collateral_visit *visit, void *arg,
                            struct atls_err *err);
-/* From when until when a document counts, as it says itself; 0: it does not say. Errors:
- * ATLS_E_NOT_FOUND (not the name of a document), ATLS_E_DECODE, ATLS_E_LIMIT. */
+/* What a file (its name without directories) and the document in it say: fetched_s and id are 0,
+ * texts live in buffer. Errors: ATLS_E_NOT_FOUND (not the name of a document), ATLS_E_DECODE,
+ * ATLS_E_LIMIT. */
+#define ATLS_COLLATERAL_BUFFER 512
 ATLS_API ATLS_MUST_CHECK enum atls_code
-atls_collateral_dates(const char *file_name, struct atls_bytes document, int64_t *out_not_before_s,
-                      int64_t *out_not_after_s, struct atls_err *err);
+atls_collateral_describe(const char *file_name, struct atls_bytes document,
+                         char buffer[ATLS_COLLATERAL_BUFFER], struct atls_store_collateral *out,
+                         struct atls_err *err);
 
 struct atls_store_import_report {
     char manifest_id[128];

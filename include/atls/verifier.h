@@ -49,6 +49,10 @@ struct atls_verifier_options {
      * "NAME=VALUE", NULL-terminated (docs/tee-rules.md); NULL: the strict defaults. Borrows during
      * open. */
     const char *const *rules;
+    /* Services to fetch what makers of confidential-computing hardware publish from, when the store
+     * has it not: as atls_collateral_options_add takes them (atls/collateral.h), NULL-terminated;
+     * NULL: nothing is fetched. ca_file counts for them. Borrows during open. */
+    const char *const *collateral_from;
 };
 ATLS_API void atls_verifier_options_init(struct atls_verifier_options *options);
 

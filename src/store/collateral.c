@@ -4,7 +4,11 @@
 
 #include "core/err.h"
 #include "core/reader.h"
+#include "store/collateral_document.h"
 #include "store/db.h"
+
+_Static_assert(ATLS_COLLATERAL_BUFFER >= ATLS_COLLATERAL_SUBJECT_MAX + 1 + ATLS_COLLATERAL_FILE_MAX,
+               "room for a subject and a name");
 
 /* "snp-crl milan" for messages. */
 #define WHAT_MAX 120
@@ -195,11 +199,11 @@ enum atls_code atls_store_list_collateral(struct atls_store *s, atls_store_colla
                         err);
 }
 
-enum atls_code atls_collateral_dates(const char *file_name, struct atls_bytes document,
-                                     int64_t *out_not_before_s, int64_t *out_not_after_s,
-                                     struct atls_err *err)
+enum atls_code atls_collateral_describe(const char *file_name, struct atls_bytes document,
+                                        char buffer[ATLS_COLLATERAL_BUFFER],
+                                        struct atls_store_collateral *out, struct atls_err *err)
 {
-    char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1];
+    char *subject = buffer, *file = buffer + ATLS_COLLATERAL_SUBJECT_MAX + 1;
     const struct atls_collateral_row *row = atls_collateral_row_of_file(file_name, subject);
     struct store_collateral_dates dates;
     enum atls_code code;
@@ -208,7 +212,12 @@ enum atls_code atls_collateral_dates(const char *file_name, struct atls_bytes do
         return atls_fail(err, ATLS_E_NOT_FOUND, "collateral: not the name of a document");
     if ((code = store_collateral_read(row->kind, document, &dates, err)) != ATLS_OK)
         return code;
-    *out_not_before_s = dates.has_from ? dates.from_s : 0;
-    *out_not_after_s = dates.has_until ? dates.until_s : 0;
+    snprintf(file, ATLS_COLLATERAL_FILE_MAX, "%s", file_name);
+    *out = (struct atls_store_collateral){.kind = row->name,
+                                          .subject = subject,
+                                          .file_name = file,
+                                          .not_before_s = dates.has_from ? dates.from_s : 0,
+                                          .not_after_s = dates.has_until ? dates.until_s : 0,
+                                          .document = document};
     return ATLS_OK;
 }

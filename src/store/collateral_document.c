@@ -4,6 +4,7 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "crypto/certificate.h"
+#include "store/collateral_document.h"
 #include "store/db.h"
 #include "store/json.h"
 

@@ -346,18 +346,6 @@ ATLS_MUST_CHECK enum atls_code store_put_collateral(struct store_connection *c,
                                                     enum atls_store_collateral_import *out,
                                                     struct atls_err *err);
 
-/* collateral_document.c: what a document says of itself; nothing is verified. */
-struct store_collateral_dates {
-    bool has_from, has_until;
-    int64_t from_s, until_s; /* issue date or thisUpdate, next update; of certificates their
-                                validity, of a chain what is common to all */
-};
-/* Errors: ATLS_E_DECODE (not of the kind's format), ATLS_E_LIMIT, ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code store_collateral_read(enum atls_collateral_kind kind,
-                                                     struct atls_bytes document,
-                                                     struct store_collateral_dates *out,
-                                                     struct atls_err *err);
-
 /* time.c: seconds since 1970 of "2026-01-31T12:00:00Z" (RFC 3339); false when it is not one. */
 ATLS_MUST_CHECK bool store_time_parse(const char *text, int64_t *out);
 

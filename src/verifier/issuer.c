@@ -92,9 +92,15 @@ static enum atls_code open_judge(struct atls_issuer *issuer,
         .allow_ima_violations = options->allow_ima_violations,
         .rules = &rules,
     };
+    const struct collateral_services services = {options->collateral_from,
+                                                 options->collateral_ca_file};
     enum atls_code code = atls_rules_set_all(&rules, options->rules, err);
 
-    return code != ATLS_OK ? code : atls_judge_init(&issuer->judge, options->store, &evidence, err);
+    if (code != ATLS_OK ||
+        (code = atls_judge_init(&issuer->judge, options->store, &evidence, err)) != ATLS_OK)
+        return code;
+    return collateral_cache_open(&services, options->store, &options->clock,
+                                 &issuer->judge.collateral, err);
 }
 
 enum atls_code atls_issuer_new(const struct atls_issuer_options *options, struct atls_issuer **out,

@@ -34,6 +34,8 @@ enum atls_code atls_judge_init(struct atls_judge *judge, struct atls_store *stor
 
 void atls_judge_clear(struct atls_judge *judge)
 {
+    collateral_cache_free(judge->collateral);
+    judge->collateral = NULL;
     atls_chain_cache_free(judge->cache);
     judge->cache = NULL;
 }
@@ -201,6 +203,7 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
                                    struct atls_err *err)
 {
     struct atls_store_view view = {.store = judge->store, .time_s = a->time_s};
+    struct collateral_view with_collateral = {.cache = judge->collateral};
     struct atls_endorsement_source source;
     const struct atls_evidence_request request = {
         .scope = scope,
@@ -221,6 +224,10 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
     enum atls_code code;
 
     atls_store_view_source(&view, &source);
+    if (judge->collateral != NULL) {
+        with_collateral.inner = source;
+        collateral_view_source(&with_collateral, &source);
+    }
     if ((code = atls_evidence_verify(&request, &claims, err)) != ATLS_OK)
         return code;
     code = judge_claims(&view, &claims, a, out, err);

@@ -7,6 +7,7 @@
 
 #include "evidence/evidence.h"
 #include "store/store.h"
+#include "verifier/collateral/source.h"
 
 /* One at a time may be set up; used from any thread. Stays where it was initialised. */
 struct atls_judge {
@@ -14,6 +15,9 @@ struct atls_judge {
     struct atls_evidence_options options;
     struct atls_rules rules;        /* that options point at */
     struct atls_chain_cache *cache; /* thread safe */
+    /* Where documents of makers come from that the store has not; NULL: from nowhere. The judge's
+     * to free by clear, and set by whoever initialised it. */
+    struct collateral_cache *collateral;
 };
 
 /* Copies options and its rules. cache is the judge's to free by clear. Errors: ATLS_E_CONFIG for a

@@ -38,6 +38,14 @@ static enum atls_code open_store(struct local *l, const char *path,
     return code == ATLS_E_CONFIG ? atls_err_prefix(err, code, prefix) : code;
 }
 
+static enum atls_code open_collateral(struct local *l, const struct atls_verifier_options *options,
+                                      struct atls_err *err)
+{
+    const struct collateral_services services = {options->collateral_from, options->ca_file};
+
+    return collateral_cache_open(&services, l->store, &options->clock, &l->judge.collateral, err);
+}
+
 static enum atls_code local_open(const char *rest, const struct atls_verifier_options *options,
                                  void **out_self, struct atls_err *err)
 {
@@ -61,7 +69,8 @@ static enum atls_code local_open(const char *rest, const struct atls_verifier_op
     if ((l = calloc(1, sizeof *l)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "verifier: out of memory");
     l->log = options->log;
-    if ((code = open_store(l, rest, &evidence, err)) != ATLS_OK) {
+    if ((code = open_store(l, rest, &evidence, err)) != ATLS_OK ||
+        (code = open_collateral(l, options, err)) != ATLS_OK) {
         local_close(l);
         return code;
     }

@@ -294,7 +294,8 @@ static void return_handle(struct atls_http *http, CURL *curl)
 
 struct exchange {
     struct atls_http_response response;
-    struct atls_writer body;
+    const char *keep_header;
+    struct atls_writer header, body;
     size_t headers_len;
     bool headers_end;   /* their empty line came: a lost connection looks like an end to libcurl */
     const char *broken; /* the rule that the answer broke, or NULL */
@@ -373,10 +374,21 @@ static const char *keep(struct atls_bytes value, char *out, size_t size)
     return NULL;
 }
 
+static const char *keep_wanted(struct exchange *x, struct atls_bytes value)
+{
+    if (x->header.len != 0)
+        return "a header that names one thing is there twice";
+    atls_put_bytes(&x->header, value);
+    return NULL;
+}
+
 static const char *read_header(struct exchange *x, struct atls_bytes name, struct atls_bytes value)
 {
     struct atls_http_response *r = &x->response;
 
+    if (x->keep_header != NULL &&
+        atls_bytes_equal_without_case(name, atls_bytes_of(x->keep_header, strlen(x->keep_header))))
+        return keep_wanted(x, value);
     if (atls_bytes_equal_without_case(name, atls_bytes_of("content-type", 12)))
         return keep(value, r->content_type, sizeof r->content_type);
     if (atls_bytes_equal_without_case(name, atls_bytes_of("location", 8)))
@@ -409,6 +421,7 @@ static size_t receive_header(char *data, size_t size, size_t count, void *arg)
     if (line.len > 5 && memcmp(line.ptr, "HTTP/", 5) == 0) {
         x->response.content_type[0] = x->response.location[0] = '\0';
         x->response.max_age_s = x->response.retry_after_s = -1;
+        x->header.len = 0;
         x->headers_end = false;
     } else if ((colon = memchr(line.ptr, ':', line.len)) != NULL) {
         size_t name_len = (size_t)(colon - line.ptr);
@@ -684,6 +697,8 @@ enum atls_code atls_http_exchange(struct atls_http *http, const struct atls_http
                                   struct atls_http_response *out, struct atls_err *err)
 {
     struct exchange x = {.response = {.max_age_s = -1, .retry_after_s = -1},
+                         .keep_header = request->keep_header,
+                         .header = atls_writer_init(ATLS_HTTP_HEADERS_MAX),
                          .body = atls_writer_init(ATLS_HTTP_BODY_MAX)};
     enum atls_code code;
     CURL *curl = NULL;
@@ -696,17 +711,22 @@ enum atls_code atls_http_exchange(struct atls_http *http, const struct atls_http
         return code;
     code = perform(curl, http, request, &x, err);
     return_handle(http, curl);
+    if (code == ATLS_OK && (x.header.len != 0 || x.header.failed != ATLS_OK))
+        code = atls_writer_finish(&x.header, &x.response.header, err);
     if (code == ATLS_OK)
         code = atls_writer_finish(&x.body, &x.response.body, err);
-    else
-        atls_writer_clear(&x.body);
+    atls_writer_clear(&x.header);
+    atls_writer_clear(&x.body);
     if (code == ATLS_OK)
         *out = x.response;
+    else
+        atls_buf_clear(&x.response.header);
     return code;
 }
 
 void atls_http_response_clear(struct atls_http_response *response)
 {
+    atls_buf_clear(&response->header);
     atls_buf_clear(&response->body);
 }
 

@@ -51,8 +51,9 @@ struct atls_http_request {
     const char *url;    /* http or https */
     const char *accept; /* media type, or NULL */
     const char *content_type;
-    struct atls_bytes body; /* of a POST; may be empty */
-    int64_t deadline_ms;    /* of atls_http_now_ms */
+    struct atls_bytes body;  /* of a POST; may be empty */
+    const char *keep_header; /* name of a header whose value is wanted, or NULL */
+    int64_t deadline_ms;     /* of atls_http_now_ms */
     bool *out_sent; /* or NULL; after a failure: false when the service has seen nothing of it */
 };
 
@@ -62,7 +63,8 @@ struct atls_http_response {
     char content_type[256];
     char location[1024]; /* "" when absent */
     int64_t max_age_s;   /* Cache-Control: max-age, 0 also for no-store and no-cache; -1: absent */
-    int64_t retry_after_s; /* Retry-After in seconds; -1: absent, or a date */
+    int64_t retry_after_s;  /* Retry-After in seconds; -1: absent, or a date */
+    struct atls_buf header; /* value of keep_header; empty: absent */
     struct atls_buf body;
 };
 void atls_http_response_clear(struct atls_http_response *response);

@@ -346,30 +346,34 @@ static void a_kind_that_a_newer_program_wrote(void **state)
     assert_int_equal(listed.count, 0);
 }
 
-static void dates_of_files(void **state)
+static void what_files_say(void **state)
 {
-    int64_t from_s = 5, until_s = 5;
+    char buffer[ATLS_COLLATERAL_BUFFER];
+    struct atls_store_collateral c = {.id = 5};
     struct atls_buf chain = test_vector("sev-snp/roots/ask_ark_milan.pem");
     struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
-    test_assert_code(atls_collateral_dates("tdx-tcb-info-" FMSPC ".json", text_bytes(january),
-                                           &from_s, &until_s, &err),
+    test_assert_code(atls_collateral_describe("tdx-tcb-info-" FMSPC ".json", text_bytes(january),
+                                              buffer, &c, &err),
                      ATLS_OK, &err);
-    assert_int_equal(from_s, JANUARY_S);
-    assert_int_equal(until_s, JANUARY_S + 30 * DAY_S);
+    assert_string_equal(c.kind, "tdx-tcb-info");
+    assert_string_equal(c.subject, FMSPC);
+    assert_string_equal(c.file_name, "tdx-tcb-info-" FMSPC ".json");
+    assert_int_equal(c.not_before_s, JANUARY_S);
+    assert_int_equal(c.not_after_s, JANUARY_S + 30 * DAY_S);
+    assert_int_equal(c.id, 0);
+    test_assert_code(atls_collateral_describe("README.md", text_bytes(january), buffer, &c, &err),
+                     ATLS_E_NOT_FOUND, &err);
     test_assert_code(
-        atls_collateral_dates("README.md", text_bytes(january), &from_s, &until_s, &err),
-        ATLS_E_NOT_FOUND, &err);
-    test_assert_code(
-        atls_collateral_dates("snp-vek-a.der", text_bytes(january), &from_s, &until_s, &err),
+        atls_collateral_describe("snp-vek-a.der", text_bytes(january), buffer, &c, &err),
         ATLS_E_DECODE, &err);
     /* Candidates are alternatives: no date of one is that of all. */
     test_assert_code(
-        atls_collateral_dates("snp-ca-milan.pem", atls_buf_bytes(&chain), &from_s, &until_s, &err),
+        atls_collateral_describe("snp-ca-milan.pem", atls_buf_bytes(&chain), buffer, &c, &err),
         ATLS_OK, &err);
-    assert_int_equal(from_s, 0);
-    assert_int_equal(until_s, 0);
+    assert_int_equal(c.not_before_s, 0);
+    assert_int_equal(c.not_after_s, 0);
     atls_buf_clear(&chain);
 }
 
@@ -418,7 +422,7 @@ int main(void)
                                        WITH_STORE(exports_that_are_refused),
                                        WITH_STORE(a_kind_that_a_newer_program_wrote),
                                        WITH_STORE(a_store_of_version_4_takes_documents),
-                                       cmocka_unit_test(dates_of_files)};
+                                       cmocka_unit_test(what_files_say)};
 
     return PLACE_RUN_BOTH("collateral", tests, tests);
 }
