@@ -121,6 +121,20 @@ static void print_what(const struct cli *cli, const struct inputs *inputs,
            cli_flag(cli, "fresh-result") ? " and answers the challenge" : "");
 }
 
+/* Several parts of one machine are told one by one. */
+static void print_parts(const struct atls_result *result)
+{
+    const size_t count = atls_result_submods(result);
+
+    for (size_t i = 0; count > 1 && i < count; i++) {
+        printf("          ");
+        /* Another verifier chose the name. */
+        for (const char *at = atls_result_submod_name(result, i); *at != '\0'; at++)
+            printf(*at >= 0x20 && *at < 0x7f ? "%c" : "\\x%02x", (unsigned char)*at);
+        printf(": %s\n", atls_tier_name(atls_result_submod_status(result, i)));
+    }
+}
+
 static enum cli_status report(const struct cli *cli, const struct inputs *inputs,
                               struct atls_result *result, const struct atls_decision *decision)
 {
@@ -140,6 +154,7 @@ static enum cli_status report(const struct cli *cli, const struct inputs *inputs
     if (atls_result_instance(result).len > 0)
         printf("instance: %s\n", io_hex(atls_result_instance(result), instance, sizeof(instance)));
     printf("status:   %s\n", atls_tier_name(atls_result_status(result)));
+    print_parts(result);
     if (explanation[0] != '\0')
         printf("because:  %s\n", explanation);
     printf("decision: %s%s%s\n", cli_colour(stdout, decision->accept ? CLI_GREEN : CLI_RED),

@@ -49,7 +49,8 @@ struct atls_bytes atls_tdx_offer_first(const struct atls_tdx_offer *offer)
 static enum atls_code unavailable(const struct atls_tdx_offer *offer, enum atls_reason reason,
                                   enum atls_collateral_kind kind, struct atls_err *err)
 {
-    const char *name = atls_collateral_row_of(kind)->name;
+    const struct atls_collateral_row *row = atls_collateral_row_of(kind);
+    const char *name = row != NULL ? row->name : ""; /* every kind has one */
 
     if (offer->failure != ATLS_OK)
         return atls_fail_reason(err, offer->failure, reason,
@@ -248,9 +249,21 @@ struct origin {
     const struct atls_certificate *root;
 };
 
-static enum atls_code make_document(const struct origin *o, int64_t time_s,
+static struct atls_cached_thing key_of(const struct origin *o)
+{
+    struct atls_cached_thing key = {
+        .tag = o->kind->tag,
+        .parts = {o->text, o->chain, atls_certificate_der(o->root)},
+        .part_count = 3,
+    };
+
+    return key;
+}
+
+static enum atls_code make_document(const struct atls_tdx_sources *sources, const struct origin *o,
                                     struct atls_tdx_document **out, struct atls_err *err)
 {
+    const struct atls_cached_thing key = key_of(o);
     struct atls_tdx_document *d = calloc(1, sizeof *d);
     enum atls_code code;
 
@@ -261,11 +274,13 @@ static enum atls_code make_document(const struct origin *o, int64_t time_s,
     d->not_before_s = INT64_MIN;
     d->not_after_s = INT64_MAX;
     if ((code = atls_buf_copy(&d->text, o->text, err)) != ATLS_OK ||
-        (code = find_signer(o->chain, o->root, time_s, d, err)) != ATLS_OK ||
-        (code = read_document(o->kind, time_s, d, err)) != ATLS_OK) {
+        (code = find_signer(o->chain, o->root, sources->time_s, d, err)) != ATLS_OK ||
+        (code = read_document(o->kind, sources->time_s, d, err)) != ATLS_OK) {
         document_unref(d);
         return code;
     }
+    atls_chain_cache_put(sources->cache, &key, d->not_before_s, d->not_after_s, d, document_ref,
+                         document_unref);
     *out = d;
     return ATLS_OK;
 }
@@ -274,20 +289,11 @@ static enum atls_code cached_document(const struct atls_tdx_sources *sources,
                                       const struct origin *o, struct atls_tdx_document **out,
                                       struct atls_err *err)
 {
-    const struct atls_cached_thing key = {
-        .tag = o->kind->tag,
-        .parts = {o->text, o->chain, atls_certificate_der(o->root)},
-        .part_count = 3,
-    };
+    const struct atls_cached_thing key = key_of(o);
     struct atls_tdx_document *d = atls_chain_cache_get(sources->cache, &key, sources->time_s);
-    enum atls_code code;
 
-    if (d == NULL) {
-        if ((code = make_document(o, sources->time_s, &d, err)) != ATLS_OK)
-            return code;
-        atls_chain_cache_put(sources->cache, &key, d->not_before_s, d->not_after_s, d, document_ref,
-                             document_unref);
-    }
+    if (d == NULL)
+        return make_document(sources, o, out, err);
     *out = d;
     return ATLS_OK;
 }

@@ -369,10 +369,26 @@ static void find_window(const struct atls_pck_chain *chain, int64_t *not_before_
     }
 }
 
+/* A chain counts with the anchors that it was verified with. */
+static struct atls_cached_thing key_of(const struct atls_pck_check *check)
+{
+    struct atls_cached_thing key = {
+        .tag = "tdx-pck",
+        .parts = {check->certificates, check->issuers},
+        .part_count = 2,
+        .scope = check->anchors,
+        .scope_serial = check->anchors != NULL ? atls_certificate_set_serial(check->anchors) : 0,
+    };
+
+    return key;
+}
+
 static enum atls_code make_pck(const struct atls_pck_check *check, struct atls_pck **out,
                                struct atls_err *err)
 {
+    const struct atls_cached_thing key = key_of(check);
     struct atls_pck *pck = calloc(1, sizeof *pck);
+    int64_t not_before_s, not_after_s;
     enum atls_code code;
 
     if (pck == NULL)
@@ -384,6 +400,8 @@ static enum atls_code make_pck(const struct atls_pck_check *check, struct atls_p
         pck_unref(pck);
         return code;
     }
+    find_window(&pck->chain, &not_before_s, &not_after_s);
+    atls_chain_cache_put(check->cache, &key, not_before_s, not_after_s, pck, pck_ref, pck_unref);
     *out = pck;
     return ATLS_OK;
 }
@@ -391,25 +409,11 @@ static enum atls_code make_pck(const struct atls_pck_check *check, struct atls_p
 enum atls_code atls_pck_verify(const struct atls_pck_check *check, struct atls_pck **out,
                                struct atls_err *err)
 {
-    const struct atls_cached_thing key = {
-        .tag = "tdx-pck",
-        .parts = {check->certificates, check->issuers},
-        .part_count = 2,
-        .scope = check->anchors,
-        .scope_serial = check->anchors != NULL ? atls_certificate_set_serial(check->anchors) : 0,
-    };
-    int64_t not_before_s, not_after_s;
-    struct atls_pck *pck;
-    enum atls_code code;
+    const struct atls_cached_thing key = key_of(check);
+    struct atls_pck *pck = atls_chain_cache_get(check->cache, &key, check->time_s);
 
-    pck = atls_chain_cache_get(check->cache, &key, check->time_s);
-    if (pck == NULL) {
-        if ((code = make_pck(check, &pck, err)) != ATLS_OK)
-            return code;
-        find_window(&pck->chain, &not_before_s, &not_after_s);
-        atls_chain_cache_put(check->cache, &key, not_before_s, not_after_s, pck, pck_ref,
-                             pck_unref);
-    }
+    if (pck == NULL)
+        return make_pck(check, out, err);
     *out = pck;
     return ATLS_OK;
 }

@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "crypto/tpm_crypto.h"
 #include "evidence/claims.h"
+#include "evidence/hcl.h"
 
 #define SPKI_MAX 2048
 /* tcg-kp-AIKCertificate (TCG Credential Profile EK, "Extended Key Usage"). */
@@ -33,6 +34,7 @@ struct appraisal {
     enum atls_key_trust trust;
     struct atls_tpms_attest certified;
     struct atls_tpm_quote_result quoted;
+    struct atls_claims *hardware; /* that vouches for the key of a virtual TPM, or NULL */
 };
 
 static void appraisal_free(struct appraisal *a)
@@ -41,6 +43,8 @@ static void appraisal_free(struct appraisal *a)
     atls_buf_clear(&a->subject_spki);
     atls_key_unref(a->ak_key);
     atls_attest_key_clear(&a->trusted);
+    atls_claims_clear(a->hardware);
+    free(a->hardware);
     free(a);
 }
 
@@ -99,6 +103,28 @@ static enum atls_code parse_key(struct appraisal *a, struct atls_err *err)
     if (code != ATLS_OK)
         return code;
     return atls_chain_cache_key(a->request->cache, atls_buf_bytes(&a->ak_spki), &a->ak_key, err);
+}
+
+/* ---- whose key it speaks of ---- */
+
+/* The key that the evidence is to name: the peer's, or for a Verifier that does not see the
+ * connection the one that it does name. */
+static struct atls_bytes subject_of(const struct appraisal *a)
+{
+    return a->request->scope == ATLS_EVIDENCE_KEY_UNKNOWN ? atls_buf_bytes(&a->subject_spki)
+                                                          : a->request->aik_spki;
+}
+
+static enum atls_code find_subject(struct appraisal *a, struct atls_err *err)
+{
+    struct atls_tpmt_public subject;
+    enum atls_code code;
+
+    if (a->request->scope != ATLS_EVIDENCE_KEY_UNKNOWN)
+        return ATLS_OK;
+    if ((code = atls_tpmt_public_decode(a->certify.pub_area, &subject, err)) != ATLS_OK)
+        return code;
+    return make_spki(&subject, &a->subject_spki, err);
 }
 
 /* ---- whether to trust it: B, enrolled ---- */
@@ -219,6 +245,29 @@ static enum atls_code check_certified(struct appraisal *a, struct atls_err *err)
     return code;
 }
 
+/* ---- C, vouched for by confidential hardware ---- */
+
+static enum atls_code check_hardware(struct appraisal *a, struct atls_err *err)
+{
+    const struct atls_hcl_check check = {
+        .request = a->request,
+        .endorsements = a->endorsements,
+        .ak_spki = atls_buf_bytes(&a->ak_spki),
+        .spki = subject_of(a),
+    };
+    enum atls_code code;
+
+    if ((a->hardware = calloc(1, sizeof *a->hardware)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "TPM: out of memory");
+    if ((code = atls_hcl_verify(&check, a->hardware, err)) != ATLS_OK)
+        return code;
+    if (a->trust == ATLS_KEY_TRUST_ENROLLED)
+        return ATLS_OK;
+    a->trust = ATLS_KEY_TRUST_CERTIFIED;
+    return atls_buf_copy(&a->trusted.class_id, atls_bytes_of(atls_hcl_class, sizeof atls_hcl_class),
+                         err);
+}
+
 static enum atls_code check_trust(struct appraisal *a, struct atls_err *err)
 {
     enum atls_code code;
@@ -227,34 +276,17 @@ static enum atls_code check_trust(struct appraisal *a, struct atls_err *err)
         return ATLS_OK; /* and a->trust stays NONE */
     code = atls_evidence_attest_key(a->request, a->quote.kid, &a->trusted, err);
     if (code == ATLS_OK)
-        return check_enrolled(a, err);
-    if (code != ATLS_E_NOT_FOUND)
+        code = check_enrolled(a, err);
+    else if (code == ATLS_E_NOT_FOUND) {
+        atls_err_clear(err);
+        code = atls_hcl_present(a->endorsements) ? ATLS_OK : check_certified(a, err);
+    }
+    if (code != ATLS_OK || !atls_hcl_present(a->endorsements))
         return code;
-    atls_err_clear(err);
-    return check_certified(a, err);
+    return check_hardware(a, err);
 }
 
 /* ---- what it signed ---- */
-
-/* The key that the evidence is to name: the peer's, or for a Verifier that does not see the
- * connection the one that it does name. */
-static struct atls_bytes subject_of(const struct appraisal *a)
-{
-    return a->request->scope == ATLS_EVIDENCE_KEY_UNKNOWN ? atls_buf_bytes(&a->subject_spki)
-                                                          : a->request->aik_spki;
-}
-
-static enum atls_code find_subject(struct appraisal *a, struct atls_err *err)
-{
-    struct atls_tpmt_public subject;
-    enum atls_code code;
-
-    if (a->request->scope != ATLS_EVIDENCE_KEY_UNKNOWN)
-        return ATLS_OK;
-    if ((code = atls_tpmt_public_decode(a->certify.pub_area, &subject, err)) != ATLS_OK)
-        return code;
-    return make_spki(&subject, &a->subject_spki, err);
-}
 
 static enum atls_code check_signed(struct appraisal *a, struct atls_err *err)
 {
@@ -387,7 +419,7 @@ static bool add_details(const struct appraisal *a, struct atls_claims *claims)
            add_banks(a, claims) && add_log_details(a, claims);
 }
 
-static enum atls_code make_claims(const struct appraisal *a, struct atls_claims *out,
+static enum atls_code make_claims(struct appraisal *a, struct atls_claims *out,
                                   struct atls_err *err)
 {
     struct atls_claims claims = atls_claims_init(&atls_technology_tpm);
@@ -403,6 +435,8 @@ static enum atls_code make_claims(const struct appraisal *a, struct atls_claims 
         atls_claims_clear(&claims);
         return code;
     }
+    claims.next = a->hardware;
+    a->hardware = NULL;
     *out = claims;
     return ATLS_OK;
 }
@@ -414,9 +448,9 @@ static enum atls_code appraise(struct appraisal *a, const struct atls_bundle *bu
 
     if ((code = decode_halves(bundle, a, err)) != ATLS_OK ||
         (code = check_kid(a, err)) != ATLS_OK || (code = parse_key(a, err)) != ATLS_OK ||
-        (code = check_trust(a, err)) != ATLS_OK ||
+        (code = find_subject(a, err)) != ATLS_OK || (code = check_trust(a, err)) != ATLS_OK ||
         (code = atls_tpm_check_role(&a->ak, ATLS_TPM_ROLE_AK, err)) != ATLS_OK ||
-        (code = find_subject(a, err)) != ATLS_OK || (code = check_signed(a, err)) != ATLS_OK ||
+        (code = check_signed(a, err)) != ATLS_OK ||
         (code = atls_tpm_check_pair(&a->certified, &a->quoted.attest, err)) != ATLS_OK)
         return code;
     return make_claims(a, out, err);

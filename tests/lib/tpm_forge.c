@@ -441,12 +441,14 @@ static struct atls_buf encode_bundle(const struct test_tpm_evidence *e, struct a
                                           certify, ATLS_CMW_EVIDENCE);
     struct atls_cmw pat = atls_cmw_record(e->pat_type != NULL ? e->pat_type : ATLS_TYPE_TPM_QUOTE,
                                           quote, ATLS_CMW_EVIDENCE);
-    struct atls_cmw_entry certificates[ATLS_CHAIN_MAX], chain;
+    struct atls_cmw_entry certificates[ATLS_CHAIN_MAX], entries[TEST_TPM_ENDORSEMENTS_MAX + 1],
+        *chain = &entries[0];
+    const size_t first = e->ak_chain_count > 0 ? 0 : 1;
     struct atls_cmw endorsements;
     struct atls_err err = ATLS_ERR_INIT;
 
     memset(certificates, 0, sizeof certificates);
-    memset(&chain, 0, sizeof chain);
+    memset(entries, 0, sizeof entries);
     memset(&endorsements, 0, sizeof endorsements);
     for (size_t i = 0; i < e->ak_chain_count; i++) {
         certificates[i].label.number = e->ak_chain_first + (int64_t)i;
@@ -454,17 +456,18 @@ static struct atls_buf encode_bundle(const struct test_tpm_evidence *e, struct a
             atls_cmw_record_cf(e->ak_chain_format != 0 ? e->ak_chain_format : 287, e->ak_chain[i],
                                ATLS_CMW_ENDORSEMENTS);
     }
-    chain.label.is_text = true;
-    chain.label.text = atls_bytes_of("ak-chain", 8);
-    chain.value.kind = ATLS_CMW_COLLECTION;
-    chain.value.entries = certificates;
-    chain.value.count = e->ak_chain_count;
+    chain->label.is_text = true;
+    chain->label.text = atls_bytes_of("ak-chain", 8);
+    chain->value.kind = ATLS_CMW_COLLECTION;
+    chain->value.entries = certificates;
+    chain->value.count = e->ak_chain_count;
     if (e->ak_chain_is_record)
-        chain.value = certificates[0].value;
+        chain->value = certificates[0].value;
+    memcpy(&entries[1], e->endorsements, e->endorsement_count * sizeof entries[0]);
     endorsements.kind = ATLS_CMW_COLLECTION;
-    endorsements.entries = &chain;
-    endorsements.count = 1;
-    must(atls_bundle_encode(&kat, &pat, e->ak_chain_count > 0 ? &endorsements : NULL, &w, &err),
+    endorsements.entries = &entries[first];
+    endorsements.count = e->endorsement_count + 1 - first;
+    must(atls_bundle_encode(&kat, &pat, endorsements.count > 0 ? &endorsements : NULL, &w, &err),
          &err);
     return finish(&w);
 }

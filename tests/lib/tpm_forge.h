@@ -22,9 +22,10 @@
 #include "wire/cmw.h"
 #include "wire/tpm.h"
 
-#define TEST_TPM_AK_ATTRIBUTES  0x00050072u /* restricted signing key, fixed, userWithAuth */
-#define TEST_TPM_AIK_ATTRIBUTES 0x00040072u /* unrestricted signing key, fixed, userWithAuth */
-#define TEST_TPM_EK_ATTRIBUTES  0x000300b2u
+#define TEST_TPM_AK_ATTRIBUTES    0x00050072u /* restricted signing key, fixed, userWithAuth */
+#define TEST_TPM_AIK_ATTRIBUTES   0x00040072u /* unrestricted signing key, fixed, userWithAuth */
+#define TEST_TPM_EK_ATTRIBUTES    0x000300b2u
+#define TEST_TPM_ENDORSEMENTS_MAX 8
 
 /* A key with the public area that a TPM would describe it by. */
 struct test_tpm_key {
@@ -86,6 +87,8 @@ struct test_tpm_evidence {
     int64_t ak_chain_first;   /* label of the first certificate */
     uint16_t ak_chain_format; /* content-format; 0: application/pkix-cert */
     bool ak_chain_is_record;  /* "ak-chain" is the first certificate itself, no collection */
+    struct atls_cmw_entry endorsements[TEST_TPM_ENDORSEMENTS_MAX]; /* beside the chain */
+    size_t endorsement_count;
 
     struct atls_bytes certify_kid, quote_kid;
     struct atls_bytes ak_public, aik_public;

@@ -1,6 +1,8 @@
 """atls-tee-sim: what a simulated machine serves and says, asked with plain file operations as the
 kernel's document has them, and checked with other people's software."""
+import datetime
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -15,7 +17,7 @@ import urllib.request
 
 import pytest
 
-from conftest import TIMEOUT, UNKNOWN, USAGE, YES, need, tool
+from conftest import TIMEOUT, UNKNOWN, USAGE, YES, need, run, tool
 
 SIM = os.environ.get("ATLS_TEE_SIM", "atls-tee-sim")
 TIME = "2026-11-01T00:00:00Z"
@@ -244,6 +246,323 @@ def test_cca_tokens_say_what_was_ordered(world):
     assert realm[44238] == b"\x5a" * 32 and realm[44239][2] == b"\x3c" * 32 and realm[44235] == b"\x11" * 64
     assert platform[2395] == 0x4001
     assert platform[2399][0][2] == b"\x22" * 32
+
+
+# ---- what other people's software says of it ----
+
+
+def moment(text=TIME):
+    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
+
+
+def openssl_verify(root, leaf, *arguments, untrusted=None, at=TIME):
+    """What openssl says of a path, as text."""
+    more = ["-untrusted", untrusted] if untrusted else []
+    done = subprocess.run(["openssl", "verify", "-CAfile", root, *more, "-attime", str(moment(at)),
+                           *arguments, leaf], capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    return done.stdout + done.stderr
+
+
+def public_key(der_or_pem):
+    """Of a certificate; openssl reads serial numbers of zero, too."""
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    form = [] if der_or_pem.startswith(b"-----") else ["-inform", "DER"]
+    return load_pem_public_key(tool("openssl", "x509", *form, "-noout", "-pubkey", stdin=der_or_pem))
+
+
+def check_ecdsa(key, raw, content, digest):
+    """Raises unless raw, r || s in big-endian halves, is key's signature."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+    half = len(raw) // 2
+    signature = utils.encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+    key.verify(signature, content, ec.ECDSA(getattr(hashes, digest)()))
+
+
+def one(directory, pattern):
+    found = list(directory.glob(pattern))
+    assert len(found) == 1, (pattern, found)
+    return found[0]
+
+
+def certificate_of_table(table):
+    """The only one in a certificate table."""
+    offset, length = struct.unpack_from("<II", table, 16)
+    assert not any(table[24:48])
+    return table[offset:offset + length]
+
+
+@pytest.mark.parametrize("name", SNP)
+@pytest.mark.parametrize("tcb", ["current", "old"])
+def test_snp_reports_are_signed(world, tmp_path, name, tcb):
+    need("openssl")
+    directory = world(name)
+    sim("set", directory, f"tcb={tcb}", "--time", TIME)
+    got = evidence(directory, os.urandom(64))
+    leaf, report = certificate_of_table(got.auxblob), got.outblob
+    signature = report[0x2a0:]
+    check_ecdsa(public_key(leaf), signature[47::-1] + signature[119:71:-1], report[:0x2a0], "SHA384")
+    assert not any(signature[48:72]) and not any(signature[120:])
+    # The same certificate, where what the report says leads to.
+    line = {"milan": "milan", "turin": "turin", "vlek": "genoa"}[name]
+    subject = "vlek" if name == "vlek" else report[0x1a0:0x1e0].hex()
+    file = directory / "collateral" / f"snp-vek-{line}-{subject}-{report[0x180:0x188].hex()}.der"
+    assert file.read_bytes() == leaf
+    pem = tmp_path / "leaf.pem"
+    pem.write_bytes(tool("openssl", "x509", "-inform", "DER", stdin=leaf))
+    root, authorities = directory / "roots" / f"ark-{line}.pem", directory / "collateral" / f"snp-ca-{line}.pem"
+    assert "OK" in openssl_verify(root, pem, untrusted=authorities)
+    text = tool("openssl", "x509", "-in", root, "-noout", "-subject").decode()
+    assert f"ARK-{line.capitalize()}" in text and "TEST" in text
+
+
+@pytest.mark.parametrize("name", SNP)
+def test_snp_lists_revoke_and_run_out(world, name):
+    need("openssl")
+    directory = world(name)
+    root = one(directory / "roots", "ark-*.pem")
+    crl = one(directory / "collateral", "snp-crl-*.crl")
+    chain = directory / "machine" / ("vlek-chain.pem" if name == "vlek" else "vcek-chain.pem")
+
+    def verdict(at=TIME):
+        (directory / "crl.pem").write_bytes(tool("openssl", "crl", "-inform", "DER", "-in", crl))
+        return openssl_verify(root, chain, "-crl_check", "-CRLfile", directory / "crl.pem", at=at)
+
+    assert "OK" in verdict()
+    sim("set", directory, "revoked=intermediate", "--time", TIME)
+    assert "revoked" in verdict()
+    sim("set", directory, "revoked=none", "collateral=expired", "--time", TIME)
+    assert "expired" in verdict()
+    sim("set", directory, "collateral=fresh", "--time", TIME)
+    assert "OK" in verdict()
+    assert "expired" in verdict("2027-02-01T00:00:00Z")
+    sim("collateral", directory, "--time", "2027-02-01T00:00:00Z")
+    assert "OK" in verdict("2027-02-01T00:00:00Z")
+
+
+def quote_parts(quote):
+    """Signed bytes, signature, attestation key, QE report, its signature, authentication data, PEM chain."""
+    signed = 48 + 584
+    if struct.unpack_from("<H", quote)[0] == 5:
+        signed = 54 + struct.unpack_from("<I", quote, 50)[0]
+    at = signed + 4
+    report, auth_len = quote[at + 134:at + 518], struct.unpack_from("<H", quote, at + 582)[0]
+    auth, rest = quote[at + 584:at + 584 + auth_len], at + 584 + auth_len
+    kind, length = struct.unpack_from("<HI", quote, rest)
+    assert kind == 5
+    return (quote[:signed], quote[at:at + 64], quote[at + 64:at + 128], report, quote[at + 518:at + 582], auth,
+            quote[rest + 6:rest + 6 + length].rstrip(b"\0"))
+
+
+@pytest.mark.parametrize("name", TDX)
+def test_tdx_quotes_are_signed(world, tmp_path, name):
+    need("openssl")
+    from cryptography.hazmat.primitives.asymmetric import ec
+    directory = world(name)
+    signed, signature, point, report, qe_signature, auth, chain = quote_parts(evidence(directory, os.urandom(64)).outblob)
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\4" + point)
+    check_ecdsa(key, signature, signed, "SHA256")
+    assert report[320:384] == hashlib.sha256(point + auth).digest() + bytes(32)
+    check_ecdsa(public_key(chain), qe_signature, report, "SHA256")
+    pem = tmp_path / "chain.pem"
+    pem.write_bytes(chain)
+    root = directory / "roots" / "root.pem"
+    assert "OK" in openssl_verify(root, pem, untrusted=pem)
+    blocks = chain.split(b"-----BEGIN CERTIFICATE-----")
+    assert blocks[3].strip() == root.read_bytes().split(b"-----BEGIN CERTIFICATE-----")[1].strip()
+    assert b"TEST" in tool("openssl", "x509", "-in", root, "-noout", "-subject")
+    # The certificates are always the same.
+    assert quote_parts(evidence(directory, os.urandom(64)).outblob)[-1] == chain
+
+
+@pytest.mark.parametrize("name", ["tdx4"])
+def test_tdx_lists_revoke_and_run_out(world, tmp_path, name):
+    need("openssl")
+    directory = world(name)
+    root, chain = directory / "roots" / "root.pem", tmp_path / "chain.pem"
+    chain.write_bytes(quote_parts(evidence(directory, bytes(64)).outblob)[-1])
+
+    def verdict(at=TIME):
+        lists = b"".join(tool("openssl", "crl", "-inform", "DER", "-in", directory / "collateral" / crl)
+                         for crl in ("tdx-root-crl-root.crl", "tdx-pck-crl-platform.crl"))
+        (directory / "crl.pem").write_bytes(lists)
+        return openssl_verify(root, chain, "-crl_check_all", "-CRLfile", directory / "crl.pem", untrusted=chain, at=at)
+
+    assert "OK" in verdict()
+    for revoked, depth in (("leaf", "0"), ("intermediate", "1")):
+        sim("set", directory, f"revoked={revoked}", "--time", TIME)
+        assert f"error 23 at {depth} depth" in verdict()
+    sim("set", directory, "revoked=none", "collateral=expired", "--time", TIME)
+    assert "error 12 at" in verdict()
+    sim("set", directory, "collateral=fresh", "--time", TIME)
+    assert "OK" in verdict()
+
+
+def signed_document(directory, name):
+    """A document whose signature is good, as an object."""
+    text = (directory / "collateral" / name).read_text()
+    member, = set(json.loads(text)) - {"signature"}
+    inner = text[text.index(":") + 1:text.rindex(',"signature"')]
+    assert json.loads(inner) == json.loads(text)[member]
+    signer = (directory / "collateral" / "tdx-tcb-chain-tcb.pem").read_bytes()
+    check_ecdsa(public_key(signer), bytes.fromhex(json.loads(text)["signature"]), inner.encode(), "SHA256")
+    return json.loads(inner)
+
+
+@pytest.mark.parametrize("name", TDX)
+def test_tdx_documents_are_signed_and_follow_orders(world, name):
+    need("openssl")
+    directory = world(name)
+    root, chain = directory / "roots" / "root.pem", directory / "collateral" / "tdx-tcb-chain-tcb.pem"
+    assert "OK" in openssl_verify(root, chain)
+    file = one(directory / "collateral", "tdx-tcb-info-*.json").name
+    names = (file, "tdx-qe-identity-td.json", "tdx-evaluation-tdx.json")
+    for document in names:
+        assert signed_document(directory, document)["issueDate"] == TIME
+        assert signed_document(directory, document)["nextUpdate"] == "2026-12-01T00:00:00Z"
+    assert signed_document(directory, file)["fmspc"].lower() == file[len("tdx-tcb-info-"):-len(".json")]
+    best = signed_document(directory, file)["tcbLevels"][0]
+    assert best["tcbStatus"] == "UpToDate"
+    sim("set", directory, "collateral=expired", "tcb=old", "--time", TIME)
+    for document in names:
+        assert signed_document(directory, document)["nextUpdate"] < TIME
+    levels = signed_document(directory, file)["tcbLevels"]
+    assert levels[0]["tcb"] != best["tcb"] and levels[0]["tcbStatus"] == "UpToDate"
+    assert levels[1]["tcb"] == best["tcb"] and levels[1]["tcbStatus"] == "OutOfDate"
+
+
+def test_cca_tokens_are_signed(world):
+    import cbor2
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    directory = world("cca")
+    token = cbor2.loads(evidence(directory, os.urandom(64)).outblob).value
+    platform, realm = (cbor2.loads(token[key]).value for key in (44234, 44241))
+
+    def check(key, sign1):
+        protected, _, payload, signature = sign1
+        assert cbor2.loads(protected) == {1: -35}
+        check_ecdsa(key, signature, cbor2.dumps(["Signature1", protected, b"", payload]), "SHA384")
+
+    check(load_pem_public_key((directory / "roots" / "platform.pem").read_bytes()), platform)
+    claims = cbor2.loads(realm[2])
+    rak = cbor2.loads(claims[44237])
+    assert cbor2.loads(platform[2])[10] == hashlib.new(claims[44240].replace("-", ""), claims[44237]).digest()
+    check(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), b"\4" + rak[-2] + rak[-3]), realm)
+    run("corim", "show", directory / "roots" / "platform.corim")
+
+
+@every_world
+def test_collateral_is_named_as_stores_want_it(world, tmp_path, name):
+    directory, store = world(name), tmp_path / "store.db"
+    run("store", "init", "--store", store)
+    if name == "cca":
+        run("store", "import", "--store", store, "--corim", directory / "roots" / "platform.corim")
+        assert not list((directory / "collateral").iterdir())
+        return
+    run("store", "import", "--store", store, "--anchor", "tee", one(directory / "roots", "*.pem"))
+    run("store", "import", "--store", store, "--collateral", directory / "collateral")
+    entries = run("store", "list", "--store", store).stdout.decode()
+    assert entries.count("collateral:") == len(list((directory / "collateral").iterdir()))
+
+
+# ---- the collateral service ----
+
+
+@pytest.fixture
+def service(world):
+    processes = []
+
+    def start(name):
+        directory = world(name)
+        process = subprocess.Popen([SIM, "serve", str(directory)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True)
+        processes.append(process)
+        line = process.stdout.readline()
+        assert line.startswith("listening on 127.0.0.1:"), line
+        return directory, "http://" + line.split()[2], process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait(TIMEOUT)
+        process.stdout.close()
+
+
+def fetch(url, status=200, method="GET"):
+    request = urllib.request.Request(url, method=method, data=b"x" if method == "POST" else None)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            assert status == 200, url
+            return answer.read(), answer.headers
+    except urllib.error.HTTPError as error:
+        assert error.code == status, (url, error.code)
+        return error.read(), error.headers
+
+
+@pytest.mark.parametrize("name", ["milan", "turin"])
+def test_keys_are_distributed(service, name):
+    directory, url, process = service(name)
+    report = evidence(directory, bytes(64)).outblob
+    tcb, line = report[0x180:0x188], name.capitalize()
+    if name == "turin":
+        chip = report[0x1a0:0x1a8].hex()
+        query = f"fmcSPL={tcb[0]}&blSPL={tcb[1]}&teeSPL={tcb[2]}&snpSPL={tcb[3]}&ucodeSPL={tcb[7]}"
+    else:
+        chip = report[0x1a0:0x1e0].hex()
+        query = f"blSPL={tcb[0]}&teeSPL={tcb[1]}&snpSPL={tcb[6]:02}&ucodeSPL={tcb[7]}"
+    leaf, headers = fetch(f"{url}/vcek/v1/{line}/{chip}?{query}")
+    assert leaf == certificate_of_table(evidence(directory, bytes(64)).auxblob)
+    assert headers["Content-Type"] == "application/pkix-cert"
+    for kind in ("vcek", "vlek"):
+        chain, _ = fetch(f"{url}/{kind}/v1/{line}/cert_chain")
+        assert chain.endswith((directory / "roots" / f"ark-{name}.pem").read_bytes())
+        crl, _ = fetch(f"{url}/{kind}/v1/{line}/crl")
+        assert crl == (directory / "collateral" / f"snp-crl-{name}.crl").read_bytes()
+    fetch(f"{url}/vcek/v1/{line}/{chip}?{query[:query.rindex('=')]}={tcb[7] ^ 1}", status=404)
+    fetch(f"{url}/vcek/v1/{line}/{chip}", status=400)
+    fetch(f"{url}/vcek/v1/Genoa/cert_chain", status=404)
+    fetch(f"{url}/vcek/v1/{line}/crl", status=405, method="POST")
+    sim("set", directory, "service=busy")
+    assert fetch(f"{url}/vcek/v1/{line}/crl", status=429)[1]["Retry-After"] == "1"
+    sim("set", directory, "service=down")
+    fetch(f"{url}/vcek/v1/{line}/crl", status=503)
+    sim("set", directory, "service=up", "revoked=intermediate")
+    assert fetch(f"{url}/vcek/v1/{line}/crl")[0] != crl
+    (directory / "state").write_text("nothing")
+    fetch(f"{url}/vcek/v1/{line}/crl", status=500)
+    process.terminate()
+    assert process.wait(TIMEOUT) == 0
+
+
+def test_certification_data_is_served(service):
+    directory, url, _ = service("tdx4")
+    collateral = directory / "collateral"
+    fmspc = one(collateral, "tdx-tcb-info-*.json").name[len("tdx-tcb-info-"):-len(".json")]
+    for path, file, header, chain in (
+            (f"/tdx/certification/v4/tcb?fmspc={fmspc.upper()}", f"tdx-tcb-info-{fmspc}.json", "TCB-Info-Issuer-Chain",
+             "tdx-tcb-chain-tcb.pem"),
+            ("/tdx/certification/v4/qe/identity", "tdx-qe-identity-td.json", "SGX-Enclave-Identity-Issuer-Chain",
+             "tdx-tcb-chain-tcb.pem"),
+            ("/tdx/certification/v4/tcbevaluationdatanumbers", "tdx-evaluation-tdx.json",
+             "TCB-Evaluation-Data-Numbers-Issuer-Chain", "tdx-tcb-chain-tcb.pem"),
+            ("/sgx/certification/v4/pckcrl?ca=platform&encoding=der", "tdx-pck-crl-platform.crl",
+             "SGX-PCK-CRL-Issuer-Chain", "tdx-pck-crl-chain-platform.pem")):
+        body, headers = fetch(url + path)
+        assert body == (collateral / file).read_bytes()
+        assert urllib.parse.unquote(headers[header]) == (collateral / chain).read_text()
+    crl = (collateral / "tdx-root-crl-root.crl").read_bytes()
+    assert bytes.fromhex(fetch(url + "/sgx/certification/v4/rootcacrl")[0].decode()) == crl
+    assert fetch(url + "/IntelSGXRootCA.der")[0] == crl
+    fetch(url + "/tdx/certification/v4/tcb?fmspc=000000000000", status=404)
+    fetch(url + "/tdx/certification/v4/tcb", status=400)
+    fetch(url + "/", status=404)
+
+
+def test_one_address_is_served_once(service):
+    directory, url, _ = service("cca")
+    fetch(url + "/vcek/v1/Milan/crl", status=404)
+    sim("serve", directory, "--listen", url[len("http://"):], status=UNKNOWN)
 
 
 # ---- the mount ----

@@ -6,6 +6,7 @@
 #include "bind/binder.h"
 #include "core/err.h"
 #include "wire/cbor.h"
+#include "wire/tdx.h"
 #include "wire/tpm.h"
 #include "wire/tsm.h"
 
@@ -101,11 +102,15 @@ static enum atls_code pack_parsec_tpm(const struct atls_bundle *bundle, struct a
 
 /* ---- platform tokens over a key attestation token ---- */
 
+#define EAT(profile)   "application/eat+cwt; eat_profile=\"" profile "\""
 #define CCA_COLLECTION "application/eat-collection; profile=\"http://arm.com/CCA-SSD/1.0.0\""
-#define CCA_CWT        "application/eat+cwt; eat_profile=\"tag:arm.com,2023:cca_platform#1.0.0\""
-#define PSA_CWT        "application/eat+cwt; eat_profile=\"tag:psacertified.org,2023:psa#tfm\""
-#define PSA_LEGACY     "application/eat+cwt; eat_profile=\"tag:psacertified.org,2019:psa#legacy\""
-#define PSA_DRAFT      "application/eat-cwt; profile=\"http://arm.com/psa/2.0.0\""
+#define CCA_OLD        EAT("http://arm.com/CCA-SSD/1.0.0")
+#define CCA_2023       EAT("tag:arm.com,2023:cca_platform#1.0.0")
+#define CCA_2024       EAT("tag:arm.com,2024:cca_platform#2.0.0")
+#define PSA_RFC9783    EAT("tag:psacertified.org,2023:psa#tfm")
+#define PSA_LEGACY     EAT("tag:psacertified.org,2019:psa#legacy")
+#define PSA_2_0_0      EAT("http://arm.com/psa/2.0.0")
+#define PSA_OLD_2_0_0  "application/eat-cwt; profile=\"http://arm.com/psa/2.0.0\""
 #define PSA_ANY        "application/psa-attestation-token"
 
 /* Types of platform tokens, and another name of the same. */
@@ -113,11 +118,15 @@ static const struct token_name {
     const char *type, *other;
 } token_names[] = {
     {ATLS_TYPE_TSM_REPORT, NULL},
-    {CCA_COLLECTION, CCA_CWT},
-    {CCA_CWT, CCA_COLLECTION},
-    {PSA_CWT, PSA_ANY},
+    {ATLS_TYPE_TDX_QUOTE, NULL},
+    {CCA_COLLECTION, CCA_2023},
+    {CCA_OLD, CCA_COLLECTION},
+    {CCA_2023, CCA_COLLECTION},
+    {CCA_2024, CCA_COLLECTION},
+    {PSA_RFC9783, PSA_ANY},
     {PSA_LEGACY, PSA_ANY},
-    {PSA_DRAFT, PSA_ANY},
+    {PSA_2_0_0, PSA_OLD_2_0_0},
+    {PSA_OLD_2_0_0, PSA_ANY},
     {PSA_ANY, NULL},
     {ATLS_TYPE_SOFT, NULL},
     {NULL, NULL},
@@ -135,8 +144,12 @@ static const struct token_name *name_of(const struct atls_bundle *bundle)
 
 static bool is_cca(const struct atls_bundle *bundle)
 {
-    return atls_cmw_type_is(&bundle->pat.type, CCA_COLLECTION) ||
-           atls_cmw_type_is(&bundle->pat.type, CCA_CWT);
+    static const char *const types[] = {CCA_COLLECTION, CCA_OLD, CCA_2023, CCA_2024};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (atls_cmw_type_is(&bundle->pat.type, types[i]))
+            return true;
+    return false;
 }
 
 /* Both halves as they stand. */

@@ -251,12 +251,122 @@ static struct vector load_id(const char *id)
     return v;
 }
 
+/* ---- what the README says of changes ---- */
+
+static void refused(struct vector *v, const char *reason)
+{
+    struct atls_rules rules = {.snp = {.crl_optional = true}};
+    struct atls_snp_result result;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    assert_int_not_equal(verify(v, &rules, &result, &err), ATLS_OK);
+    assert_string_equal(atls_reason_name(err.reason), reason);
+}
+
+static void changes_to_a_good_report(void **state)
+{
+    static const struct {
+        size_t at;
+        uint8_t flip, set;
+        const char *reason;
+    } rows[] = {
+        {0x050, 1, 0, "report-signature"},
+        {0x2a0, 1, 0, "report-signature"},
+        {0x2d0, 0, 1, "malformed"},
+        {0x330, 0, 1, "malformed"},
+        {0x000, 0, 1, "unsupported-version"},
+        {0x000, 0, 6, "unsupported-version"},
+        {0x034, 0, 2, "unsupported-algorithm"},
+        {0x048, 0, 0x1c, "unsigned-report"},
+        {0x048, 0, 0x08, "malformed"},
+    };
+    struct vector v = load_id("milan-v2-provisional");
+    const size_t whole = v.report.len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const uint8_t was = v.report.ptr[rows[i].at];
+
+        v.report.ptr[rows[i].at] = rows[i].flip != 0 ? was ^ rows[i].flip : rows[i].set;
+        refused(&v, rows[i].reason);
+        v.report.ptr[rows[i].at] = was;
+    }
+    for (v.report.len = 0; v.report.len < whole; v.report.len++)
+        refused(&v, "malformed");
+    v.report_data[63] ^= 1;
+    refused(&v, "report-data-mismatch");
+    v.report_data[63] ^= 1;
+    v.time_s = time_of("2031-01-01T00:00:00Z");
+    refused(&v, "certificate-expired");
+    v.time_s = time_of("2023-01-01T00:00:00Z");
+    refused(&v, "certificate-not-yet-valid");
+    clear(&v);
+}
+
+static void another_lines_authorities(void **state)
+{
+    struct vector v = load_id("milan-v2-provisional");
+
+    (void)state;
+    atls_certificate_set_unref(v.anchors);
+    v.anchors = anchors_of("roots/ask_ark_genoa.pem");
+    refused(&v, "chain-issuer");
+    clear(&v);
+}
+
+static void rules_on_recorded_reports(void **state)
+{
+    struct vector v = load_id("milan-v2-provisional");
+    struct atls_rules rules = {.snp = {.crl_optional = true, .refuse_provisional = true}};
+    struct atls_snp_result result;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    assert_int_not_equal(verify(&v, &rules, &result, &err), ATLS_OK);
+    assert_int_equal(err.reason, ATLS_REASON_PROVISIONAL_FIRMWARE);
+    rules = (struct atls_rules){.snp = {.refuse_provisional = false}};
+    assert_int_not_equal(verify(&v, &rules, &result, &err), ATLS_OK);
+    assert_int_equal(err.reason, ATLS_REASON_CRL_UNAVAILABLE);
+    clear(&v);
+    v = load_id("aws-vlek");
+    refused(&v, "vmpl");
+    clear(&v);
+}
+
+/* Every byte of a recorded report, and of its certificate, changed once. */
+static void no_byte_may_change(void **state)
+{
+    static const char *const ids[] = {"milan-v2-provisional", "azure-genoa", "aws-vlek"};
+    size_t changed = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct vector v = load_id(ids[i]);
+        struct atls_rules rules = lax_rules(&v);
+        struct atls_snp_result result;
+
+        for (size_t at = 0; at < v.report.len; at++, changed++) {
+            v.report.ptr[at] ^= (uint8_t)(1 << (at % 8));
+            assert_int_not_equal(verify(&v, &rules, &result, NULL), ATLS_OK);
+            v.report.ptr[at] ^= (uint8_t)(1 << (at % 8));
+        }
+        for (size_t at = 0; i != 1 && at < v.vek.len; at++, changed++) {
+            v.vek.ptr[at] ^= (uint8_t)(1 << (at % 8));
+            assert_int_not_equal(verify(&v, &rules, &result, NULL), ATLS_OK);
+            v.vek.ptr[at] ^= (uint8_t)(1 << (at % 8));
+        }
+        clear(&v);
+    }
+    print_message("  %zu bytes changed, none accepted\n", changed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_case_has_its_verdict),
+        cmocka_unit_test(every_case_has_its_verdict), cmocka_unit_test(changes_to_a_good_report),
+        cmocka_unit_test(another_lines_authorities),  cmocka_unit_test(rules_on_recorded_reports),
+        cmocka_unit_test(no_byte_may_change),
     };
 
-    (void)load_id;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

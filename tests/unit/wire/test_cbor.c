@@ -611,16 +611,142 @@ static void test_write_heads(void **state)
     }
 }
 
+/* The document with shortest heads: everything else stays, and what is refused stays refused. */
+static void test_shorten(void **state)
+{
+    static const struct {
+        const char *name, *in, *want; /* want NULL: refused */
+        size_t depth;
+        enum atls_code code;
+    } rows[] = {
+        {"shortest already", "a1010203", NULL, 8, ATLS_E_DECODE},
+        {"nothing to do", "a10102", "a10102", 8, ATLS_OK},
+        {"integers of every width", "85180019000a1a000000171b00000000000000ff3900ff",
+         "85000a1718ff38ff", 8, ATLS_OK},
+        {"strings", "8258024142790003616263", "8242414263616263", 8, ATLS_OK},
+        {"tag", "d80100", "c100", 8, ATLS_OK},
+        {"wide tag", "db000000000000001200", "d200", 8, ATLS_OK},
+        {"containers", "9a00000001ba00000001180102", "81a10102", 8, ATLS_OK},
+        {"floats and simple values as they are", "85f90000fa47c35000fb3ff199999999999af4f8ff",
+         "85f90000fa47c35000fb3ff199999999999af4f8ff", 8, ATLS_OK},
+        {"keys that differ in width alone", "a20a00180a01", NULL, 8, ATLS_E_DECODE},
+        {"text keys that differ in width alone", "a261610078016101", NULL, 8, ATLS_E_DECODE},
+        {"composite keys that differ in width alone", "a281010081180101", NULL, 8, ATLS_E_DECODE},
+        {"indefinite array", "9f01ff", NULL, 8, ATLS_E_DECODE},
+        {"indefinite string", "5f4101ff", NULL, 8, ATLS_E_DECODE},
+        {"indefinite map behind a wide integer", "821801bfff", NULL, 8, ATLS_E_DECODE},
+        {"trailing byte", "180100", NULL, 8, ATLS_E_DECODE},
+        {"truncated head", "1a000000", NULL, 8, ATLS_E_DECODE},
+        {"truncated string", "5a0000000241", NULL, 8, ATLS_E_DECODE},
+        {"truncated array", "980201", NULL, 8, ATLS_E_DECODE},
+        {"length that is all ones", "5bffffffffffffffff", NULL, 8, ATLS_E_DECODE},
+        {"text that is no UTF-8", "7801ff", NULL, 8, ATLS_E_DECODE},
+        {"reserved head", "1c", NULL, 8, ATLS_E_DECODE},
+        {"empty", "", NULL, 8, ATLS_E_DECODE},
+        {"as deep as allowed", "81818100", "81818100", 3, ATLS_OK},
+        {"deeper than allowed", "8181818100", NULL, 3, ATLS_E_LIMIT},
+        {"deeper than allowed, in long heads", "980198019801980100", NULL, 3, ATLS_E_LIMIT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_arena arena = atls_arena_init(1 << 16);
+        struct atls_bytes out = {NULL, 77};
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_buf in = test_unhex(rows[i].in), want;
+
+        print_message("  %s\n", rows[i].name);
+        test_assert_code(atls_cbor_shorten(atls_buf_bytes(&in), rows[i].depth, &arena, &out, &err),
+                         rows[i].code, &err);
+        if (rows[i].code == ATLS_OK) {
+            want = test_unhex(rows[i].want);
+            test_assert_bytes(out, atls_buf_bytes(&want));
+            assert_int_equal(out.ptr == in.ptr, in.len == out.len);
+            atls_buf_clear(&want);
+        } else {
+            assert_int_equal(out.len, 77);
+            assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+        }
+        atls_arena_clear(&arena);
+        atls_buf_clear(&in);
+    }
+}
+
+static void test_shorten_short_of_memory(void **state)
+{
+    struct atls_buf in = test_unhex("1a00000001");
+    struct atls_arena arena = atls_arena_init(0);
+    struct atls_bytes out;
+
+    (void)state;
+    assert_int_equal(atls_cbor_shorten(atls_buf_bytes(&in), 8, &arena, &out, NULL), ATLS_E_NOMEM);
+    atls_buf_clear(&in);
+}
+
+static void test_slices_of_any_width(void **state)
+{
+    static const struct {
+        const char *hex;
+        size_t len; /* of the first item; 0: none */
+    } rows[] = {
+        {"0001", 1},
+        {"180001", 2},
+        {"9802180119000203", 7},
+        {"b80118015801ff00", 7},
+        {"d81281180100", 5},
+        {"fb3ff199999999999a00", 9},
+        {"9f01ff", 0},
+        {"8201", 0},
+        {"a101", 0},
+        {"c1", 0},
+        {"5a0000000241", 0},
+        {"9bffffffffffffffff00", 0},
+        {"bb800000000000000000", 0},
+        {"ff", 0},
+        {"", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf in = test_unhex(rows[i].hex);
+        struct atls_reader r = atls_reader_init(atls_buf_bytes(&in));
+        struct atls_cbor_iter it = {.left = 77};
+        struct atls_bytes out = {NULL, 77};
+
+        print_message("  %s\n", rows[i].hex);
+        assert_int_equal(atls_cbor_get_item_of_any_width(&r, &out), rows[i].len != 0);
+        assert_int_equal(out.len, rows[i].len != 0 ? rows[i].len : 77);
+        assert_int_equal(r.pos, rows[i].len);
+        r.pos = 0;
+        if (rows[i].len != 0) {
+            const bool is_map = in.ptr[0] >> 5 == ATLS_CBOR_MAP;
+
+            assert_int_equal(atls_cbor_enter_map_of_any_width(&r, &it), is_map);
+            assert_int_equal(it.left, is_map ? 1 : 77);
+        }
+        atls_buf_clear(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_appendix_a),      cmocka_unit_test(test_truncated_and_trailing),
-        cmocka_unit_test(test_ill_formed),      cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_error_position),  cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_item_limit),      cmocka_unit_test(test_unsorted_maps),
-        cmocka_unit_test(test_integers),        cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_walk_indefinite), cmocka_unit_test(test_getters_on_unchecked_input),
+        cmocka_unit_test(test_appendix_a),
+        cmocka_unit_test(test_truncated_and_trailing),
+        cmocka_unit_test(test_ill_formed),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_error_position),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_item_limit),
+        cmocka_unit_test(test_unsorted_maps),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_walk_indefinite),
+        cmocka_unit_test(test_getters_on_unchecked_input),
         cmocka_unit_test(test_write_heads),
+        cmocka_unit_test(test_shorten),
+        cmocka_unit_test(test_shorten_short_of_memory),
+        cmocka_unit_test(test_slices_of_any_width),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,6 +226,36 @@ static void rules_of_realm_tokens(void **state)
     check_realm(realm_base + 1, COUNT(realm_base) - 1, realm_legacy_rows, COUNT(realm_legacy_rows));
 }
 
+/* Keys are the same claim whatever their width. */
+static void claims_twice(void **state)
+{
+    static const char *const rows[] = {
+        "a20a" H32 "180a" H32,
+        "a20a" H32 "19000a" H32,
+        "a21a0001869f01"
+        "1b000000000001869f02",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct atls_buf in = test_unhex(rows[i]);
+        struct atls_arena arena = atls_arena_init(1 << 16);
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_cca_platform platform;
+        struct atls_cca_realm realm;
+
+        test_assert_code(atls_cca_platform_decode(atls_buf_bytes(&in), &arena, &platform, &err),
+                         ATLS_E_DECODE, &err);
+        assert_non_null(strstr(err.message, "duplicate"));
+        test_assert_code(atls_cca_realm_decode(atls_buf_bytes(&in), &arena, &realm, &err),
+                         ATLS_E_DECODE, &err);
+        assert_non_null(strstr(err.message, "duplicate"));
+        assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
+        atls_arena_clear(&arena);
+        atls_buf_clear(&in);
+    }
+}
+
 static void what_realm_claims_say(void **state)
 {
     struct atls_buf in = test_claims(realm_base, COUNT(realm_base), 265, R2024);
@@ -532,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_of_platform_tokens),
         cmocka_unit_test(rules_of_realm_tokens),
+        cmocka_unit_test(claims_twice),
         cmocka_unit_test(what_realm_claims_say),
         cmocka_unit_test(wrappers),
         cmocka_unit_test(published_claims),

@@ -609,6 +609,58 @@ static void test_put_spki_refuses(void **state)
     }
 }
 
+/* What is signed stays as it came; labels are looked at by value. */
+static void test_sign1_of_any_width(void **state)
+{
+    static const struct {
+        const char *name, *hex;
+        enum atls_code want;
+        const char *header; /* as received */
+    } rows[] = {
+        {"shortest", "d28443a10126a041a04100", ATLS_OK, "a10126"},
+        {"long structure", "d81298045803a10126b8005801a0590001ff", ATLS_OK, "a10126"},
+        {"long protected header", "d28447ba000000010126a041a04100", ATLS_OK, "ba000000010126"},
+        {"both", "d81298045807ba000000010126a041a04100", ATLS_OK, "ba000000010126"},
+        {"no tag", "8447ba000000010126a041a04100", ATLS_E_DECODE, NULL},
+        {"no protected header", "d28440a041a04100", ATLS_E_DECODE, NULL},
+        {"protected header that is no map", "d2844101a041a04100", ATLS_E_DECODE, NULL},
+        {"alg twice, of other widths", "d28446a20126180126a041a04100", ATLS_E_DECODE, NULL},
+        {"crit that is unknown, in long heads", "d28449a201260298011863a041a04100", ATLS_E_DECODE,
+         NULL},
+        {"five elements", "d28543a10126a041a0410000", ATLS_E_DECODE, NULL},
+        {"indefinite array", "d29f43a10126a041a04100ff", ATLS_E_DECODE, NULL},
+        {"indefinite protected header", "d28444bf0126ffa041a04100", ATLS_E_DECODE, NULL},
+        {"label in both headers", "d28443a10126a118010041a04100", ATLS_E_DECODE, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_arena arena = atls_arena_init(1 << 16);
+        struct atls_cose_sign1 out = {.alg = 77};
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_buf in = test_unhex(rows[i].hex), header;
+
+        print_message("  %s\n", rows[i].name);
+        test_assert_code(atls_cose_sign1_decode_of_any_width(
+                             atls_buf_bytes(&in), ATLS_COSE_TAG_REQUIRED, &arena, &out, &err),
+                         rows[i].want, &err);
+        assert_true(out.alg == (rows[i].want == ATLS_OK ? -7 : 77));
+        if (rows[i].want == ATLS_OK) {
+            header = test_unhex(rows[i].header);
+            test_assert_bytes(out.protected_header, atls_buf_bytes(&header));
+            assert_int_equal(out.signature.len, 1);
+            atls_buf_clear(&header);
+        }
+        atls_arena_clear(&arena);
+        arena = atls_arena_init(0); /* no memory */
+        if (i == 2)
+            assert_int_equal(atls_cose_sign1_decode_of_any_width(
+                                 atls_buf_bytes(&in), ATLS_COSE_TAG_REQUIRED, &arena, &out, NULL),
+                             ATLS_E_NOMEM);
+        atls_buf_clear(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -624,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_spki_rows),
         cmocka_unit_test(test_put_spki_refuses),
         cmocka_unit_test(test_critical_labels_of_the_caller),
+        cmocka_unit_test(test_sign1_of_any_width),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

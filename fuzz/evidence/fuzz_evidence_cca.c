@@ -1,0 +1,10 @@
+/* CCA evidence, in every form that it comes in. */
+#include "arm_store.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    verify_in_every_scope(atls_bytes_of(data, size));
+    return 0;
+}

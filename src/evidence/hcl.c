@@ -1,0 +1,158 @@
+#include "evidence/hcl.h"
+
+#include <string.h>
+
+#include "core/err.h"
+#include "evidence/claims.h"
+#include "evidence/snp.h"
+#include "evidence/tdx.h"
+
+#define REPORT_DATA_LEN 64
+
+const uint8_t atls_hcl_class[19] = {0xd8, 0x25, 0x50, 0x6e, 0x1a, 0x7c, 0x0e, 0x5b, 0x0f, 0x4d,
+                                    0x55, 0x9a, 0x63, 0x8f, 0x2b, 0x7a, 0x0d, 0x41, 0xc6};
+
+/* A record of endorsements with this label and type; empty when there is none. */
+static struct atls_bytes find_record(const struct atls_cmw *endorsements, const char *label,
+                                     const char *media_type)
+{
+    const struct atls_cmw *record =
+        endorsements == NULL ? NULL : atls_cmw_find(endorsements, label);
+
+    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
+        !atls_cmw_type_is(&record->type, media_type))
+        return atls_bytes_of(NULL, 0);
+    return record->value;
+}
+
+bool atls_hcl_present(const struct atls_cmw *endorsements)
+{
+    return endorsements != NULL && atls_cmw_find(endorsements, ATLS_LABEL_HCL_REPORT) != NULL;
+}
+
+static enum atls_code open_report(const struct atls_hcl_check *check, struct atls_hcl_report *out,
+                                  struct atls_err *err)
+{
+    const struct atls_bytes blob =
+        find_record(check->endorsements, ATLS_LABEL_HCL_REPORT, ATLS_TYPE_HCL_REPORT);
+
+    if (blob.ptr == NULL)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "endorsements: " ATLS_LABEL_HCL_REPORT
+                                " is no record of type " ATLS_TYPE_HCL_REPORT);
+    return atls_hcl_report_decode(blob, out, err);
+}
+
+static enum atls_code verify_snp(const struct atls_hcl_check *check,
+                                 const struct atls_hcl_report *report,
+                                 struct atls_bytes report_data, struct atls_claims *out,
+                                 struct atls_err *err)
+{
+    const struct atls_snp_check snp = {
+        .report = report->hardware_report,
+        .endorsements = check->endorsements,
+        .report_data = report_data,
+        .request = check->request,
+    };
+    struct atls_claims claims = atls_claims_init(&atls_technology_snp);
+    struct atls_snp_result result;
+    enum atls_code code = atls_snp_verify(&snp, &result, err);
+
+    if (code != ATLS_OK)
+        return code;
+    code = atls_snp_claims(&result, check->spki, &claims, err);
+    atls_snp_result_clear(&result);
+    if (code != ATLS_OK) {
+        atls_claims_clear(&claims);
+        return code;
+    }
+    *out = claims;
+    return ATLS_OK;
+}
+
+/* The TDREPORT beside the variables is good inside its machine alone; a quote over the same report
+ * data is what others can verify. */
+static enum atls_code verify_tdx(const struct atls_hcl_check *check, struct atls_bytes report_data,
+                                 struct atls_claims *out, struct atls_err *err)
+{
+    const struct atls_evidence_request *request = check->request;
+    const struct atls_rules *rules = atls_evidence_options_of(request)->rules;
+    const struct atls_tdx_check tdx = {
+        .quote = find_record(check->endorsements, ATLS_LABEL_TDX_QUOTE, ATLS_TYPE_TDX_QUOTE),
+        .report_data = report_data,
+        .rules = rules != NULL ? &rules->tdx : NULL,
+        .sources = {request->source, check->endorsements, request->cache, request->time_s},
+    };
+    struct atls_tdx_result result;
+    enum atls_code code;
+
+    if (tdx.quote.ptr == NULL)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "endorsements: no record " ATLS_LABEL_TDX_QUOTE
+                                " of type " ATLS_TYPE_TDX_QUOTE " beside the HCL report");
+    if ((code = atls_tdx_verify(&tdx, &result, err)) != ATLS_OK)
+        return code;
+    code = atls_tdx_make_claims(&atls_technology_tdx, &tdx, &result, check->spki, out, err);
+    atls_tdx_result_clear(&result);
+    return code;
+}
+
+/* What a policy may pin: the name of the machine and its setting, under the hardware's signature.
+ */
+static bool add_details(const struct atls_hcl_variables *variables, struct atls_claims *claims)
+{
+    struct atls_detail machine = {.name = "machine", .type = ATLS_DETAIL_TEXT},
+                       secure_boot = {.name = "vtpm-secure-boot", .type = ATLS_DETAIL_BOOL};
+
+    if (variables->machine[0] != '\0' &&
+        (!atls_arena_copy(&claims->arena,
+                          atls_bytes_of(variables->machine, strlen(variables->machine)),
+                          &machine.bytes) ||
+         !atls_claims_add(claims, machine)))
+        return false;
+    secure_boot.number = variables->secure_boot;
+    return !variables->has_secure_boot || atls_claims_add(claims, secure_boot);
+}
+
+/* Only now that the hardware vouches for the text it is read. */
+static enum atls_code check_key(const struct atls_hcl_check *check, struct atls_bytes text,
+                                struct atls_claims *claims, struct atls_err *err)
+{
+    struct atls_hcl_variables variables;
+    enum atls_code code = atls_hcl_variables_decode(text, &variables, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (!atls_bytes_equal(atls_buf_bytes(&variables.attestation_key), check->ak_spki))
+        code = atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_AK,
+                                "HCL report: HCLAkPub is not the key that signed");
+    else if (!add_details(&variables, claims))
+        code = atls_fail(err, ATLS_E_NOMEM, "HCL report: out of memory");
+    atls_hcl_variables_clear(&variables);
+    return code;
+}
+
+enum atls_code atls_hcl_verify(const struct atls_hcl_check *check, struct atls_claims *out,
+                               struct atls_err *err)
+{
+    uint8_t expected[REPORT_DATA_LEN] = {0}, digest[ATLS_HASH_MAX];
+    const struct atls_bytes report_data = atls_bytes_of(expected, sizeof expected);
+    struct atls_hcl_report report;
+    struct atls_claims claims;
+    enum atls_code code;
+
+    if ((code = open_report(check, &report, err)) != ATLS_OK ||
+        (code = atls_hash_one(report.hash, report.variables, digest, err)) != ATLS_OK)
+        return code;
+    memcpy(expected, digest, atls_hash_len(report.hash));
+    code = report.type == ATLS_HCL_SNP ? verify_snp(check, &report, report_data, &claims, err)
+                                       : verify_tdx(check, report_data, &claims, err);
+    if (code != ATLS_OK)
+        return code;
+    if ((code = check_key(check, report.variables, &claims, err)) != ATLS_OK) {
+        atls_claims_clear(&claims);
+        return code;
+    }
+    *out = claims;
+    return ATLS_OK;
+}
