@@ -416,6 +416,7 @@ static void details_are_those_of_the_technologies(void **state)
         const char *source;
         void (*make)(struct machine *m);
     } sources[] = {
+        {"snp_claims.c", make_snp},
         {"tdx_claims.c", make_tdx},
         {"cca.c", make_cca},
         {"psa.c", make_psa},
