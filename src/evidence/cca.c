@@ -12,7 +12,6 @@
 #include "evidence/parsec.h"
 #include "wire/tsm.h"
 
-#define TYPE_COLLECTION   "application/eat-collection; profile=\"http://arm.com/CCA-SSD/1.0.0\""
 #define TYPE_EAT(profile) "application/eat+cwt; eat_profile=\"" profile "\""
 
 static const char realm_submod[] = "CCA_REALM";
@@ -336,7 +335,7 @@ static bool is_report_of_realm(struct atls_bytes pat)
     }
 
 static const struct atls_evidence_format formats[] = {
-    FORMS(TYPE_COLLECTION, NULL),
+    FORMS(ATLS_TYPE_CCA, NULL),
     FORMS(TYPE_EAT("http://arm.com/CCA-SSD/1.0.0"), NULL),
     FORMS(TYPE_EAT("tag:arm.com,2023:cca_platform#1.0.0"), NULL),
     FORMS(TYPE_EAT("tag:arm.com,2024:cca_platform#2.0.0"), NULL),

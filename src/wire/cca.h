@@ -19,6 +19,9 @@
 #include "wire/arm_claims.h"
 #include "wire/cose.h"
 
+/* Media type of the wrapper, in a bundle and alone. */
+#define ATLS_TYPE_CCA "application/eat-collection; profile=\"http://arm.com/CCA-SSD/1.0.0\""
+
 #define ATLS_CCA_CHALLENGE_LEN     64
 #define ATLS_CCA_EXTENSIBLE        4
 #define ATLS_CCA_LEGACY_PUBLIC_KEY 97 /* 04 || X || Y on P-384 */

@@ -11,19 +11,18 @@
 #include "core/secret.h"
 #include "crypto/crypto.h"
 #include "wire/cca.h"
+#include "wire/snp.h"
+#include "wire/tdx.h"
 
 #define RACES_MAX      3
 #define PAUSE_FIRST_MS 20
 #define PAUSE_MAX_MS   2000
 
-/* Where report data stands. SNP ABI, ATTESTATION_REPORT; DCAP quote, header and TD report body. */
-#define SNP_REPORT_LEN     1184
+/* Where report data stands: in ATTESTATION_REPORT, and in the TD report body of a quote, which
+ * follows the header, in version 5 with type and size between them. */
 #define SNP_REPORT_DATA    0x50
-#define TDX_HEADER_LEN     48
-#define TDX_REPORT_DATA    520 /* in the body */
-#define TDX_DESCRIPTOR_LEN 6   /* type and size, before the body of version 5 */
-#define TDX_BODY_1_0       2
-#define TDX_BODY_1_5       3
+#define TDX_REPORT_DATA    520
+#define TDX_DESCRIPTOR_LEN 6
 #define CCA_ARENA          65536
 
 void atls_tsm_blobs_clear(struct atls_tsm_blobs *blobs)
@@ -96,14 +95,14 @@ static struct atls_bytes tdx_report_data(struct atls_bytes quote)
     struct atls_bytes rest;
     uint16_t version, type;
 
-    if (!atls_get_u16le(&r, &version) || !atls_get_bytes(&r, TDX_HEADER_LEN - 2, &rest))
+    if (!atls_get_u16le(&r, &version) || !atls_get_bytes(&r, ATLS_TDX_HEADER_LEN - 2, &rest))
         return none;
     if (version == 4)
-        return part(quote, TDX_HEADER_LEN + TDX_REPORT_DATA, ATLS_QUOTE_CHALLENGE_LEN);
+        return part(quote, ATLS_TDX_HEADER_LEN + TDX_REPORT_DATA, ATLS_QUOTE_CHALLENGE_LEN);
     if (version != 5 || !atls_get_u16le(&r, &type) ||
-        (type != TDX_BODY_1_0 && type != TDX_BODY_1_5))
+        (type != ATLS_TDX_BODY_TYPE_10 && type != ATLS_TDX_BODY_TYPE_15))
         return none;
-    return part(quote, TDX_HEADER_LEN + TDX_DESCRIPTOR_LEN + TDX_REPORT_DATA,
+    return part(quote, ATLS_TDX_HEADER_LEN + TDX_DESCRIPTOR_LEN + TDX_REPORT_DATA,
                 ATLS_QUOTE_CHALLENGE_LEN);
 }
 
@@ -124,7 +123,7 @@ bool atls_tsm_carries(const struct atls_tsm_provider *provider, struct atls_byte
                       struct atls_bytes challenge)
 {
     if (provider == &atls_tsm_snp)
-        return evidence.len >= SNP_REPORT_LEN &&
+        return evidence.len >= ATLS_SNP_REPORT_LEN &&
                atls_secret_equal(part(evidence, SNP_REPORT_DATA, ATLS_QUOTE_CHALLENGE_LEN),
                                  challenge);
     if (provider == &atls_tsm_tdx)

@@ -13,12 +13,12 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "core/writer.h"
+#include "wire/snp.h"
 
 #define SNP_GET_EXT_REPORT 0xc0205302ul
 #define MESSAGE_VERSION    1
 #define RESPONSE_LEN       4000
 #define RESPONSE_HEADER    32
-#define REPORT_LEN         1184
 #define PAGE               4096u
 #define CERTIFICATES_FIRST (4 * PAGE) /* all that kernels take so far */
 #define CERTIFICATES_MAX   (16 * PAGE)
@@ -154,15 +154,15 @@ static enum atls_code take_report(struct atls_tsm_call *call, const struct excha
     enum atls_code code;
 
     if (!atls_get_u32le(&r, &status) || !atls_get_u32le(&r, &size) || status != 0 ||
-        size != REPORT_LEN)
+        size != ATLS_SNP_REPORT_LEN)
         return atls_fail(err, ATLS_E_DEVICE,
                          "tsm: report of %s: status 0x%" PRIx32 ", %" PRIu32 " bytes, want 0, %d",
-                         call->device, status, size, REPORT_LEN);
+                         call->device, status, size, ATLS_SNP_REPORT_LEN);
     if (!atls_tsm_table_trim(atls_bytes_of(x->certificates, x->certificates_len), &table))
         atls_log(call->log, ATLS_LOG_WARNING, "attester",
                  "tsm: the hypervisor's certificate table is malformed and left out");
-    code =
-        atls_buf_copy(&out->outblob, atls_bytes_of(x->response + RESPONSE_HEADER, REPORT_LEN), err);
+    code = atls_buf_copy(&out->outblob,
+                         atls_bytes_of(x->response + RESPONSE_HEADER, ATLS_SNP_REPORT_LEN), err);
     if (code == ATLS_OK && table.len > 0)
         code = atls_buf_copy(&out->auxblob, table, err);
     out->provider = &atls_tsm_snp;

@@ -17,9 +17,8 @@
 #include "core/err.h"
 #include "core/writer.h"
 #include "crypto/crypto.h"
+#include "wire/cca.h"
 #include "wire/tsm.h"
-
-#define TYPE_CCA "application/eat-collection; profile=\"http://arm.com/CCA-SSD/1.0.0\""
 
 struct tsm {
     struct atls_tsm_config config;
@@ -201,7 +200,7 @@ static enum atls_code put_token(const struct tsm *tsm, struct atls_tsm_blobs *bl
     out->bulk_len =
         blobs->auxblob.len > blobs->outblob.len ? blobs->auxblob.len : blobs->outblob.len;
     if (blobs->provider == &atls_tsm_cca) {
-        out->type = TYPE_CCA;
+        out->type = ATLS_TYPE_CCA;
         out->token = blobs->outblob;
         blobs->outblob = (struct atls_buf)ATLS_BUF_INIT;
         return ATLS_OK;
