@@ -3,6 +3,7 @@
 #include <atls/ear.h>
 #include <atls/limits.h>
 
+#include "bind/batch.h"
 #include "core/err.h"
 #include "verifier/inspect/view.h"
 #include "wire/cmw_json.h"
@@ -31,6 +32,28 @@ static enum atls_code view_token(struct atls_view *v, const char *key, struct at
     return atls_view_cbor(v, key, in);
 }
 
+/* The place of one KAT among those of a batch. */
+static enum atls_code view_kat_batch(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_batch_path path;
+    uint8_t challenge[ATLS_BATCH_HASH_LEN];
+    enum atls_code code;
+
+    if ((code = atls_batch_path_decode(in, &path, v->err)) != ATLS_OK ||
+        (code = atls_batch_challenge(&path, challenge, v->err)) != ATLS_OK)
+        return code;
+    atls_json_open_object(v->j, key);
+    atls_view_or_hex(v, "kat", path.kat, atls_view_kat);
+    atls_json_put_uint(v->j, "index", path.index);
+    atls_json_open_array(v->j, "siblings");
+    for (size_t i = 0; i < path.depth; i++)
+        atls_json_put_hex(v->j, NULL, path.siblings[i]);
+    atls_json_close(v->j);
+    atls_json_put_hex(v->j, "challenge", atls_bytes_of(challenge, sizeof challenge));
+    atls_json_close(v->j);
+    return ATLS_OK;
+}
+
 /* Media types whose values are looked into. */
 static atls_view_function *view_of_type(const struct atls_cmw_type *type)
 {
@@ -39,6 +62,7 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         atls_view_function *view;
     } rows[] = {
         {ATLS_TYPE_KAT, view_token},
+        {ATLS_TYPE_KAT_BATCH, view_kat_batch},
         {ATLS_TYPE_TPM_CERTIFY, atls_view_tpm_certify},
         {ATLS_TYPE_TPM_QUOTE, atls_view_tpm_quote},
         {ATLS_TYPE_SOFT, atls_view_soft},

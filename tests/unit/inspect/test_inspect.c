@@ -866,6 +866,9 @@ static void tokens_in_wrappers(void **state)
         {"application/eat-ucs+cbor", HEX("\xd9\x02\x59\xa0"), "value/envelope", "uccs"},
         {"application/eat-ucs+json", HEX("{}"), "value/envelope", "none"},
         {"application/eat+cwt", HEX("\x81\x01"), "value/diagnostic", "[1]"},
+        {"application/vnd.libatls.kat-batch+cbor", HEX("\x83\x41\xaa\x00\x80"), "value/kat", "aa"},
+        {"application/vnd.libatls.kat-batch+cbor", HEX("\x83\x41\xaa\x01\x80"), "value",
+         "8341aa0180"},
     };
 
     (void)state;
