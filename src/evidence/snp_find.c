@@ -1,6 +1,5 @@
 /* Step 5, and what a warm appraisal does in place of steps 5 to 7: ask the cache. */
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/err.h"
@@ -11,33 +10,18 @@
  * then on. */
 #define CACHED_S 3600
 
-/* 64 bytes of a chip, 8 of a TCB, "venice-vlek--" */
-#define SUBJECT_LEN (2 * ATLS_SNP_CHIP_ID_LEN + 2 * 8 + 16)
-
-static char *put_hex(char *at, struct atls_bytes bytes)
+static enum atls_code ask_for_line(const struct atls_evidence_request *request,
+                                   const struct atls_snp_report *report, enum atls_snp_line line,
+                                   struct atls_buf *out, struct atls_err *err)
 {
-    for (size_t i = 0; i < bytes.len; i++)
-        at += snprintf(at, 3, "%02x", bytes.ptr[i]);
-    return at;
-}
+    const bool vlek = report->signer == ATLS_SNP_VLEK;
+    char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1], name[8];
 
-/* "milan-CHIP-TCB", "milan-vlek-TCB" (evidence/collateral.h). */
-static void make_subject(const struct atls_snp_report *report, enum atls_snp_line line,
-                         char out[static SUBJECT_LEN])
-{
-    char *at = out;
-
-    atls_snp_line_subject(line, out);
-    at += strlen(out);
-    if (report->signer == ATLS_SNP_VLEK) {
-        memcpy(at, "-vlek-", sizeof "-vlek-");
-        at += strlen(at);
-    } else {
-        *at++ = '-';
-        at = put_hex(at, atls_bytes_of(report->chip_id.ptr, atls_snp_chip_id_len(line)));
-        *at++ = '-';
-    }
-    *put_hex(at, report->reported_tcb) = '\0';
+    atls_snp_line_subject(line, name);
+    if (!atls_collateral_vek_subject(name, vlek ? atls_bytes_of(NULL, 0) : report->chip_id,
+                                     report->reported_tcb, subject))
+        return ATLS_OK;
+    return atls_snp_collateral(request, ATLS_COLLATERAL_SNP_VEK, subject, out, err);
 }
 
 /* The certificate that the source has; a report of version 2 does not say the line. */
@@ -46,17 +30,12 @@ static enum atls_code ask_source(const struct atls_evidence_request *request,
                                  struct atls_buf *out, struct atls_err *err)
 {
     static const enum atls_snp_line lines[] = {ATLS_SNP_MILAN, ATLS_SNP_GENOA, ATLS_SNP_TURIN};
-    char subject[SUBJECT_LEN];
     enum atls_code code = ATLS_OK;
 
-    if (line != ATLS_SNP_LINE_UNKNOWN) {
-        make_subject(report, line, subject);
-        return atls_snp_collateral(request, ATLS_COLLATERAL_SNP_VEK, subject, out, err);
-    }
-    for (size_t i = 0; i < 3 && code == ATLS_OK && out->len == 0; i++) {
-        make_subject(report, lines[i], subject);
-        code = atls_snp_collateral(request, ATLS_COLLATERAL_SNP_VEK, subject, out, err);
-    }
+    if (line != ATLS_SNP_LINE_UNKNOWN)
+        return ask_for_line(request, report, line, out, err);
+    for (size_t i = 0; i < 3 && code == ATLS_OK && out->len == 0; i++)
+        code = ask_for_line(request, report, lines[i], out, err);
     return code;
 }
 
