@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
             abort();                                                                               \
     } while (0)
 
-static void scalar(const struct atls_json *v)
+static void scalar(const struct atls_json_value *v)
 {
     uint8_t digits[32];
     char text[64];
@@ -34,10 +34,10 @@ static void scalar(const struct atls_json *v)
                 atls_bytes_equal(plain, atls_bytes_of(text, len)));
 }
 
-static void walk(const struct atls_json *value, unsigned int depth)
+static void walk(const struct atls_json_value *value, unsigned int depth)
 {
     struct atls_json_walk w = atls_json_walk(value);
-    struct atls_json name, inner, again;
+    struct atls_json_value name, inner, again;
     char text[64];
     size_t len;
 
@@ -61,7 +61,7 @@ static void walk(const struct atls_json *value, unsigned int depth)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct atls_json root;
+    struct atls_json_value root;
 
     if (size <= 4096 && atls_json_parse(atls_bytes_of(data, size), &root, NULL) == ATLS_OK)
         walk(&root, 0);

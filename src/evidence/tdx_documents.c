@@ -81,12 +81,13 @@ struct kind {
     const char *member; /* of the frame */
     const char *tag;    /* in the cache */
     enum atls_reason mismatch;
-    enum atls_code (*read)(const struct atls_json *content, struct atls_tdx_document *out,
+    enum atls_code (*read)(const struct atls_json_value *content, struct atls_tdx_document *out,
                            bool *out_is_tdx, struct atls_err *err);
 };
 
-static enum atls_code read_tcb_info(const struct atls_json *content, struct atls_tdx_document *out,
-                                    bool *out_is_tdx, struct atls_err *err)
+static enum atls_code read_tcb_info(const struct atls_json_value *content,
+                                    struct atls_tdx_document *out, bool *out_is_tdx,
+                                    struct atls_err *err)
 {
     enum atls_code code =
         atls_tdx_tcb_info_read(content, &out->arena, out_is_tdx, &out->content.tcb_info, err);
@@ -96,7 +97,7 @@ static enum atls_code read_tcb_info(const struct atls_json *content, struct atls
     return code;
 }
 
-static enum atls_code read_qe_identity(const struct atls_json *content,
+static enum atls_code read_qe_identity(const struct atls_json_value *content,
                                        struct atls_tdx_document *out, bool *out_is_tdx,
                                        struct atls_err *err)
 {
@@ -108,7 +109,7 @@ static enum atls_code read_qe_identity(const struct atls_json *content,
     return code;
 }
 
-static enum atls_code read_evaluation(const struct atls_json *content,
+static enum atls_code read_evaluation(const struct atls_json_value *content,
                                       struct atls_tdx_document *out, bool *out_is_tdx,
                                       struct atls_err *err)
 {

@@ -133,7 +133,7 @@ void atls_hcl_variables_clear(struct atls_hcl_variables *variables)
 }
 
 /* base64url with or without padding: hosts do either. */
-static bool get_base64url(const struct atls_json *value, struct atls_writer *w)
+static bool get_base64url(const struct atls_json_value *value, struct atls_writer *w)
 {
     struct atls_bytes text;
 
@@ -145,12 +145,12 @@ static bool get_base64url(const struct atls_json *value, struct atls_writer *w)
 }
 
 /* JWK (RFC 7517) of an RSA key as SubjectPublicKeyInfo. */
-static enum atls_code read_rsa(const struct atls_json *jwk, struct atls_buf *out,
+static enum atls_code read_rsa(const struct atls_json_value *jwk, struct atls_buf *out,
                                struct atls_err *err)
 {
     struct atls_writer n = atls_writer_init(RSA_LEN_MAX), e = atls_writer_init(EXPONENT_LEN_MAX),
                        spki = atls_writer_init(SPKI_MAX);
-    struct atls_json kty, modulus, exponent;
+    struct atls_json_value kty, modulus, exponent;
     struct atls_cose_key key = {.kty = ATLS_COSE_RSA};
     enum atls_code code = ATLS_OK;
 
@@ -172,10 +172,10 @@ static enum atls_code read_rsa(const struct atls_json *jwk, struct atls_buf *out
 }
 
 /* The only key of that name. */
-static enum atls_code find_key(const struct atls_json *root, struct atls_json *out,
+static enum atls_code find_key(const struct atls_json_value *root, struct atls_json_value *out,
                                struct atls_err *err)
 {
-    struct atls_json keys, key, kid;
+    struct atls_json_value keys, key, kid;
     struct atls_json_walk walk;
     size_t found = 0;
 
@@ -190,10 +190,10 @@ static enum atls_code find_key(const struct atls_json *root, struct atls_json *o
     return found == 1 ? ATLS_OK : malformed(err, "want exactly one key named HCLAkPub");
 }
 
-static enum atls_code read_user_data(const struct atls_json *root, struct atls_hcl_variables *out,
-                                     struct atls_err *err)
+static enum atls_code read_user_data(const struct atls_json_value *root,
+                                     struct atls_hcl_variables *out, struct atls_err *err)
 {
-    struct atls_json value;
+    struct atls_json_value value;
 
     if (!atls_json_member(root, "user-data", &value))
         return ATLS_OK;
@@ -203,10 +203,10 @@ static enum atls_code read_user_data(const struct atls_json *root, struct atls_h
     return ATLS_OK;
 }
 
-static enum atls_code read_machine(const struct atls_json *root, struct atls_hcl_variables *out,
-                                   struct atls_err *err)
+static enum atls_code read_machine(const struct atls_json_value *root,
+                                   struct atls_hcl_variables *out, struct atls_err *err)
 {
-    struct atls_json settings, value;
+    struct atls_json_value settings, value;
     size_t len = 0;
 
     if (!atls_json_member(root, "vm-configuration", &settings))
@@ -228,7 +228,7 @@ enum atls_code atls_hcl_variables_decode(struct atls_bytes json, struct atls_hcl
                                          struct atls_err *err)
 {
     struct atls_hcl_variables variables;
-    struct atls_json root, key;
+    struct atls_json_value root, key;
     enum atls_code code;
 
     memset(&variables, 0, sizeof variables);

@@ -398,7 +398,7 @@ static const uint8_t *skip_to(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
-static bool take(const uint8_t **at, const uint8_t *end, struct atls_json *out)
+static bool take(const uint8_t **at, const uint8_t *end, struct atls_json_value *out)
 {
     const uint8_t *first = skip_to(*at, end);
 
@@ -410,7 +410,7 @@ static bool take(const uint8_t **at, const uint8_t *end, struct atls_json *out)
     return true;
 }
 
-struct atls_json_walk atls_json_walk(const struct atls_json *value)
+struct atls_json_walk atls_json_walk(const struct atls_json_value *value)
 {
     struct atls_json_walk walk = {NULL, NULL, value->kind == ATLS_JSON_OBJECT};
 
@@ -421,9 +421,10 @@ struct atls_json_walk atls_json_walk(const struct atls_json *value)
     return walk;
 }
 
-bool atls_json_next(struct atls_json_walk *walk, struct atls_json *name, struct atls_json *out)
+bool atls_json_next(struct atls_json_walk *walk, struct atls_json_value *name,
+                    struct atls_json_value *out)
 {
-    struct atls_json key;
+    struct atls_json_value key;
 
     if (walk->next == NULL || (walk->members && !take(&walk->next, walk->end, &key)) ||
         !take(&walk->next, walk->end, out))
@@ -433,10 +434,11 @@ bool atls_json_next(struct atls_json_walk *walk, struct atls_json *name, struct 
     return true;
 }
 
-bool atls_json_member(const struct atls_json *value, const char *name, struct atls_json *out)
+bool atls_json_member(const struct atls_json_value *value, const char *name,
+                      struct atls_json_value *out)
 {
     struct atls_json_walk walk = atls_json_walk(value);
-    struct atls_json key = {ATLS_JSON_NULL, {NULL, 0}}, found;
+    struct atls_json_value key = {ATLS_JSON_NULL, {NULL, 0}}, found;
 
     if (!walk.members)
         return false;
@@ -448,7 +450,8 @@ bool atls_json_member(const struct atls_json *value, const char *name, struct at
     return false;
 }
 
-enum atls_code atls_json_parse(struct atls_bytes text, struct atls_json *out, struct atls_err *err)
+enum atls_code atls_json_parse(struct atls_bytes text, struct atls_json_value *out,
+                               struct atls_err *err)
 {
     struct parser p = {.in = text.ptr, .len = text.len};
     const uint8_t *at = text.ptr;
@@ -467,7 +470,7 @@ enum atls_code atls_json_parse(struct atls_bytes text, struct atls_json *out, st
 
 /* ---- scalars ---- */
 
-static struct atls_bytes content_of(const struct atls_json *string)
+static struct atls_bytes content_of(const struct atls_json_value *string)
 {
     return atls_bytes_of(string->raw.ptr + 1, string->raw.len - 2);
 }
@@ -484,7 +487,8 @@ static size_t encode_utf8(uint32_t c, char out[4])
     return more + 1;
 }
 
-bool atls_json_get_text(const struct atls_json *value, char *out, size_t room, size_t *out_len)
+bool atls_json_get_text(const struct atls_json_value *value, char *out, size_t room,
+                        size_t *out_len)
 {
     struct atls_reader r;
     size_t len = 0;
@@ -506,7 +510,7 @@ bool atls_json_get_text(const struct atls_json *value, char *out, size_t room, s
     return true;
 }
 
-bool atls_json_is_text(const struct atls_json *value, const char *text)
+bool atls_json_is_text(const struct atls_json_value *value, const char *text)
 {
     struct atls_reader r;
     size_t at = 0;
@@ -528,7 +532,7 @@ bool atls_json_is_text(const struct atls_json *value, const char *text)
     return at == len;
 }
 
-bool atls_json_get_plain(const struct atls_json *value, struct atls_bytes *out)
+bool atls_json_get_plain(const struct atls_json_value *value, struct atls_bytes *out)
 {
     struct atls_bytes content;
 
@@ -541,7 +545,7 @@ bool atls_json_get_plain(const struct atls_json *value, struct atls_bytes *out)
     return true;
 }
 
-bool atls_json_get_hex(const struct atls_json *value, uint8_t *out, size_t len)
+bool atls_json_get_hex(const struct atls_json_value *value, uint8_t *out, size_t len)
 {
     struct atls_bytes text;
 
@@ -555,7 +559,7 @@ bool atls_json_get_hex(const struct atls_json *value, uint8_t *out, size_t len)
     return true;
 }
 
-bool atls_json_get_uint(const struct atls_json *value, uint64_t max, uint64_t *out)
+bool atls_json_get_uint(const struct atls_json_value *value, uint64_t max, uint64_t *out)
 {
     uint64_t number = 0;
 
@@ -574,7 +578,7 @@ bool atls_json_get_uint(const struct atls_json *value, uint64_t max, uint64_t *o
     return true;
 }
 
-bool atls_json_get_bool(const struct atls_json *value, bool *out)
+bool atls_json_get_bool(const struct atls_json_value *value, bool *out)
 {
     if (value->kind != ATLS_JSON_BOOL)
         return false;
@@ -626,7 +630,7 @@ static bool is_fraction_and_zone(struct atls_bytes text)
     return i != 1 && text.len == i + 1 && text.ptr[i] == 'Z';
 }
 
-bool atls_json_get_time(const struct atls_json *value, int64_t *out_s)
+bool atls_json_get_time(const struct atls_json_value *value, int64_t *out_s)
 {
     unsigned int year, month, day, hour, minute, second;
     struct atls_bytes t;

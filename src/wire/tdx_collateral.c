@@ -34,16 +34,17 @@ static enum atls_code no_memory(const char *document, struct atls_err *err)
 
 /* ---- members of an object ---- */
 
-static bool get_hex(const struct atls_json *object, const char *name, uint8_t *out, size_t len)
+static bool get_hex(const struct atls_json_value *object, const char *name, uint8_t *out,
+                    size_t len)
 {
-    struct atls_json value;
+    struct atls_json_value value;
 
     return atls_json_member(object, name, &value) && atls_json_get_hex(&value, out, len);
 }
 
-static bool get_u32(const struct atls_json *object, const char *name, uint32_t *out)
+static bool get_u32(const struct atls_json_value *object, const char *name, uint32_t *out)
 {
-    struct atls_json value;
+    struct atls_json_value value;
     uint64_t number;
 
     if (!atls_json_member(object, name, &value) || !atls_json_get_uint(&value, UINT32_MAX, &number))
@@ -52,7 +53,7 @@ static bool get_u32(const struct atls_json *object, const char *name, uint32_t *
     return true;
 }
 
-static bool get_u16(const struct atls_json *object, const char *name, uint16_t *out)
+static bool get_u16(const struct atls_json_value *object, const char *name, uint16_t *out)
 {
     uint32_t number;
 
@@ -62,22 +63,22 @@ static bool get_u16(const struct atls_json *object, const char *name, uint16_t *
     return true;
 }
 
-static bool get_time(const struct atls_json *object, const char *name, int64_t *out_s)
+static bool get_time(const struct atls_json_value *object, const char *name, int64_t *out_s)
 {
-    struct atls_json value;
+    struct atls_json_value value;
 
     return atls_json_member(object, name, &value) && atls_json_get_time(&value, out_s);
 }
 
-static bool get_window(const struct atls_json *object, struct atls_tdx_window *out)
+static bool get_window(const struct atls_json_value *object, struct atls_tdx_window *out)
 {
     return get_time(object, "issueDate", &out->issue_s) &&
            get_time(object, "nextUpdate", &out->next_update_s);
 }
 
-static bool has_id(const struct atls_json *object, const char *id, uint32_t version)
+static bool has_id(const struct atls_json_value *object, const char *id, uint32_t version)
 {
-    struct atls_json value;
+    struct atls_json_value value;
     uint32_t found;
 
     return atls_json_member(object, "id", &value) && atls_json_is_text(&value, id) &&
@@ -85,7 +86,7 @@ static bool has_id(const struct atls_json *object, const char *id, uint32_t vers
 }
 
 /* 16 hexadecimal digits of a mask in the order of memory: a little-endian number. */
-static bool get_u64le(const struct atls_json *object, const char *name, uint64_t *out)
+static bool get_u64le(const struct atls_json_value *object, const char *name, uint64_t *out)
 {
     uint8_t bytes[8] = {0};
     struct atls_reader r = atls_reader_init(atls_bytes_of(bytes, sizeof bytes));
@@ -94,7 +95,7 @@ static bool get_u64le(const struct atls_json *object, const char *name, uint64_t
 }
 
 /* Printable ASCII that stands there as it is: it goes into messages and claims. */
-static bool get_word(const struct atls_json *value, size_t max, struct atls_bytes *out)
+static bool get_word(const struct atls_json_value *value, size_t max, struct atls_bytes *out)
 {
     struct atls_bytes text;
 
@@ -108,11 +109,11 @@ static bool get_word(const struct atls_json *value, size_t max, struct atls_byte
 }
 
 /* The elements of an array, at most max; false when there is none of this name. */
-static bool open_array(const struct atls_json *object, const char *name, size_t max,
-                       struct atls_json *out, size_t *out_count)
+static bool open_array(const struct atls_json_value *object, const char *name, size_t max,
+                       struct atls_json_value *out, size_t *out_count)
 {
     struct atls_json_walk walk;
-    struct atls_json array, element;
+    struct atls_json_value array, element;
     size_t count = 0;
 
     if (!atls_json_member(object, name, &array) || array.kind != ATLS_JSON_ARRAY)
@@ -131,7 +132,7 @@ enum atls_code atls_tdx_signed_open(struct atls_bytes text, const char *name,
                                     struct atls_tdx_signed *out, struct atls_err *err)
 {
     struct atls_tdx_signed s;
-    struct atls_json root, member;
+    struct atls_json_value root, member;
     struct atls_json_walk walk;
     size_t members = 0;
     enum atls_code code = atls_json_parse(text, &root, err);
@@ -155,10 +156,10 @@ enum atls_code atls_tdx_signed_open(struct atls_bytes text, const char *name,
 /* ---- levels ---- */
 
 /* "advisoryIDs" may be absent. */
-static bool read_advisories(const struct atls_json *object, struct memory *memory,
+static bool read_advisories(const struct atls_json_value *object, struct memory *memory,
                             struct atls_tdx_level *level)
 {
-    struct atls_json array, element;
+    struct atls_json_value array, element;
     struct atls_json_walk walk;
     struct atls_bytes *list;
     size_t count = 0;
@@ -179,10 +180,10 @@ static bool read_advisories(const struct atls_json *object, struct memory *memor
 }
 
 /* What every level has, whatever it is the level of; *tcb is its "tcb" object. */
-static bool read_level(const struct atls_json *object, struct memory *memory, struct atls_json *tcb,
-                       struct atls_tdx_level *out)
+static bool read_level(const struct atls_json_value *object, struct memory *memory,
+                       struct atls_json_value *tcb, struct atls_tdx_level *out)
 {
-    struct atls_json status;
+    struct atls_json_value status;
 
     return atls_json_member(object, "tcb", tcb) && tcb->kind == ATLS_JSON_OBJECT &&
            atls_json_member(object, "tcbStatus", &status) &&
@@ -191,11 +192,11 @@ static bool read_level(const struct atls_json *object, struct memory *memory, st
 }
 
 /* Levels of a module or an enclave, put in order: the highest first. */
-static bool read_svn_levels(const struct atls_json *object, struct memory *memory,
+static bool read_svn_levels(const struct atls_json_value *object, struct memory *memory,
                             struct atls_tdx_svn_level **out, size_t *out_count)
 {
     struct atls_tdx_svn_level *levels;
-    struct atls_json array, element, tcb;
+    struct atls_json_value array, element, tcb;
     struct atls_json_walk walk;
     size_t count;
 
@@ -221,10 +222,10 @@ static bool read_svn_levels(const struct atls_json *object, struct memory *memor
 }
 
 /* Exactly sixteen of {"svn":0..255, ...}. */
-static bool read_components(const struct atls_json *tcb, const char *name,
+static bool read_components(const struct atls_json_value *tcb, const char *name,
                             uint8_t out[ATLS_TDX_COMPONENTS])
 {
-    struct atls_json array, element;
+    struct atls_json_value array, element;
     struct atls_json_walk walk;
     size_t count;
 
@@ -253,10 +254,10 @@ static int compare_levels(const struct atls_tdx_platform_level *a,
     return order != 0 ? order : memcmp(a->tdx, b->tdx, sizeof a->tdx);
 }
 
-static bool read_platform_levels(const struct atls_json *object, struct memory *memory,
+static bool read_platform_levels(const struct atls_json_value *object, struct memory *memory,
                                  struct atls_tdx_tcb_info *info)
 {
-    struct atls_json array, element, tcb;
+    struct atls_json_value array, element, tcb;
     struct atls_json_walk walk;
 
     if (!open_array(object, "tcbLevels", ATLS_TDX_LEVELS_MAX, &array, &info->level_count) ||
@@ -282,7 +283,7 @@ static bool read_platform_levels(const struct atls_json *object, struct memory *
 
 /* ---- TCB info ---- */
 
-static bool read_module_facts(const struct atls_json *object, struct atls_tdx_module *out)
+static bool read_module_facts(const struct atls_json_value *object, struct atls_tdx_module *out)
 {
     return get_hex(object, "mrsigner", out->mr_signer, sizeof out->mr_signer) &&
            get_u64le(object, "attributes", &out->attributes) &&
@@ -290,10 +291,10 @@ static bool read_module_facts(const struct atls_json *object, struct atls_tdx_mo
 }
 
 /* "tdxModuleIdentities" may be absent: files of 2023 have none. */
-static bool read_modules(const struct atls_json *content, struct memory *memory,
+static bool read_modules(const struct atls_json_value *content, struct memory *memory,
                          struct atls_tdx_tcb_info *info)
 {
-    struct atls_json array, element, id;
+    struct atls_json_value array, element, id;
     struct atls_json_walk walk;
 
     if (!atls_json_member(content, "tdxModuleIdentities", &array))
@@ -321,14 +322,14 @@ static enum atls_code failed_step(const struct memory *memory, const char *docum
     return memory->exhausted ? no_memory(document, err) : missing(document, member, err);
 }
 
-enum atls_code atls_tdx_tcb_info_read(const struct atls_json *content, struct atls_arena *arena,
-                                      bool *out_is_tdx, struct atls_tdx_tcb_info *out,
-                                      struct atls_err *err)
+enum atls_code atls_tdx_tcb_info_read(const struct atls_json_value *content,
+                                      struct atls_arena *arena, bool *out_is_tdx,
+                                      struct atls_tdx_tcb_info *out, struct atls_err *err)
 {
     static const char name[] = "TCB info";
     struct memory memory = {arena, false};
     struct atls_tdx_tcb_info info = {.evaluation_number = 0};
-    struct atls_json module;
+    struct atls_json_value module;
 
     *out_is_tdx = has_id(content, "TDX", 3);
     if (!*out_is_tdx)
@@ -354,7 +355,7 @@ enum atls_code atls_tdx_tcb_info_read(const struct atls_json *content, struct at
 
 /* ---- identity of the quoting enclave ---- */
 
-static bool read_qe_facts(const struct atls_json *content, struct atls_tdx_qe_identity *out)
+static bool read_qe_facts(const struct atls_json_value *content, struct atls_tdx_qe_identity *out)
 {
     return get_hex(content, "miscselect", out->misc_select, sizeof out->misc_select) &&
            get_hex(content, "miscselectMask", out->misc_select_mask,
@@ -365,9 +366,9 @@ static bool read_qe_facts(const struct atls_json *content, struct atls_tdx_qe_id
            get_u16(content, "isvprodid", &out->isv_prod_id);
 }
 
-enum atls_code atls_tdx_qe_identity_read(const struct atls_json *content, struct atls_arena *arena,
-                                         bool *out_is_tdx, struct atls_tdx_qe_identity *out,
-                                         struct atls_err *err)
+enum atls_code atls_tdx_qe_identity_read(const struct atls_json_value *content,
+                                         struct atls_arena *arena, bool *out_is_tdx,
+                                         struct atls_tdx_qe_identity *out, struct atls_err *err)
 {
     static const char name[] = "QE identity";
     struct memory memory = {arena, false};
@@ -390,12 +391,12 @@ enum atls_code atls_tdx_qe_identity_read(const struct atls_json *content, struct
 
 /* ---- evaluation data numbers ---- */
 
-enum atls_code atls_tdx_evaluation_read(const struct atls_json *content, bool *out_is_tdx,
+enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content, bool *out_is_tdx,
                                         struct atls_tdx_evaluation *out, struct atls_err *err)
 {
     static const char name[] = "TCB evaluation data numbers";
     struct atls_tdx_evaluation evaluation = {.least = UINT32_MAX};
-    struct atls_json array, element;
+    struct atls_json_value array, element;
     struct atls_json_walk walk;
     size_t count;
 

@@ -30,8 +30,8 @@
 #define ATLS_TDX_EVALUATION  "tcbEvaluationDataNumbers"
 
 struct atls_tdx_signed {
-    struct atls_json content; /* content.raw is what is signed */
-    uint8_t signature[64];    /* r || s */
+    struct atls_json_value content; /* content.raw is what is signed */
+    uint8_t signature[64];          /* r || s */
 };
 /* Reads the frame: two members, nothing else. Errors: ATLS_E_DECODE (malformed), ATLS_E_LIMIT. */
 ATLS_MUST_CHECK enum atls_code atls_tdx_signed_open(struct atls_bytes text, const char *name,
@@ -85,7 +85,7 @@ struct atls_tdx_tcb_info {
 /* *out_is_tdx says whether id and version are those of TDX TCB info; when they are not, nothing
  * else is read. Errors: ATLS_E_DECODE (malformed: a member missing, of another kind, out of range),
  * ATLS_E_LIMIT (counts), ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code atls_tdx_tcb_info_read(const struct atls_json *content,
+ATLS_MUST_CHECK enum atls_code atls_tdx_tcb_info_read(const struct atls_json_value *content,
                                                       struct atls_arena *arena, bool *out_is_tdx,
                                                       struct atls_tdx_tcb_info *out,
                                                       struct atls_err *err);
@@ -101,7 +101,7 @@ struct atls_tdx_qe_identity {
     size_t level_count;
 };
 /* *out_is_tdx: id TD_QE and version 2; else as atls_tdx_tcb_info_read. */
-ATLS_MUST_CHECK enum atls_code atls_tdx_qe_identity_read(const struct atls_json *content,
+ATLS_MUST_CHECK enum atls_code atls_tdx_qe_identity_read(const struct atls_json_value *content,
                                                          struct atls_arena *arena, bool *out_is_tdx,
                                                          struct atls_tdx_qe_identity *out,
                                                          struct atls_err *err);
@@ -111,7 +111,7 @@ struct atls_tdx_evaluation {
     uint32_t least, greatest; /* number that is published */
 };
 /* *out_is_tdx: id TDX and version 1; else as atls_tdx_tcb_info_read. */
-ATLS_MUST_CHECK enum atls_code atls_tdx_evaluation_read(const struct atls_json *content,
+ATLS_MUST_CHECK enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content,
                                                         bool *out_is_tdx,
                                                         struct atls_tdx_evaluation *out,
                                                         struct atls_err *err);

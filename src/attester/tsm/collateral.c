@@ -84,7 +84,7 @@ static void path_of(const struct atls_tsm_collateral *c, const struct atls_tsm_n
 /* nextUpdate of the object inside {"tcbInfo": {...}, "signature": "..."}. */
 static int64_t json_expiry(struct atls_bytes document)
 {
-    struct atls_json root, inner, next_update;
+    struct atls_json_value root, inner, next_update;
     struct atls_json_walk walk;
     int64_t expiry_s = 0;
 

@@ -46,7 +46,7 @@ static struct atls_buf read_file(const json_t *files, const char *name)
 
 static int64_t time_of(const char *text)
 {
-    struct atls_json value;
+    struct atls_json_value value;
     char quoted[64];
     int64_t time_s;
 

@@ -9,7 +9,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Parses a block of the exact size, so that a read past its end is seen; out borrows from it. */
-static enum atls_code parse(struct atls_bytes text, uint8_t **out_copy, struct atls_json *out)
+static enum atls_code parse(struct atls_bytes text, uint8_t **out_copy, struct atls_json_value *out)
 {
     *out_copy = malloc(text.len + (text.len == 0));
     assert_non_null(*out_copy);
@@ -90,7 +90,7 @@ static const struct {
 
 static void texts_by_the_grammar(void **state)
 {
-    struct atls_json root;
+    struct atls_json_value root;
     uint8_t *copy;
 
     (void)state;
@@ -108,7 +108,7 @@ static const char document[] =
 static void every_truncation_and_a_byte_more_are_refused(void **state)
 {
     const size_t len = sizeof document - 1;
-    struct atls_json root = {ATLS_JSON_NULL, {NULL, 0}};
+    struct atls_json_value root = {ATLS_JSON_NULL, {NULL, 0}};
     uint8_t *copy;
 
     (void)state;
@@ -123,7 +123,7 @@ static void every_truncation_and_a_byte_more_are_refused(void **state)
 
 static void values_are_exact_text(void **state)
 {
-    struct atls_json root, info, v;
+    struct atls_json_value root, info, v;
     uint64_t n;
     uint8_t hex[2];
     char text[8];
@@ -154,7 +154,7 @@ static void arrays_are_walked(void **state)
 {
     static const struct atls_bytes in = HEX("[ 1 , [2,{\"c\":3}] , \"]\\\\\" , null ]");
     static const char *const want[] = {"1", "[2,{\"c\":3}]", "\"]\\\\\"", "null"};
-    struct atls_json root, v;
+    struct atls_json_value root, v;
     struct atls_json_walk walk;
 
     (void)state;
@@ -171,9 +171,9 @@ static void arrays_are_walked(void **state)
 }
 
 /* The value of a text that is one. */
-static struct atls_json value_of(const char *text)
+static struct atls_json_value value_of(const char *text)
 {
-    struct atls_json v;
+    struct atls_json_value v;
 
     assert_int_equal(atls_json_parse(atls_bytes_of(text, strlen(text)), &v, NULL), ATLS_OK);
     return v;
@@ -182,8 +182,9 @@ static struct atls_json value_of(const char *text)
 static void strings_are_decoded(void **state)
 {
     static const char want[] = "\"\\/\b\f\n\r\t\xc3\xa9\xe2\x82\xac\xf0\x9d\x84\x9e";
-    struct atls_json v = value_of("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00E9\\u20ac\\ud834\\udd1e\""),
-                     number;
+    struct atls_json_value v = value_of(
+                               "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00E9\\u20ac\\ud834\\udd1e\""),
+                           number;
     struct atls_bytes plain;
     char out[32];
     size_t len;
@@ -224,7 +225,7 @@ static void numbers_that_count(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(numbers); i++) {
-        struct atls_json v = value_of(numbers[i].text);
+        struct atls_json_value v = value_of(numbers[i].text);
         uint64_t n = 0;
 
         if (atls_json_get_uint(&v, UINT32_MAX, &n) != numbers[i].good || n != numbers[i].want)
@@ -234,7 +235,7 @@ static void numbers_that_count(void **state)
 
 static void truth_values(void **state)
 {
-    struct atls_json v = value_of("true");
+    struct atls_json_value v = value_of("true");
     bool b = false;
 
     (void)state;
@@ -278,7 +279,7 @@ static void times_in_one_form(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(times); i++) {
-        struct atls_json v = value_of(times[i].text);
+        struct atls_json_value v = value_of(times[i].text);
         int64_t t = -1;
 
         if (atls_json_get_time(&v, &t) != (times[i].want >= 0) || t != times[i].want)
@@ -288,7 +289,7 @@ static void times_in_one_form(void **state)
 
 static void hexadecimal_digits_only(void **state)
 {
-    struct atls_json v = value_of("\"0g\"");
+    struct atls_json_value v = value_of("\"0g\"");
     uint8_t out[1];
 
     (void)state;
@@ -305,7 +306,7 @@ static void hexadecimal_digits_only(void **state)
 static enum atls_code nested(size_t depth)
 {
     char text[2 * ATLS_JSON_DEPTH_MAX + 4];
-    struct atls_json root;
+    struct atls_json_value root;
 
     memset(text, '[', depth);
     text[depth] = '0';
@@ -317,7 +318,7 @@ static enum atls_code nested(size_t depth)
 static enum atls_code names(size_t count)
 {
     char text[16 * (ATLS_JSON_NAMES_MAX + 2)];
-    struct atls_json root;
+    struct atls_json_value root;
     size_t len = 0;
 
     text[len++] = '{';
@@ -330,7 +331,7 @@ static enum atls_code names(size_t count)
 static void bounds(void **state)
 {
     struct atls_buf large = {malloc(ATLS_JSON_TEXT_MAX + 1), ATLS_JSON_TEXT_MAX + 1};
-    struct atls_json root;
+    struct atls_json_value root;
 
     (void)state;
     assert_int_equal(nested(ATLS_JSON_DEPTH_MAX), ATLS_OK);

@@ -249,7 +249,7 @@ static enum atls_code read_row(const struct row *row, int kind, size_t limit)
     struct atls_tdx_evaluation evaluation;
     struct atls_tdx_qe_identity qe;
     struct atls_tdx_tcb_info info;
-    struct atls_json content;
+    struct atls_json_value content;
     enum atls_code code;
     bool is_tdx;
 
