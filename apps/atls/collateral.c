@@ -1,4 +1,5 @@
 /* atls collateral: what makers of confidential-computing hardware publish. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -49,11 +50,32 @@ static const char usage[] =
 
 /* ---- where it goes ---- */
 
+/* Documents to fetch, each once. */
+struct wishes {
+    struct wish {
+        char kind[32], subject[SUBJECT_MAX];
+        bool came;
+    } * items;
+    size_t count;
+};
+
 struct place {
     struct atls_store *store;
     const char *directory;
-    size_t count; /* documents that came */
+    struct wishes *wishes;
 };
+
+/* A chain comes with each document that it signs, and need not be fetched once more. */
+static void note(struct wishes *wishes, const char *file_name)
+{
+    char stem[sizeof wishes->items->kind + SUBJECT_MAX + 2];
+
+    for (size_t i = 0; i < wishes->count; i++) {
+        snprintf(stem, sizeof stem, "%s-%s.", wishes->items[i].kind, wishes->items[i].subject);
+        if (strncmp(file_name, stem, strlen(stem)) == 0)
+            wishes->items[i].came = true;
+    }
+}
 
 static enum atls_code open_store(const struct cli *cli, enum atls_store_mode mode,
                                  struct atls_store **out, struct atls_err *err)
@@ -85,20 +107,12 @@ static enum atls_code keep(void *arg, const char *file_name, struct atls_bytes d
         code = documents_write(place->directory, file_name, document, err);
     if (code != ATLS_OK)
         return code;
-    place->count++;
+    note(place->wishes, file_name);
     printf("%s: %s\n", file_name, outcomes[outcome]);
     return ATLS_OK;
 }
 
 /* ---- what is wanted ---- */
-
-/* Documents to fetch, each once. */
-struct wishes {
-    struct wish {
-        char kind[32], subject[SUBJECT_MAX];
-    } * items;
-    size_t count;
-};
 
 static enum atls_code wish(void *arg, const char *kind, const char *subject, struct atls_err *err)
 {
@@ -113,6 +127,7 @@ static enum atls_code wish(void *arg, const char *kind, const char *subject, str
     if (grown == NULL)
         return io_error(err, ATLS_E_NOMEM, "out of memory");
     wishes->items = grown;
+    grown[wishes->count].came = false;
     snprintf(grown[wishes->count].kind, sizeof grown->kind, "%s", kind);
     snprintf(grown[wishes->count].subject, sizeof grown->subject, "%s", subject);
     wishes->count++;
@@ -277,7 +292,8 @@ static void fetch_all(const struct cli *cli, struct atls_collateral_fetcher *fet
     for (size_t i = 0; i < wishes->count; i++) {
         struct atls_err one = ATLS_ERR_INIT;
 
-        if (atls_collateral_fetch(fetcher, wishes->items[i].kind, wishes->items[i].subject, keep,
+        if (wishes->items[i].came ||
+            atls_collateral_fetch(fetcher, wishes->items[i].kind, wishes->items[i].subject, keep,
                                   place, &one) == ATLS_OK)
             continue;
         if (err->code != ATLS_OK)
@@ -301,8 +317,8 @@ static enum atls_code collect(const struct cli *cli, const struct place *place,
 static enum cli_status run_fetch(struct cli *cli)
 {
     struct atls_collateral_fetcher *fetcher = NULL;
-    struct place place = {.directory = cli_value(cli, "out")};
     struct wishes wishes = {NULL, 0};
+    struct place place = {.directory = cli_value(cli, "out"), .wishes = &wishes};
     struct atls_err err = ATLS_ERR_INIT;
 
     if (!cli_need(cli, (const char *const[]){"from", NULL}))
