@@ -233,6 +233,9 @@ enum atls_code atls_ccel_trim(struct atls_bytes area, struct atls_bytes *out, st
     struct atls_event event;
     enum atls_code code = atls_event_log_open(area, &log, err);
 
+    if (code == ATLS_OK && !log.crypto_agile) /* which no firmware of a TD writes */
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "event log: it is not crypto agile");
     while (code == ATLS_OK &&
            !is_padding(atls_bytes_of(area.ptr + log.r.pos, atls_reader_left(&log.r))))
         code = atls_event_log_next(&log, &event, err);

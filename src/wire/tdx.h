@@ -90,7 +90,7 @@ bool atls_tdx_is_zero(struct atls_bytes bytes);
 
 /* The log without the padding of the area that ACPI table CCEL describes: it ends where everything
  * that follows an event is zeros or everything is 0xff. Errors: those of atls_event_log_open and
- * atls_event_log_next. */
+ * atls_event_log_next; ATLS_E_DECODE for a log that is not crypto agile. */
 ATLS_MUST_CHECK enum atls_code atls_ccel_trim(struct atls_bytes area, struct atls_bytes *out,
                                               struct atls_err *err);
 

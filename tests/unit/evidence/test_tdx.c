@@ -954,7 +954,7 @@ static const struct {
     {"debugging", form_debug, E(TD_DEBUG)},
     {"debugging, judged elsewhere", form_debug_elsewhere, GOOD},
     {"debugging, allowed by the options' rules", form_debug_allowed, GOOD},
-    {"event log that is none", form_log, E(EVENT_LOG_MISMATCH)},
+    {"event log that is none", form_log, MALFORMED},
     {"signature, trust elsewhere", form_signature_elsewhere, E(QUOTE_SIGNATURE)},
     {"attestation key, trust elsewhere", form_key_elsewhere, E(QE_REPORT_DATA)},
     {"no anchors", form_no_store, C(UNTRUSTED_ROOT)},

@@ -9,6 +9,7 @@
 
 #include "core/reader.h"
 #include "evidence/tdx.h"
+#include "failing_alloc.h"
 #include "tee_source.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -479,6 +480,32 @@ static void flips_with_their_reasons(void **state)
     close_scene(&s);
 }
 
+/* ---- memory ---- */
+
+static void memory_that_runs_short_accepts_nobody(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_tdx_result result;
+    struct scene s;
+    size_t n = 0;
+
+    (void)state;
+    open_case("v4-uptodate", &s);
+    for (bool failed = true; failed; n += 5) {
+        enum atls_code code;
+
+        test_failing_alloc_arm(n);
+        code = atls_tdx_verify(&s.check, &result, &err);
+        failed = test_failing_alloc_disarm();
+        if (code == ATLS_OK)
+            atls_tdx_result_clear(&result);
+        else if (!failed)
+            fail_msg("allocation %zu: %s", n, err.message);
+    }
+    assert_true(n > 100);
+    close_scene(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +518,9 @@ int main(void)
         cmocka_unit_test(every_byte_that_is_signed_or_a_length_counts),
         cmocka_unit_test(every_byte_of_collateral_counts),
         cmocka_unit_test(flips_with_their_reasons),
+        cmocka_unit_test(memory_that_runs_short_accepts_nobody),
     };
+
+    test_failing_alloc_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,15 @@ static void the_table_tells_where_the_log_is(void **state)
     atls_buf_clear(&in);
 }
 
+static void a_log_of_sha1_is_none(void **state)
+{
+    static const uint8_t zeros[64] = {0};
+    struct atls_bytes log;
+
+    (void)state;
+    assert_int_equal(atls_ccel_trim(atls_bytes_of(zeros, sizeof zeros), &log, NULL), ATLS_E_DECODE);
+}
+
 /* The log of an area, with what follows it filled with one byte. */
 static enum atls_code trim(struct atls_buf *area, size_t log_len, uint8_t fill, size_t *out_len)
 {
@@ -302,6 +311,7 @@ int main(void)
         cmocka_unit_test(quotes_are_bounded),
         cmocka_unit_test(sgx_reports_have_one_length),
         cmocka_unit_test(the_table_tells_where_the_log_is),
+        cmocka_unit_test(a_log_of_sha1_is_none),
         cmocka_unit_test(padding_of_the_log_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
