@@ -39,7 +39,7 @@ struct atls_sim_maker {
     enum atls_code (*evidence)(void *self, const struct atls_sim_state *state,
                                const struct atls_sim_request *request, struct atls_sim_blobs *out,
                                struct atls_err *err);
-    /* Writes roots/ and collateral/ of folder. */
+    /* Writes roots/, reference/ and collateral/ of folder. */
     enum atls_code (*publish)(void *self, const char *folder, const struct atls_sim_state *state,
                               int64_t time_s, struct atls_err *err);
     /* What the service says, from what publish wrote; NULL: this maker has none. *out has status

@@ -7,19 +7,20 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "core/writer.h"
 #include "crypto/crypto.h"
 #include "simulator/arm.h"
 #include "simulator/folder.h"
-#include "wire/cbor.h"
-#include "wire/corim.h"
+#include "simulator/manifest.h"
+#include "wire/measurement.h"
 
 #define PLATFORM_KEY "keys/cpak.pem"
 #define REALM_KEY    "keys/rak.pem"
 
-#define CORIM_PROFILE "tag:arm.com,2025:cca_platform#1.0.0"
-#define CORIM_MAX     (64 * 1024)
-#define TAG_URI       32
+#define PLATFORM_PROFILE "tag:arm.com,2025:cca_platform#1.0.0"
+#define REALM_PROFILE    "tag:arm.com,2025:cca_realm#1.0.0"
+
+/* SHA-256 everywhere. */
+#define MEASUREMENT_LEN 32
 
 struct cca {
     struct atls_private_key *platform, *realm;
@@ -93,6 +94,13 @@ static enum atls_code cca_open(const char *folder, const struct atls_sim_setup *
 
 /* ---- evidence ---- */
 
+/* A token and what it borrows from. */
+struct guest {
+    struct atls_sim_cca token;
+    struct atls_sim_component component;
+    uint8_t firmware[MEASUREMENT_LEN];
+};
+
 static void realm_of(struct atls_sim_cca *token, const struct atls_sim_state *state)
 {
     atls_sim_state_hex(state, ATLS_SIM_ORDER_RIM, token->initial_measurement);
@@ -103,97 +111,152 @@ static void realm_of(struct atls_sim_cca *token, const struct atls_sim_state *st
     atls_sim_state_hex(state, ATLS_SIM_ORDER_RPV, token->personalization_value);
 }
 
+/* Platform and realm as state has them; *out stays where it is. */
+static enum atls_code guest_of(const struct cca *cca, const struct atls_sim_state *state,
+                               struct guest *out, struct atls_err *err)
+{
+    static const uint8_t signer[32] = "simulated firmware signer's hash";
+    enum atls_code code;
+
+    if ((code = atls_sim_cca_init(&out->token, cca->platform, cca->realm, err)) != ATLS_OK)
+        return code;
+    atls_sim_state_hex(state, ATLS_SIM_ORDER_FIRMWARE, out->firmware);
+    out->component = (struct atls_sim_component){
+        .type = "BL2",
+        .version = "1.0.0",
+        .value = atls_bytes_of(out->firmware, sizeof out->firmware),
+        .signer_id = atls_bytes_of(signer, sizeof signer),
+    };
+    out->token.components = &out->component;
+    out->token.component_count = 1;
+    out->token.lifecycle = atls_sim_state_number(state, ATLS_SIM_ORDER_LIFECYCLE);
+    realm_of(&out->token, state);
+    return ATLS_OK;
+}
+
 static enum atls_code cca_evidence(void *self, const struct atls_sim_state *state,
                                    const struct atls_sim_request *request,
                                    struct atls_sim_blobs *out, struct atls_err *err)
 {
-    static const uint8_t signer[32] = "simulated firmware signer's hash";
-    const struct cca *cca = self;
-    uint8_t challenge[ATLS_SIM_INBLOB_MAX] = {0}, firmware[32];
-    struct atls_sim_component component = {.type = "BL2", .version = "1.0.0"};
-    struct atls_sim_cca token;
+    uint8_t challenge[ATLS_SIM_INBLOB_MAX] = {0};
+    struct guest guest;
     enum atls_code code;
 
     if (request->service_provider[0] != '\0')
         return atls_fail(err, ATLS_E_USAGE, "there is no service \"%s\"",
                          request->service_provider);
-    if ((code = atls_sim_cca_init(&token, cca->platform, cca->realm, err)) != ATLS_OK)
+    if ((code = guest_of(self, state, &guest, err)) != ATLS_OK)
         return code;
     memcpy(challenge, request->inblob.ptr,
            request->inblob.len); /* zeros follow, as the RMM wants */
-    token.challenge = atls_bytes_of(challenge, sizeof challenge);
-    token.lifecycle = atls_sim_state_number(state, ATLS_SIM_ORDER_LIFECYCLE);
-    component.value =
-        atls_bytes_of(firmware, atls_sim_state_hex(state, ATLS_SIM_ORDER_FIRMWARE, firmware));
-    component.signer_id = atls_bytes_of(signer, sizeof signer);
-    token.components = &component;
-    token.component_count = 1;
-    realm_of(&token, state);
-    return atls_sim_cca_token(&token, &out->outblob, err);
+    guest.token.challenge = atls_bytes_of(challenge, sizeof challenge);
+    return atls_sim_cca_token(&guest.token, &out->outblob, err);
 }
 
 /* ---- what a relying party would have to know ---- */
 
-/* Environment of the platform: its implementation, and which instance. */
-static void put_environment(struct atls_writer *w, const struct atls_sim_cca *platform)
+/* The manifest that makes a store trust this platform's key. */
+static enum atls_code key_manifest(const struct atls_sim_cca *platform, struct atls_bytes class_id,
+                                   struct atls_bytes key_pem, struct atls_buf *out,
+                                   struct atls_err *err)
 {
-    atls_cbor_put_map(w, 2);
-    atls_cbor_put_uint(w, 0);
-    atls_cbor_put_map(w, 1);
-    atls_cbor_put_uint(w, 0);
-    atls_cbor_put_tag(w, ATLS_TAG_BYTES);
-    atls_cbor_put_bytes(w, atls_bytes_of(platform->implementation_id, 32));
-    atls_cbor_put_uint(w, 1);
-    atls_cbor_put_tag(w, ATLS_TAG_UEID);
-    atls_cbor_put_bytes(w, atls_bytes_of(platform->instance_id, 33));
-}
-
-/* A CoMID of one attestation key. */
-static void put_comid(struct atls_writer *w, const struct atls_sim_cca *platform,
-                      struct atls_bytes key_pem)
-{
-    atls_cbor_put_map(w, 2);
-    atls_cbor_put_uint(w, 1);
-    atls_cbor_put_map(w, 1);
-    atls_cbor_put_uint(w, 0);
-    atls_cbor_put_text(w, "libatls TEST platform");
-    atls_cbor_put_uint(w, 4);
-    atls_cbor_put_map(w, 1);
-    atls_cbor_put_uint(w, (uint64_t)ATLS_TRIPLE_ATTEST_KEY);
-    atls_cbor_put_array(w, 1);
-    atls_cbor_put_array(w, 2);
-    put_environment(w, platform);
-    atls_cbor_put_array(w, 1);
-    atls_cbor_put_tag(w, ATLS_TAG_PKIX_KEY);
-    atls_cbor_put_text_bytes(w, key_pem);
-}
-
-/* The reference manifest that makes a store trust this platform's key. */
-static enum atls_code corim_make(const struct atls_sim_cca *platform, struct atls_bytes key_pem,
-                                 struct atls_buf *out, struct atls_err *err)
-{
-    struct atls_writer comid = atls_writer_init(CORIM_MAX), w = atls_writer_init(CORIM_MAX);
     char id[64] = "libatls TEST platform ";
+    const struct atls_sim_manifest manifest = {
+        .id = id,
+        .profile = PLATFORM_PROFILE,
+        .class_id = class_id,
+        .instance = atls_bytes_of(platform->instance_id, sizeof platform->instance_id),
+        .key_pem = key_pem,
+    };
     size_t at = strlen(id);
 
     for (size_t i = 1; i < 9; i++)
         at += (size_t)snprintf(id + at, sizeof id - at, "%02x", platform->instance_id[i]);
-    put_comid(&comid, platform, key_pem);
-    atls_cbor_put_tag(&w, ATLS_TAG_CORIM);
-    atls_cbor_put_map(&w, 3);
-    atls_cbor_put_uint(&w, 0);
-    atls_cbor_put_text(&w, id);
-    atls_cbor_put_uint(&w, 1);
-    atls_cbor_put_array(&w, 1);
-    atls_cbor_put_tag(&w, ATLS_TAG_COMID);
-    atls_cbor_put_bytes(&w, atls_writer_bytes(&comid));
-    atls_cbor_put_uint(&w, 3);
-    atls_cbor_put_tag(&w, TAG_URI);
-    atls_cbor_put_text(&w, CORIM_PROFILE);
-    if (comid.failed != ATLS_OK)
-        w.failed = comid.failed;
-    atls_writer_clear(&comid);
-    return atls_writer_finish(&w, out, err);
+    return atls_sim_manifest_make(&manifest, out, err);
+}
+
+static enum atls_code publish_key(const struct cca *cca, const char *folder,
+                                  const struct atls_sim_cca *platform, struct atls_bytes class_id,
+                                  struct atls_err *err)
+{
+    struct atls_buf pem = ATLS_BUF_INIT, corim = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_key_to_pem(atls_private_key_public(cca->platform), &pem, err)) == ATLS_OK &&
+        (code = key_manifest(platform, class_id, atls_buf_bytes(&pem), &corim, err)) == ATLS_OK &&
+        (code = atls_sim_folder_write(folder, "roots/platform.pem", atls_buf_bytes(&pem),
+                                      ATLS_SIM_PUBLIC, err)) == ATLS_OK)
+        code = atls_sim_folder_write(folder, "roots/platform.corim", atls_buf_bytes(&corim),
+                                     ATLS_SIM_PUBLIC, err);
+    atls_buf_clear(&pem);
+    atls_buf_clear(&corim);
+    return code;
+}
+
+static enum atls_code publish_manifest(const char *folder, const char *file,
+                                       const struct atls_sim_manifest *manifest,
+                                       struct atls_err *err)
+{
+    struct atls_buf corim = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_sim_manifest_make(manifest, &corim, err)) != ATLS_OK)
+        return code;
+    code = atls_sim_folder_write(folder, file, atls_buf_bytes(&corim), ATLS_SIM_PUBLIC, err);
+    atls_buf_clear(&corim);
+    return code;
+}
+
+static enum atls_code publish_platform(const char *folder, const struct atls_sim_cca *token,
+                                       struct atls_bytes class_id, struct atls_err *err)
+{
+    const struct atls_sim_component *c = &token->components[0];
+    const struct atls_sim_reference references[] = {
+        {.name = "cca.software-component",
+         .digest = c->value,
+         .component = c->type,
+         .version = c->version,
+         .signer_id = c->signer_id},
+        {.name = "cca.platform-config", .raw = token->config},
+    };
+    const struct atls_sim_manifest manifest = {
+        .id = "libatls TEST cca platform",
+        .profile = PLATFORM_PROFILE,
+        .class_id = class_id,
+        .references = references,
+        .reference_count = sizeof references / sizeof references[0],
+    };
+
+    return publish_manifest(folder, "reference/platform.corim", &manifest, err);
+}
+
+static enum atls_code publish_realm(const char *folder, const struct atls_sim_cca *token,
+                                    struct atls_err *err)
+{
+    const struct atls_bytes rim = atls_bytes_of(token->initial_measurement, MEASUREMENT_LEN);
+    const struct atls_sim_reference references[] = {
+        {.name = "cca.rim", .digest = rim},
+        {.name = "cca.rem0", .digest = atls_bytes_of(token->extensible[0], MEASUREMENT_LEN)},
+        {.name = "cca.rem1", .digest = atls_bytes_of(token->extensible[1], MEASUREMENT_LEN)},
+        {.name = "cca.rem2", .digest = atls_bytes_of(token->extensible[2], MEASUREMENT_LEN)},
+        {.name = "cca.rem3", .digest = atls_bytes_of(token->extensible[3], MEASUREMENT_LEN)},
+        {.name = "cca.rpv", .raw = atls_bytes_of(token->personalization_value, 64)},
+    };
+    struct atls_sim_manifest manifest = {
+        .id = "libatls TEST cca realm",
+        .profile = REALM_PROFILE,
+        .references = references,
+        .reference_count = sizeof references / sizeof references[0],
+    };
+    struct atls_buf class_id = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_sim_class_id(ATLS_TAG_BYTES, rim, &class_id, err)) != ATLS_OK)
+        return code;
+    manifest.class_id = atls_buf_bytes(&class_id);
+    code = publish_manifest(folder, "reference/realm.corim", &manifest, err);
+    atls_buf_clear(&class_id);
+    return code;
 }
 
 static enum atls_code cca_publish(void *self, const char *folder,
@@ -201,21 +264,23 @@ static enum atls_code cca_publish(void *self, const char *folder,
                                   struct atls_err *err)
 {
     const struct cca *cca = self;
-    struct atls_buf pem = ATLS_BUF_INIT, corim = ATLS_BUF_INIT;
-    struct atls_sim_cca platform;
+    struct atls_buf class_id = ATLS_BUF_INIT;
+    struct atls_sim_state made;
+    struct guest guest;
     enum atls_code code;
 
     (void)state;
     (void)time_s; /* a key has no dates */
-    if ((code = atls_sim_cca_init(&platform, cca->platform, cca->realm, err)) == ATLS_OK &&
-        (code = atls_key_to_pem(atls_private_key_public(cca->platform), &pem, err)) == ATLS_OK &&
-        (code = corim_make(&platform, atls_buf_bytes(&pem), &corim, err)) == ATLS_OK &&
-        (code = atls_sim_folder_write(folder, "roots/platform.pem", atls_buf_bytes(&pem),
-                                      ATLS_SIM_PUBLIC, err)) == ATLS_OK)
-        code = atls_sim_folder_write(folder, "roots/platform.corim", atls_buf_bytes(&corim),
-                                     ATLS_SIM_PUBLIC, err);
-    atls_buf_clear(&pem);
-    atls_buf_clear(&corim);
+    atls_sim_state_init(&made, ATLS_SIM_CCA);
+    if ((code = guest_of(cca, &made, &guest, err)) != ATLS_OK ||
+        (code = atls_sim_class_id(ATLS_TAG_BYTES, atls_bytes_of(guest.token.implementation_id, 32),
+                                  &class_id, err)) != ATLS_OK)
+        return code;
+    if ((code = publish_key(cca, folder, &guest.token, atls_buf_bytes(&class_id), err)) ==
+            ATLS_OK &&
+        (code = publish_platform(folder, &guest.token, atls_buf_bytes(&class_id), err)) == ATLS_OK)
+        code = publish_realm(folder, &guest.token, err);
+    atls_buf_clear(&class_id);
     return code;
 }
 

@@ -9,12 +9,17 @@
 #include "simulator/amd.h"
 #include "simulator/folder.h"
 #include "simulator/maker.h"
+#include "simulator/manifest.h"
 #include "simulator/service.h"
+#include "wire/measurement.h"
 
 #define DAY_S INT64_C(86400)
 /* How long a list holds, and since when it does not when that is ordered. */
 #define HOLDS_S (30 * DAY_S)
 #define AGO_S   (60 * DAY_S)
+
+#define CORIM_PROFILE    "tag:amd.com,2024:snp-corim-profile"
+#define MKEY_MEASUREMENT 641
 
 #define RSA_BITS   4096
 #define AMD_FILE   "keys/amd.pem"
@@ -374,6 +379,40 @@ static enum atls_code publish_chains(const struct snp *snp, const char *folder,
     return code;
 }
 
+/* The launch measurement, for guests whose reports a chip's key signs, or a cloud's. */
+static enum atls_code publish_reference(const struct snp *snp, const char *folder,
+                                        struct atls_err *err)
+{
+    /* 1.3.6.1.4.1.3704.3.1 and .2 */
+    static const uint8_t vcek[] = {0x2b, 6, 1, 4, 1, 0x9c, 0x78, 3, 1},
+                         vlek[] = {0x2b, 6, 1, 4, 1, 0x9c, 0x78, 3, 2};
+    uint8_t measurement[48] = {0};
+    const struct atls_sim_reference reference = {.number = MKEY_MEASUREMENT,
+                                                 .digest = atls_bytes_of(measurement, 48)};
+    struct atls_sim_manifest manifest = {
+        .id = snp->vlek ? "libatls TEST snp vlek" : "libatls TEST snp",
+        .profile = CORIM_PROFILE,
+        .references = &reference,
+        .reference_count = 1,
+    };
+    struct atls_buf class_id = ATLS_BUF_INIT, corim = ATLS_BUF_INIT;
+    struct atls_sim_state made;
+    enum atls_code code;
+
+    atls_sim_state_init(&made, ATLS_SIM_SNP);
+    atls_sim_state_hex(&made, ATLS_SIM_ORDER_MEASUREMENT, measurement);
+    if ((code = atls_sim_class_id(ATLS_TAG_OID, atls_bytes_of(snp->vlek ? vlek : vcek, sizeof vcek),
+                                  &class_id, err)) != ATLS_OK)
+        return code;
+    manifest.class_id = atls_buf_bytes(&class_id);
+    if ((code = atls_sim_manifest_make(&manifest, &corim, err)) == ATLS_OK)
+        code = atls_sim_folder_write(folder, "reference/guest.corim", atls_buf_bytes(&corim),
+                                     ATLS_SIM_PUBLIC, err);
+    atls_buf_clear(&class_id);
+    atls_buf_clear(&corim);
+    return code;
+}
+
 static enum atls_code snp_publish(void *self, const char *folder,
                                   const struct atls_sim_state *state, int64_t time_s,
                                   struct atls_err *err)
@@ -384,7 +423,8 @@ static enum atls_code snp_publish(void *self, const char *folder,
     for (int i = 0; i < FIRMWARES; i++)
         if ((code = publish_vek(snp, folder, (enum firmware)i, err)) != ATLS_OK)
             return code;
-    if ((code = publish_chains(snp, folder, err)) != ATLS_OK)
+    if ((code = publish_reference(snp, folder, err)) != ATLS_OK ||
+        (code = publish_chains(snp, folder, err)) != ATLS_OK)
         return code;
     return publish_crl(snp, folder, state, time_s, err);
 }

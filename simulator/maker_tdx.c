@@ -10,7 +10,9 @@
 #include "simulator/intel.h"
 #include "simulator/intel_parts.h"
 #include "simulator/maker.h"
+#include "simulator/manifest.h"
 #include "simulator/service.h"
+#include "wire/measurement.h"
 
 #define DAY_S INT64_C(86400)
 /* How long lists and documents hold, and since when they do not when that is ordered. */
@@ -289,6 +291,47 @@ static enum atls_code write_documents(const char *folder, const struct atls_sim_
     return ATLS_OK;
 }
 
+/* The class of trust domains below roots that name none. */
+static const uint8_t class_uuid[16] = {0xa2, 0xb0, 0x7d, 0x94, 0x54, 0xf2, 0x4a, 0xb4,
+                                       0x9b, 0xdf, 0x85, 0x6e, 0x7d, 0x83, 0x2a, 0xb8};
+
+static enum atls_code publish_reference(const struct tdx *tdx, const char *folder,
+                                        struct atls_err *err)
+{
+    struct atls_sim_tdx order = {.processor = false};
+    const struct atls_sim_tdx_quote *q = &order.quote;
+    const struct atls_sim_reference references[] = {
+        {.name = "mrtd", .digest = atls_bytes_of(q->mr_td, 48)},
+        {.name = "rtmr0", .digest = atls_bytes_of(q->rtmr[0], 48)},
+        {.name = "rtmr1", .digest = atls_bytes_of(q->rtmr[1], 48)},
+        {.name = "rtmr2", .digest = atls_bytes_of(q->rtmr[2], 48)},
+        {.name = "rtmr3", .digest = atls_bytes_of(q->rtmr[3], 48)},
+        {.name = "mrseam", .digest = atls_bytes_of(q->mr_seam, 48)},
+    };
+    struct atls_sim_manifest manifest = {
+        .id = "libatls TEST tdx",
+        .references = references,
+        .reference_count = sizeof references / sizeof references[0],
+    };
+    struct atls_buf class_id = ATLS_BUF_INIT, corim = ATLS_BUF_INIT;
+    struct atls_sim_state made;
+    enum atls_code code;
+
+    atls_sim_state_init(&made, ATLS_SIM_TDX);
+    order_init(tdx, &order);
+    guest_of(&order.quote, &made);
+    if ((code = atls_sim_class_id(ATLS_TAG_UUID, atls_bytes_of(class_uuid, sizeof class_uuid),
+                                  &class_id, err)) != ATLS_OK)
+        return code;
+    manifest.class_id = atls_buf_bytes(&class_id);
+    if ((code = atls_sim_manifest_make(&manifest, &corim, err)) == ATLS_OK)
+        code = atls_sim_folder_write(folder, "reference/td.corim", atls_buf_bytes(&corim),
+                                     ATLS_SIM_PUBLIC, err);
+    atls_buf_clear(&class_id);
+    atls_buf_clear(&corim);
+    return code;
+}
+
 static enum atls_code tdx_publish(void *self, const char *folder,
                                   const struct atls_sim_state *state, int64_t time_s,
                                   struct atls_err *err)
@@ -300,7 +343,8 @@ static enum atls_code tdx_publish(void *self, const char *folder,
     enum atls_code code;
 
     publication_of(tdx, state, time_s, &order);
-    if ((code = atls_sim_tdx_make(&tdx->intel, &order, &made, err)) != ATLS_OK)
+    if ((code = publish_reference(tdx, folder, err)) != ATLS_OK ||
+        (code = atls_sim_tdx_make(&tdx->intel, &order, &made, err)) != ATLS_OK)
         return code;
     if ((code = write_documents(folder, &order, &made, err)) == ATLS_OK &&
         (code = atls_pem_encode("CERTIFICATE", atls_buf_bytes(&made.root), &pem, err)) == ATLS_OK)

@@ -188,7 +188,11 @@ static enum atls_code directory_make(const char *directory, struct atls_err *err
     static const struct {
         const char *name;
         unsigned int mode;
-    } folders[] = {{"keys", 0700}, {"machine", 0755}, {"roots", 0755}, {"collateral", 0755}};
+    } folders[] = {{"keys", 0700},
+                   {"machine", 0755},
+                   {"roots", 0755},
+                   {"reference", 0755},
+                   {"collateral", 0755}};
     enum atls_code code;
 
     if (mkdir(directory, 0755) != 0 && errno != EEXIST)

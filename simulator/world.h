@@ -5,6 +5,7 @@
  *     DIR/keys/        private keys, for their owner alone
  *     DIR/machine/     certificates and identities
  *     DIR/roots/       what a relying party would have to trust, by its own decision
+ *     DIR/reference/   what the machine measures as it was made, whatever was ordered since
  *     DIR/collateral/  what the maker publishes, named as evidence/collateral.h says
  *
  * Everybody who reads DIR/keys makes evidence of this machine. One thread at a time, but for the
