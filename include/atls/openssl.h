@@ -66,7 +66,8 @@ enum atls_want {
     ATLS_WANT_NOTHING = 0, /* the gate is open (or data is ready to be read) */
     ATLS_WANT_READ = 1,    /* wait until the socket is readable */
     ATLS_WANT_WRITE = 2,   /* wait until the socket is writable */
-    ATLS_WANT_JOB = 3,     /* atls_openssl_job: run it here or on another thread, then complete */
+    ATLS_WANT_JOB = 3,     /* atls_openssl_job: run it here or on another thread, or have it wait
+                              there first (atls_job_start); then complete */
 };
 /* Does what can be done now: handshake, flush, read, deadlines. Call it when the socket is ready,
  * when a job was completed and when the deadline (atls_openssl_deadline_ms) passed. After a failure
