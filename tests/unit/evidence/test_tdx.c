@@ -677,6 +677,128 @@ static void what_is_remembered_ends_in_time(void **state)
     atls_chain_cache_free(cache);
 }
 
+/* ---- event logs ---- */
+
+/* One event of a log that is made. */
+struct event {
+    uint32_t index, type;
+    uint8_t digest; /* 48 times */
+};
+
+static void put_u32le(struct atls_writer *w, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        atls_put_u8(w, (uint8_t)(v >> 8 * i));
+}
+
+static void put_fill(struct atls_writer *w, uint8_t byte, size_t len)
+{
+    while (len-- > 0)
+        atls_put_u8(w, byte);
+}
+
+/* A crypto agile log of one algorithm, 0x0c (SHA-384) or 0x0b (SHA-256). */
+static void make_log(struct atls_writer *w, uint8_t algorithm, const struct event *events,
+                     size_t count)
+{
+    const uint8_t len = algorithm == 0x0c ? 48 : 32;
+
+    put_u32le(w, 1);
+    put_u32le(w, 3);
+    put_fill(w, 0, 20);
+    put_u32le(w, 33);
+    atls_put_bytes(w, atls_bytes_of("Spec ID Event03\0\0\0\0\0\0\2\0\2\1\0\0\0", 28));
+    atls_put_u8(w, algorithm);
+    atls_put_u8(w, 0);
+    atls_put_u8(w, len);
+    put_fill(w, 0, 2);
+    for (size_t i = 0; i < count; i++) {
+        put_u32le(w, events[i].index);
+        put_u32le(w, events[i].type);
+        put_u32le(w, 1);
+        atls_put_u8(w, algorithm);
+        atls_put_u8(w, 0);
+        put_fill(w, events[i].digest, len);
+        put_u32le(w, 3);
+        put_fill(w, 0x65, 3);
+    }
+}
+
+static void extend(uint8_t rtmr[48], uint8_t digest)
+{
+    uint8_t in[96], out[ATLS_HASH_MAX];
+
+    memcpy(in, rtmr, 48);
+    memset(in + 48, digest, 48);
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA384, atls_bytes_of(in, 96), out, NULL), ATLS_OK);
+    memcpy(rtmr, out, 48);
+}
+
+#define BOOT                                                                                       \
+    {1, 5, 0x11}, {2, 5, 0x22}, {1, 5, 0x33},                                                      \
+    {                                                                                              \
+        3, 5, 0x44                                                                                 \
+    }
+
+static const struct {
+    const char *name;
+    uint8_t algorithm;
+    struct event events[8];
+    size_t count;
+    int bad_rtmr; /* that the quote has another value of; 0: none, else 1 + its index */
+    enum atls_code code;
+    enum atls_reason reason;
+} logs[] = {
+    {"boot", 0x0c, {BOOT}, 4, 0, GOOD},
+    {"boot and something without action", 0x0c, {BOOT, {0, 3, 9}, {77, 3, 9}}, 6, 0, GOOD},
+    {"boot and RTMR 3", 0x0c, {BOOT, {4, 5, 0x55}}, 5, 0, GOOD},
+    {"RTMR 3 extended at run time", 0x0c, {BOOT}, 4, 4, GOOD},
+    {"RTMR 3 not as logged", 0x0c, {BOOT, {4, 5, 0x55}}, 5, 4, E(EVENT_LOG_MISMATCH)},
+    {"RTMR 0 not as logged", 0x0c, {BOOT}, 4, 1, E(EVENT_LOG_MISMATCH)},
+    {"RTMR 1 not as logged", 0x0c, {BOOT}, 4, 2, E(EVENT_LOG_MISMATCH)},
+    {"RTMR 2 not as logged", 0x0c, {BOOT}, 4, 3, E(EVENT_LOG_MISMATCH)},
+    {"RTMR 2 extended, and not logged", 0x0c, {{1, 5, 1}, {2, 5, 2}}, 2, 3, E(EVENT_LOG_MISMATCH)},
+    {"event of MRTD", 0x0c, {BOOT, {0, 5, 1}}, 5, 0, E(EVENT_LOG_MISMATCH)},
+    {"event of register 5", 0x0c, {BOOT, {5, 5, 1}}, 5, 0, E(EVENT_LOG_MISMATCH)},
+    {"digests of SHA-256", 0x0b, {BOOT}, 4, 0, E(EVENT_LOG_MISMATCH)},
+};
+
+static void logs_lead_to_the_quoted_registers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(logs); i++) {
+        struct atls_writer w = atls_writer_init(65536);
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_tdx_result result;
+        struct scene s;
+        enum atls_code code;
+
+        scene_order(&s);
+        memset(s.order.quote.rtmr, 0, sizeof s.order.quote.rtmr);
+        for (size_t k = 0; k < logs[i].count; k++)
+            if (logs[i].events[k].type != 3 && logs[i].events[k].index >= 1 &&
+                logs[i].events[k].index <= 4)
+                extend(s.order.quote.rtmr[logs[i].events[k].index - 1], logs[i].events[k].digest);
+        if (logs[i].bad_rtmr != 0)
+            s.order.quote.rtmr[logs[i].bad_rtmr - 1][7] ^= 1;
+        scene_make(&s);
+        make_log(&w, logs[i].algorithm, logs[i].events, logs[i].count);
+        put_fill(&w, 0xff, 100);
+        assert_int_equal(w.failed, ATLS_OK);
+        s.check.event_log = atls_writer_bytes(&w);
+        code = atls_tdx_verify(&s.check, &result, &err);
+        if (code != logs[i].code || (code != ATLS_OK && err.reason != logs[i].reason))
+            fail_msg("%s: %d, %s", logs[i].name, (int)code, err.message);
+        if (code == ATLS_OK) {
+            assert_true(result.has_event_log);
+            assert_int_equal(result.events, logs[i].count);
+            atls_tdx_result_clear(&result);
+        }
+        atls_writer_clear(&w);
+        scene_close(&s);
+    }
+}
+
 /* ---- evidence in its forms ---- */
 
 static const uint8_t binder[48] = "binder of the connection, as long as SHA-384 is";
@@ -693,11 +815,12 @@ struct form {
     enum atls_evidence_profile profile;
     bool raw;      /* the quote itself, no report of configfs-tsm */
     bool bundled;  /* collateral comes with it, and the store is empty */
-    bool bad_log;  /* an event log that does not replay */
+    bool bad_log;  /* an event log that is none */
+    bool good_log; /* one that replays */
     bool swap_kat; /* of another key */
     size_t binder_len;
     const char *provider;
-    struct atls_buf evidence, kat;
+    struct atls_buf evidence, kat, log;
     struct bundled documents;
     struct atls_rules rules;
     struct atls_evidence_options options;
@@ -772,13 +895,19 @@ static struct atls_buf make_token(const struct form *f)
 
 static void add_log(struct form *f)
 {
-    static const uint8_t log[32 + 8] = {1};
+    static const struct event boot[] = {BOOT};
+    struct atls_writer w = atls_writer_init(65536);
     struct atls_cmw_entry *e = &f->documents.entries[f->documents.cmw.count++];
 
     e->label.is_text = true;
     e->label.text = atls_bytes_of(ATLS_TDX_EVENT_LOG, strlen(ATLS_TDX_EVENT_LOG));
-    e->value = atls_cmw_record(ATLS_TDX_EVENT_LOG_TYPE, atls_bytes_of(log, sizeof log),
-                               ATLS_CMW_ENDORSEMENTS);
+    if (f->good_log)
+        make_log(&w, 0x0c, boot, COUNT(boot));
+    else
+        put_fill(&w, 1, 40);
+    f->log = finish(&w);
+    e->value =
+        atls_cmw_record(ATLS_TDX_EVENT_LOG_TYPE, atls_buf_bytes(&f->log), ATLS_CMW_ENDORSEMENTS);
 }
 
 static void encode(struct form *f)
@@ -797,7 +926,7 @@ static void encode(struct form *f)
     else
         f->documents.cmw =
             (struct atls_cmw){.kind = ATLS_CMW_COLLECTION, .entries = f->documents.entries};
-    if (f->bad_log)
+    if (f->bad_log || f->good_log)
         add_log(f);
     if (f->profile == ATLS_PROFILE_BARE)
         test_assert_code(atls_cmw_encode(&pat, &w, &err), ATLS_OK, &err);
@@ -846,6 +975,7 @@ static void form_free(struct form *f)
 {
     atls_buf_clear(&f->evidence);
     atls_buf_clear(&f->kat);
+    atls_buf_clear(&f->log);
     scene_close(&f->s);
     free(f);
 }
@@ -1114,6 +1244,12 @@ static void claims_of_an_old_platform(void **state)
 
     (void)state;
     o->processor = true;
+    f->good_log = true;
+    memset(o->quote.rtmr, 0, sizeof o->quote.rtmr);
+    extend(o->quote.rtmr[0], 0x11);
+    extend(o->quote.rtmr[0], 0x33);
+    extend(o->quote.rtmr[1], 0x22);
+    extend(o->quote.rtmr[2], 0x44);
     o->quote.attributes |= 1;
     o->components[0] = 4;
     o->quote.tcb_svn[0] = 4;
@@ -1130,6 +1266,7 @@ static void claims_of_an_old_platform(void **state)
     assert_detail_text(&claims, "tcb-date", "2023-08-09");
     assert_detail_text(&claims, "advisory-ids", "INTEL-SA-00001,INTEL-SA-00002,INTEL-SA-00003");
     assert_detail_number(&claims, "debug", 1);
+    assert_detail_number(&claims, "event-log-events", 4);
     assert_null(detail_of(&claims, "platform-instance-id"));
     assert_null(detail_of(&claims, "mr-service-td"));
     assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, atls_bytes_of(o->ppid, 16), ueid, NULL),
@@ -1181,6 +1318,7 @@ int main(void)
         cmocka_unit_test(own_collateral_comes_first),
         cmocka_unit_test(documents_of_another_trusted_root),
         cmocka_unit_test(what_is_remembered_ends_in_time),
+        cmocka_unit_test(logs_lead_to_the_quoted_registers),
         cmocka_unit_test(every_form_is_accepted),
         cmocka_unit_test(forms_with_one_fault),
         cmocka_unit_test(a_quote_over_another_kat),
