@@ -535,8 +535,6 @@ enum atls_code atls_batch_finish(struct atls_attester_call *call, struct atls_bu
 
 void atls_batch_cancel(struct atls_attester_call *call)
 {
-    if (call == NULL)
-        return;
     pthread_mutex_lock(&call->queue->lock);
     forget(call);
     batch_unref(call->batch);

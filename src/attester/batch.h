@@ -56,7 +56,7 @@ void *atls_batch_owner(const struct atls_attester_call *call);
  */
 ATLS_MUST_CHECK enum atls_code atls_batch_finish(struct atls_attester_call *call,
                                                  struct atls_buf *out_cmw, struct atls_err *err);
-void atls_batch_cancel(struct atls_attester_call *call); /* NULL is fine */
+void atls_batch_cancel(struct atls_attester_call *call);
 
 /* start and finish in one; on the caller's thread when the device is free. Errors: as both. */
 ATLS_MUST_CHECK enum atls_code atls_batch_evidence(struct atls_batch_queue *queue,

@@ -4,6 +4,7 @@
 #include "testlib.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,53 @@
 #include "wire/kat.h"
 
 #define TYPE "application/x-device"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define SANITIZED
+#endif
+
+#ifndef SANITIZED
+static atomic_size_t memory_left; /* allocations until one fails; 0: none does */
+
+static void memory_arm(size_t n)
+{
+    atomic_store(&memory_left, n);
+}
+
+static bool fails(void)
+{
+    size_t left = atomic_load(&memory_left);
+
+    while (left != 0 && !atomic_compare_exchange_weak(&memory_left, &left, left - 1))
+        continue;
+    return left == 1;
+}
+
+/* glibc lets a program bring its own; a sanitizer does that already. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
+
+void *malloc(size_t size)
+{
+    return fails() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *ptr, size_t size)
+{
+    return fails() ? NULL : __libc_realloc(ptr, size);
+}
+#endif
 
 /* A device that makes one quote at a time: the token is the challenge. */
 static struct {
@@ -170,29 +218,26 @@ struct caller {
     uint8_t binder[48];
     struct atls_challenge challenge;
     struct atls_attester_call *call;
-    size_t ready; /* guarded by notices_lock */
+    size_t ready; /* guarded by device.lock */
 };
-
-static pthread_mutex_t notices_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t notices_changed = PTHREAD_COND_INITIALIZER;
 
 static void on_ready(void *arg)
 {
     struct caller *c = arg;
 
-    pthread_mutex_lock(&notices_lock);
+    pthread_mutex_lock(&device.lock);
     c->ready++;
-    pthread_cond_broadcast(&notices_changed);
-    pthread_mutex_unlock(&notices_lock);
+    pthread_cond_broadcast(&device.changed);
+    pthread_mutex_unlock(&device.lock);
 }
 
 static void await_ready(struct caller *c)
 {
-    pthread_mutex_lock(&notices_lock);
+    pthread_mutex_lock(&device.lock);
     while (c->ready == 0)
-        pthread_cond_wait(&notices_changed, &notices_lock);
+        pthread_cond_wait(&device.changed, &device.lock);
     assert_int_equal(c->ready, 1);
-    pthread_mutex_unlock(&notices_lock);
+    pthread_mutex_unlock(&device.lock);
 }
 
 static void set_challenge(struct caller *c, size_t number, unsigned int profiles)
@@ -553,6 +598,48 @@ static void the_last_reference_may_be_a_calls(void **state)
     assert_int_equal(device.closed, 1);
 }
 
+struct blocking {
+    struct atls_attester *attester;
+    struct caller caller;
+    struct atls_buf evidence;
+    enum atls_code code;
+};
+
+static void *ask_and_wait(void *arg)
+{
+    struct blocking *b = arg;
+
+    b->code = atls_attester_evidence_for(b->attester, &b->caller.challenge, &b->evidence, NULL);
+    return NULL;
+}
+
+/* A caller who found the device free makes the quote himself, and then lets the others go on. */
+static void others_wait_for_a_caller_on_his_own_thread(void **state)
+{
+    struct blocking b = {.attester = open_device("device:"), .evidence = ATLS_BUF_INIT};
+    struct caller c[2];
+    struct seen seen[2];
+    pthread_t thread;
+
+    (void)state;
+    gate();
+    set_challenge(&b.caller, 0, BOTH);
+    assert_int_equal(pthread_create(&thread, NULL, ask_and_wait, &b), 0);
+    await_start(1);
+    start(b.attester, &c[0], 1, BOTH);
+    start(b.attester, &c[1], 2, BOTH);
+    allow(2);
+    for (size_t i = 0; i < 2; i++) {
+        await_ready(&c[i]);
+        seen[i] = finish(&c[i]);
+    }
+    assert_same_quote(&seen[0], &seen[1]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(b.code, ATLS_OK);
+    assert_int_equal(check(&b.evidence, &b.caller).profile, ATLS_PROFILE_KAT);
+    atls_attester_unref(b.attester);
+}
+
 /* No batches: by option, and where a backend has no quoter. */
 static void without_batches(void **state)
 {
@@ -624,6 +711,26 @@ static void challenges_that_are_refused(void **state)
     assert_null(call);
     assert_int_equal(quotes_started(), 0);
     atls_attester_unref(a);
+}
+
+/* What the attester never asks of its queue. */
+static void a_binder_has_a_largest_size(void **state)
+{
+    static const uint8_t binder[49];
+    const struct atls_batch_source source = {.profiles = ATLS_PROFILE_KAT};
+    const struct atls_challenge challenge = {.binder = {binder, sizeof binder},
+                                             .profiles = ATLS_PROFILE_KAT};
+    struct atls_batch_queue *queue;
+    struct atls_attester_call *call = NULL;
+
+    (void)state;
+    assert_int_equal(atls_batch_queue_new(&source, &queue, NULL), ATLS_OK);
+    assert_int_equal(
+        atls_batch_start(queue, &challenge, (struct atls_batch_notice){NULL, NULL}, &call, NULL),
+        ATLS_E_USAGE);
+    assert_null(call);
+    atls_batch_queue_free(queue);
+    atls_batch_queue_free(NULL);
 }
 
 /* ---- many threads ---- */
@@ -733,6 +840,66 @@ static void memory_runs_out(void **state)
     atls_attester_unref(a);
 }
 
+#ifdef SANITIZED
+static void every_allocation_fails_once(void **state)
+{
+    (void)state;
+    skip(); /* a sanitizer brings its own malloc */
+}
+#else
+/* The first quote is at the device, or its caller has heard that it will not be. */
+static void await_start_or_ready(const struct caller *c)
+{
+    pthread_mutex_lock(&device.lock);
+    while (device.started == 0 && c->ready == 0)
+        pthread_cond_wait(&device.changed, &device.lock);
+    pthread_mutex_unlock(&device.lock);
+}
+
+static bool try_start(struct atls_attester *a, struct caller *c, size_t number)
+{
+    set_challenge(c, number, BOTH);
+    return atls_attester_evidence_start(a, &c->challenge, on_ready, c, &c->call, NULL) == ATLS_OK;
+}
+
+/* One alone and a batch of two while allocation n fails; true when all three got evidence. */
+static bool all_succeed(size_t n)
+{
+    struct atls_attester *a = open_device("device:");
+    struct atls_buf evidence[3] = {ATLS_BUF_INIT, ATLS_BUF_INIT, ATLS_BUF_INIT};
+    struct caller c[3];
+    bool started[3], good = true;
+
+    gate();
+    memory_arm(n);
+    started[0] = try_start(a, &c[0], 0);
+    if (started[0])
+        await_start_or_ready(&c[0]);
+    started[1] = try_start(a, &c[1], 1);
+    started[2] = try_start(a, &c[2], 2);
+    allow(3);
+    for (size_t i = 0; i < 3; i++)
+        if (!started[i] || atls_attester_evidence_finish(c[i].call, &evidence[i], NULL) != ATLS_OK)
+            good = false;
+    memory_arm(0);
+    for (size_t i = 0; i < 3; i++)
+        if (evidence[i].ptr != NULL)
+            check(&evidence[i], &c[i]);
+    atls_attester_unref(a);
+    return good;
+}
+
+static void every_allocation_fails_once(void **state)
+{
+    size_t n = 1;
+
+    (void)state;
+    while (!all_succeed(n))
+        assert_true(++n < 1000);
+    assert_true(n > 20);
+}
+#endif
+
 static int make_key(void **state)
 {
     (void)state;
@@ -758,11 +925,14 @@ int main(void)
         cmocka_unit_test(cancelled_calls_leave_no_trace),
         cmocka_unit_test(deadlines_pass),
         cmocka_unit_test(the_last_reference_may_be_a_calls),
+        cmocka_unit_test(others_wait_for_a_caller_on_his_own_thread),
         cmocka_unit_test(without_batches),
         cmocka_unit_test(options_that_are_refused),
         cmocka_unit_test(challenges_that_are_refused),
+        cmocka_unit_test(a_binder_has_a_largest_size),
         cmocka_unit_test(from_many_threads),
         cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(every_allocation_fails_once),
     };
 
     test_failing_alloc_install();
