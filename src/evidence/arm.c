@@ -42,7 +42,8 @@ static enum atls_code untrusted(struct atls_err *err, const char *what)
     return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_KEY, "%s", what);
 }
 
-/* On file under the instance alone: good when no other implementation has it. */
+/* From a source that looks for instances alone: good when it is of this class all the same. One of
+ * no class is not: whoever holds any enrolled key could claim to be any implementation. */
 static enum atls_code find_by_instance(const struct atls_evidence_request *request,
                                        struct atls_bytes instance, struct atls_bytes class_id,
                                        struct atls_attest_key *out, struct atls_err *err)
@@ -54,13 +55,9 @@ static enum atls_code find_by_instance(const struct atls_evidence_request *reque
         return untrusted(err, "no attestation key is on file for this implementation and instance");
     if (code != ATLS_OK)
         return code;
-    if (key.class_id.len != 0 && !atls_bytes_equal(atls_buf_bytes(&key.class_id), class_id))
-        code = untrusted(err, "the attestation key of this instance is another implementation's");
-    else if (key.class_id.len == 0)
-        code = atls_buf_copy(&key.class_id, class_id, err);
-    if (code != ATLS_OK) {
+    if (!atls_bytes_equal(atls_buf_bytes(&key.class_id), class_id)) {
         atls_attest_key_clear(&key);
-        return code;
+        return untrusted(err, "the attestation key of this instance is not this implementation's");
     }
     *out = key;
     return ATLS_OK;

@@ -19,10 +19,10 @@ struct atls_arm_speaker {
     struct atls_bytes instance_id;       /* 33 bytes */
 };
 
-/* The attestation key that is on file for the speaker. An instance means nothing without its
- * implementation: the key of the class that is the implementation id (tag 560) counts, else one on
- * file for the instance that has no class or this one. out->class_id is that class in either case.
- * *out is the caller's to clear. Errors: ATLS_E_EVIDENCE (untrusted-key), those of the source. */
+/* The attestation key that is on file for the speaker: of the class that is its implementation id
+ * (tag 560), since instances mean nothing without it, and whose keys are on file for something else
+ * could claim to be any implementation. *out is the caller's to clear. Errors: ATLS_E_EVIDENCE
+ * (untrusted-key), those of the source. */
 ATLS_MUST_CHECK enum atls_code atls_arm_find_key(const struct atls_evidence_request *request,
                                                  const struct atls_arm_speaker *speaker,
                                                  struct atls_attest_key *out, struct atls_err *err);

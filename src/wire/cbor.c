@@ -776,11 +776,16 @@ static bool put_shortened(struct atls_writer *w, struct atls_bytes in)
 enum atls_code atls_cbor_shorten(struct atls_bytes in, size_t depth_max, struct atls_arena *arena,
                                  struct atls_bytes *out, struct atls_err *err)
 {
-    struct atls_writer w = atls_writer_init(in.len);
     struct atls_bytes shortened = in;
+    struct atls_writer w;
     bool kept = true;
     enum atls_code code;
 
+    if (check(in, 0, depth_max, NULL) == ATLS_OK) {
+        *out = in;
+        return ATLS_OK;
+    }
+    w = atls_writer_init(in.len);
     /* What cannot be walked is left as it is: the check says what is wrong with it. */
     if (put_shortened(&w, in) && (w.failed != ATLS_OK || w.len != in.len))
         kept = w.failed == ATLS_OK && atls_arena_copy(arena, atls_writer_bytes(&w), &shortened);

@@ -242,6 +242,11 @@ static void realm_key_is_p521(struct fixture *f)
     f->world->rules.arm.cca_allow_p256 = true;
 }
 
+static void enrolled_without_class(struct fixture *f)
+{
+    test_arm_enrol(f->world, NULL, f->cca.instance_id, test_arm_spki(f->world->p384));
+}
+
 static void not_enrolled(struct fixture *f)
 {
     f->not_enrolled = true;
@@ -533,6 +538,8 @@ static const struct {
     {"platform that is not on file", not_enrolled, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_KEY},
     {"instance of another implementation", enrolled_for_another_implementation, ATLS_E_EVIDENCE,
      ATLS_REASON_UNTRUSTED_KEY},
+    {"instance of no implementation", enrolled_without_class, ATLS_E_EVIDENCE,
+     ATLS_REASON_UNTRUSTED_KEY},
     {"store that is broken", store_is_broken, ATLS_E_IO, ATLS_REASON_NONE},
     {"ES256 with a key of P-384", platform_alg_of_another_curve, ATLS_E_UNSUPPORTED,
      ATLS_REASON_UNSUPPORTED_ALGORITHM},
@@ -802,11 +809,6 @@ static void bare_report(struct fixture *f)
     f->form = TEST_ARM_BARE;
 }
 
-static void enrolled_without_class(struct fixture *f)
-{
-    test_arm_enrol(f->world, NULL, f->cca.instance_id, test_arm_spki(f->world->p384));
-}
-
 static void store_without_classes(struct fixture *f)
 {
     f->world->knows_no_classes = true;
@@ -875,7 +877,6 @@ static const struct {
     {"bare", bare},
     {"report of configfs-tsm", report},
     {"bare report of configfs-tsm", bare_report},
-    {"key on file for the instance alone", enrolled_without_class},
     {"store that has no classes", store_without_classes},
     {"two implementations with one instance", same_instance_of_another_implementation},
     {"binder of 32 bytes", short_binder},

@@ -187,6 +187,11 @@ static void type_of_another_profile(struct fixture *f)
     f->world->rules.arm.psa_allow_legacy = true;
 }
 
+static void enrolled_without_class(struct fixture *f)
+{
+    test_arm_enrol(f->world, NULL, f->psa.instance_id, test_arm_spki(f->world->p256));
+}
+
 static void not_enrolled(struct fixture *f)
 {
     f->not_enrolled = true;
@@ -327,6 +332,8 @@ static const struct {
     {"nested too deeply", deep_claim, ATLS_E_LIMIT, ATLS_REASON_MALFORMED},
     {"not on file", not_enrolled, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_KEY},
     {"instance of another implementation", enrolled_for_another_implementation, ATLS_E_EVIDENCE,
+     ATLS_REASON_UNTRUSTED_KEY},
+    {"instance of no implementation", enrolled_without_class, ATLS_E_EVIDENCE,
      ATLS_REASON_UNTRUSTED_KEY},
     {"instance that is not from the key", instance_not_from_the_key, ATLS_E_EVIDENCE,
      ATLS_REASON_UNTRUSTED_KEY},
@@ -499,11 +506,6 @@ static void short_nonce_of_a_client(struct fixture *f)
     f->world->binder_len = 32;
 }
 
-static void enrolled_without_class(struct fixture *f)
-{
-    test_arm_enrol(f->world, NULL, f->psa.instance_id, test_arm_spki(f->world->p256));
-}
-
 static const struct {
     const char *name;
     void (*prepare)(struct fixture *f);
@@ -528,7 +530,6 @@ static const struct {
     {"bare", bare},
     {"nonce of 64 bytes, no key known", nonce_of_a_client},
     {"nonce of 32 bytes, no key known", short_nonce_of_a_client},
-    {"key on file for the instance alone", enrolled_without_class},
 };
 
 static void honest_tokens(void **state)
