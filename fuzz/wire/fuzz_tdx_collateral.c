@@ -30,7 +30,7 @@ static void svn_levels(struct atls_bytes in, const struct atls_tdx_svn_level *le
     }
 }
 
-static void tcb_info(struct atls_bytes in, const struct atls_json *content,
+static void tcb_info(struct atls_bytes in, const struct atls_json_value *content,
                      struct atls_arena *arena)
 {
     struct atls_tdx_tcb_info info;
@@ -46,7 +46,7 @@ static void tcb_info(struct atls_bytes in, const struct atls_json *content,
     }
 }
 
-static void qe_identity(struct atls_bytes in, const struct atls_json *content,
+static void qe_identity(struct atls_bytes in, const struct atls_json_value *content,
                         struct atls_arena *arena)
 {
     struct atls_tdx_qe_identity qe;
@@ -56,7 +56,7 @@ static void qe_identity(struct atls_bytes in, const struct atls_json *content,
         svn_levels(in, qe.levels, qe.level_count);
 }
 
-static void evaluation(const struct atls_json *content)
+static void evaluation(const struct atls_json_value *content)
 {
     struct atls_tdx_evaluation e;
     bool is_tdx;
