@@ -128,6 +128,20 @@ def test_unreadable_input_tells_nothing(arguments, tmp_path):
     assert done.stderr.startswith(b"atls " + arguments[0].encode() + b": ")
 
 
+@pytest.mark.parametrize("rules, says", [
+    (["snp.vmpl=9"], "rule snp.vmpl is \"9\", want 0 to 3"),
+    (["snp.vmpl=1", "tdx.nothing=1"], "rule \"tdx.nothing\": there is none of that name"),
+    (["snp.vmpl=1", "snp.vmpl=2"], "rule snp.vmpl=2 is given twice"),
+    (["snp.vmpl"], "rule \"snp.vmpl\": want NAME=VALUE"),
+])
+def test_rules_are_checked_before_anything_happens(rules, says, tmp_path):
+    options = [word for rule in rules for word in ("--rule", rule)]
+    for command in (["connect", "127.0.0.1:1"], ["serve", "--listen", "127.0.0.1:0", "--require-peer", "--echo"]):
+        done = run(*command, "--verifier", f"local:{tmp_path}/store.db", "--identity", "attested", *options,
+                   status=USAGE)
+        assert says in done.stderr.decode()
+
+
 def test_nobody_listens(tmp_path):
     run("store", "init", "--store", tmp_path / "s.db")
     certificate(tmp_path)
