@@ -1,5 +1,6 @@
 #include "evidence/hcl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
@@ -54,20 +55,15 @@ static enum atls_code verify_snp(const struct atls_hcl_check *check,
         .report_data = report_data,
         .request = check->request,
     };
-    struct atls_claims claims = atls_claims_init(&atls_technology_snp);
     struct atls_snp_result result;
     enum atls_code code = atls_snp_verify(&snp, &result, err);
 
     if (code != ATLS_OK)
         return code;
-    code = atls_snp_claims(&result, check->spki, &claims, err);
+    *out = atls_claims_init(&atls_technology_snp);
+    code = atls_snp_claims(&result, check->spki, out, err);
     atls_snp_result_clear(&result);
-    if (code != ATLS_OK) {
-        atls_claims_clear(&claims);
-        return code;
-    }
-    *out = claims;
-    return ATLS_OK;
+    return code;
 }
 
 /* The TDREPORT beside the variables is good inside its machine alone; a quote over the same report
@@ -132,27 +128,38 @@ static enum atls_code check_key(const struct atls_hcl_check *check, struct atls_
     return code;
 }
 
-enum atls_code atls_hcl_verify(const struct atls_hcl_check *check, struct atls_claims *out,
-                               struct atls_err *err)
+/* claims may hold something on failure as well. */
+static enum atls_code verify_report(const struct atls_hcl_check *check,
+                                    const struct atls_hcl_report *report,
+                                    struct atls_claims *claims, struct atls_err *err)
 {
     uint8_t expected[REPORT_DATA_LEN] = {0}, digest[ATLS_HASH_MAX];
     const struct atls_bytes report_data = atls_bytes_of(expected, sizeof expected);
-    struct atls_hcl_report report;
-    struct atls_claims claims;
-    enum atls_code code;
+    enum atls_code code = atls_hash_one(report->hash, report->variables, digest, err);
 
-    if ((code = open_report(check, &report, err)) != ATLS_OK ||
-        (code = atls_hash_one(report.hash, report.variables, digest, err)) != ATLS_OK)
-        return code;
-    memcpy(expected, digest, atls_hash_len(report.hash));
-    code = report.type == ATLS_HCL_SNP ? verify_snp(check, &report, report_data, &claims, err)
-                                       : verify_tdx(check, report_data, &claims, err);
     if (code != ATLS_OK)
         return code;
-    if ((code = check_key(check, report.variables, &claims, err)) != ATLS_OK) {
-        atls_claims_clear(&claims);
+    memcpy(expected, digest, atls_hash_len(report->hash));
+    code = report->type == ATLS_HCL_SNP ? verify_snp(check, report, report_data, claims, err)
+                                        : verify_tdx(check, report_data, claims, err);
+    return code != ATLS_OK ? code : check_key(check, report->variables, claims, err);
+}
+
+enum atls_code atls_hcl_verify(const struct atls_hcl_check *check, struct atls_claims *out,
+                               struct atls_err *err)
+{
+    struct atls_claims *claims; /* too much for a stack frame */
+    struct atls_hcl_report report;
+    enum atls_code code;
+
+    if ((code = open_report(check, &report, err)) != ATLS_OK)
         return code;
-    }
-    *out = claims;
-    return ATLS_OK;
+    if ((claims = calloc(1, sizeof *claims)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "HCL report: out of memory");
+    if ((code = verify_report(check, &report, claims, err)) == ATLS_OK)
+        *out = *claims;
+    else
+        atls_claims_clear(claims);
+    free(claims);
+    return code;
 }
