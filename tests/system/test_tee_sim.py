@@ -24,7 +24,7 @@ TIME = "2026-11-01T00:00:00Z"
 
 # Name, arguments of init, provider.
 WORLDS = {
-    "milan": (["--tee", "snp", "--line", "milan"], "sev_guest"),
+    "milan": (["--tee", "snp", "--line", "milan", "--rsa-bits", "2048"], "sev_guest"),
     "turin": (["--tee", "snp", "--line", "turin", "--rsa-bits", "2048"], "sev_guest"),
     "vlek": (["--tee", "snp", "--line", "genoa", "--vlek", "--rsa-bits", "2048"], "sev_guest"),
     "tdx4": (["--tee", "tdx"], "tdx_guest"),
@@ -108,6 +108,13 @@ def test_evidence_carries_the_challenge(world, name):
     assert carried(got.provider, got.outblob) == challenge
     raw = sim("evidence", directory, "--challenge", challenge.hex(), "--raw").stdout
     assert carried(got.provider, raw) == challenge
+
+
+def test_keys_are_as_long_as_amds(tmp_path):
+    need("openssl")
+    sim("init", tmp_path / "genoa", "--tee", "snp")
+    text = tool("openssl", "x509", "-in", tmp_path / "genoa" / "roots" / "ark-genoa.pem", "-noout", "-text").decode()
+    assert "Public-Key: (4096 bit)" in text and "ARK-Genoa" in text
 
 
 def test_cca_takes_shorter_challenges(world):
