@@ -43,7 +43,7 @@ def test_claims_that_are_not_registered_are_in_diagnostic_notation():
 
 
 @pytest.mark.parametrize("name, kind, why", [
-    ("P2ClaimsMissingMandatoryNonce.cbor", "psa", b"no tag"),
+    ("P2ClaimsMissingMandatoryNonce.cbor", "psa", b"want 18 (COSE_Sign1)"),
     ("psa.good.cose", "cca", b"neither tag 399 nor tag 907"),
     ("cca-good.cbor", "eat", b"tag 399"),
 ])
