@@ -583,9 +583,11 @@ static enum atls_code make_area(const struct atls_sim_parsec_tpm *parsec, struct
 {
     struct atls_writer w = atls_writer_init(TOKEN_MAX);
     struct atls_cose_key key;
-    enum atls_code code = atls_cose_key_from_spki(parsec->spki, &key, err);
+    enum atls_code code;
 
-    if (code != ATLS_OK)
+    if (parsec->public_area.ptr != NULL)
+        return atls_buf_copy(out, parsec->public_area, err);
+    if ((code = atls_cose_key_from_spki(parsec->spki, &key, err)) != ATLS_OK)
         return code;
     atls_put_u16(&w, ATLS_TPM_ALG_ECC);
     atls_put_u16(&w, ALG_SHA256);
@@ -656,6 +658,14 @@ static enum atls_code put_pcr_digest(const struct atls_sim_parsec_tpm *parsec, u
     return code;
 }
 
+static void put_selection(struct atls_writer *w, uint16_t bank, uint32_t pcrs)
+{
+    atls_put_u16(w, bank);
+    atls_put_u8(w, 4);
+    for (unsigned int i = 0; i < 4; i++)
+        atls_put_u8(w, (uint8_t)(pcrs >> (8 * i)));
+}
+
 static enum atls_code make_quote(const struct atls_sim_parsec_tpm *parsec, struct atls_buf *out,
                                  struct atls_err *err)
 {
@@ -664,11 +674,10 @@ static enum atls_code make_quote(const struct atls_sim_parsec_tpm *parsec, struc
     enum atls_code code;
 
     put_attest_head(parsec, &w, ATLS_TPM_ST_ATTEST_QUOTE);
-    atls_put_u32(&w, 1);
-    atls_put_u16(&w, parsec->bank != 0 ? parsec->bank : ALG_SHA256);
-    atls_put_u8(&w, 4);
-    for (unsigned int i = 0; i < 4; i++)
-        atls_put_u8(&w, (uint8_t)(pcrs >> (8 * i)));
+    atls_put_u32(&w, parsec->two_banks ? 2 : 1);
+    put_selection(&w, parsec->bank != 0 ? parsec->bank : ALG_SHA256, pcrs);
+    if (parsec->two_banks)
+        put_selection(&w, ATLS_TPM_ALG_SHA384, pcrs);
     if ((code = put_pcr_digest(parsec, pcrs, &w, err)) != ATLS_OK) {
         atls_writer_clear(&w);
         return code;

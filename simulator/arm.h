@@ -127,12 +127,14 @@ struct atls_sim_parsec_tpm {
     struct atls_bytes nonce;                 /* at most 66 bytes */
     struct atls_bytes quote_nonce;           /* .ptr NULL: nonce */
     uint8_t kid[33];
-    uint8_t quote_kid[33];        /* first byte 0: kid */
-    const char *version;          /* NULL: "2.0" */
-    uint32_t attributes;          /* of the attested key; 0: 0x00040072 */
-    uint16_t bank;                /* TPM_ALG_ID; 0: SHA-256 */
-    uint32_t pcrs;                /* bit n: PCR n; 0: PCR 0 to 2 */
-    struct atls_bytes pcr_digest; /* .ptr NULL: of PCRs that are zero */
+    uint8_t quote_kid[33];         /* first byte 0: kid */
+    const char *version;           /* NULL: "2.0" */
+    uint32_t attributes;           /* of the attested key; 0: 0x00040072 */
+    uint16_t bank;                 /* TPM_ALG_ID; 0: SHA-256 */
+    uint32_t pcrs;                 /* bit n: PCR n; 0: PCR 0 to 2 */
+    struct atls_bytes pcr_digest;  /* .ptr NULL: of PCRs that are zero */
+    struct atls_bytes public_area; /* in place of that of spki; .ptr NULL: that */
+    bool two_banks;                /* the quote selects the same PCRs of a second bank, SHA-384 */
     bool swapped;    /* the quote stands where the certification belongs, and the other way */
     bool other_name; /* the certified Name is another object's */
     bool other_boot; /* the quote is of another boot */

@@ -198,6 +198,8 @@ REALM_CLAIM(realm_rem_longer, 44239, "84" H32 H32 H32 H48)
 REALM_CLAIM(realm_binding_sha224, 44240, SHA224)
 REALM_CLAIM(realm_hash_unknown, 44236, "6161")
 REALM_CLAIM(realm_chunked_challenge, 10, "5f5840" A32 A32 "ff")
+REALM_CLAIM(mec_private, 44243, "6770726976617465")
+REALM_CLAIM(mec_shared, 44243, "66736861726564")
 REALM_CLAIM(realm_claim_of_the_wrapper, 44241, "66736861726564")
 
 static void platform_without(struct fixture *f, int64_t key)
@@ -483,12 +485,27 @@ static void store_is_broken(struct fixture *f)
     f->world->broken = true;
 }
 
+/* More than claims have room for. */
+static void huge_config(struct fixture *f)
+{
+    f->made[0] = (struct atls_buf){calloc(1, 200000), 200000};
+    f->cca.config = atls_buf_bytes(&f->made[0]);
+}
+
+static void report_that_is_none(struct fixture *f)
+{
+    f->type = ATLS_TYPE_TSM_REPORT; /* around a token as it is */
+}
+
 static const struct {
     const char *name;
     void (*spoil)(struct fixture *f);
     enum atls_code want;
     enum atls_reason reason;
 } rows[] = {
+    {"config without end", huge_config, ATLS_E_NOMEM, ATLS_REASON_NONE},
+    {"report that is none", report_that_is_none, ATLS_E_UNSUPPORTED,
+     ATLS_REASON_UNKNOWN_EVIDENCE_TYPE},
     {"wrapper of tag 398", wrapper_of_another_tag, ATLS_E_DECODE, ATLS_REASON_MALFORMED},
     {"platform token that is a stub", token_in_place_of_bytes, ATLS_E_DECODE,
      ATLS_REASON_MALFORMED},
@@ -1034,6 +1051,26 @@ static void check_realm_claims(const struct fixture *f, const struct atls_claims
     assert_int_equal(find_detail(c, "extensible-measurement-3")->bytes.len, 32);
 }
 
+static void memory_encryption_contexts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        profiles_of_2024(f);
+        if (i == 0)
+            mec_private(f);
+        else
+            mec_shared(f);
+        test_assert_code(judge(f, &claims, &err), ATLS_OK, &err);
+        assert_text(claims.next, "mec-policy", i == 0 ? "private" : "shared");
+        atls_claims_clear(&claims);
+        fixture_free(f);
+    }
+}
+
 static void claims_of_both(void **state)
 {
     struct fixture *f = fixture_new();
@@ -1131,6 +1168,7 @@ int main(void)
         cmocka_unit_test(honest_tokens),
         cmocka_unit_test(trust_elsewhere),
         cmocka_unit_test(claims_of_both),
+        cmocka_unit_test(memory_encryption_contexts),
         cmocka_unit_test(no_changed_byte_is_taken),
         cmocka_unit_test(short_of_memory),
     };

@@ -423,6 +423,29 @@ static void pcr_24(struct fixture *f)
     f->parsec_tpm.pcrs = 1u << 24;
 }
 
+static void two_banks(struct fixture *f)
+{
+    f->parsec_tpm.two_banks = true;
+}
+
+static void area_that_is_none(struct fixture *f)
+{
+    key_unknown(f);
+    f->parsec_tpm.public_area = atls_bytes_of("area", 4);
+}
+
+/* ECC on a curve that nobody here computes on: BN P-256. */
+static void area_of_an_unknown_curve(struct fixture *f)
+{
+    key_unknown(f);
+    f->made = test_unhex("0023000b0004007200000010"
+                         "0018000b0010"
+                         "0010"
+                         "000101"
+                         "000102");
+    f->parsec_tpm.public_area = atls_buf_bytes(&f->made);
+}
+
 static void short_digest(struct fixture *f)
 {
     f->parsec_tpm.pcr_digest = atls_bytes_of(f->bytes, 31);
@@ -513,6 +536,10 @@ static const struct row tpm_rows[] = {
     {"bank of another hash than the signature", sha384_bank, ATLS_E_EVIDENCE,
      ATLS_REASON_PCR_SELECTION},
     {"PCR 24", pcr_24, ATLS_E_EVIDENCE, ATLS_REASON_PCR_SELECTION},
+    {"two banks", two_banks, ATLS_E_EVIDENCE, ATLS_REASON_PCR_SELECTION},
+    {"public area that is none", area_that_is_none, ATLS_E_DECODE, ATLS_REASON_MALFORMED},
+    {"public area of an unknown curve", area_of_an_unknown_curve, ATLS_E_UNSUPPORTED,
+     ATLS_REASON_NONE},
     {"digest of 31 bytes", short_digest, ATLS_E_EVIDENCE, ATLS_REASON_PCR_DIGEST_MISMATCH},
     {"trust elsewhere, another key", trust_elsewhere_for_another_key, ATLS_E_EVIDENCE,
      ATLS_REASON_KEY_BINDING_MISMATCH},

@@ -295,12 +295,44 @@ static void recoverable_with_debug_allowed(struct fixture *f)
     f->world->rules.arm.psa_allow_debug = true;
 }
 
+/* Text of 300000 letters: more than claims have room for. */
+static void huge_service(struct fixture *f)
+{
+    f->made = (struct atls_buf){calloc(1, 300005), 300005};
+    assert_non_null(f->made.ptr);
+    memset(f->made.ptr, 'a', f->made.len);
+    memcpy(f->made.ptr, "\x7a\x00\x04\x93\xe0", 5);
+    f->changes[0].key = 2400;
+    f->changes[0].item = atls_buf_bytes(&f->made);
+}
+
+static void key_is_rsa(struct fixture *f)
+{
+    struct atls_private_key *key;
+
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_RSA, &key, NULL), ATLS_OK);
+    assert_int_equal(atls_buf_copy(&f->made, test_arm_spki(key), NULL), ATLS_OK);
+    atls_private_key_free(key);
+    test_arm_enrol(f->world, f->psa.implementation_id, f->psa.instance_id,
+                   atls_buf_bytes(&f->made));
+}
+
+static void key_is_rsa_and_names_the_instance(struct fixture *f)
+{
+    key_is_rsa(f);
+    f->world->rules.arm.psa_instance_from_key = true;
+}
+
 static const struct {
     const char *name;
     void (*spoil)(struct fixture *f);
     enum atls_code want;
     enum atls_reason reason;
 } rows[] = {
+    {"service without end", huge_service, ATLS_E_NOMEM, ATLS_REASON_NONE},
+    {"RSA key on file", key_is_rsa, ATLS_E_UNSUPPORTED, ATLS_REASON_UNSUPPORTED_ALGORITHM},
+    {"RSA key on file that names no instance", key_is_rsa_and_names_the_instance, ATLS_E_EVIDENCE,
+     ATLS_REASON_UNTRUSTED_KEY},
     {"MAC", as_mac, ATLS_E_UNSUPPORTED, ATLS_REASON_COSE_TYPE},
     {"CWT tag", as_cwt, ATLS_E_UNSUPPORTED, ATLS_REASON_COSE_TYPE},
     {"no tag", without_tag, ATLS_E_UNSUPPORTED, ATLS_REASON_COSE_TYPE},
