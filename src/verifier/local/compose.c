@@ -14,8 +14,8 @@ _Static_assert(PCRS_MAX == 8 * sizeof(((struct atls_pcr_composite *)0)->bitmap),
 
 struct pcr {
     uint64_t index;
-    size_t count, at; /* values, and the one at hand */
-    const struct atls_measurement *values[ATLS_COMPOSE_VALUES_MAX];
+    size_t count, at;                                          /* values, and the one at hand */
+    const struct atls_digest *values[ATLS_COMPOSE_VALUES_MAX]; /* of the bank's hash */
 };
 
 /* A search under way. */
@@ -41,9 +41,9 @@ static void add_value(struct search *s, struct pcr *p, const struct atls_measure
     if (value == NULL || p->count == ATLS_COMPOSE_VALUES_MAX)
         return;
     for (size_t i = 0; i < p->count; i++)
-        if (atls_bytes_equal(digest_of(p->values[i], s->hash)->value, value->value))
+        if (atls_bytes_equal(p->values[i]->value, value->value))
             return;
-    p->values[p->count++] = m;
+    p->values[p->count++] = value;
 }
 
 static void gather(struct search *s, const struct atls_reference *r)
@@ -73,7 +73,7 @@ static enum atls_code fits(const struct search *s, bool *out, struct atls_err *e
     enum atls_code code;
 
     for (size_t k = 0; k < s->count; k++)
-        parts[k] = digest_of(s->pcrs[k].values[s->pcrs[k].at], s->hash)->value;
+        parts[k] = s->pcrs[k].values[s->pcrs[k].at]->value;
     if ((code = atls_hash_parts(s->hash, parts, s->count, digest, err)) == ATLS_OK)
         *out = atls_bytes_equal(atls_bytes_of(digest, atls_hash_len(s->hash)), s->wanted);
     return code;
@@ -102,7 +102,7 @@ static bool put_values(const struct search *s, struct atls_claims *claims)
     if (list == NULL || digests == NULL)
         return false;
     for (size_t k = 0; k < s->count; k++) {
-        digests[k] = *digest_of(s->pcrs[k].values[s->pcrs[k].at], s->hash);
+        digests[k] = *s->pcrs[k].values[s->pcrs[k].at];
         if (!atls_arena_copy(&claims->arena, digests[k].value, &digests[k].value))
             return false;
         list[k].mkey = (struct atls_mkey){ATLS_MKEY_UINT, s->pcrs[k].index, {NULL, 0}};
