@@ -11,6 +11,7 @@
 #include "core/reader.h"
 #include "core/writer.h"
 #include "crypto/crypto.h"
+#include "evidence/evidence.h"
 #include "wire/kat.h"
 #include "wire/soft.h"
 
@@ -200,6 +201,47 @@ static void each_start_makes_fresh_keys(void **state)
     atls_attester_unref(b);
 }
 
+/* The form is what was asked for, also of a key that is slow. */
+static void makes_every_profile(void **state)
+{
+    static const struct {
+        const char *uri;
+        unsigned int made;
+    } rows[] = {
+        {"soft:", ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH | ATLS_PROFILE_BARE},
+        {"soft:?delay=1", ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH | ATLS_PROFILE_BARE},
+        {"soft:?batch=off&delay=00001", ATLS_PROFILE_KAT | ATLS_PROFILE_BARE},
+    };
+    static const uint8_t binder[32] = {7};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_attester *a = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        test_assert_code(open_soft(rows[i].uri, &a, &err), ATLS_OK, &err);
+        assert_int_equal(atls_attester_profiles(a), rows[i].made);
+        for (unsigned int profile = 1; profile <= ATLS_PROFILE_PARSEC; profile <<= 1) {
+            const struct atls_challenge challenge = {.binder = {binder, sizeof binder},
+                                                     .profiles = profile};
+            const struct atls_evidence_format *format;
+            const struct atls_technology *technology;
+            struct atls_buf evidence = ATLS_BUF_INIT;
+            enum atls_code code = atls_attester_evidence_for(a, &challenge, &evidence, NULL);
+
+            assert_int_equal(code, (rows[i].made & profile) != 0 ? ATLS_OK : ATLS_E_USAGE);
+            if (code != ATLS_OK)
+                continue;
+            assert_int_equal(
+                atls_evidence_identify(atls_buf_bytes(&evidence), &technology, &format, NULL),
+                ATLS_OK);
+            assert_int_equal(format->profile, profile);
+            atls_buf_clear(&evidence);
+        }
+        atls_attester_unref(a);
+    }
+}
+
 static void bad_configuration_is_refused(void **state)
 {
     static const struct {
@@ -225,6 +267,11 @@ static void bad_configuration_is_refused(void **state)
          "is not measure.NAME", ATLS_E_CONFIG},
         {"name given twice", "soft:?measure.a=sha256:" HEX32 "&measure.a=sha256:" HEX32,
          "measurements: ", ATLS_E_CONFIG},
+        {"delay without a number", "soft:?delay=", "delay=, want milliseconds", ATLS_E_CONFIG},
+        {"delay that is none", "soft:?delay=1s", "delay=1s, want milliseconds", ATLS_E_CONFIG},
+        {"negative delay", "soft:?delay=-1", "want milliseconds", ATLS_E_CONFIG},
+        {"delay too long", "soft:?delay=100000", "at most 99999", ATLS_E_CONFIG},
+        {"delay twice", "soft:?delay=1&delay=1", "given twice", ATLS_E_CONFIG},
         {"name is no UTF-8", "soft:?measure.\xff=sha256:" HEX32, "measurements: ", ATLS_E_CONFIG},
     };
 
@@ -310,6 +357,7 @@ int main(void)
         cmocka_unit_test(platform_key_signs_whatever_its_type),
         cmocka_unit_test(identity_key_comes_from_its_file),
         cmocka_unit_test(each_start_makes_fresh_keys),
+        cmocka_unit_test(makes_every_profile),
         cmocka_unit_test(bad_configuration_is_refused),
         cmocka_unit_test(too_many_measurements_are_refused),
         cmocka_unit_test(opening_warns),

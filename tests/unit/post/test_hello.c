@@ -19,6 +19,16 @@ static const struct {
      "0006000a0008076561722b6a7774"
      "0007000600040378797a",
      ATLS_OK, true},
+    {"profiles offered",
+     "0101000b00080007000504"
+     "62617265",
+     ATLS_OK, true},
+    {"profiles offered before results",
+     "01010015"
+     "000800070005"
+     "0462617265"
+     "0006000600040378797a",
+     ATLS_E_DECODE, false},
     {"results before evidence",
      "01010014"
      "0006000600040378797a"
