@@ -57,8 +57,6 @@ static const char *line_by_name(const char *name)
 /* Fills in what was left to us and refuses what no machine is. */
 static enum atls_code setup_settle(struct atls_sim_setup *setup, struct atls_err *err)
 {
-    if (maker_of(setup->tee) == NULL)
-        return atls_fail(err, ATLS_E_CONFIG, "no such technology, want snp, tdx or cca");
     if (setup->tee != ATLS_SIM_SNP && (setup->line != NULL || setup->vlek))
         return atls_fail(err, ATLS_E_CONFIG, "product line and VLEK are of snp only");
     if (setup->tee != ATLS_SIM_SNP && setup->rsa_bits != 0)
@@ -109,6 +107,8 @@ static enum atls_code setup_read(const char *folder, struct atls_sim_setup *out,
     setup.tee = atls_sim_tee_by_name(tee);
     setup.line = strcmp(line, "none") == 0 ? NULL : line;
     setup.vlek = strcmp(key, "vlek") == 0;
+    if (maker_of(setup.tee) == NULL)
+        return atls_fail(err, ATLS_E_CONFIG, "%s: technology %s", folder, tee);
     if ((code = setup_settle(&setup, err)) != ATLS_OK)
         return code;
     snprintf(again, sizeof again, WORLD_OPTIONS, tee, line, key, setup.quote_version, setup.time_s);
@@ -220,16 +220,19 @@ static enum atls_code state_write(const char *folder, const struct atls_sim_stat
 enum atls_code atls_sim_world_make(const char *directory, const struct atls_sim_setup *setup,
                                    struct atls_sim_world **out, struct atls_err *err)
 {
+    const struct atls_sim_maker *maker = maker_of(setup->tee);
     struct atls_sim_setup settled = *setup;
     struct atls_sim_world *world = NULL;
     struct atls_sim_state state;
     enum atls_code code;
 
+    if (maker == NULL)
+        return atls_fail(err, ATLS_E_CONFIG, "no such technology, want snp, tdx or cca");
     if ((code = setup_settle(&settled, err)) != ATLS_OK)
         return code;
     atls_sim_state_init(&state, settled.tee);
     if ((code = directory_make(directory, err)) != ATLS_OK ||
-        (code = maker_of(settled.tee)->make(directory, &settled, err)) != ATLS_OK ||
+        (code = maker->make(directory, &settled, err)) != ATLS_OK ||
         (code = state_write(directory, &state, err)) != ATLS_OK ||
         (code = setup_write(directory, &settled, err)) != ATLS_OK ||
         (code = atls_sim_world_open(directory, &world, err)) != ATLS_OK)
