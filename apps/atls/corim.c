@@ -1,4 +1,5 @@
 /* atls corim: reference manifests from a template, signed, checked, shown. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,8 @@
 
 static const char usage[] =
     "usage: atls corim create --template FILE [--out FILE]\n"
+    "       atls corim from-evidence --id ID [--profile NAME] [--only NAME,...] [--as-template]\n"
+    "                       [--out FILE] FILE\n"
     "       atls corim sign --key FILE --signer NAME [--chain FILE] [--not-after RFC3339]\n"
     "                       [--out FILE] FILE\n"
     "       atls corim verify {--key FILE | --anchor FILE ...} [--crl FILE ...] [--time RFC3339] "
@@ -19,6 +22,10 @@ static const char usage[] =
     "Makes and shows reference manifests (CoRIM). FILE - is standard input.\n"
     "\n"
     "  --template FILE       JSON: id, class, vendor, model, attest-keys, reference-values, ...\n"
+    "  --id ID               of the manifest that evidence becomes\n"
+    "  --profile NAME        snp, tdx, cca-platform, cca-realm or psa; needed for CCA alone\n"
+    "  --only NAME,...       these reference values alone, as a template names them\n"
+    "  --as-template         write the template, to be edited, instead of the manifest\n"
     "  --out FILE            where the manifest goes; default standard output\n"
     "  --key FILE            private key (PEM) to sign with; public key (PEM, DER, JWK) or\n"
     "                        certificate that must have signed\n"
@@ -165,6 +172,83 @@ static enum cli_status run_create(struct cli *cli)
     return err.code == ATLS_OK ? CLI_YES : cli_fail(cli, &err);
 }
 
+/* ---- from evidence ---- */
+
+#define NAMES_MAX 32
+
+/* Splits "a,b" in place. */
+static bool split_names(char *text, const char *names[static NAMES_MAX + 1])
+{
+    size_t count = 0;
+
+    for (char *at = text; at != NULL; count++) {
+        char *comma = strchr(at, ',');
+
+        if (count == NAMES_MAX)
+            return false;
+        names[count] = at;
+        if (comma != NULL)
+            *comma++ = '\0';
+        at = comma;
+    }
+    names[count] = NULL;
+    return true;
+}
+
+static enum atls_code make_template(const struct cli *cli, struct atls_bytes in,
+                                    struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_corim_evidence_options options = {.id = cli_value(cli, "id"),
+                                                  .profile = cli_value(cli, "profile")};
+    const char *only = cli_value(cli, "only"), *names[NAMES_MAX + 1];
+    char *copy = NULL;
+    enum atls_code code;
+
+    if (only != NULL) {
+        if ((copy = strdup(only)) == NULL)
+            return io_error(err, ATLS_E_NOMEM, "out of memory");
+        if (!split_names(copy, names)) {
+            free(copy);
+            return io_error(err, ATLS_E_CONFIG, "--only has more than %d names", NAMES_MAX);
+        }
+        options.only = names;
+    }
+    code = atls_corim_template_of_evidence(in, &options, out, err);
+    free(copy);
+    return code;
+}
+
+static enum atls_code make_manifest(const struct cli *cli, struct atls_bytes in,
+                                    struct atls_buf *out, struct atls_err *err)
+{
+    struct atls_buf template = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if (cli_flag(cli, "as-template"))
+        return make_template(cli, in, out, err);
+    if ((code = make_template(cli, in, &template, err)) == ATLS_OK)
+        code = atls_corim_create(atls_buf_bytes(&template), out, err);
+    atls_buf_clear(&template);
+    return code;
+}
+
+static enum cli_status run_from_evidence(struct cli *cli, struct atls_bytes in)
+{
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (!cli_need(cli, (const char *const[]){"id", NULL}))
+        return CLI_USAGE;
+    if (make_manifest(cli, in, &out, &err) == ATLS_OK &&
+        io_write_file(cli_value(cli, "out"), atls_buf_bytes(&out), IO_PUBLIC, &err) == ATLS_OK) {
+        if (cli_flag(cli, "as-template") && cli_value(cli, "out") == NULL)
+            putchar('\n');
+        cli_say(cli, "nothing was verified: these values are good if the machine was");
+    }
+    atls_buf_clear(&out);
+    return err.code == ATLS_OK ? CLI_YES : cli_fail(cli, &err);
+}
+
 static enum cli_status run_sign(struct cli *cli, struct atls_bytes in)
 {
     struct atls_buf out = ATLS_BUF_INIT;
@@ -211,7 +295,10 @@ static enum cli_status run(struct cli *cli)
     static const struct {
         const char *name;
         enum cli_status (*run)(struct cli *cli, struct atls_bytes in);
-    } verbs[] = {{"sign", run_sign}, {"verify", run_verify}, {"show", run_show}};
+    } verbs[] = {{"from-evidence", run_from_evidence},
+                 {"sign", run_sign},
+                 {"verify", run_verify},
+                 {"show", run_show}};
     const char *verb = cli_operand(cli, 0), *path = cli_operand(cli, 1);
     struct atls_buf in = ATLS_BUF_INIT;
     struct atls_err err = ATLS_ERR_INIT;
@@ -230,7 +317,7 @@ static enum cli_status run(struct cli *cli)
         atls_buf_clear(&in);
         return status;
     }
-    return cli_usage(cli, "want create, sign, verify or show");
+    return cli_usage(cli, "want create, from-evidence, sign, verify or show");
 }
 
 const struct command command_corim = {"corim", "make, sign, verify and show reference manifests",

@@ -1,5 +1,5 @@
-/* Reference manifests (CoRIM, draft-ietf-rats-corim) for TPMs (library libatls-verifier): made from
- * a JSON template, shown as text. */
+/* Reference manifests (CoRIM, draft-ietf-rats-corim; library libatls-verifier): made from a JSON
+ * template, which may come from evidence, shown as text. */
 #ifndef ATLS_CORIM_H
 #define ATLS_CORIM_H
 
@@ -13,20 +13,42 @@ extern "C" {
 #endif
 
 /* JSON template (docs/store.md) -> unsigned CoRIM:
- *   {"id": "...", "tag-id": "...", "profile"?: "tpm" (default) or "soft", "class": "<uuid>",
+ *   {"id": "...", "tag-id": "...",
+ *    "profile"?: "tpm" (default), "soft", "snp", "tdx", "cca-platform", "cca-realm" or "psa",
+ *    "class": "<uuid>"; snp: "vcek" (default), "vlek" or a UUID; tdx: a UUID, by default that of
+ *        trust domains; cca-platform, psa: implementation id in hexadecimal; cca-realm: initial
+ *        measurement in hexadecimal,
  *    "vendor"?, "model"?, "instance-form"?: "ueid" (default) or "bytes", "not-before"?,
- * "not-after"?: seconds since 1970 or "2026-01-31T12:00:00Z", "attest-keys"?: [{"instance": "<66
- * hex>", "key": "<PEM>" }], "reference-values"?: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}},
+ *    "not-after"?: seconds since 1970 or "2026-01-31T12:00:00Z",
+ *    "attest-keys"?: [{"instance": "<66 hex>", "key": "<PEM>" }],
+ *    "reference-values"?: tpm, soft: {"sha256": {"0": "<hex>" or ["<hex>", ...], ...}};
+ *        others by name: {"measurement": "<hex>" or ["<hex>", ...], ...},
  *    "endorsed-values"?: [measurement, ...],
  *    "conditional-endorsements"?: [{"conditions": [measurement, ...], "additions": [...]}, ...],
  *    "conditional-series"?: [{"conditions"?: [...],
  *                             "series": [{"selection": [...], "addition": [...]}, ...]}, ...]}
  *   measurement: {"mkey"?: name or number, "version"?, "svn"? or "min-svn"?, "name"?,
- *                 "digests"?: {"sha256": "<hex>"}, "flags"?: {"debug": false}, "raw-value"?:
- * "<hex>"} The members of a bank are PCR numbers (tpm) or names of measurements (soft). Errors:
+ *                 "digests"?: {"sha256": "<hex>"}, "flags"?: {"debug": false},
+ *                 "raw-value"?: "<hex>"}
+ * The members of a bank are PCR numbers (tpm) or names of measurements (soft). Errors:
  * ATLS_E_DECODE with the JSON path and rule. *out is the caller's to clear. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_corim_create(struct atls_bytes template_json, struct atls_buf *out, struct atls_err *err);
+/* Strings borrow for the call. */
+struct atls_corim_evidence_options {
+    const char *id;      /* of the manifest; needed */
+    const char *profile; /* of the template, or NULL; of CCA cca-platform or cca-realm, needed */
+    const char *const *only; /* names of reference values, NULL-terminated; NULL: the usual ones */
+};
+/* A template with the measurements of known-good evidence (one CMW, CBOR: SEV-SNP, TDX, CCA, PSA)
+ * as reference values. Nothing is verified: the evidence is good because the caller says so. *out
+ * (JSON, NUL terminated, not counted) is the caller's to clear. Errors: ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED (other evidence), ATLS_E_CONFIG (profile, names), ATLS_E_NOT_FOUND (the
+ * evidence has no such value), ATLS_E_USAGE (no id), ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_corim_template_of_evidence(struct atls_bytes evidence,
+                                const struct atls_corim_evidence_options *options,
+                                struct atls_buf *out, struct atls_err *err);
 /* A CoRIM (unsigned or signed) as JSON text, NUL terminated (not counted); nothing is verified. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_corim_to_json(struct atls_bytes corim, struct atls_buf *out, struct atls_err *err);

@@ -9,6 +9,7 @@
 #include "core/writer.h"
 #include "crypto/crypto.h"
 #include "store/corim_template.h"
+#include "store/corim_template_named.h"
 #include "store/db.h"
 #include "store/json.h"
 #include "wire/cbor.h"
@@ -26,8 +27,10 @@
 struct template
 {
     const char *id, *tag_id, *vendor, *model;
-    uint8_t class_id[STORE_UUID_CLASS_ID];
-    bool is_soft;
+    const struct store_template_profile *profile;
+    const char *uri; /* of the profile; NULL: none */
+    uint8_t class_id[STORE_CLASS_ITEM_MAX];
+    size_t class_len;
     bool instance_is_bytes; /* and not a UEID: what some readers want for the same octets */
     struct atls_corim_validity validity;
     /* Triples as encoded, and how many. */
@@ -82,7 +85,7 @@ static void put_environment(struct atls_writer *w, const struct template *t, str
     atls_cbor_put_uint(w, 0);
     atls_cbor_put_map(w, 1u + (t->vendor != NULL) + (t->model != NULL));
     atls_cbor_put_uint(w, 0);
-    atls_put_bytes(w, atls_bytes_of(t->class_id, sizeof t->class_id));
+    atls_put_bytes(w, atls_bytes_of(t->class_id, t->class_len));
     if (t->vendor != NULL) {
         atls_cbor_put_uint(w, 1);
         atls_cbor_put_text(w, t->vendor);
@@ -148,7 +151,7 @@ static enum atls_code get_mkey(const struct store_json *at, const struct templat
     unsigned long pcr;
 
     memset(out, 0, sizeof *out);
-    if (t->is_soft) {
+    if (strcmp(t->profile->name, "soft") == 0) {
         out->kind = ATLS_MKEY_TEXT;
         out->bytes = atls_bytes_of(at->key, len);
         return len != 0 ? ATLS_OK : store_json_fail(at, err, "a measurement without a name");
@@ -253,14 +256,23 @@ static enum atls_code put_bank(const struct store_json *bank_at, struct template
     return code;
 }
 
+static void put_named_triple(void *arg, struct atls_bytes measurements, size_t count)
+{
+    put_reference(arg, measurements, count);
+}
+
 static enum atls_code put_references(const struct store_json *root, struct template *t,
                                      struct atls_err *err)
 {
     const struct store_json at = store_json_member(root, "reference-values");
+    const struct store_named_values named = {t->profile, atls_bytes_of(t->class_id, t->class_len),
+                                             put_named_triple, t};
     enum atls_code code;
 
     if (at.value == NULL)
         return ATLS_OK;
+    if (t->profile->fields != NULL)
+        return store_template_put_named(&named, &at, err);
     if ((code = store_json_object(&at, bank_names, err)) != ATLS_OK)
         return code;
     for (size_t i = 0; i < sizeof banks / sizeof banks[0] && code == ATLS_OK; i++) {
@@ -401,6 +413,45 @@ static enum atls_code get_instance_form(const struct store_json *root, struct te
     return ATLS_OK;
 }
 
+static const char *class_rule(const struct store_template_profile *profile)
+{
+    return profile->class_form == STORE_CLASS_IMPLEMENTATION
+               ? "not an implementation id of 64 hexadecimal digits"
+           : profile->class_form == STORE_CLASS_RIM
+               ? "not a realm's initial measurement of 64, 96 or 128 hexadecimal digits"
+           : profile->class_form == STORE_CLASS_SNP ? "neither \"vcek\", \"vlek\" nor a UUID"
+                                                    : "not a UUID";
+}
+
+/* What the template is of, and its class. */
+static enum atls_code get_profile(const struct store_json *root, struct template *t,
+                                  struct atls_err *err)
+{
+    const struct store_json profile_at = store_json_member(root, "profile"),
+                            class_at = store_json_member(root, "class");
+    const char *profile, *class_text;
+    enum store_json_need need = STORE_JSON_REQUIRED;
+    enum atls_code code;
+
+    if ((code = store_json_text(root, "profile", STORE_JSON_OPTIONAL, &profile, err)) != ATLS_OK)
+        return code;
+    t->profile = store_template_profile_by_name(profile != NULL ? profile : "tpm");
+    if (t->profile == NULL)
+        return store_json_fail(&profile_at, err,
+                               "none of \"tpm\", \"soft\", \"snp\", \"tdx\", \"cca-platform\", "
+                               "\"cca-realm\" and \"psa\"");
+    if (t->profile->class_form == STORE_CLASS_SNP || t->profile->class_form == STORE_CLASS_TD)
+        need = STORE_JSON_OPTIONAL;
+    if ((code = store_json_text(root, "class", need, &class_text, err)) != ATLS_OK)
+        return code;
+    if (!store_template_class(t->profile, class_text, t->class_id, &t->class_len))
+        return store_json_fail(&class_at, err, class_rule(t->profile));
+    /* AMD's profile knows two classes; with one of the deployment's own there is none. */
+    if (t->profile->class_form != STORE_CLASS_SNP || t->class_len != STORE_UUID_CLASS_ID)
+        t->uri = t->profile->uri;
+    return ATLS_OK;
+}
+
 static enum atls_code get_head(const struct store_json *root, struct template *t,
                                struct atls_err *err)
 {
@@ -419,24 +470,16 @@ static enum atls_code get_head(const struct store_json *root, struct template *t
                                         "conditional-endorsements",
                                         "conditional-series",
                                         NULL};
-    const struct store_json profile_at = store_json_member(root, "profile"),
-                            class_at = store_json_member(root, "class");
-    const char *profile, *class_uuid;
     enum atls_code code;
 
     if ((code = store_json_object(root, names, err)) != ATLS_OK ||
         (code = store_json_text(root, "id", STORE_JSON_REQUIRED, &t->id, err)) != ATLS_OK ||
         (code = store_json_text(root, "tag-id", STORE_JSON_REQUIRED, &t->tag_id, err)) != ATLS_OK ||
-        (code = store_json_text(root, "profile", STORE_JSON_OPTIONAL, &profile, err)) != ATLS_OK ||
-        (code = store_json_text(root, "class", STORE_JSON_REQUIRED, &class_uuid, err)) != ATLS_OK ||
         (code = store_json_text(root, "vendor", STORE_JSON_OPTIONAL, &t->vendor, err)) != ATLS_OK ||
         (code = store_json_text(root, "model", STORE_JSON_OPTIONAL, &t->model, err)) != ATLS_OK)
         return code;
-    t->is_soft = profile != NULL && strcmp(profile, "soft") == 0;
-    if (profile != NULL && !t->is_soft && strcmp(profile, "tpm") != 0)
-        return store_json_fail(&profile_at, err, "neither \"tpm\" nor \"soft\"");
-    if (!store_class_from_uuid(class_uuid, t->class_id))
-        return store_json_fail(&class_at, err, "not a UUID");
+    if ((code = get_profile(root, t, err)) != ATLS_OK)
+        return code;
     if ((code = get_instance_form(root, t, err)) != ATLS_OK)
         return code;
     return get_validity(root, t, err);
@@ -470,16 +513,18 @@ static void put_corim(struct atls_writer *w, const struct template *t, struct at
     const struct atls_corim_validity *v = &t->validity;
 
     atls_cbor_put_tag(w, ATLS_TAG_CORIM);
-    atls_cbor_put_map(w, 3u + v->has_not_after);
+    atls_cbor_put_map(w, 2u + (t->uri != NULL) + v->has_not_after);
     atls_cbor_put_uint(w, 0);
     atls_cbor_put_text(w, t->id);
     atls_cbor_put_uint(w, 1);
     atls_cbor_put_array(w, 1);
     atls_cbor_put_tag(w, ATLS_TAG_COMID);
     atls_cbor_put_bytes(w, comid);
-    atls_cbor_put_uint(w, 3);
-    atls_cbor_put_tag(w, ATLS_TAG_URI);
-    atls_cbor_put_text(w, t->is_soft ? ATLS_SOFT_PROFILE : ATLS_CORIM_TPM_PROFILE);
+    if (t->uri != NULL) {
+        atls_cbor_put_uint(w, 3);
+        atls_cbor_put_tag(w, ATLS_TAG_URI);
+        atls_cbor_put_text(w, t->uri);
+    }
     if (!v->has_not_after)
         return;
     atls_cbor_put_uint(w, 4);

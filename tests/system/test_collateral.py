@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import REFUSED, TIMEOUT, UNKNOWN, USAGE, run, tool
+from conftest import REFUSED, TIMEOUT, UNKNOWN, USAGE, YES, run, tool
 
 SIM = os.environ.get("ATLS_TEE_SIM", "atls-tee-sim")
 WORLDS = {"snp": ["--tee", "snp", "--line", "milan", "--rsa-bits", "2048"], "tdx": ["--tee", "tdx"]}
@@ -129,6 +129,35 @@ def test_appraised_with_what_is_fetched_on_demand(machine):
     machine.process.wait(TIMEOUT)
     refused = machine.appraise("--collateral-from", machine.url, status=None)
     assert refused.returncode in (UNKNOWN, REFUSED) and reason(refused) in MISSING
+
+
+def test_from_evidence_to_reference_values(machine, tmp_path):
+    run("collateral", "fetch", "--from", machine.url, "--evidence", machine.evidence, "--store", machine.store)
+    assert b"affirming" not in machine.appraise(status=REFUSED).stdout
+    made = run("corim", "from-evidence", "--id", "known-good", "--out", tmp_path / "good.corim", machine.evidence)
+    assert b"nothing was verified" in made.stderr
+    run("store", "import", "--store", machine.store, "--corim", tmp_path / "good.corim")
+    assert b"affirming" in machine.appraise(status=YES).stdout
+    # The template is the same manifest.
+    template = run("corim", "from-evidence", "--id", "known-good", "--as-template", machine.evidence).stdout
+    (tmp_path / "template.json").write_bytes(template)
+    assert run("corim", "create", "--template", tmp_path / "template.json").stdout == \
+        (tmp_path / "good.corim").read_bytes()
+    # Another machine of the class measured something else.
+    values = json.loads(template)
+    name = "measurement" if machine.tee == "snp" else "mrtd"
+    values["reference-values"] = {name: "00" * 48}
+    (tmp_path / "template.json").write_text(json.dumps(values))
+    run("corim", "create", "--template", tmp_path / "template.json", "--out", tmp_path / "good.corim")
+    run("store", "import", "--store", machine.store, "--corim", tmp_path / "good.corim")
+    machine.appraise(status=REFUSED)
+    # Values by name.
+    only = "measurement,host-data" if machine.tee == "snp" else "mrtd,rtmr0"
+    template = json.loads(run("corim", "from-evidence", "--id", "i", "--as-template", "--only", only,
+                              machine.evidence).stdout)
+    assert ",".join(template["reference-values"]) == only
+    done = run("corim", "from-evidence", "--id", "i", "--only", "x", machine.evidence, status=USAGE)
+    assert b'has no value "x"' in done.stderr
 
 
 def test_what_runs_out(machine):
