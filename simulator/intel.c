@@ -192,6 +192,7 @@ struct making {
     const struct atls_sim_tdx_certificate *order, *issuer_order;
     bool is_ca;
     struct atls_bytes extension; /* of SGX; empty: none */
+    EVP_PKEY *other;             /* certified in place of key; NULL: none */
 };
 
 static enum atls_code make_certificate(const struct atls_sim_intel *intel, const struct making *m,
@@ -208,7 +209,7 @@ static enum atls_code make_certificate(const struct atls_sim_intel *intel, const
         .serial = atls_bytes_of(&serials[m->key], 1),
         .not_before_s = m->order->not_before_s,
         .not_after_s = m->order->not_after_s,
-        .key = intel->keys[m->key],
+        .key = m->other != NULL ? m->other : intel->keys[m->key],
         .signer = intel->keys[m->issuer],
         .algorithm = ATLS_SIM_ECDSA_SHA256,
         .is_ca = is_ca,
@@ -245,10 +246,12 @@ static enum atls_code make_leaf(const struct atls_sim_intel *intel,
     struct making leaf = {.key = ATLS_SIM_INTEL_PCK,
                           .issuer = authority(order),
                           .order = &order->leaf,
-                          .issuer_order = &order->intermediate};
+                          .issuer_order = &order->intermediate,
+                          .other = order->leaf_key};
     enum atls_code code;
 
-    put_sgx_extension(&w, order);
+    if (!order->omit_extension)
+        put_sgx_extension(&w, order);
     leaf.extension = atls_writer_bytes(&w);
     code = w.failed != ATLS_OK ? atls_fail(err, w.failed, "simulator: SGX extension")
                                : make_certificate(intel, &leaf, out, err);
@@ -260,16 +263,27 @@ enum atls_code atls_sim_intel_certify(const struct atls_sim_intel *intel,
                                       const struct atls_sim_tdx *order,
                                       struct atls_sim_intel_certificates *out, struct atls_err *err)
 {
-    const struct making root = {
-        ATLS_SIM_INTEL_ROOT, ATLS_SIM_INTEL_ROOT, &order->root, &order->root, true, {NULL, 0}};
-    const struct making middle = {
-        authority(order), ATLS_SIM_INTEL_ROOT, &order->intermediate, &order->root, true, {NULL, 0}};
+    const struct making root = {ATLS_SIM_INTEL_ROOT,
+                                ATLS_SIM_INTEL_ROOT,
+                                &order->root,
+                                &order->root,
+                                true,
+                                {NULL, 0},
+                                NULL};
+    const struct making middle = {authority(order),
+                                  ATLS_SIM_INTEL_ROOT,
+                                  &order->intermediate,
+                                  &order->root,
+                                  true,
+                                  {NULL, 0},
+                                  NULL};
     const struct making signing = {ATLS_SIM_INTEL_SIGNING,
                                    ATLS_SIM_INTEL_ROOT,
                                    &order->signing,
                                    &order->root,
                                    false,
-                                   {NULL, 0}};
+                                   {NULL, 0},
+                                   NULL};
     enum atls_code code;
 
     code = intel->root.len != 0 ? atls_buf_copy(&out->root, atls_buf_bytes(&intel->root), err)

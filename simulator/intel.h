@@ -114,7 +114,8 @@ struct atls_sim_tdx {
     /* PCK certificate */
     uint8_t ppid[16], instance[16], fmspc[6], pce_id[2], components[16];
     uint16_t pce_svn;
-    bool omit_fmspc, fmspc_twice;
+    bool omit_fmspc, fmspc_twice, omit_extension;
+    EVP_PKEY *leaf_key; /* certified in place of the platform's; borrowed, NULL: none */
     struct atls_sim_tdx_certificate root, intermediate, leaf, signing;
     struct atls_sim_tdx_document tcb_info, qe_identity, evaluation;
     /* TCB info */

@@ -11,6 +11,8 @@ static enum atls_code tee_anchors(void *arg, struct atls_certificate_set **out,
     struct test_tee_source *t = arg;
 
     (void)err;
+    if (t->anchors_failure != ATLS_OK)
+        return t->anchors_failure;
     *out = t->anchors != NULL ? atls_certificate_set_ref(t->anchors) : NULL;
     return ATLS_OK;
 }

@@ -14,6 +14,7 @@ struct test_tee_source {
         struct atls_bytes bytes;
     } documents[TEST_TEE_DOCUMENTS_MAX];
     size_t count;
+    enum atls_code anchors_failure;
     enum atls_code failure;       /* of every question for a document that is not here */
     struct atls_bytes class_id;   /* of every anchor; empty: none */
     enum atls_code class_failure; /* of every question for a class */

@@ -9,6 +9,7 @@
 #include "core/reader.h"
 #include "evidence/tdx.h"
 #include "simulator/intel.h"
+#include "simulator/x509.h"
 #include "tee_source.h"
 #include "wire/cbor.h"
 #include "wire/tsm.h"
@@ -18,6 +19,7 @@
 #define DAY_S    INT64_C(86400)
 
 static struct atls_sim_intel intel, other_intel;
+static EVP_PKEY *p384;
 
 /* What a Verifier has and wants, besides what the simulator makes. */
 struct scene {
@@ -259,6 +261,14 @@ TUNE(one_certificate_signs, test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_T
 TUNE(place_is_down, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.failure = ATLS_E_UNAVAILABLE;)
 TUNE(list_is_down, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); s->store.failure = ATLS_E_UNAVAILABLE;)
 TUNE(source_is_broken, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.failure = ATLS_E_CONFIG;)
+ORDER(no_extension, o->omit_extension = true;)
+ORDER(leaf_of_p384, o->leaf_key = p384;)
+TUNE(leaf_is_no_pem, uint8_t *at = s->made.quote.ptr; while (memcmp(at, "-----BEGIN", 10) != 0) at++; *at = '+';)
+TUNE(wrong_issuers, test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, atls_buf_bytes(&s->made.tcb_chain));)
+TUNE(chain_is_broken, forget(s, ATLS_COLLATERAL_TDX_TCB_CHAIN); s->store.failure = ATLS_E_CONFIG;)
+TUNE(issuers_are_broken, forget(s, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN); s->store.failure = ATLS_E_CONFIG;)
+TUNE(list_is_broken, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); s->store.failure = ATLS_E_CONFIG;)
+TUNE(anchors_are_broken, s->store.anchors_failure = ATLS_E_IO;)
 TUNE(floor_18, s->rules.evaluation.set = true; s->rules.evaluation.value = 18;)
 TUNE(floor_19, s->rules.evaluation.set = true; s->rules.evaluation.value = 19;)
 TUNE(out_of_date_since_2024, s->rules.statuses = ATLS_TDX_OUT_OF_DATE; s->rules.tcb_date_s = 1704067200;)
@@ -356,6 +366,14 @@ static const struct row rows[] = {
     {"leaf not yet valid", leaf_early, NULL, C(CERTIFICATE_NOT_YET_VALID)},
     {"extension without FMSPC", no_fmspc, NULL, MALFORMED},
     {"extension with FMSPC twice", fmspc_twice, NULL, MALFORMED},
+    {"no extension", no_extension, NULL, MALFORMED},
+    {"key of P-384", leaf_of_p384, NULL, U(UNSUPPORTED_ALGORITHM)},
+    {"leaf alone that is no PEM", leaf_alone, leaf_is_no_pem, MALFORMED},
+    {"leaf alone with another's issuers", leaf_alone, wrong_issuers, C(CHAIN_ISSUER)},
+    {"anchors cannot be had", NULL, anchors_are_broken, ATLS_E_IO, ATLS_REASON_NONE},
+    {"issuers: store is broken", leaf_alone, issuers_are_broken, ATLS_E_CONFIG, ATLS_REASON_NONE},
+    {"signing chain: store is broken", NULL, chain_is_broken, ATLS_E_CONFIG, ATLS_REASON_NONE},
+    {"list: store is broken", NULL, list_is_broken, ATLS_E_CONFIG, ATLS_REASON_NONE},
     {"leaf alone and its issuers nowhere", leaf_alone, no_issuers, E(COLLATERAL_UNAVAILABLE)},
     /* 3 */
     {"no list of the root", NULL, no_root_crl, E(CRL_UNAVAILABLE)},
@@ -587,6 +605,8 @@ static const struct {
     {"both lists expired", crls_expired, crls_expired, NULL, C(CRL_EXPIRED)},
     {"own without chain, the bundle's serves", NULL, NULL, no_chain, GOOD},
     {"own leaf without issuers, the bundle's serve", leaf_alone, leaf_alone, no_issuers, GOOD},
+    {"own leaf with another's issuers, the bundle's serve", leaf_alone, leaf_alone, wrong_issuers,
+     GOOD},
     {"place is down, the bundle serves", NULL, NULL, place_is_down, GOOD},
     {"list is down, the bundle serves", NULL, NULL, list_is_down, GOOD},
     {"own signer expired, bundle good", signing_expired, NULL, NULL, GOOD},
@@ -1297,6 +1317,7 @@ static int set_up(void **state)
     (void)state;
     return atls_sim_intel_make(&intel, NULL) != ATLS_OK ||
            atls_sim_intel_make(&other_intel, NULL) != ATLS_OK ||
+           atls_sim_key_ec("P-384", &p384, NULL) != ATLS_OK ||
            atls_private_key_generate(ATLS_KEY_P256, &aik, NULL) != ATLS_OK ||
            atls_private_key_generate(ATLS_KEY_P256, &other_aik, NULL) != ATLS_OK;
 }
@@ -1306,6 +1327,7 @@ static int tear_down(void **state)
     (void)state;
     atls_sim_intel_clear(&intel);
     atls_sim_intel_clear(&other_intel);
+    EVP_PKEY_free(p384);
     atls_private_key_free(aik);
     atls_private_key_free(other_aik);
     return 0;
