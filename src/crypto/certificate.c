@@ -64,7 +64,7 @@ static int64_t days_to_year(int year)
 bool atls_der_get_time(struct atls_reader *r, int64_t *out)
 {
     struct atls_reader ahead = *r, text;
-    int century, year, month, day, hour, minute, second;
+    int century = 0, year, month, day, hour, minute, second;
     struct atls_bytes z;
     struct atls_der e;
     int64_t days;

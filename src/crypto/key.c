@@ -106,6 +106,8 @@ static enum atls_code curve_key(const struct prefix *prefix, struct atls_bytes p
         return atls_fail_memory(err, "public key");
     if (EVP_PKEY_set1_encoded_public_key(pkey, point.ptr, point.len) != 1) {
         EVP_PKEY_free(pkey);
+        if (atls_libcrypto_lacks_memory())
+            return atls_fail_memory(err, "public key");
         return malformed_key(err, "point is not on its curve");
     }
     *out = pkey;
@@ -270,14 +272,38 @@ static bool is_ecdsa_der(struct atls_bytes signature)
            atls_reader_done(&r);
 }
 
+/* What the error queue, empty afterwards, says of a failed verification. */
+struct complaints {
+    bool memory;
+    bool rsa; /* names a fault of an RSA signature: its library's own reasons are 100 to 255 */
+};
+
+static struct complaints take_complaints(void)
+{
+    struct complaints c = {false, false};
+    unsigned long e;
+
+    while ((e = ERR_get_error()) != 0) {
+        c.memory = c.memory || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+        c.rsa = c.rsa || (ERR_GET_LIB(e) == ERR_LIB_RSA && ERR_GET_REASON(e) >= 100 &&
+                          ERR_GET_REASON(e) < 256);
+    }
+    return c;
+}
+
 /* libcrypto says "no" as well when it could not look: without memory, as its error queue or, where
- * that is silent, a result below 0 for an ECDSA signature of good form says. */
+ * that is silent, a result below 0 for an ECDSA signature of good form says. An RSA signature that
+ * does not match always has a fault with a name. */
 static enum atls_code not_verified(const struct atls_signature_algorithm *alg, int verified,
                                    struct atls_bytes signature, struct atls_err *err)
 {
-    if (atls_libcrypto_lacks_memory())
+    const struct complaints c = take_complaints();
+
+    if (c.memory)
         return atls_fail_memory(err, "signature verification");
-    if (verified < 0 && atls_key_field_len(alg->key_type) != 0 && is_ecdsa_der(signature))
+    if (alg->key_type == ATLS_KEY_RSA
+            ? !c.rsa
+            : verified < 0 && atls_key_field_len(alg->key_type) != 0 && is_ecdsa_der(signature))
         return atls_fail_libcrypto(err, "signature verification");
     ERR_clear_error();
     return atls_fail_alert(err, ATLS_E_VERIFY, ATLS_REASON_SIGNATURE, ATLS_ALERT_DECRYPT_ERROR,

@@ -498,6 +498,30 @@ static void pem_of_other_things_is_refused(void **state)
     atls_buf_clear(&private_text);
 }
 
+/* Each is the signer's fault, whatever libcrypto trips over first. */
+static void rsa_signatures_of_any_length_are_wrong(void **state)
+{
+    static const enum atls_signature schemes[] = {ATLS_RSA_PSS_SHA256, ATLS_RSA_PSS_SHA384,
+                                                  ATLS_RSA_PKCS1_SHA256};
+    static const uint8_t fills[] = {0x00, 0x01, 0xff};
+    const struct atls_bytes message = HEX("message");
+    struct atls_private_key *key = NULL;
+    uint8_t signature[300];
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_RSA, &key, NULL), ATLS_OK);
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        for (size_t j = 0; j < sizeof fills; j++)
+            for (size_t len = 0; len <= sizeof signature; len++) {
+                memset(signature, fills[j], sizeof signature);
+                test_assert_code(atls_key_verify(atls_private_key_public(key), schemes[i], &message,
+                                                 1, atls_bytes_of(signature, len), &err),
+                                 ATLS_E_VERIFY, &err);
+            }
+    atls_private_key_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(ecdsa_signatures_are_strict_der),
         cmocka_unit_test(pem_round_trip),
         cmocka_unit_test(pem_of_other_things_is_refused),
+        cmocka_unit_test(rsa_signatures_of_any_length_are_wrong),
     };
 
     return cmocka_run_group_tests(tests, make_keys, free_keys);
