@@ -182,6 +182,98 @@ static void every_form_of_every_version(void **state)
     atls_result_unref(r);
 }
 
+/* A platform in order, and a realm on it that is not; the platform names nobody's key. */
+static struct atls_result *make_two(void)
+{
+    static struct atls_claims claims;
+    struct atls_claims *realm = calloc(1, sizeof *realm);
+    struct atls_outcome o[2];
+    struct atls_result *r = NULL;
+
+    assert_non_null(realm);
+    memset(o, 0, sizeof o);
+    memset(&claims, 0, sizeof claims);
+    claims.technology = realm->technology = "cca";
+    claims.submod = "CCA_SSD_PLATFORM";
+    claims.instance = atls_bytes_of("\x01\x02", 2);
+    realm->submod = "CCA_REALM";
+    realm->key_spki = spki;
+    claims.next = realm;
+    o[0].policy_id = o[1].policy_id = "policy:test";
+    o[0].status = o[1].status = ATLS_TIER_AFFIRMING;
+    o[0].trust[ATLS_TRUST_HARDWARE] = 2;
+    o[1].trust[ATLS_TRUST_EXECUTABLES] = 33;
+    atls_outcome_problem(&o[1], ATLS_REASON_REALM_MEASUREMENT, "not the one");
+    assert_int_equal(atls_result_new(&claims, o, atls_bytes_of(nonce, 32), NOW, &r, NULL), ATLS_OK);
+    return r;
+}
+
+static size_t index_of(const struct atls_result *r, const char *name)
+{
+    size_t i = 0;
+
+    while (i < atls_result_submods(r) && strcmp(atls_result_submod_name(r, i), name) != 0)
+        i++;
+    return i;
+}
+
+static void check_two(struct atls_ear *ear)
+{
+    const struct atls_result_source source = {.ear = ear};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_result *r = NULL;
+    size_t platform, realm;
+
+    test_assert_code(atls_result_from_ear(&source, &r, &err), ATLS_OK, &err);
+    platform = index_of(r, "CCA_SSD_PLATFORM");
+    realm = index_of(r, "CCA_REALM");
+    assert_int_equal(atls_result_submods(r), 2);
+    assert_int_equal(platform + realm, 1);
+    assert_int_equal(atls_result_status(r), ATLS_TIER_WARNING);
+    assert_int_equal(atls_result_submod_status(r, platform), ATLS_TIER_AFFIRMING);
+    assert_int_equal(atls_result_submod_trust(r, platform, ATLS_TRUST_HARDWARE), 2);
+    assert_int_equal(atls_result_submod_status(r, realm), ATLS_TIER_WARNING);
+    assert_int_equal(atls_result_submod_trust(r, realm, ATLS_TRUST_EXECUTABLES), 33);
+    assert_string_equal(atls_result_evidence_type(r), "cca");
+    assert_int_equal(atls_result_reason(r), ATLS_REASON_REALM_MEASUREMENT);
+    test_assert_bytes(atls_result_key(r), spki);
+    test_assert_bytes(atls_result_instance(r), atls_bytes_of("\x01\x02", 2));
+    atls_result_unref(r);
+}
+
+/* Parts of one machine come out of a token as they went in. */
+static void several_parts_in_every_form(void **state)
+{
+    struct atls_private_key *key = make_key(ATLS_KEY_P256);
+    struct atls_result *r = make_two();
+    struct atls_ear_check check;
+
+    (void)state;
+    atls_ear_check_init(&check);
+    assert_int_equal(atls_ear_keys_from_key(atls_private_key_public(key), "k1", &check.keys, NULL),
+                     ATLS_OK);
+    check.time_s = NOW;
+    check.max_age_s = 1;
+    for (size_t i = 0; i < 2 * VERSIONS; i++) {
+        struct atls_ear_options options =
+            options_of(i % 2 == 1 ? ATLS_EAR_FORM_CWT : ATLS_EAR_FORM_JWT, versions[i / 2].profile);
+        struct atls_buf token = ATLS_BUF_INIT;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_ear ear;
+
+        print_message("%s %s\n", i % 2 == 1 ? "CWT" : "JWT", versions[i / 2].profile);
+        test_assert_code(atls_ear_sign_with(r, key, &options, &token, &err), ATLS_OK, &err);
+        test_assert_code(atls_ear_accept(atls_buf_bytes(&token), &check, &ear, &err), ATLS_OK,
+                         &err);
+        check_two(&ear);
+        atls_ear_clear(&ear);
+        atls_buf_clear(&token);
+    }
+    atls_ear_keys_unref(check.keys);
+    atls_private_key_free(key);
+    atls_result_unref(r);
+}
+
 /* What clients of deployed services read. */
 static void the_names_of_2023(void **state)
 {
@@ -356,6 +448,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_of_every_version),
+        cmocka_unit_test(several_parts_in_every_form),
         cmocka_unit_test(the_names_of_2023),
         cmocka_unit_test(refusals_are_signed_and_accepted_as_such),
         cmocka_unit_test(options_are_checked),

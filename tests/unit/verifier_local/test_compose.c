@@ -180,6 +180,25 @@ static void choices_are_bounded(void **state)
     atls_claims_clear(&m.claims);
 }
 
+static void no_room_for_the_values(void **state)
+{
+    static const unsigned int numbers[] = {3};
+    static struct list l;
+    struct atls_reference r;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct machine m;
+
+    (void)state;
+    l.count = 0;
+    put(&l, 0, 3);
+    r = reference_of(&l);
+    make(&m, 1, numbers, 1);
+    m.claims.arena = atls_arena_init(16);
+    test_assert_code(atls_compose(&m.claims, &r, 1, &err), ATLS_E_NOMEM, &err);
+    assert_non_null(m.claims.composite);
+    atls_claims_clear(&m.claims);
+}
+
 static void claims_without_composite(void **state)
 {
     static const unsigned int numbers[] = {1};
@@ -235,6 +254,7 @@ int main(void)
         cmocka_unit_test(values_that_hash_to_the_digest_are_the_machines),
         cmocka_unit_test(what_does_not_fit_changes_nothing),
         cmocka_unit_test(choices_are_bounded),
+        cmocka_unit_test(no_room_for_the_values),
         cmocka_unit_test(claims_without_composite),
         cmocka_unit_test(composites_are_appraised),
     };
