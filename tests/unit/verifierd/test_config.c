@@ -55,6 +55,14 @@ static const struct {
      "rule snp.vmpl has no single value"},
     {"a rule twice", L T "    evidence:\n      rules:\n        a.b: 1\n        a.b: 1\n", 9,
      "given twice"},
+    {"collateral",
+     L T "    evidence: {collateral: {amd: 'https://a', intel: 'https://b', intel-root-crl: "
+         "'https://c/d', ca-file: /e}}\n",
+     0, NULL},
+    {"collateral of another maker", L T "    evidence:\n      collateral:\n        arm: x\n", 8,
+     "unknown key \"arm\""},
+    {"collateral in one text", L T "    evidence:\n      collateral: https://a\n", 7,
+     "want a mapping"},
     {"provisioning", L P, 0, NULL},
     {"provisioning by certificate",
      "listeners: [{address: '127.0.0.1:1', certificate: c, key: k, client-ca: a}]\n" T
