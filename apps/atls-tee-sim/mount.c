@@ -179,6 +179,23 @@ static int op_link(const char *from, const char *to)
     return -EPERM;
 }
 
+static int op_chmod(const char *path, mode_t mode, struct fuse_file_info *info)
+{
+    (void)path;
+    (void)mode;
+    (void)info;
+    return -EPERM;
+}
+
+static int op_chown(const char *path, uid_t user, gid_t group, struct fuse_file_info *info)
+{
+    (void)path;
+    (void)user;
+    (void)group;
+    (void)info;
+    return -EPERM;
+}
+
 static void *op_init(struct fuse_conn_info *connection, struct fuse_config *config)
 {
     (void)connection;
@@ -206,6 +223,8 @@ static const struct fuse_operations operations = {
     .rename = op_rename,
     .link = op_link,
     .symlink = op_link,
+    .chmod = op_chmod,
+    .chown = op_chown,
     .init = op_init,
 };
 

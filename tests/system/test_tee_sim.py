@@ -491,7 +491,7 @@ def service(world):
 
     yield start
     for process in processes:
-        process.kill()
+        process.terminate()
         process.wait(TIMEOUT)
         process.stdout.close()
 
@@ -701,6 +701,13 @@ def test_what_the_kernel_refuses(mount):
     fails(errno.ENOTDIR, os.rmdir, entry / "inblob")
     fails(errno.EPERM, os.unlink, entry / "inblob")
     fails(errno.EPERM, os.rename, entry, report / "two")
+    fails(errno.EPERM, os.link, entry / "inblob", entry / "two")
+    fails(errno.EPERM, os.symlink, "inblob", entry / "two")
+    fails(errno.EPERM, os.mkfifo, entry / "two")
+    fails(errno.EPERM, os.chmod, entry / "inblob", 0o600)
+    fails(errno.EPERM, os.chown, entry, 1, 1)
+    fails(errno.ENOENT, os.truncate, entry / "two", 0)
+    os.truncate(entry / "inblob", 0)
     fails(errno.EACCES, os.open, entry / "two", os.O_WRONLY | os.O_CREAT)
     fails(errno.EACCES, os.open, entry / "inblob", os.O_RDONLY)
     fails(errno.EACCES, os.open, entry / "outblob", os.O_WRONLY)
