@@ -6,6 +6,7 @@
 #include "bind/binder.h"
 #include "core/err.h"
 #include "wire/cbor.h"
+#include "wire/snp.h"
 #include "wire/tdx.h"
 #include "wire/tpm.h"
 #include "wire/tsm.h"
@@ -117,19 +118,13 @@ static enum atls_code pack_parsec_tpm(const struct atls_bundle *bundle, struct a
 static const struct token_name {
     const char *type, *other;
 } token_names[] = {
-    {ATLS_TYPE_TSM_REPORT, NULL},
-    {ATLS_TYPE_TDX_QUOTE, NULL},
-    {CCA_COLLECTION, CCA_2023},
-    {CCA_OLD, CCA_COLLECTION},
-    {CCA_2023, CCA_COLLECTION},
-    {CCA_2024, CCA_COLLECTION},
-    {PSA_RFC9783, PSA_ANY},
-    {PSA_LEGACY, PSA_ANY},
-    {PSA_2_0_0, PSA_OLD_2_0_0},
-    {PSA_OLD_2_0_0, PSA_ANY},
-    {PSA_ANY, NULL},
-    {ATLS_TYPE_SOFT, NULL},
-    {NULL, NULL},
+    {ATLS_TYPE_TSM_REPORT, NULL}, {ATLS_TYPE_SNP_REPORT, NULL},
+    {ATLS_TYPE_TDX_QUOTE, NULL},  {CCA_COLLECTION, CCA_2023},
+    {CCA_OLD, CCA_COLLECTION},    {CCA_2023, CCA_COLLECTION},
+    {CCA_2024, CCA_COLLECTION},   {PSA_RFC9783, PSA_ANY},
+    {PSA_LEGACY, PSA_ANY},        {PSA_2_0_0, PSA_OLD_2_0_0},
+    {PSA_OLD_2_0_0, PSA_ANY},     {PSA_ANY, NULL},
+    {ATLS_TYPE_SOFT, NULL},       {NULL, NULL},
 };
 
 /* The row of a bundle's platform token; the last one when there is none. */

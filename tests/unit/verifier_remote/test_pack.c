@@ -246,6 +246,14 @@ static const struct {
     const char *form; /* NULL: none fits */
 } tokens[] = {
     {"a report of configfs-tsm", TSM, {TEXT(TSM)}, TSM},
+    {"a report of SEV-SNP",
+     "application/vnd.amd.sev-snp.attestation-report",
+     {TEXT("application/vnd.amd.sev-snp.attestation-report")},
+     "application/vnd.amd.sev-snp.attestation-report"},
+    {"a quote of TDX",
+     "application/tdx-quote",
+     {TEXT("application/tdx-quote")},
+     "application/tdx-quote"},
     {"a CCA token", CCA, {TEXT(CCA)}, CCA},
     {"a CCA token by its other name", CCA, {TEXT(CCA_CWT)}, CCA_CWT},
     {"a CCA token that has the other name", CCA_CWT, {TEXT(CCA)}, CCA},
