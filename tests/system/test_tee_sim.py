@@ -492,7 +492,7 @@ def service(world):
     yield start
     for process in processes:
         process.terminate()
-        process.wait(TIMEOUT)
+        assert process.wait(TIMEOUT) == 0
         process.stdout.close()
 
 
@@ -597,15 +597,19 @@ class Mount:
             raise AssertionError(why)
 
     def close(self):
+        alive = self.process.poll() is None
         self.process.terminate()
         try:
             self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.stdout.close()
-        self.process.stderr.close()
+            self.process.wait(TIMEOUT)
+        with self.process.stderr as stderr, self.process.stdout:
+            said = stderr.read()
         if mounted(self.at):
             subprocess.run(["fusermount3", "-u", "-z", str(self.at)], check=False)
+        # Sanitizers speak by the status.
+        assert not alive or self.process.returncode == 0, said
 
 
 @pytest.fixture
@@ -819,8 +823,8 @@ def test_a_state_that_cannot_be_read_fails_quotes(mount):
     (directory / "state").write_bytes(good)
     assert len(get(entry / "outblob")) == 1184
     process.terminate()
-    process.wait(TIMEOUT)
-    assert "perhaps" in process.stderr.read()
+    assert process.wait(TIMEOUT) == 0
+    assert "perhaps" in os.read(process.stderr.fileno(), 65536).decode()
 
 
 def test_the_privilege_level_counts(mount):
