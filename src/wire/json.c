@@ -424,7 +424,7 @@ struct atls_json_walk atls_json_walk(const struct atls_json_value *value)
 bool atls_json_next(struct atls_json_walk *walk, struct atls_json_value *name,
                     struct atls_json_value *out)
 {
-    struct atls_json_value key;
+    struct atls_json_value key = {ATLS_JSON_NULL, {NULL, 0}};
 
     if (walk->next == NULL || (walk->members && !take(&walk->next, walk->end, &key)) ||
         !take(&walk->next, walk->end, out))

@@ -124,10 +124,10 @@ static void every_truncation_and_a_byte_more_are_refused(void **state)
 static void values_are_exact_text(void **state)
 {
     struct atls_json_value root, info, v;
-    uint64_t n;
-    uint8_t hex[2];
+    uint64_t n = 0;
+    uint8_t hex[2] = {1, 1};
     char text[8];
-    size_t text_len;
+    size_t text_len = 0;
 
     (void)state;
     assert_int_equal(atls_json_parse(atls_bytes_of(document, sizeof document - 1), &root, NULL),
@@ -185,9 +185,9 @@ static void strings_are_decoded(void **state)
     struct atls_json_value v = value_of(
                                "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00E9\\u20ac\\ud834\\udd1e\""),
                            number;
-    struct atls_bytes plain;
+    struct atls_bytes plain = {NULL, 0};
     char out[32];
-    size_t len;
+    size_t len = 0;
 
     (void)state;
     assert_true(atls_json_get_text(&v, out, sizeof out, &len));
