@@ -41,7 +41,7 @@ static void walk(const struct atls_json_value *value, unsigned int depth)
     char text[64];
     size_t len;
 
-    REQUIRE(depth <= ATLS_JSON_DEPTH_MAX + 1);
+    REQUIRE(depth <= ATLS_JSON_NESTING_MAX + 1);
     REQUIRE(atls_json_parse(value->raw, &again, NULL) == ATLS_OK);
     REQUIRE(again.kind == value->kind && atls_bytes_equal(again.raw, value->raw));
     scalar(value);

@@ -18,7 +18,7 @@ struct level {
 struct parser {
     const uint8_t *in;
     size_t len, pos;
-    struct level levels[ATLS_JSON_DEPTH_MAX];
+    struct level levels[ATLS_JSON_NESTING_MAX];
     size_t depth;
     struct span names[ATLS_JSON_NAMES_MAX];
     uint32_t name_count;
@@ -271,9 +271,9 @@ static enum atls_code open_level(struct parser *p, bool *out_closed, struct atls
 {
     const bool is_object = peek(p) == '{';
 
-    if (p->depth == ATLS_JSON_DEPTH_MAX)
+    if (p->depth == ATLS_JSON_NESTING_MAX)
         return atls_fail_reason(err, ATLS_E_LIMIT, ATLS_REASON_MALFORMED,
-                                "JSON: deeper than %d near byte %zu", ATLS_JSON_DEPTH_MAX, p->pos);
+                                "JSON: deeper than %d near byte %zu", ATLS_JSON_NESTING_MAX, p->pos);
     p->pos++;
     skip_space(p);
     *out_closed = peek(p) == (is_object ? '}' : ']');

@@ -23,7 +23,7 @@
 /* Length of a text, in bytes. */
 #define ATLS_JSON_TEXT_MAX ((size_t)1024 * 1024)
 /* Arrays and objects within each other. */
-#define ATLS_JSON_DEPTH_MAX 16
+#define ATLS_JSON_NESTING_MAX 16
 /* Member names of all objects that are open at one place: their spans fit a stack frame, and
  * comparing them is cheap. */
 #define ATLS_JSON_NAMES_MAX 256

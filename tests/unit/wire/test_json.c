@@ -305,7 +305,7 @@ static void hexadecimal_digits_only(void **state)
 /* depth arrays around a 0. */
 static enum atls_code nested(size_t depth)
 {
-    char text[2 * ATLS_JSON_DEPTH_MAX + 4];
+    char text[2 * ATLS_JSON_NESTING_MAX + 4];
     struct atls_json_value root;
 
     memset(text, '[', depth);
@@ -334,8 +334,8 @@ static void bounds(void **state)
     struct atls_json_value root;
 
     (void)state;
-    assert_int_equal(nested(ATLS_JSON_DEPTH_MAX), ATLS_OK);
-    assert_int_equal(nested(ATLS_JSON_DEPTH_MAX + 1), ATLS_E_LIMIT);
+    assert_int_equal(nested(ATLS_JSON_NESTING_MAX), ATLS_OK);
+    assert_int_equal(nested(ATLS_JSON_NESTING_MAX + 1), ATLS_E_LIMIT);
     assert_int_equal(names(ATLS_JSON_NAMES_MAX), ATLS_OK);
     assert_int_equal(names(ATLS_JSON_NAMES_MAX + 1), ATLS_E_LIMIT);
     assert_non_null(large.ptr);
