@@ -265,10 +265,15 @@ void atls_json_put_base64url(struct atls_json *j, const char *key, struct atls_b
     atls_put_u8(&j->w, '"');
 }
 
+void atls_json_put_raw_key(struct atls_json *j, struct atls_bytes key, struct atls_bytes json)
+{
+    if (begin(j, key))
+        atls_put_bytes(&j->w, json);
+}
+
 void atls_json_put_raw(struct atls_json *j, const char *key, struct atls_bytes json)
 {
-    if (begin(j, key_bytes(key)))
-        atls_put_bytes(&j->w, json);
+    atls_json_put_raw_key(j, key_bytes(key), json);
 }
 
 enum atls_code atls_json_finish(struct atls_json *j, struct atls_buf *out, struct atls_err *err)

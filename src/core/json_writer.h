@@ -38,7 +38,8 @@ struct atls_json atls_json_init(size_t limit);
 
 void atls_json_open_object(struct atls_json *j, const char *key);
 void atls_json_open_array(struct atls_json *j, const char *key);
-/* As the two above with a key that is no C string; its .ptr is never NULL inside an object. */
+/* As the two above with a key that is no C string, as in all functions of this suffix; its .ptr is
+ * never NULL inside an object. */
 void atls_json_open_object_key(struct atls_json *j, struct atls_bytes key);
 void atls_json_open_array_key(struct atls_json *j, struct atls_bytes key);
 void atls_json_close(struct atls_json *j);
@@ -57,6 +58,7 @@ void atls_json_put_hex(struct atls_json *j, const char *key, struct atls_bytes b
 void atls_json_put_base64url(struct atls_json *j, const char *key, struct atls_bytes bytes);
 /* One JSON value as it stands: for text that another encoder made. */
 void atls_json_put_raw(struct atls_json *j, const char *key, struct atls_bytes json);
+void atls_json_put_raw_key(struct atls_json *j, struct atls_bytes key, struct atls_bytes json);
 
 /* Moves the text to out: NUL terminated, the NUL not counted; the caller's to clear. On failure the
  * content is forgotten. Errors: ATLS_E_NOMEM, ATLS_E_LIMIT, ATLS_E_INTERNAL (unbalanced or

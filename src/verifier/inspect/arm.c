@@ -1,4 +1,4 @@
-#include "verifier/inspect/view.h"
+#include "verifier/inspect/cose.h"
 #include "wire/cca.h"
 #include "wire/psa.h"
 
@@ -47,22 +47,53 @@ static void put_psa_claims(struct atls_json *j, const struct atls_psa_claims *c)
     atls_json_close(j);
 }
 
-enum atls_code atls_view_psa(struct atls_view *v, const char *key, struct atls_bytes in)
+/* A token that is not signed but authenticated: by whoever could have made it. */
+static enum atls_code view_mac0(struct atls_view *v, const char *key, struct atls_bytes in,
+                                struct atls_arena *arena)
 {
-    struct atls_arena arena = atls_arena_init(ARM_ARENA_MAX);
+    struct atls_psa_claims claims;
+    struct atls_cose_shown mac0;
+    enum atls_code code;
+
+    if ((code = atls_cose_shown_decode(in, &mac0, v->err)) != ATLS_OK ||
+        (code = atls_psa_claims_decode(mac0.payload, arena, &claims, v->err)) != ATLS_OK)
+        return code;
+    atls_json_open_object(v->j, key);
+    atls_json_put_string(v->j, "envelope", "cose-mac0");
+    atls_json_put_int(v->j, "alg", mac0.alg);
+    atls_view_put_hex(v->j, "kid", mac0.kid);
+    put_psa_claims(v->j, &claims);
+    atls_json_put_hex(v->j, "mac", mac0.signature);
+    atls_json_close(v->j);
+    return ATLS_OK;
+}
+
+static enum atls_code view_sign1(struct atls_view *v, const char *key, struct atls_bytes in,
+                                 struct atls_arena *arena)
+{
     struct atls_psa_claims claims;
     struct atls_cose_sign1 sign1;
     enum atls_code code;
 
-    if ((code = atls_psa_token_open(in, &arena, &sign1, v->err)) == ATLS_OK &&
-        (code = atls_psa_claims_decode(sign1.payload, &arena, &claims, v->err)) == ATLS_OK) {
-        atls_json_open_object(v->j, key);
-        atls_json_put_int(v->j, "alg", sign1.alg);
-        atls_view_put_hex(v->j, "kid", sign1.kid);
-        put_psa_claims(v->j, &claims);
-        atls_json_put_hex(v->j, "signature", sign1.signature);
-        atls_json_close(v->j);
-    }
+    if ((code = atls_psa_token_open(in, arena, &sign1, v->err)) != ATLS_OK ||
+        (code = atls_psa_claims_decode(sign1.payload, arena, &claims, v->err)) != ATLS_OK)
+        return code;
+    atls_json_open_object(v->j, key);
+    atls_json_put_string(v->j, "envelope", "cose-sign1");
+    atls_json_put_int(v->j, "alg", sign1.alg);
+    atls_view_put_hex(v->j, "kid", sign1.kid);
+    put_psa_claims(v->j, &claims);
+    atls_json_put_hex(v->j, "signature", sign1.signature);
+    atls_json_close(v->j);
+    return ATLS_OK;
+}
+
+enum atls_code atls_view_psa(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_arena arena = atls_arena_init(ARM_ARENA_MAX);
+    bool is_mac0 = in.len > 0 && in.ptr[0] == (0xc0 | ATLS_TAG_COSE_MAC0);
+    enum atls_code code = is_mac0 ? view_mac0(v, key, in, &arena) : view_sign1(v, key, in, &arena);
+
     atls_arena_clear(&arena);
     return code;
 }

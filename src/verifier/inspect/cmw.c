@@ -1,15 +1,20 @@
 #include <string.h>
 
-#include <atls/ear.h>
 #include <atls/limits.h>
 
 #include "bind/batch.h"
 #include "core/err.h"
 #include "verifier/inspect/view.h"
+#include "wire/cca.h"
 #include "wire/cmw_json.h"
 #include "wire/cose.h"
+#include "wire/hcl.h"
 #include "wire/kat.h"
+#include "wire/parsec.h"
+#include "wire/snp.h"
 #include "wire/soft.h"
+#include "wire/tdx.h"
+#include "wire/tsm.h"
 
 void atls_view_or_hex(struct atls_view *v, const char *key, struct atls_bytes in,
                       atls_view_function *view)
@@ -33,7 +38,7 @@ static enum atls_code view_token(struct atls_view *v, const char *key, struct at
 }
 
 /* The place of one KAT among those of a batch. */
-static enum atls_code view_kat_batch(struct atls_view *v, const char *key, struct atls_bytes in)
+enum atls_code atls_view_kat_batch(struct atls_view *v, const char *key, struct atls_bytes in)
 {
     struct atls_batch_path path;
     uint8_t challenge[ATLS_BATCH_HASH_LEN];
@@ -54,6 +59,15 @@ static enum atls_code view_kat_batch(struct atls_view *v, const char *key, struc
     return ATLS_OK;
 }
 
+/* JSON, what is signed by Intel by its parts. */
+static enum atls_code view_document(struct atls_view *v, const char *key, struct atls_bytes in)
+{
+    struct atls_view quiet = {v->j, v->nesting, NULL};
+
+    return atls_view_intel_collateral(&quiet, key, in) == ATLS_OK ? ATLS_OK
+                                                                  : atls_view_json(v, key, in);
+}
+
 /* Media types whose values are looked into. */
 static atls_view_function *view_of_type(const struct atls_cmw_type *type)
 {
@@ -62,7 +76,7 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         atls_view_function *view;
     } rows[] = {
         {ATLS_TYPE_KAT, view_token},
-        {ATLS_TYPE_KAT_BATCH, view_kat_batch},
+        {ATLS_TYPE_KAT_BATCH, atls_view_kat_batch},
         {ATLS_TYPE_TPM_CERTIFY, atls_view_tpm_certify},
         {ATLS_TYPE_TPM_QUOTE, atls_view_tpm_quote},
         {ATLS_TYPE_SOFT, atls_view_soft},
@@ -79,6 +93,17 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         {"application/eat-bun+cbor", view_token},
         {"application/eat-bun+json", view_token},
         {"application/cbor", atls_view_cbor},
+        {"application/json", view_document},
+        {"application/pem-certificate-chain", atls_view_certificate},
+        {"application/pkix-crl", atls_view_crl},
+        {ATLS_TYPE_TSM_REPORT, atls_view_tsm_report},
+        {ATLS_TYPE_SNP_REPORT, atls_view_snp_report},
+        {ATLS_TYPE_TDX_QUOTE, atls_view_quote},
+        {ATLS_TYPE_HCL_REPORT, atls_view_hcl},
+        {ATLS_TYPE_CCA, atls_view_cca},
+        {ATLS_TYPE_PARSEC_CCA, atls_view_parsec_cca},
+        {ATLS_TYPE_PARSEC_TPM, atls_view_parsec_tpm},
+        {"application/psa-attestation-token", atls_view_psa},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -217,7 +242,7 @@ enum atls_code atls_view_cmw(struct atls_view *v, const char *key, struct atls_b
     return code;
 }
 
-static void put_cose_key(struct atls_view *v, const char *key, const struct atls_cose_key *k)
+void atls_view_put_cose_key(struct atls_view *v, const char *key, const struct atls_cose_key *k)
 {
     atls_json_open_object(v->j, key);
     atls_json_put_int(v->j, "kty", k->kty);
@@ -242,7 +267,7 @@ enum atls_code atls_view_kat(struct atls_view *v, const char *key, struct atls_b
         return code;
     atls_json_open_object(v->j, key);
     atls_json_put_hex(v->j, "nonce", kat.nonce);
-    put_cose_key(v, "key", &kat.key);
+    atls_view_put_cose_key(v, "key", &kat.key);
     atls_json_close(v->j);
     return ATLS_OK;
 }
@@ -273,21 +298,4 @@ enum atls_code atls_view_soft(struct atls_view *v, const char *key, struct atls_
     atls_json_put_hex(v->j, "signature", sign1.signature);
     atls_json_close(v->j);
     return ATLS_OK;
-}
-
-/* What another encoder of this project made: text of a whole JSON value. */
-static enum atls_code put_made(struct atls_view *v, const char *key, enum atls_code code,
-                               struct atls_buf *text)
-{
-    if (code == ATLS_OK)
-        atls_json_put_raw(v->j, key, atls_buf_bytes(text));
-    atls_buf_clear(text);
-    return code;
-}
-
-enum atls_code atls_view_ear(struct atls_view *v, const char *key, struct atls_bytes in)
-{
-    struct atls_buf text = ATLS_BUF_INIT;
-
-    return put_made(v, key, atls_ear_show(in, &text, v->err), &text);
 }

@@ -1,6 +1,9 @@
 #include "verifier/inspect/eat.h"
 
+#include "core/err.h"
+#include "core/reader.h"
 #include "wire/eat_json.h"
+#include "wire/json.h"
 #include "wire/jws.h"
 
 /* A set takes three levels of what is written, so that those tell how deep within others it is:
@@ -30,6 +33,15 @@ static enum atls_code show_bare(const struct atls_eat_shown *s, const char *key,
     return ATLS_OK;
 }
 
+/* A signature over no claim at all. */
+static bool is_empty(struct atls_bytes payload)
+{
+    struct atls_json_value claims;
+
+    return atls_json_parse(payload, &claims, NULL) == ATLS_OK &&
+           atls_bytes_equal_text(claims.raw, "{}");
+}
+
 static enum atls_code show_jwt(const struct atls_eat_shown *s, const char *key,
                                struct atls_bytes in)
 {
@@ -39,7 +51,11 @@ static enum atls_code show_jwt(const struct atls_eat_shown *s, const char *key,
 
     if (code != ATLS_OK)
         return code;
-    code = decode_claims(s, atls_buf_bytes(&jws.payload), &claims);
+    if (is_empty(atls_buf_bytes(&jws.payload)))
+        code = atls_fail_reason(s->v->err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "JWT: the claims set is empty");
+    else
+        code = decode_claims(s, atls_buf_bytes(&jws.payload), &claims);
     if (code == ATLS_OK) {
         atls_json_open_object(s->v->j, key);
         atls_json_put_string(s->v->j, "envelope", "jwt");

@@ -4,6 +4,7 @@
 
 #include "core/err.h"
 #include "verifier/inspect/view.h"
+#include "wire/tdx.h"
 #include "wire/tpm.h"
 #include "wire/tpm_event_log.h"
 
@@ -226,7 +227,7 @@ enum atls_code atls_view_tpm_quote(struct atls_view *v, const char *key, struct 
     if (half.event_log.ptr != NULL)
         atls_view_or_hex(v, "event-log", half.event_log, atls_view_event_log);
     if (half.ima_log.ptr != NULL)
-        atls_json_put_hex(v->j, "ima-log", half.ima_log);
+        atls_view_or_hex(v, "ima-log", half.ima_log, atls_view_ima_log);
     atls_json_close(v->j);
     return ATLS_OK;
 }
@@ -252,29 +253,21 @@ static void put_event(struct atls_json *j, const struct atls_event_log *log,
     atls_json_close(j);
 }
 
-/* Read once whole before anything is written. */
-static enum atls_code check_log(struct atls_bytes in, struct atls_err *err)
-{
-    struct atls_event_log log;
-    struct atls_event e;
-    enum atls_code code = atls_event_log_open(in, &log, err);
-
-    while (code == ATLS_OK && !atls_event_log_done(&log))
-        code = atls_event_log_next(&log, &e, err);
-    return code;
-}
-
+/* Read once whole before anything is written; areas of memory are padded behind the log. */
 enum atls_code atls_view_event_log(struct atls_view *v, const char *key, struct atls_bytes in)
 {
+    struct atls_bytes events;
     struct atls_event_log log;
     struct atls_event e;
     enum atls_code code;
 
-    if ((code = check_log(in, v->err)) != ATLS_OK ||
-        (code = atls_event_log_open(in, &log, v->err)) != ATLS_OK)
+    if ((code = atls_ccel_trim(in, &events, v->err)) != ATLS_OK ||
+        (code = atls_event_log_open(events, &log, v->err)) != ATLS_OK)
         return code;
     atls_json_open_object(v->j, key);
     atls_json_put_bool(v->j, "crypto-agile", log.crypto_agile);
+    if (events.len < in.len)
+        atls_json_put_uint(v->j, "padding", in.len - events.len);
     atls_json_open_array(v->j, "events");
     while (!atls_event_log_done(&log) && atls_event_log_next(&log, &e, v->err) == ATLS_OK)
         put_event(v->j, &log, &e);

@@ -72,7 +72,57 @@ ATLS_MUST_CHECK enum atls_code atls_view_tpm_quote(struct atls_view *v, const ch
 ATLS_MUST_CHECK enum atls_code atls_view_event_log(struct atls_view *v, const char *key,
                                                    struct atls_bytes in);
 
-/* DER, or PEM of one certificate. */
+ATLS_MUST_CHECK enum atls_code atls_view_ima_log(struct atls_view *v, const char *key,
+                                                 struct atls_bytes in);
+/* Lines of an index and a digest. */
+ATLS_MUST_CHECK enum atls_code atls_view_pcrs(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_ccel_table(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+
+ATLS_MUST_CHECK enum atls_code atls_view_tsm_report(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+/* A report, and the certificate table where it follows. */
+ATLS_MUST_CHECK enum atls_code atls_view_snp_report(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_snp_certificates(struct atls_view *v, const char *key,
+                                                          struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_tdx_quote(struct atls_view *v, const char *key,
+                                                   struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_sgx_quote(struct atls_view *v, const char *key,
+                                                   struct atls_bytes in);
+/* A quote of either kind. */
+ATLS_MUST_CHECK enum atls_code atls_view_quote(struct atls_view *v, const char *key,
+                                               struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_hcl(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_parsec_cca(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_parsec_tpm(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_kat_batch(struct atls_view *v, const char *key,
+                                                   struct atls_bytes in);
+/* TCB info, enclave identity, TCB evaluation data numbers: of TDX or SGX, of any version. */
+ATLS_MUST_CHECK enum atls_code atls_view_intel_collateral(struct atls_view *v, const char *key,
+                                                          struct atls_bytes in);
+
+/* Any well-formed JSON. */
+ATLS_MUST_CHECK enum atls_code atls_view_json(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
+/* Claims of PSA or CCA by their names, as test suites write them. */
+ATLS_MUST_CHECK enum atls_code atls_view_json_claims(struct atls_view *v, const char *key,
+                                                     struct atls_bytes in);
+/* COSE_Sign1 or COSE_Mac0 of any content. */
+ATLS_MUST_CHECK enum atls_code atls_view_cose(struct atls_view *v, const char *key,
+                                              struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_public_key(struct atls_view *v, const char *key,
+                                                    struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_jwk(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+/* Revocation lists: one of DER, or PEM. */
+ATLS_MUST_CHECK enum atls_code atls_view_crl(struct atls_view *v, const char *key,
+                                             struct atls_bytes in);
+/* DER of one certificate, or PEM of one or more. */
 ATLS_MUST_CHECK enum atls_code atls_view_certificate(struct atls_view *v, const char *key,
                                                      struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_request(struct atls_view *v, const char *key,
@@ -83,6 +133,8 @@ ATLS_MUST_CHECK enum atls_code atls_view_authenticator(struct atls_view *v, cons
 ATLS_MUST_CHECK enum atls_code atls_view_frame(struct atls_view *v, const char *key,
                                                struct atls_bytes in);
 
+struct atls_cose_key;
+void atls_view_put_cose_key(struct atls_view *v, const char *key, const struct atls_cose_key *k);
 /* Dotted form of an OID's content octets, as far as it is one. */
 void atls_view_put_oid(struct atls_writer *w, struct atls_bytes oid);
 
