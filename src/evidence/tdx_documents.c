@@ -169,9 +169,11 @@ static enum atls_code check_signing_chain(struct atls_certificate *const chain[2
     if (!atls_bytes_equal(atls_certificate_der(chain[1]), atls_certificate_der(root)))
         return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_UNTRUSTED_ROOT,
                                 "TCB signing chain: its root is not that of the PCK chain");
-    if ((code = atls_pck_check_role(chain[0], SIGNER_NAME, false, time_s, err)) != ATLS_OK)
+    if ((code = atls_pck_check_name(chain[0], SIGNER_NAME, err)) != ATLS_OK ||
+        (code = atls_certificate_issued_by(chain[0], root, ATLS_SIGNED_ECDSA_P256_SHA256, err)) !=
+            ATLS_OK)
         return code;
-    return atls_certificate_issued_by(chain[0], root, ATLS_SIGNED_ECDSA_P256_SHA256, err);
+    return atls_pck_check_use(chain[0], false, time_s, err);
 }
 
 static enum atls_code find_signer(struct atls_bytes chain_text, const struct atls_certificate *root,

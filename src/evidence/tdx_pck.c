@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "crypto/der.h"
 
+#define ROOT_NAME      "Intel SGX Root CA"
 #define LEAF_NAME      "Intel SGX PCK Certificate"
 #define PLATFORM_NAME  "Intel SGX PCK Platform CA"
 #define PROCESSOR_NAME "Intel SGX PCK Processor CA"
@@ -202,15 +203,21 @@ const char *atls_pck_authority_of(const struct atls_certificate *leaf)
     return atls_bytes_equal_text(issuer, PROCESSOR_NAME) ? "processor" : "";
 }
 
-enum atls_code atls_pck_check_role(const struct atls_certificate *c, const char *name, bool is_ca,
-                                   int64_t time_s, struct atls_err *err)
+enum atls_code atls_pck_check_name(const struct atls_certificate *c, const char *name,
+                                   struct atls_err *err)
 {
     if (!atls_bytes_equal_text(atls_certificate_subject_cn(c), name))
         return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
                                 "TDX: certificate in the role of \"%s\" has another name", name);
+    return ATLS_OK;
+}
+
+enum atls_code atls_pck_check_use(const struct atls_certificate *c, bool is_ca, int64_t time_s,
+                                  struct atls_err *err)
+{
     if (atls_certificate_is_ca(c) != is_ca)
         return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
-                                "TDX: certificate \"%s\" %s", name,
+                                "TDX: a certificate of the chain %s",
                                 is_ca ? "may not issue certificates" : "is an authority");
     return atls_certificate_check_time(c, time_s, err);
 }
@@ -256,26 +263,42 @@ static enum atls_code check_root(const struct atls_pck_check *check,
     return ATLS_OK;
 }
 
-static enum atls_code check_chain(const struct atls_pck_check *check,
-                                  const struct atls_pck_chain *chain, struct atls_err *err)
+static enum atls_code check_names(const struct atls_pck_chain *chain, struct atls_err *err)
 {
-    const enum atls_certificate_signature algorithm = ATLS_SIGNED_ECDSA_P256_SHA256;
     const char *authority = atls_pck_authority_of(chain->leaf);
     const char *issuer = strcmp(authority, "processor") == 0 ? PROCESSOR_NAME : PLATFORM_NAME;
     enum atls_code code;
 
-    if ((code = check_root(check, chain->root, err)) != ATLS_OK ||
-        (code = atls_pck_check_role(chain->root, ATLS_PCK_ROOT_NAME, true, check->time_s, err)) !=
-            ATLS_OK ||
-        (code = atls_pck_check_role(chain->intermediate, issuer, true, check->time_s, err)) !=
-            ATLS_OK ||
-        (code = atls_pck_check_role(chain->leaf, LEAF_NAME, false, check->time_s, err)) !=
-            ATLS_OK ||
-        (code = atls_certificate_issued_by(chain->root, chain->root, algorithm, err)) != ATLS_OK ||
+    if ((code = atls_pck_check_name(chain->root, ROOT_NAME, err)) != ATLS_OK ||
+        (code = atls_pck_check_name(chain->intermediate, issuer, err)) != ATLS_OK)
+        return code;
+    return atls_pck_check_name(chain->leaf, LEAF_NAME, err);
+}
+
+static enum atls_code check_signatures(const struct atls_pck_chain *chain, struct atls_err *err)
+{
+    const enum atls_certificate_signature algorithm = ATLS_SIGNED_ECDSA_P256_SHA256;
+    enum atls_code code;
+
+    if ((code = atls_certificate_issued_by(chain->root, chain->root, algorithm, err)) != ATLS_OK ||
         (code = atls_certificate_issued_by(chain->intermediate, chain->root, algorithm, err)) !=
             ATLS_OK)
         return code;
     return atls_certificate_issued_by(chain->leaf, chain->intermediate, algorithm, err);
+}
+
+static enum atls_code check_chain(const struct atls_pck_check *check,
+                                  const struct atls_pck_chain *chain, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = check_root(check, chain->root, err)) != ATLS_OK ||
+        (code = check_names(chain, err)) != ATLS_OK ||
+        (code = check_signatures(chain, err)) != ATLS_OK ||
+        (code = atls_pck_check_use(chain->root, true, check->time_s, err)) != ATLS_OK ||
+        (code = atls_pck_check_use(chain->intermediate, true, check->time_s, err)) != ATLS_OK)
+        return code;
+    return atls_pck_check_use(chain->leaf, false, check->time_s, err);
 }
 
 static enum atls_code read_leaf(struct atls_pck *pck, struct atls_err *err)

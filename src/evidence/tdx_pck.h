@@ -59,11 +59,11 @@ struct atls_pck_check {
 ATLS_MUST_CHECK enum atls_code atls_pck_verify(const struct atls_pck_check *check,
                                                struct atls_pck **out, struct atls_err *err);
 
-/* A certificate of the maker in its role: name (chain-issuer), CA flag (chain-issuer), time. */
-ATLS_MUST_CHECK enum atls_code atls_pck_check_role(const struct atls_certificate *c,
-                                                   const char *name, bool is_ca, int64_t time_s,
-                                                   struct atls_err *err);
-
-#define ATLS_PCK_ROOT_NAME "Intel SGX Root CA"
+/* A certificate of the maker has the common name of its role (chain-issuer). */
+ATLS_MUST_CHECK enum atls_code atls_pck_check_name(const struct atls_certificate *c,
+                                                   const char *name, struct atls_err *err);
+/* Its CA flag (chain-issuer), its time. */
+ATLS_MUST_CHECK enum atls_code atls_pck_check_use(const struct atls_certificate *c, bool is_ca,
+                                                  int64_t time_s, struct atls_err *err);
 
 #endif

@@ -40,20 +40,34 @@ static enum atls_code verify_signature(const struct atls_key *key, struct atls_b
 
 /* ---- the platform ---- */
 
-/* The leaf came alone: whoever publishes its issuer's revocation list has that one's chain, too. */
-static enum atls_code verify_leaf(const struct atls_tdx_check *check, struct atls_pck_check *pck,
-                                  struct atls_pck **out, struct atls_err *err)
+/* Whoever publishes the revocation list of the leaf's issuer has its chain, too. */
+static enum atls_code find_issuers(const struct atls_tdx_check *check, struct atls_bytes leaf_text,
+                                   struct atls_tdx_offer *out, struct atls_err *err)
 {
     struct atls_certificate *leaf = NULL;
-    struct atls_tdx_offer offer;
+    const char *authority;
     size_t count;
-    enum atls_code code = atls_certificates_parse(pck->certificates, &leaf, 1, &count, err);
+    enum atls_code code = atls_certificates_parse(leaf_text, &leaf, 1, &count, err);
 
     if (code != ATLS_OK)
         return code;
-    code = atls_tdx_offer_get(&check->sources, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN,
-                              atls_pck_authority_of(leaf), &offer, err);
+    authority = atls_pck_authority_of(leaf);
+    code = *authority == '\0'
+               ? atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
+                                  "TDX: the PCK certificate names no issuer of such")
+               : atls_tdx_offer_get(&check->sources, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, authority,
+                                    out, err);
     atls_certificate_unref(leaf);
+    return code;
+}
+
+/* The leaf came alone. */
+static enum atls_code verify_leaf(const struct atls_tdx_check *check, struct atls_pck_check *pck,
+                                  struct atls_pck **out, struct atls_err *err)
+{
+    struct atls_tdx_offer offer;
+    enum atls_code code = find_issuers(check, pck->certificates, &offer, err);
+
     if (code != ATLS_OK)
         return code;
     pck->issuers = atls_tdx_offer_first(&offer);

@@ -262,6 +262,8 @@ TUNE(place_is_down, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.failure = 
 TUNE(list_is_down, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); s->store.failure = ATLS_E_UNAVAILABLE;)
 TUNE(source_is_broken, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.failure = ATLS_E_CONFIG;)
 ORDER(no_extension, o->omit_extension = true;)
+ORDER(leaf_alone_of_nobody, q->certification = 4; o->intermediate.name = "Intel SGX PCK Other CA";)
+ORDER(leaf_signature_and_time, o->leaf.break_signature = true; o->leaf.not_after_s = TIME_S - 1; o->leaf.wrong_ca = true;)
 ORDER(leaf_of_p384, o->leaf_key = p384;)
 TUNE(leaf_is_no_pem, uint8_t *at = s->made.quote.ptr; while (memcmp(at, "-----BEGIN", 10) != 0) at++; *at = '+';)
 TUNE(wrong_issuers, test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, atls_buf_bytes(&s->made.tcb_chain));)
@@ -370,6 +372,8 @@ static const struct row rows[] = {
     {"key of P-384", leaf_of_p384, NULL, U(UNSUPPORTED_ALGORITHM)},
     {"leaf alone that is no PEM", leaf_alone, leaf_is_no_pem, MALFORMED},
     {"leaf alone with another's issuers", leaf_alone, wrong_issuers, C(CHAIN_ISSUER)},
+    {"leaf alone of another issuer", leaf_alone_of_nobody, NULL, C(CHAIN_ISSUER)},
+    {"signature of the leaf before its time", leaf_signature_and_time, NULL, C(CHAIN_SIGNATURE)},
     {"anchors cannot be had", NULL, anchors_are_broken, ATLS_E_IO, ATLS_REASON_NONE},
     {"issuers: store is broken", leaf_alone, issuers_are_broken, ATLS_E_CONFIG, ATLS_REASON_NONE},
     {"signing chain: store is broken", NULL, chain_is_broken, ATLS_E_CONFIG, ATLS_REASON_NONE},
