@@ -138,13 +138,17 @@ void collateral_answer_clear(struct collateral_answer *answer)
     answer->count = 0;
 }
 
-/* Something that is under way. */
+#define URL_MAX (ATLS_URL_MAX + COLLATERAL_PATH_MAX)
+
+/* Something that is under way; too large for a stack. */
 struct fetching {
     struct atls_collateral_fetcher *fetcher;
     const struct atls_collateral_query *query;
     struct collateral_request request;
     struct collateral_answer *answer;
     char what[120]; /* for messages */
+    char url[URL_MAX];
+    struct atls_http_response response, second;
 };
 
 static enum atls_code check_status(const struct fetching *x,
@@ -158,41 +162,37 @@ static enum atls_code check_status(const struct fetching *x,
     return atls_http_unwanted(response, x->what, err);
 }
 
-static enum atls_code ask(const struct fetching *x, const char *url, struct atls_http_response *out,
+/* Asks for what x->url names. */
+static enum atls_code ask(const struct fetching *x, struct atls_http_response *out,
                           struct atls_err *err)
 {
     const struct atls_http_request request = {
         .method = "GET",
-        .url = url,
+        .url = x->url,
         .keep_header = x->request.chain_header,
         .deadline_ms = atls_http_now_ms() + x->fetcher->timeout_ms,
     };
-    struct atls_http_response response;
     enum atls_code code;
 
-    if ((code = atls_http_exchange(x->fetcher->http, &request, &response, err)) != ATLS_OK)
+    if ((code = atls_http_exchange(x->fetcher->http, &request, out, err)) != ATLS_OK)
         return atls_err_prefix(err, code, x->what);
-    if ((code = check_status(x, &response, err)) != ATLS_OK) {
-        atls_http_response_clear(&response);
-        return code;
-    }
-    *out = response;
-    return ATLS_OK;
+    if ((code = check_status(x, out, err)) != ATLS_OK)
+        atls_http_response_clear(out);
+    return code;
 }
 
-static enum atls_code make_url(const struct fetching *x, const char *path,
-                               char out[ATLS_URL_MAX + COLLATERAL_PATH_MAX], struct atls_err *err)
+static enum atls_code make_url(struct fetching *x, const char *path, struct atls_err *err)
 {
     const struct atls_url *base = &x->fetcher->base[x->request.maker];
 
     if (x->query->kind == ATLS_COLLATERAL_TDX_ROOT_CRL && x->fetcher->root_crl.text[0] != '\0') {
-        snprintf(out, ATLS_URL_MAX, "%s", x->fetcher->root_crl.text);
+        snprintf(x->url, sizeof x->url, "%s", x->fetcher->root_crl.text);
         return ATLS_OK;
     }
     if (base->text[0] == '\0')
         return atls_fail(err, ATLS_E_CONFIG, "%s: no service of %s to fetch from", x->what,
                          x->request.maker == COLLATERAL_AMD ? "AMD" : "Intel");
-    snprintf(out, ATLS_URL_MAX + COLLATERAL_PATH_MAX, "%s%s", base->text, path);
+    snprintf(x->url, sizeof x->url, "%s%s", base->text, path);
     return ATLS_OK;
 }
 
@@ -232,22 +232,19 @@ static enum atls_code append(struct atls_buf *to, const struct atls_buf *more, s
 static enum atls_code ask_second(struct fetching *x, struct atls_buf *document,
                                  struct atls_err *err)
 {
-    char url[ATLS_URL_MAX + COLLATERAL_PATH_MAX];
     struct atls_buf more = ATLS_BUF_INIT;
-    struct atls_http_response response;
     struct atls_err attempt = ATLS_ERR_INIT;
     enum atls_code code;
 
-    if ((code = make_url(x, x->request.second_path, url, err)) != ATLS_OK)
+    if ((code = make_url(x, x->request.second_path, err)) != ATLS_OK)
         return code;
-    code = ask(x, url, &response, &attempt);
-    if (code == ATLS_OK) {
-        code =
-            collateral_document_of(x->query->kind, atls_buf_bytes(&response.body), &more, &attempt);
+    if ((code = ask(x, &x->second, &attempt)) == ATLS_OK) {
+        code = collateral_document_of(x->query->kind, atls_buf_bytes(&x->second.body), &more,
+                                      &attempt);
         if (code == ATLS_OK)
             code = append(document, &more, &attempt);
         atls_buf_clear(&more);
-        atls_http_response_clear(&response);
+        atls_http_response_clear(&x->second);
     }
     if (code == ATLS_OK || code == ATLS_E_NOT_FOUND)
         return ATLS_OK;
@@ -256,9 +253,9 @@ static enum atls_code ask_second(struct fetching *x, struct atls_buf *document,
     return code;
 }
 
-static enum atls_code take_chain(struct fetching *x, const struct atls_http_response *response,
-                                 struct atls_err *err)
+static enum atls_code take_chain(struct fetching *x, struct atls_err *err)
 {
+    const struct atls_http_response *response = &x->response;
     struct atls_buf chain = ATLS_BUF_INIT;
     enum atls_code code;
 
@@ -273,15 +270,15 @@ static enum atls_code take_chain(struct fetching *x, const struct atls_http_resp
 }
 
 /* Asked for a chain alone, the document that it came with is left aside. */
-static enum atls_code take_document(struct fetching *x, const struct atls_http_response *response,
-                                    struct atls_err *err)
+static enum atls_code take_document(struct fetching *x, struct atls_err *err)
 {
     struct atls_buf document = ATLS_BUF_INIT;
     enum atls_code code;
 
     if (x->request.chain_header != NULL && x->query->kind == x->request.chain.kind)
         return ATLS_OK;
-    code = collateral_document_of(x->query->kind, atls_buf_bytes(&response->body), &document, err);
+    code =
+        collateral_document_of(x->query->kind, atls_buf_bytes(&x->response.body), &document, err);
     if (code != ATLS_OK)
         return atls_err_prefix(err, code, x->what);
     if (x->request.second_path[0] != '\0' && (code = ask_second(x, &document, err)) != ATLS_OK) {
@@ -291,28 +288,40 @@ static enum atls_code take_document(struct fetching *x, const struct atls_http_r
     return keep(x, x->query, &document, err);
 }
 
+static enum atls_code fetch(struct fetching *x, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = make_url(x, x->request.path, err)) != ATLS_OK ||
+        (code = ask(x, &x->response, err)) != ATLS_OK)
+        return code;
+    if ((code = take_document(x, err)) == ATLS_OK)
+        code = take_chain(x, err);
+    atls_http_response_clear(&x->response);
+    if (code != ATLS_OK)
+        collateral_answer_clear(x->answer);
+    return code;
+}
+
 enum atls_code collateral_fetch(struct atls_collateral_fetcher *fetcher,
                                 const struct atls_collateral_query *query,
                                 struct collateral_answer *out, struct atls_err *err)
 {
-    struct fetching x = {.fetcher = fetcher, .query = query, .answer = out};
-    char url[ATLS_URL_MAX + COLLATERAL_PATH_MAX];
-    struct atls_http_response response;
+    struct fetching *x = calloc(1, sizeof *x);
     enum atls_code code;
 
     *out = (struct collateral_answer){.retry_after_s = -1};
-    if ((code = collateral_request_of(query, &x.request, err)) != ATLS_OK)
-        return code;
-    snprintf(x.what, sizeof x.what, "%s %.60s", atls_collateral_row_of(query->kind)->name,
-             query->subject);
-    if ((code = make_url(&x, x.request.path, url, err)) != ATLS_OK ||
-        (code = ask(&x, url, &response, err)) != ATLS_OK)
-        return code;
-    if ((code = take_document(&x, &response, err)) == ATLS_OK)
-        code = take_chain(&x, &response, err);
-    atls_http_response_clear(&response);
-    if (code != ATLS_OK)
-        collateral_answer_clear(out);
+    if (x == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "collateral: out of memory");
+    x->fetcher = fetcher;
+    x->query = query;
+    x->answer = out;
+    if ((code = collateral_request_of(query, &x->request, err)) == ATLS_OK) {
+        snprintf(x->what, sizeof x->what, "%s %.60s", atls_collateral_row_of(query->kind)->name,
+                 query->subject);
+        code = fetch(x, err);
+    }
+    free(x);
     return code;
 }
 
