@@ -64,41 +64,46 @@ static enum atls_code no_leaf(const struct atls_snp_offer *offer, enum atls_snp_
                             signer == ATLS_SNP_VLEK ? "VLEK" : "VCEK");
 }
 
-static enum atls_code parse_leaf(const struct atls_snp_offer *offer,
-                                 const struct atls_snp_report *report, enum atls_snp_line line,
-                                 struct atls_snp_vek **out, struct atls_err *err)
+/* What a key is looked for with. */
+struct search {
+    struct atls_snp_offer offer;
+    const struct atls_evidence_request *request;
+    const struct atls_snp_report *report;
+    enum atls_snp_line line;              /* UNKNOWN: the report does not say */
+    struct atls_certificate_set *anchors; /* NULL: none on file */
+};
+
+static enum atls_code parse_leaf(const struct search *s, struct atls_snp_vek **out,
+                                 struct atls_err *err)
 {
-    struct atls_bytes leaf = offered_leaf(offer, report->signer);
+    struct atls_bytes leaf = offered_leaf(&s->offer, s->report->signer);
     struct atls_buf fetched = ATLS_BUF_INIT;
     enum atls_code code = ATLS_OK;
 
     if (leaf.len == 0) {
-        code = ask_source(offer->check->request, report, line, &fetched, err);
+        code = ask_source(s->request, s->report, s->line, &fetched, err);
         leaf = atls_buf_bytes(&fetched);
     }
     if (code == ATLS_OK)
-        code = leaf.len == 0 ? no_leaf(offer, report->signer, err)
-                             : atls_snp_vek_parse(leaf, report->signer, out, err);
+        code = leaf.len == 0 ? no_leaf(&s->offer, s->report->signer, err)
+                             : atls_snp_vek_parse(leaf, s->report->signer, out, err);
     atls_buf_clear(&fetched);
     return code;
 }
 
-static enum atls_code build(const struct atls_snp_offer *offer,
-                            const struct atls_snp_report *report, enum atls_snp_line line,
-                            const struct atls_certificate_set *anchors, struct atls_snp_vek **out,
-                            struct atls_err *err)
+static enum atls_code build(const struct search *s, struct atls_snp_vek **out, struct atls_err *err)
 {
     struct atls_snp_vek *vek = NULL;
     enum atls_code code;
 
-    if ((code = parse_leaf(offer, report, line, &vek, err)) != ATLS_OK)
+    if ((code = parse_leaf(s, &vek, err)) != ATLS_OK)
         return code;
-    if (line != ATLS_SNP_LINE_UNKNOWN && vek->line != line)
+    if (s->line != ATLS_SNP_LINE_UNKNOWN && vek->line != s->line)
         code = atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
                                 "SNP report is of a %s processor, its certificate is issued for %s",
-                                atls_snp_line_name(line), atls_snp_line_name(vek->line));
+                                atls_snp_line_name(s->line), atls_snp_line_name(vek->line));
     if (code == ATLS_OK)
-        code = atls_snp_chain_verify(offer, anchors, vek, err);
+        code = atls_snp_chain_verify(&s->offer, s->anchors, vek, err);
     if (code != ATLS_OK) {
         atls_snp_vek_unref(vek);
         return code;
@@ -126,64 +131,59 @@ struct key_head {
     uint8_t chip_id[ATLS_SNP_CHIP_ID_LEN], tcb[8]; /* where the source is asked by them; else 0 */
 };
 
-static struct atls_cached_thing key_of(const struct atls_snp_offer *offer,
-                                       const struct atls_snp_report *report,
-                                       const struct key_head *head,
-                                       const struct atls_certificate_set *anchors)
+static struct atls_cached_thing key_of(const struct search *s, const struct key_head *head)
 {
+    const struct atls_snp_offer *offer = &s->offer;
     const struct atls_cached_thing key = {
         .tag = "snp-vek",
-        .parts = {atls_bytes_of(head, sizeof *head), offered_leaf(offer, report->signer),
+        .parts = {atls_bytes_of(head, sizeof *head), offered_leaf(offer, s->report->signer),
                   offer->table.ask, offer->table.ark, offer->ca, offer->crl, offer->vek},
         .part_count = 7,
-        .scope = anchors,
-        .scope_serial = anchors == NULL ? 0 : atls_certificate_set_serial(anchors),
+        .scope = s->anchors,
+        .scope_serial = s->anchors == NULL ? 0 : atls_certificate_set_serial(s->anchors),
     };
 
     return key;
 }
 
-static struct key_head head_of(const struct atls_snp_offer *offer,
-                               const struct atls_snp_report *report, enum atls_snp_line line)
+static struct key_head head_of(const struct search *s)
 {
-    const struct atls_evidence_request *request = offer->check->request;
+    const struct atls_snp_report *report = s->report;
     struct key_head head;
 
     memset(&head, 0, sizeof head); /* padding is compared too */
-    head.source = request->source == NULL ? NULL : request->source->arg;
+    head.source = s->request->source == NULL ? NULL : s->request->source->arg;
     head.signer = (uint32_t)report->signer;
-    head.line = (uint32_t)line;
-    head.crl_optional = atls_snp_rules_of(request)->crl_optional;
-    if (offered_leaf(offer, report->signer).len == 0) {
+    head.line = (uint32_t)s->line;
+    head.crl_optional = atls_snp_rules_of(s->request)->crl_optional;
+    if (offered_leaf(&s->offer, report->signer).len == 0) {
         memcpy(head.chip_id, report->chip_id.ptr, sizeof head.chip_id);
         memcpy(head.tcb, report->reported_tcb.ptr, sizeof head.tcb);
     }
     return head;
 }
 
-static enum atls_code find_or_build(const struct atls_snp_offer *offer,
-                                    const struct atls_snp_report *report, enum atls_snp_line line,
-                                    const struct atls_certificate_set *anchors,
-                                    struct atls_snp_vek **out, struct atls_err *err)
+static enum atls_code find_or_build(const struct search *s, struct atls_snp_vek **out,
+                                    struct atls_err *err)
 {
-    const struct atls_evidence_request *request = offer->check->request;
-    const struct key_head head = head_of(offer, report, line);
-    const struct atls_cached_thing key = key_of(offer, report, &head, anchors);
+    const struct key_head head = head_of(s);
+    const struct atls_cached_thing key = key_of(s, &head);
+    struct atls_chain_cache *cache = s->request->cache;
+    const int64_t now_s = s->request->time_s;
     struct atls_snp_vek *vek;
     enum atls_code code;
     int64_t until_s;
 
-    if (request->cache == NULL)
-        return build(offer, report, line, anchors, out, err);
-    if ((vek = atls_chain_cache_get(request->cache, &key, request->time_s)) != NULL) {
+    if (cache == NULL)
+        return build(s, out, err);
+    if ((vek = atls_chain_cache_get(cache, &key, now_s)) != NULL) {
         *out = vek;
         return ATLS_OK;
     }
-    if ((code = build(offer, report, line, anchors, &vek, err)) != ATLS_OK)
+    if ((code = build(s, &vek, err)) != ATLS_OK)
         return code;
-    until_s = vek->not_after_s - request->time_s < CACHED_S ? vek->not_after_s
-                                                            : request->time_s + CACHED_S;
-    atls_chain_cache_put(request->cache, &key, request->time_s, until_s, vek, ref_vek, unref_vek);
+    until_s = vek->not_after_s - now_s < CACHED_S ? vek->not_after_s : now_s + CACHED_S;
+    atls_chain_cache_put(cache, &key, now_s, until_s, vek, ref_vek, unref_vek);
     *out = vek;
     return ATLS_OK;
 }
@@ -210,16 +210,15 @@ enum atls_code atls_snp_vek_find(const struct atls_snp_check *check,
                                  struct atls_snp_vek **out, struct atls_err *err)
 {
     const struct atls_endorsement_source *source = check->request->source;
-    struct atls_certificate_set *anchors = NULL;
-    struct atls_snp_offer offer;
+    struct search s = {.request = check->request, .report = report, .line = line};
     enum atls_code code;
 
-    if ((code = open_offer(check, &offer, err)) != ATLS_OK)
+    if ((code = open_offer(check, &s.offer, err)) != ATLS_OK)
         return code;
     if (source != NULL && source->tee_anchors != NULL &&
-        (code = source->tee_anchors(source->arg, &anchors, err)) != ATLS_OK)
+        (code = source->tee_anchors(source->arg, &s.anchors, err)) != ATLS_OK)
         return code;
-    code = find_or_build(&offer, report, line, anchors, out, err);
-    atls_certificate_set_unref(anchors);
+    code = find_or_build(&s, out, err);
+    atls_certificate_set_unref(s.anchors);
     return code;
 }
