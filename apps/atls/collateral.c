@@ -14,6 +14,9 @@
 #define DAY_S       86400
 #define SUBJECT_MAX 256
 
+#define CHIP_DIGITS       128
+#define SHORT_CHIP_DIGITS 16
+
 static const char usage[] =
     "usage: atls collateral fetch --from [MAKER=]URL ... {--store DB | --out DIR} WHAT ...\n"
     "       atls collateral check {--store DB | --dir DIR} [--within DAYS] [--json]\n"
@@ -150,13 +153,17 @@ static enum atls_code wish_for_chip(const struct cli *cli, struct wishes *wishes
 {
     const char *line = cli_value(cli, "line"), *chip = cli_value(cli, "chip-id"),
                *tcb = cli_value(cli, "tcb");
-    char text[SUBJECT_MAX], subject[SUBJECT_MAX];
+    char text[SUBJECT_MAX + 128], subject[SUBJECT_MAX];
+    char zeros[CHIP_DIGITS - SHORT_CHIP_DIGITS + 1];
 
     if (chip == NULL && tcb == NULL)
         return ATLS_OK;
     if (chip == NULL || tcb == NULL || line == NULL || cli_value_at(cli, "line", 1) != NULL)
         return io_error(err, ATLS_E_CONFIG, "--chip-id, --tcb and one --line go together");
-    snprintf(text, sizeof text, "%.16s-%.128s-%.16s", line, chip, tcb);
+    /* Turin's service knows chips by 16 digits; in reports, and so in names, zeros follow. */
+    memset(zeros, '0', sizeof zeros - 1);
+    zeros[strlen(chip) == SHORT_CHIP_DIGITS ? sizeof zeros - 1 : 0] = '\0';
+    snprintf(text, sizeof text, "%.16s-%.128s%s-%.16s", line, chip, zeros, tcb);
     return wish(wishes, "snp-vek", lower(text, subject, sizeof subject), err);
 }
 

@@ -37,17 +37,15 @@ static enum atls_code tell(const struct wanting *w, enum atls_collateral_kind ki
 static enum atls_code tell_line(const struct wanting *w, const struct atls_snp_report *report,
                                 enum atls_snp_line line, struct atls_err *err)
 {
-    char name[16], chip[2 * ATLS_SNP_CHIP_ID_LEN + 1], tcb[17], vek[ATLS_COLLATERAL_SUBJECT_MAX];
-    const struct atls_bytes id = {report->chip_id.ptr, atls_snp_chip_id_len(line)};
+    const bool vlek = report->signer == ATLS_SNP_VLEK;
+    char name[16], vek[ATLS_COLLATERAL_SUBJECT_MAX + 1];
     enum atls_code code;
 
     snprintf(name, sizeof name, "%s", atls_snp_line_name(line));
     name[0] = (char)(name[0] | 0x20); /* the one capital letter */
-    atls_hex(report->reported_tcb, tcb, sizeof tcb);
-    if (report->signer == ATLS_SNP_VLEK)
-        snprintf(vek, sizeof vek, "%s-vlek-%s", name, tcb);
-    else
-        snprintf(vek, sizeof vek, "%s-%s-%s", name, atls_hex(id, chip, sizeof chip), tcb);
+    if (!atls_collateral_vek_subject(name, vlek ? atls_bytes_of(NULL, 0) : report->chip_id,
+                                     report->reported_tcb, vek))
+        return atls_fail(err, ATLS_E_INTERNAL, "no name for the key of a report");
     if ((code = tell(w, ATLS_COLLATERAL_SNP_VEK, vek, err)) != ATLS_OK ||
         (code = tell(w, ATLS_COLLATERAL_SNP_CA, name, err)) != ATLS_OK)
         return code;

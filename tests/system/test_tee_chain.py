@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from conftest import REFUSED, UNKNOWN, USAGE, YES, need, run
-from test_tee_sim import Mount, WORLDS, made, sim  # noqa: F401
+from test_tee_sim import Mount, WORLDS, made, service, sim, world  # noqa: F401
 
 EVERY = list(WORLDS)
 # An order that makes a guest another one.
@@ -172,6 +172,24 @@ def test_evidence_brings_what_a_store_lacks(machine, tmp_path, name, reason):
     assert reason in it.appraise(status=REFUSED)
     it.attest(report, options=f"?collateral={it.dir}/collateral")
     assert "decision: accept" in it.appraise()
+
+
+def test_what_the_service_hands_out_is_found_again(machine, service, made_now, tmp_path):  # noqa: F811
+    """A chip of Turin has a short name there, and the one of the report everywhere else."""
+    it, report = machine("turin")
+    sim("set", it.dir, "certificates=no")
+    it.attest(report)
+    directory, url, _ = service("turin", made_now("turin"))
+    for more in (["--evidence", tmp_path / "evidence.cmw"], None):
+        if more is None:
+            name = next(path.name for path in (directory / "collateral").glob("snp-vek-*18000000db.der"))
+            _, chip, tcb = name.removeprefix("snp-vek-").removesuffix(".der").split("-")
+            more = ["--line", "turin", "--chip-id", chip[:16], "--tcb", tcb]
+        (tmp_path / "store.db").unlink()
+        run("store", "init", "--store", it.store)
+        it.trust()
+        run("collateral", "fetch", "--from", f"amd={url}", "--store", it.store, *more)
+        assert "decision: accept" in it.appraise()
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -480,8 +480,8 @@ def test_collateral_is_named_as_stores_want_it(world, tmp_path, name):
 def service(world):
     processes = []
 
-    def start(name):
-        directory = world(name)
+    def start(name, directory=None):
+        directory = directory or world(name)
         process = subprocess.Popen([SIM, "serve", str(directory)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                    text=True)
         processes.append(process)

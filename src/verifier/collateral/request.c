@@ -85,22 +85,35 @@ static bool read_tcb(enum atls_snp_line line, struct atls_bytes digits, struct a
     return atls_snp_tcb_read(line, atls_bytes_of(bytes, sizeof bytes), out);
 }
 
-/* Of a chip, at the TCB that its reports name. From Turin on the identifier is shorter. */
+/* The id that the service knows a chip by: CHIP_ID, from Turin on its first 8 bytes, behind which
+ * reports have zeros. 0: it is none. */
+static size_t chip_digits(enum atls_snp_line line, struct atls_bytes chip)
+{
+    size_t digits = 2 * atls_snp_chip_id_len(line);
+
+    if (line == ATLS_SNP_LINE_UNKNOWN || chip.len != 2 * ATLS_SNP_CHIP_ID_LEN || !is_hex(chip))
+        return 0;
+    for (size_t i = digits; i < chip.len; i++)
+        if (chip.ptr[i] != '0')
+            return 0;
+    return digits;
+}
+
+/* Of a chip, at the TCB that its reports name. */
 static enum atls_code vek_request(const struct atls_collateral_query *query,
                                   struct collateral_request *out, struct atls_err *err)
 {
     struct atls_bytes left = atls_bytes_of(query->subject, strlen(query->subject));
     enum atls_snp_line line = line_of(next_part(&left));
     struct atls_bytes chip = next_part(&left);
-    size_t digits = 2 * atls_snp_chip_id_len(line);
+    size_t digits = chip_digits(line, chip);
     struct atls_snp_tcb tcb;
     char fmc[32] = "";
 
     if (atls_bytes_equal_text(chip, "vlek"))
         return not_published(query, "no maker publishes it: the cloud's operator hands it out",
                              err);
-    if (line == ATLS_SNP_LINE_UNKNOWN || chip.len != digits || !is_hex(chip) ||
-        !read_tcb(line, left, &tcb))
+    if (digits == 0 || !read_tcb(line, left, &tcb))
         return not_published(query, "want LINE-CHIP-TCB, the last two hexadecimal", err);
     if (line >= ATLS_SNP_TURIN)
         snprintf(fmc, sizeof fmc, "fmcSPL=%02u&", tcb.fmc);

@@ -14,6 +14,10 @@
     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"                             \
     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
+/* Behind a chip id of Turin, as in the report. */
+#define ZERO_8  "0000000000000000"
+#define ZERO_56 ZERO_8 ZERO_8 ZERO_8 ZERO_8 ZERO_8 ZERO_8 ZERO_8
+
 static void paths(void **state)
 {
     static const struct {
@@ -26,7 +30,7 @@ static void paths(void **state)
          "/vcek/v1/Milan/" CHIP "?blSPL=03&teeSPL=00&snpSPL=08&ucodeSPL=217", "", NULL, 0, NULL},
         {ATLS_COLLATERAL_SNP_VEK, "genoa-" CHIP "-0a0000000000174f",
          "/vcek/v1/Genoa/" CHIP "?blSPL=10&teeSPL=00&snpSPL=23&ucodeSPL=79", "", NULL, 0, NULL},
-        {ATLS_COLLATERAL_SNP_VEK, "turin-0011223344556677-0102030400000048",
+        {ATLS_COLLATERAL_SNP_VEK, "turin-0011223344556677" ZERO_56 "-0102030400000048",
          "/vcek/v1/Turin/0011223344556677"
          "?fmcSPL=01&blSPL=02&teeSPL=03&snpSPL=04&ucodeSPL=72",
          "", NULL, 0, NULL},
@@ -83,11 +87,12 @@ static void what_no_maker_publishes(void **state)
         {"a kind that there is not", (enum atls_collateral_kind)99, "milan"},
         {"a VLEK", ATLS_COLLATERAL_SNP_VEK, "milan-vlek-03000000000008d9"},
         {"no line", ATLS_COLLATERAL_SNP_VEK, "rome-" CHIP "-03000000000008d9"},
-        {"a chip of another line's length", ATLS_COLLATERAL_SNP_VEK,
-         "turin-" CHIP "-0102030400000048"},
+        {"a chip of Turin without its zeros", ATLS_COLLATERAL_SNP_VEK,
+         "turin-0011223344556677-0102030400000048"},
+        {"a chip of another line", ATLS_COLLATERAL_SNP_VEK, "turin-" CHIP "-0102030400000048"},
         {"a chip that is too short", ATLS_COLLATERAL_SNP_VEK, "milan-00-03000000000008d9"},
         {"a chip that is not hexadecimal", ATLS_COLLATERAL_SNP_VEK,
-         "turin-001122334455667g-0102030400000048"},
+         "turin-001122334455667g" ZERO_56 "-0102030400000048"},
         {"a TCB that is too short", ATLS_COLLATERAL_SNP_VEK, "milan-" CHIP "-03000000000008"},
         {"a TCB that is not hexadecimal", ATLS_COLLATERAL_SNP_VEK,
          "milan-" CHIP "-0300000000000xd9"},

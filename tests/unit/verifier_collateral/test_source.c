@@ -209,7 +209,7 @@ static void fetches_are_bounded(void **state)
 
     w->service->status = 404;
     for (unsigned int i = 0; i < 130; i++) {
-        snprintf(subject, sizeof subject, "turin-%016x-0102030400000048", i);
+        snprintf(subject, sizeof subject, "turin-%016x%0112d-0102030400000048", i, 0);
         if (get(w, ATLS_COLLATERAL_SNP_VEK, subject, NOW, &err) == ATLS_E_UNAVAILABLE)
             refused++;
     }
