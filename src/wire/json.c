@@ -273,7 +273,8 @@ static enum atls_code open_level(struct parser *p, bool *out_closed, struct atls
 
     if (p->depth == ATLS_JSON_NESTING_MAX)
         return atls_fail_reason(err, ATLS_E_LIMIT, ATLS_REASON_MALFORMED,
-                                "JSON: deeper than %d near byte %zu", ATLS_JSON_NESTING_MAX, p->pos);
+                                "JSON: deeper than %d near byte %zu", ATLS_JSON_NESTING_MAX,
+                                p->pos);
     p->pos++;
     skip_space(p);
     *out_closed = peek(p) == (is_object ? '}' : ']');
