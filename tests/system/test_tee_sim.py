@@ -208,6 +208,16 @@ def test_orders_are_all_or_none(world):
     assert (directory / "state").read_bytes() == before
 
 
+def test_orders_may_come_first(tmp_path):
+    sim("init", tmp_path / "w", "--tee", "tdx", "--set", "fault=EIO", "--set", "collateral=expired", "--time", TIME)
+    shown = sim("show", tmp_path / "w").stdout
+    assert b"\nfault=EIO\n" in shown and b"\ncollateral=expired\n" in shown
+    identity = json.loads((tmp_path / "w" / "collateral" / "tdx-qe-identity-td.json").read_text())
+    assert identity["enclaveIdentity"]["nextUpdate"] < TIME
+    sim("init", tmp_path / "x", "--tee", "tdx", "--set", "rim=00", status=USAGE)
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("name", SNP)
 def test_snp_reports_say_what_was_ordered(world, name):
     directory = world(name)
