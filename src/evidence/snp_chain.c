@@ -180,12 +180,15 @@ static enum atls_code try_intermediate(struct path *p, const struct atls_certifi
 static enum atls_code try_text(struct path *p, struct atls_bytes text, struct atls_err *err)
 {
     struct atls_certificate *list[CANDIDATES_MAX];
-    enum atls_code code = ATLS_OK;
+    struct atls_err why = ATLS_ERR_INIT;
+    enum atls_code code;
     size_t count = 0;
 
-    if (p->best == COMPLETE || text.len == 0 ||
-        atls_certificates_parse(text, list, CANDIDATES_MAX, &count, NULL) != ATLS_OK)
+    if (p->best == COMPLETE || text.len == 0)
         return ATLS_OK;
+    code = atls_certificates_parse(text, list, CANDIDATES_MAX, &count, &why);
+    if (code != ATLS_OK) /* that memory ran short says nothing of the text */
+        return code == ATLS_E_NOMEM || code == ATLS_E_CRYPTO ? pass_on(&why, err) : ATLS_OK;
     for (size_t i = 0; i < count; i++) {
         if (code == ATLS_OK)
             code = try_intermediate(p, list[i], err);

@@ -26,6 +26,7 @@ static int setup(void **state)
 
     (void)state;
     atls_sim_snp_init(&order, ATLS_SNP_TURIN, NOW_S);
+    order.with_authorities = true;
     if (atls_sim_amd_new(2048, &amd, NULL) != ATLS_OK ||
         atls_sim_amd_report(amd, &order, report_data, report, NULL) != ATLS_OK ||
         atls_sim_amd_table(amd, &order, &table, NULL) != ATLS_OK ||
@@ -34,7 +35,6 @@ static int setup(void **state)
         atls_sim_amd_certificate(amd, ATLS_SIM_ASK, &order, NULL, &ask, NULL) != ATLS_OK)
         return -1;
     test_tee_source_trust(&on_file, atls_buf_bytes(&ark));
-    test_tee_source_trust(&on_file, atls_buf_bytes(&ask));
     test_tee_source_put(&on_file, ATLS_COLLATERAL_SNP_CRL, atls_buf_bytes(&crl));
     return 0;
 }
@@ -74,13 +74,12 @@ static enum atls_code verify(struct atls_err *err)
     return code;
 }
 
-static void every_allocation_fails_in_turn(void **state)
+static void every_allocation_fails(void)
 {
     struct atls_err err = ATLS_ERR_INIT;
     size_t failures = 0, errors = 0;
     bool happened = true;
 
-    (void)state;
     test_assert_code(verify(&err), ATLS_OK, &err); /* what is made once is made */
     for (size_t n = 0; happened; n++) {
         enum atls_code code;
@@ -100,10 +99,24 @@ static void every_allocation_fails_in_turn(void **state)
     test_assert_code(verify(&err), ATLS_OK, &err);
 }
 
+static void with_the_ask_of_the_table(void **state)
+{
+    (void)state;
+    every_allocation_fails();
+}
+
+static void with_the_ask_on_file(void **state)
+{
+    (void)state;
+    test_tee_source_trust(&on_file, atls_buf_bytes(&ask));
+    every_allocation_fails();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_allocation_fails_in_turn),
+        cmocka_unit_test(with_the_ask_of_the_table),
+        cmocka_unit_test(with_the_ask_on_file),
     };
 
     test_failing_alloc_install();
