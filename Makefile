@@ -11,6 +11,7 @@ all: deps
 demo: deps
 	@scripts/build release
 	@build/release/apps/atls demo
+	@scripts/demo-tee build/release/apps/atls
 
 test: deps-test
 	@scripts/test

@@ -22,7 +22,7 @@
 #define TIMEOUT_MS 20000
 
 static const char usage[] =
-    "usage: atls demo [--json]\n"
+    "usage: atls demo [--tee NAME] [--json]\n"
     "\n"
     "Starts two software TPMs (swtpm), makes a certificate authority and a verifier's store in a\n"
     "temporary directory, enrols both TPMs, runs attested TLS connections between them, judged by\n"
@@ -31,8 +31,10 @@ static const char usage[] =
     "service, and then shows that tampering of many kinds is refused, each time for the right\n"
     "reason. Needs the packages swtpm and swtpm-tools. Nothing outside the directory is touched.\n"
     "\n"
-    "  --json  one JSON object a line: {\"check\", \"ok\", \"detail\"}\n"
-    "  --help  this text\n"
+    "  --tee NAME  snp, tdx or cca: confidential machines instead of TPMs, simulated by\n"
+    "              atls-tee-sim; needs FUSE\n"
+    "  --json      one JSON object a line: {\"check\", \"ok\", \"detail\"}\n"
+    "  --help      this text\n"
     "\n"
     "Exit status: 0 all as expected; 2 something could not be done; 3 a check came out wrong.\n";
 
@@ -74,13 +76,17 @@ void demo_report(struct demo *demo, bool good, const char *what, const char *det
 
 /* ---- preparation ---- */
 
-enum atls_code demo_verifier(const char *store, struct atls_verifier **out, struct atls_err *err)
+enum atls_code demo_verifier(const char *store, const char *const *rules,
+                             struct atls_verifier **out, struct atls_err *err)
 {
     static const struct atls_verifier_ops *const backends[] = {&atls_local_verifier, NULL};
+    struct atls_verifier_options options;
     char uri[LAB_PATH + 16];
 
+    atls_verifier_options_init(&options);
+    options.rules = rules;
     snprintf(uri, sizeof(uri), "local:%s", store);
-    return atls_verifier_open(uri, backends, NULL, out, err);
+    return atls_verifier_open(uri, backends, &options, out, err);
 }
 
 enum atls_code demo_config(const struct demo *demo, const struct demo_config *want,
@@ -165,9 +171,10 @@ static enum atls_code enrol_device(struct demo *demo, struct atls_store *store, 
 
 /* Opens a device's attester with a self-signed certificate, for its AIK, and then with the one that
  * the identity CA issued for it. */
-static enum atls_code open_attester(struct demo *demo, int device, struct atls_err *err)
+enum atls_code demo_open_attester(struct demo *demo, int device, struct atls_err *err)
 {
-    static const struct atls_attester_ops *const backends[] = {&atls_tpm2_attester, NULL};
+    static const struct atls_attester_ops *const backends[] = {&atls_tpm2_attester,
+                                                               &atls_tsm_attester, NULL};
     struct lab_device *d = &demo->lab.devices[device];
     struct atls_attester_options options;
     struct atls_attester *bare;
@@ -254,13 +261,12 @@ static enum atls_code start_service(struct demo *demo, struct atls_err *err)
     return code;
 }
 
-static enum atls_code prepare(struct demo *demo, struct atls_err *err)
+/* Two machines with TPMs, and a store that knows them. */
+static enum atls_code prepare_tpms(struct demo *demo, struct atls_err *err)
 {
     struct atls_store *store = NULL;
     enum atls_code code;
 
-    if ((code = lab_open(&demo->lab, err)) != ATLS_OK)
-        return code;
     if (!cli_flag(demo->cli, "json"))
         printf("Two software TPMs, an identity CA and a verifier's store in %s\n", demo->lab.dir);
     for (int i = 0; i < LAB_DEVICES; i++)
@@ -272,9 +278,18 @@ static enum atls_code prepare(struct demo *demo, struct atls_err *err)
             code = enrol_device(demo, store, i, err);
     atls_store_close(store);
     for (int i = 0; i < LAB_DEVICES && code == ATLS_OK; i++)
-        code = open_attester(demo, i, err);
-    if (code != ATLS_OK ||
-        (code = demo_verifier(demo->lab.store, &demo->verifier, err)) != ATLS_OK ||
+        code = demo_open_attester(demo, i, err);
+    return code;
+}
+
+static enum atls_code prepare(struct demo *demo, struct atls_err *err)
+{
+    enum atls_code code;
+
+    if ((code = lab_open(&demo->lab, err)) != ATLS_OK ||
+        (code = demo->tee != NULL ? demo_tee_prepare(demo, err) : prepare_tpms(demo, err)) !=
+            ATLS_OK ||
+        (code = demo_verifier(demo->lab.store, NULL, &demo->verifier, err)) != ATLS_OK ||
         (code = atls_policy_default(&demo->policy, err)) != ATLS_OK ||
         (code = make_tls(demo, err)) != ATLS_OK)
         return code;
@@ -315,14 +330,20 @@ static enum cli_status run(struct cli *cli)
     struct sigaction action = {.sa_handler = on_signal};
     struct demo demo = {.cli = cli};
     struct atls_err err = ATLS_ERR_INIT;
+    const char *tee = cli_value(cli, "tee");
     enum cli_status status;
 
+    if (tee != NULL && (demo.tee = demo_tee_find(tee)) == NULL)
+        return cli_usage(cli, "--tee %s: want snp, tdx or cca", tee);
     sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     if (prepare(&demo, &err) == ATLS_OK) {
         demo_run_good(&demo);
-        demo_run_tampered(&demo);
+        if (demo.tee != NULL)
+            demo_tee_run(&demo);
+        else
+            demo_run_tampered(&demo);
         status = summary(&demo);
     } else {
         (void)cli_fail(cli, &err);

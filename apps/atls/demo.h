@@ -6,6 +6,7 @@
 
 #include <atls/attester.h>
 #include <atls/policy.h>
+#include <atls/store.h>
 #include <atls/verifier.h>
 
 #include "cli.h"
@@ -21,8 +22,11 @@ enum demo_topology {
     DEMO_TOPOLOGIES
 };
 
+struct demo_tee; /* demo_tee.c */
+
 struct demo {
     const struct cli *cli;
+    const struct demo_tee *tee; /* of the machines; NULL: they have TPMs */
     struct lab lab;
     struct demo_service service;
     struct atls_attester *attesters[LAB_DEVICES];
@@ -52,12 +56,66 @@ struct demo_config {
 };
 ATLS_MUST_CHECK enum atls_code demo_config(const struct demo *demo, const struct demo_config *want,
                                            struct atls_config **out, struct atls_err *err);
-/* A verifier over a store of the lab, by path. */
-ATLS_MUST_CHECK enum atls_code demo_verifier(const char *store, struct atls_verifier **out,
-                                             struct atls_err *err);
+/* A verifier over a store of the lab, by path; rules as verifiers take them, or NULL. */
+ATLS_MUST_CHECK enum atls_code demo_verifier(const char *store, const char *const *rules,
+                                             struct atls_verifier **out, struct atls_err *err);
+/* Opens a device's attester, with a certificate that the identity CA issues for its key. */
+ATLS_MUST_CHECK enum atls_code demo_open_attester(struct demo *demo, int device,
+                                                  struct atls_err *err);
+
+/* What one case opened; all of it is given back when the case ends. */
+struct bench {
+    struct demo *demo;
+    const void *arg; /* of the case */
+    struct atls_attester *attester;
+    struct atls_verifier *verifier;
+    struct atls_policy *policy;
+    struct atls_config *server, *client;
+    struct atls_buf recorded; /* what link.recorded borrows from */
+    struct link link;
+};
+/* The usual ends: a server with bench->attester (or the true one), a client that requires it, with
+ * bench->verifier and bench->policy where these are set. */
+ATLS_MUST_CHECK enum atls_code demo_usual_ends(struct bench *bench, struct atls_err *err);
+/* Opens the ends of a case. */
+typedef enum atls_code demo_prepare(struct bench *bench, struct atls_err *err);
+
+enum demo_judge { DEMO_BY_CLIENT, DEMO_BY_SERVER };
+
+/* A connection that must be refused. */
+struct demo_case {
+    const char *what;
+    demo_prepare *prepare;
+    enum demo_judge judge;    /* who must refuse */
+    enum atls_code want_code; /* ATLS_OK: whatever */
+    enum atls_reason want;
+    const char *names; /* what the message must name, or NULL */
+};
+/* Runs one that must work: the server attests itself. */
+void demo_run_accepted(struct demo *demo, const char *what, demo_prepare *prepare);
+/* Runs one; arg is bench->arg. */
+void demo_run_case(struct demo *demo, const struct demo_case *tampered, const void *arg);
+
+/* A new store at path that holds what the lab's holds; *out is the caller's to close. */
+ATLS_MUST_CHECK enum atls_code demo_copy_store(const struct demo *demo, const char *path,
+                                               struct atls_store **out, struct atls_err *err);
+
+/* Ways to prepare a case that any attester is good for. */
+demo_prepare demo_other_binder; /* evidence made for another connection */
+demo_prepare demo_old_evidence; /* evidence of an earlier connection */
+demo_prepare demo_other_key;    /* evidence beside a key that is not its own */
+demo_prepare demo_relayed;      /* a man in the middle */
+demo_prepare demo_replayed;     /* an authenticator of an earlier connection */
 
 /* Runs the cases: the good ones, then the tampered ones. */
 void demo_run_good(struct demo *demo);
 void demo_run_tampered(struct demo *demo);
+
+/* The machines of --tee: NULL when there is no such technology. */
+const struct demo_tee *demo_tee_find(const char *name);
+/* Starts them and makes demo->lab.store. Errors name the step. */
+ATLS_MUST_CHECK enum atls_code demo_tee_prepare(struct demo *demo, struct atls_err *err);
+/* What must be refused, and a policy that names its machines. */
+void demo_tee_run(struct demo *demo);
 
 #endif

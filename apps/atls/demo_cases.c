@@ -14,17 +14,6 @@
 
 #include "io.h"
 
-/* What one case opened; all of it is given back when the case ends. */
-struct bench {
-    struct demo *demo;
-    struct atls_attester *attester;
-    struct atls_verifier *verifier;
-    struct atls_policy *policy;
-    struct atls_config *server, *client;
-    struct atls_buf recorded; /* what link.recorded borrows from */
-    struct link link;
-};
-
 /* ---- the good ones ---- */
 
 static enum atls_code open_ends(struct bench *bench, const struct demo_config *server,
@@ -78,6 +67,31 @@ static struct demo_config good_side(const struct demo *demo, enum demo_topology 
     return side;
 }
 
+/* Runs a connection whose ends were opened, or says why they could not be. */
+static void run_to_good_end(struct bench *bench, const struct good_case *good,
+                            enum atls_code opened, const struct atls_err *err)
+{
+    struct link *link = &bench->link;
+    char detail[400];
+    bool fine;
+
+    if (opened == ATLS_OK)
+        link_run(link);
+    fine = opened == ATLS_OK && link->client_err.code == ATLS_OK &&
+           link->server_err.code == ATLS_OK && link->data_moved &&
+           (!good->server_attests || link->client_peer[0] != '\0') &&
+           (!good->client_attests || link->server_peer[0] != '\0');
+    if (fine)
+        snprintf(detail, sizeof(detail), "%s%s%s%s", good->server_attests ? "server: " : "",
+                 link->client_peer,
+                 good->client_attests ? (good->server_attests ? "; client: " : "client: ") : "",
+                 link->server_peer);
+    else
+        snprintf(detail, sizeof(detail), "%.120s %.120s %.120s", err->message,
+                 link->client_err.message, link->server_err.message);
+    demo_report(bench->demo, fine, good->what, detail);
+}
+
 static void run_good(struct demo *demo, enum demo_topology topology, const struct good_case *good)
 {
     struct demo_config server =
@@ -86,24 +100,20 @@ static void run_good(struct demo *demo, enum demo_topology topology, const struc
         good_side(demo, topology, LAB_DEVICE_CLIENT, good->client_attests, good->server_attests);
     struct bench bench = {.demo = demo};
     struct atls_err err = ATLS_ERR_INIT;
-    char detail[400];
-    bool fine;
+    enum atls_code code = open_ends(&bench, &server, &client, &err);
 
-    if (open_ends(&bench, &server, &client, &err) == ATLS_OK)
-        link_run(&bench.link);
-    fine = err.code == ATLS_OK && bench.link.client_err.code == ATLS_OK &&
-           bench.link.server_err.code == ATLS_OK && bench.link.data_moved &&
-           (!good->server_attests || bench.link.client_peer[0] != '\0') &&
-           (!good->client_attests || bench.link.server_peer[0] != '\0');
-    if (fine)
-        snprintf(detail, sizeof(detail), "%s%s%s%s", good->server_attests ? "server: " : "",
-                 bench.link.client_peer,
-                 good->client_attests ? (good->server_attests ? "; client: " : "client: ") : "",
-                 bench.link.server_peer);
-    else
-        snprintf(detail, sizeof(detail), "%.120s %.120s %.120s", err.message,
-                 bench.link.client_err.message, bench.link.server_err.message);
-    demo_report(demo, fine, good->what, detail);
+    run_to_good_end(&bench, good, code, &err);
+    bench_clear(&bench);
+}
+
+void demo_run_accepted(struct demo *demo, const char *what, demo_prepare *prepare)
+{
+    const struct good_case good = {what, true, false};
+    struct bench bench = {.demo = demo};
+    struct atls_err err = ATLS_ERR_INIT;
+    enum atls_code code = prepare(&bench, &err);
+
+    run_to_good_end(&bench, &good, code, &err);
     bench_clear(&bench);
 }
 
@@ -129,8 +139,8 @@ enum lie {
 
 struct liar {
     enum lie lie;
-    struct atls_attester *tpm; /* whose evidence it abuses */
-    struct atls_attester *key; /* whose key it signs with */
+    struct atls_attester *machine; /* whose evidence it abuses */
+    struct atls_attester *key;     /* whose key it signs with */
     struct atls_buf old;
 };
 
@@ -151,7 +161,7 @@ static void liar_close(void *self)
 {
     struct liar *liar = self;
 
-    atls_attester_unref(liar->tpm);
+    atls_attester_unref(liar->machine);
     atls_attester_unref(liar->key);
     atls_buf_clear(&liar->old);
     free(liar);
@@ -223,15 +233,21 @@ static enum atls_code liar_evidence(void *self, const struct atls_challenge *cha
     memcpy(other, binder.ptr, binder.len);
     if (liar->lie == LIE_OTHER_BINDER)
         other[0] ^= 1;
-    code = atls_attester_evidence(liar->tpm, atls_bytes_of(other, binder.len), out_cmw, err);
+    code = atls_attester_evidence(liar->machine, atls_bytes_of(other, binder.len), out_cmw, err);
     if (code == ATLS_OK && (code = lie_about(liar, out_cmw, err)) != ATLS_OK)
         atls_buf_clear(out_cmw);
     return code;
 }
 
+static const char *liar_evidence_type(void *self)
+{
+    return atls_attester_evidence_type(((struct liar *)self)->machine);
+}
+
 static const struct atls_attester_ops liar_ops = {
     .scheme = "liar",
     .evidence_type = "tpm",
+    .evidence_type_of = liar_evidence_type,
     .open = liar_open,
     .close = liar_close,
     .aik_spki = liar_aik_spki,
@@ -301,7 +317,7 @@ static enum atls_code open_liar(struct bench *bench, enum lie lie, struct atls_e
     atls_attester_options_init(&options);
     options.certificate = bench->demo->lab.devices[LAB_DEVICE_SERVER].aik_chain;
     liar->lie = lie;
-    liar->tpm = atls_attester_ref(tpm);
+    liar->machine = atls_attester_ref(tpm);
     if (lie == LIE_OLD_EVIDENCE)
         code =
             atls_attester_evidence(tpm, atls_bytes_of(earlier, sizeof(earlier)), &liar->old, err);
@@ -322,7 +338,7 @@ static enum atls_code open_liar(struct bench *bench, enum lie lie, struct atls_e
 /* ---- the tampered ones ---- */
 
 /* The usual ends: server with bench->attester (or the true one), client that requires it. */
-static enum atls_code usual_ends(struct bench *bench, struct atls_err *err)
+enum atls_code demo_usual_ends(struct bench *bench, struct atls_err *err)
 {
     struct atls_attester *attester =
         bench->attester != NULL ? bench->attester : bench->demo->attesters[LAB_DEVICE_SERVER];
@@ -337,55 +353,55 @@ static enum atls_code tamper_quote(struct bench *bench, struct atls_err *err)
 {
     enum atls_code code = open_liar(bench, LIE_ABOUT_QUOTE, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 static enum atls_code tamper_pcr(struct bench *bench, struct atls_err *err)
 {
     enum atls_code code = open_liar(bench, LIE_ABOUT_PCR, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
-static enum atls_code other_binder(struct bench *bench, struct atls_err *err)
+enum atls_code demo_other_binder(struct bench *bench, struct atls_err *err)
 {
     enum atls_code code = open_liar(bench, LIE_OTHER_BINDER, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
-static enum atls_code old_evidence(struct bench *bench, struct atls_err *err)
+enum atls_code demo_old_evidence(struct bench *bench, struct atls_err *err)
 {
     enum atls_code code = open_liar(bench, LIE_OLD_EVIDENCE, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
-static enum atls_code other_key(struct bench *bench, struct atls_err *err)
+enum atls_code demo_other_key(struct bench *bench, struct atls_err *err)
 {
     enum atls_code code = open_liar(bench, LIE_OTHER_KEY, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 static enum atls_code declines(struct bench *bench, struct atls_err *err)
 {
     enum atls_code code = open_liar(bench, LIE_NOTHING_TO_SAY, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
-static enum atls_code relayed(struct bench *bench, struct atls_err *err)
+enum atls_code demo_relayed(struct bench *bench, struct atls_err *err)
 {
     bench->link.serve = link_in_the_middle;
-    return usual_ends(bench, err);
+    return demo_usual_ends(bench, err);
 }
 
 static enum atls_code with_recording(struct bench *bench, link_server *serve, struct atls_err *err)
 {
     enum atls_code code;
 
-    if ((code = usual_ends(bench, err)) != ATLS_OK ||
+    if ((code = demo_usual_ends(bench, err)) != ATLS_OK ||
         (code = link_record(&bench->link, &bench->recorded, err)) != ATLS_OK)
         return code;
     bench->link.server_err = (struct atls_err)ATLS_ERR_INIT;
@@ -394,7 +410,7 @@ static enum atls_code with_recording(struct bench *bench, link_server *serve, st
     return ATLS_OK;
 }
 
-static enum atls_code replayed(struct bench *bench, struct atls_err *err)
+enum atls_code demo_replayed(struct bench *bench, struct atls_err *err)
 {
     return with_recording(bench, link_replay, err);
 }
@@ -407,13 +423,13 @@ static enum atls_code early_data(struct bench *bench, struct atls_err *err)
 static enum atls_code tls12(struct bench *bench, struct atls_err *err)
 {
     bench->link.serve = link_tls12;
-    return usual_ends(bench, err);
+    return demo_usual_ends(bench, err);
 }
 
 static enum atls_code without_alpn(struct bench *bench, struct atls_err *err)
 {
     bench->link.serve = link_without_alpn;
-    return usual_ends(bench, err);
+    return demo_usual_ends(bench, err);
 }
 
 static enum atls_code does_not_attest(struct bench *bench, struct atls_err *err)
@@ -461,7 +477,7 @@ static enum atls_code with_certificate(struct bench *bench, const struct lab_cer
     if ((code = atls_attester_open(demo->lab.devices[LAB_DEVICE_SERVER].uri, backends, &options,
                                    &bench->attester, err)) != ATLS_OK)
         return code;
-    return usual_ends(bench, err);
+    return demo_usual_ends(bench, err);
 }
 
 static enum atls_code wrong_name(struct bench *bench, struct atls_err *err)
@@ -499,7 +515,7 @@ static enum atls_code soft_not_asked_for(struct bench *bench, struct atls_err *e
     char certificate[LAB_PATH];
     enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 struct wanted_entry {
@@ -537,30 +553,43 @@ static enum atls_code forget(struct atls_store *store, const char *kind,
     return atls_store_remove(store, wanted.found, err);
 }
 
+enum atls_code demo_copy_store(const struct demo *demo, const char *path, struct atls_store **out,
+                               struct atls_err *err)
+{
+    struct atls_store *from = NULL, *to = NULL;
+    struct atls_buf all = ATLS_BUF_INIT;
+    enum atls_code code;
+
+    if ((code = atls_store_open(demo->lab.store, ATLS_STORE_READ, &from, err)) == ATLS_OK &&
+        (code = atls_store_export_json(from, &all, err)) == ATLS_OK &&
+        (code = atls_store_open(path, ATLS_STORE_CREATE, &to, err)) == ATLS_OK)
+        code = atls_store_import_json(to, atls_buf_bytes(&all), err);
+    atls_store_close(from);
+    atls_buf_clear(&all);
+    if (code == ATLS_OK)
+        *out = to;
+    else
+        atls_store_close(to);
+    return code;
+}
+
 /* A store that knows less of the first devices: without the server's key, or without its reference
  * values. */
 static enum atls_code with_poorer_store(struct bench *bench, const char *name, const char *kind,
                                         int devices, struct atls_err *err)
 {
-    struct atls_store *from = NULL, *to = NULL;
-    struct atls_buf all = ATLS_BUF_INIT;
+    struct atls_store *store = NULL;
     char path[LAB_PATH];
     enum atls_code code;
 
     lab_path(&bench->demo->lab, name, path);
-    if ((code = atls_store_open(bench->demo->lab.store, ATLS_STORE_READ, &from, err)) == ATLS_OK &&
-        (code = atls_store_export_json(from, &all, err)) == ATLS_OK &&
-        (code = atls_store_open(path, ATLS_STORE_CREATE, &to, err)) == ATLS_OK &&
-        (code = atls_store_import_json(to, atls_buf_bytes(&all), err)) == ATLS_OK) {
-        for (int i = 0; i < devices && code == ATLS_OK; i++)
-            code = forget(to, kind, &bench->demo->lab.devices[i], err);
-    }
-    atls_store_close(to);
-    atls_store_close(from);
-    atls_buf_clear(&all);
-    if (code != ATLS_OK || (code = demo_verifier(path, &bench->verifier, err)) != ATLS_OK)
+    code = demo_copy_store(bench->demo, path, &store, err);
+    for (int i = 0; i < devices && code == ATLS_OK; i++)
+        code = forget(store, kind, &bench->demo->lab.devices[i], err);
+    atls_store_close(store);
+    if (code != ATLS_OK || (code = demo_verifier(path, NULL, &bench->verifier, err)) != ATLS_OK)
         return code;
-    return usual_ends(bench, err);
+    return demo_usual_ends(bench, err);
 }
 
 static enum atls_code not_enrolled(struct bench *bench, struct atls_err *err)
@@ -579,7 +608,7 @@ static enum atls_code policy_refuses(struct bench *bench, struct atls_err *err)
     enum atls_code code = atls_policy_compile("maintenance", atls_bytes_of(text, sizeof(text) - 1),
                                               &bench->policy, err);
 
-    return code == ATLS_OK ? usual_ends(bench, err) : code;
+    return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 /* Evidence where a passport is due: this side takes results alone. */
@@ -642,82 +671,74 @@ static enum atls_code changed_in_mid_stream(struct bench *bench, struct atls_err
 {
     bench->link.between = extend_pcr7;
     bench->link.arg = bench->demo;
-    return usual_ends(bench, err);
+    return demo_usual_ends(bench, err);
 }
 
 static enum atls_code changed_before(struct bench *bench, struct atls_err *err)
 {
-    return usual_ends(bench, err); /* PCR 7 stays extended until the TPM is reset */
+    return demo_usual_ends(bench, err); /* PCR 7 stays extended until the TPM is reset */
 }
 
-enum judge { BY_CLIENT, BY_SERVER };
-
-static const struct tampered_case {
-    const char *what;
-    enum atls_code (*prepare)(struct bench *bench, struct atls_err *err);
-    enum judge judge;         /* who must refuse */
-    enum atls_code want_code; /* ATLS_OK: whatever */
-    enum atls_reason want;
-    const char *names; /* what the message must name, or NULL */
-} tampered_cases[] = {
-    {"a bit of what the TPM signed is changed", tamper_quote, BY_CLIENT, ATLS_E_EVIDENCE,
+static const struct demo_case tampered_cases[] = {
+    {"a bit of what the TPM signed is changed", tamper_quote, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_SIGNATURE, NULL},
-    {"a PCR value beside the quote is changed", tamper_pcr, BY_CLIENT, ATLS_E_EVIDENCE,
+    {"a PCR value beside the quote is changed", tamper_pcr, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_PCR_DIGEST_MISMATCH, NULL},
-    {"evidence made for another connection", other_binder, BY_CLIENT, ATLS_E_EVIDENCE,
+    {"evidence made for another connection", demo_other_binder, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_NONCE_MISMATCH, NULL},
-    {"evidence of an earlier connection is replayed", old_evidence, BY_CLIENT, ATLS_E_EVIDENCE,
-     ATLS_REASON_NONCE_MISMATCH, NULL},
-    {"evidence of the TPM beside a key that is not its own", other_key, BY_CLIENT, ATLS_E_EVIDENCE,
-     ATLS_REASON_KEY_BINDING_MISMATCH, NULL},
-    {"a man in the middle, with the server's TLS key, relays the authenticator", relayed, BY_CLIENT,
-     ATLS_E_VERIFY, ATLS_REASON_FINISHED_MISMATCH, NULL},
-    {"an authenticator of an earlier connection is replayed", replayed, BY_CLIENT, ATLS_E_PROTOCOL,
-     ATLS_REASON_CONTEXT_MISMATCH, NULL},
-    {"the server sends data before it has attested itself", early_data, BY_CLIENT, ATLS_OK,
+    {"evidence of an earlier connection is replayed", demo_old_evidence, DEMO_BY_CLIENT,
+     ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH, NULL},
+    {"evidence of the TPM beside a key that is not its own", demo_other_key, DEMO_BY_CLIENT,
+     ATLS_E_EVIDENCE, ATLS_REASON_KEY_BINDING_MISMATCH, NULL},
+    {"a man in the middle, with the server's TLS key, relays the authenticator", demo_relayed,
+     DEMO_BY_CLIENT, ATLS_E_VERIFY, ATLS_REASON_FINISHED_MISMATCH, NULL},
+    {"an authenticator of an earlier connection is replayed", demo_replayed, DEMO_BY_CLIENT,
+     ATLS_E_PROTOCOL, ATLS_REASON_CONTEXT_MISMATCH, NULL},
+    {"the server sends data before it has attested itself", early_data, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_GATE_CLOSED, NULL},
-    {"the server declines to attest itself (empty authenticator)", declines, BY_CLIENT,
+    {"the server declines to attest itself (empty authenticator)", declines, DEMO_BY_CLIENT,
      ATLS_E_DECLINED, ATLS_REASON_EMPTY_AUTHENTICATOR, NULL},
-    {"the server has nothing to attest itself with", does_not_attest, BY_CLIENT, ATLS_OK,
+    {"the server has nothing to attest itself with", does_not_attest, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
     {"the client does not attest itself and the server requires it", client_does_not_attest,
-     BY_SERVER, ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"both sides show one and the same key (reflection)", equal_keys, BY_CLIENT, ATLS_OK,
+     DEMO_BY_SERVER, ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"both sides show one and the same key (reflection)", equal_keys, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_EQUAL_KEYS, NULL},
-    {"software evidence that nobody asked for", soft_not_asked_for, BY_CLIENT, ATLS_OK,
+    {"software evidence that nobody asked for", soft_not_asked_for, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"software evidence before a verifier that does not allow it", soft_evidence, BY_CLIENT,
+    {"software evidence before a verifier that does not allow it", soft_evidence, DEMO_BY_CLIENT,
      ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY, NULL},
-    {"a TPM whose attestation key was never enrolled", not_enrolled, BY_CLIENT, ATLS_E_EVIDENCE,
-     ATLS_REASON_UNTRUSTED_AK, NULL},
-    {"the key's certificate is for another name", wrong_name, BY_CLIENT, ATLS_E_CERTIFICATE,
+    {"a TPM whose attestation key was never enrolled", not_enrolled, DEMO_BY_CLIENT,
+     ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_AK, NULL},
+    {"the key's certificate is for another name", wrong_name, DEMO_BY_CLIENT, ATLS_E_CERTIFICATE,
      ATLS_REASON_CERTIFICATE_NAME, NULL},
-    {"the key's certificate has expired", expired, BY_CLIENT, ATLS_E_CERTIFICATE,
+    {"the key's certificate has expired", expired, DEMO_BY_CLIENT, ATLS_E_CERTIFICATE,
      ATLS_REASON_CERTIFICATE_EXPIRED, NULL},
-    {"the key's certificate is of a CA that nobody trusts", other_ca, BY_CLIENT, ATLS_E_CERTIFICATE,
-     ATLS_REASON_UNTRUSTED_ROOT, NULL},
-    {"no reference values are on file", no_reference_values, BY_CLIENT, ATLS_E_REFUSED,
+    {"the key's certificate is of a CA that nobody trusts", other_ca, DEMO_BY_CLIENT,
+     ATLS_E_CERTIFICATE, ATLS_REASON_UNTRUSTED_ROOT, NULL},
+    {"no reference values are on file", no_reference_values, DEMO_BY_CLIENT, ATLS_E_REFUSED,
      ATLS_REASON_POLICY, "no-reference-values"},
-    {"the relying party's own policy says no", policy_refuses, BY_CLIENT, ATLS_E_REFUSED,
+    {"the relying party's own policy says no", policy_refuses, DEMO_BY_CLIENT, ATLS_E_REFUSED,
      ATLS_REASON_POLICY, "closed for maintenance"},
-    {"a server that speaks TLS 1.2 only", tls12, BY_CLIENT, ATLS_E_TLS, ATLS_REASON_NONE, NULL},
-    {"a plain TLS server that does not know the protocol", without_alpn, BY_CLIENT, ATLS_E_TLS,
+    {"a server that speaks TLS 1.2 only", tls12, DEMO_BY_CLIENT, ATLS_E_TLS, ATLS_REASON_NONE,
+     NULL},
+    {"a plain TLS server that does not know the protocol", without_alpn, DEMO_BY_CLIENT, ATLS_E_TLS,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"evidence where the relying party takes passports alone", evidence_for_a_passport, BY_CLIENT,
-     ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"the passport of another machine", passport_of_another, BY_CLIENT, ATLS_E_EVIDENCE,
+    {"evidence where the relying party takes passports alone", evidence_for_a_passport,
+     DEMO_BY_CLIENT, ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
+    {"the passport of another machine", passport_of_another, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_KEY_BINDING_MISMATCH, NULL},
-    {"a verifier service whose results another key has signed", other_verifier, BY_CLIENT,
+    {"a verifier service whose results another key has signed", other_verifier, DEMO_BY_CLIENT,
      ATLS_E_UNAVAILABLE, ATLS_REASON_SIGNATURE, NULL},
     {"PCR 7 changes in mid-stream: the next attestation ends the connection", changed_in_mid_stream,
-     BY_CLIENT, ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
-    {"PCR 7 has changed: a new connection is not opened", changed_before, BY_CLIENT, ATLS_E_REFUSED,
-     ATLS_REASON_POLICY, "PCR 7"},
-    {"PCR 7 has changed: the service finds it, too", changed_before_the_service, BY_CLIENT,
+     DEMO_BY_CLIENT, ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
+    {"PCR 7 has changed: a new connection is not opened", changed_before, DEMO_BY_CLIENT,
+     ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
+    {"PCR 7 has changed: the service finds it, too", changed_before_the_service, DEMO_BY_CLIENT,
      ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
 };
 
-static bool as_expected(const struct tampered_case *tampered, const struct link *link,
+static bool as_expected(const struct demo_case *tampered, const struct link *link,
                         const struct atls_err *err)
 {
     return !link->data_moved && err->code != ATLS_OK &&
@@ -726,9 +747,9 @@ static bool as_expected(const struct tampered_case *tampered, const struct link 
            (tampered->names == NULL || strstr(err->message, tampered->names) != NULL);
 }
 
-static void run_tampered(struct demo *demo, const struct tampered_case *tampered)
+void demo_run_case(struct demo *demo, const struct demo_case *tampered, const void *arg)
 {
-    struct bench bench = {.demo = demo};
+    struct bench bench = {.demo = demo, .arg = arg};
     struct atls_err err = ATLS_ERR_INIT;
     const struct atls_err *verdict = &err;
     char detail[480];
@@ -736,11 +757,12 @@ static void run_tampered(struct demo *demo, const struct tampered_case *tampered
 
     if (tampered->prepare(&bench, &err) == ATLS_OK) {
         link_run(&bench.link);
-        verdict = tampered->judge == BY_CLIENT ? &bench.link.client_err : &bench.link.server_err;
+        verdict =
+            tampered->judge == DEMO_BY_CLIENT ? &bench.link.client_err : &bench.link.server_err;
         good = as_expected(tampered, &bench.link, verdict);
     }
     snprintf(detail, sizeof(detail), "%s: %s: %s [%s]",
-             tampered->judge == BY_CLIENT ? "client" : "server", atls_code_name(verdict->code),
+             tampered->judge == DEMO_BY_CLIENT ? "client" : "server", atls_code_name(verdict->code),
              verdict->code != ATLS_OK ? verdict->message : "accepted",
              atls_reason_name(verdict->reason));
     demo_report(demo, good, tampered->what, detail);
@@ -752,5 +774,5 @@ void demo_run_tampered(struct demo *demo)
     demo_title(demo, "Tampering that must be refused");
     for (size_t i = 0; i < sizeof(tampered_cases) / sizeof(tampered_cases[0]) && demo_goes_on();
          i++)
-        run_tampered(demo, &tampered_cases[i]);
+        demo_run_case(demo, &tampered_cases[i], NULL);
 }

@@ -40,36 +40,68 @@ static enum atls_code write_text(const struct lab *lab, const char *name, const 
 
 /* ---- processes ---- */
 
-/* Starts a program; its output goes to a log in the lab. */
-static enum atls_code spawn(const struct lab *lab, const char *const argv[], pid_t *out,
-                            struct atls_err *err)
+/* In the child: does not return. */
+static void become(const char *const argv[], const char *log, int out_fd)
 {
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    if (fd < 0 || dup2(out_fd >= 0 ? out_fd : fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+        _exit(126);
+    /* exec takes what it does not change without const. */
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+enum atls_code lab_spawn(const struct lab *lab, const char *const argv[], pid_t *out, int *out_fd,
+                         struct atls_err *err)
+{
+    int ends[2] = {-1, -1};
     char log[LAB_PATH];
     pid_t pid;
 
-    lab_path(lab, "tpm.log", log);
+    lab_path(lab, "programs.log", log);
+    if (out_fd != NULL && (pipe(ends) != 0 || fcntl(ends[0], F_SETFD, FD_CLOEXEC) != 0 ||
+                           fcntl(ends[1], F_SETFD, FD_CLOEXEC) != 0))
+        return io_error(err, ATLS_E_IO, "pipe: %s", strerror(errno));
     pid = fork();
-    if (pid < 0)
+    if (pid == 0)
+        become(argv, log, ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (pid < 0) {
+        if (ends[0] >= 0)
+            close(ends[0]);
         return io_error(err, ATLS_E_IO, "fork: %s", strerror(errno));
-    if (pid == 0) {
-        int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-
-        if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
-            _exit(126);
-        /* exec takes what it does not change without const. */
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
-        _exit(127);
     }
+    if (out_fd != NULL)
+        *out_fd = ends[0];
     *out = pid;
     return ATLS_OK;
 }
 
-static enum atls_code run_to_end(const struct lab *lab, const char *const argv[],
-                                 struct atls_err *err)
+void lab_last_words(const struct lab *lab, char out[LAB_PATH])
 {
+    char path[LAB_PATH], line[LAB_PATH];
+    FILE *file;
+
+    lab_path(lab, "programs.log", path);
+    out[0] = '\0';
+    if ((file = fopen(path, "r")) == NULL)
+        return;
+    while (fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '\0')
+            memcpy(out, line, sizeof(line));
+    }
+    fclose(file);
+}
+
+enum atls_code lab_run(const struct lab *lab, const char *const argv[], struct atls_err *err)
+{
+    char words[LAB_PATH];
     pid_t pid;
     int status;
-    enum atls_code code = spawn(lab, argv, &pid, err);
+    enum atls_code code = lab_spawn(lab, argv, &pid, NULL, err);
 
     if (code != ATLS_OK)
         return code;
@@ -78,10 +110,29 @@ static enum atls_code run_to_end(const struct lab *lab, const char *const argv[]
             return io_error(err, ATLS_E_IO, "waitpid: %s", strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
         return io_error(err, ATLS_E_DEVICE, "%s is not installed", argv[0]);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return io_error(err, ATLS_E_DEVICE, "%s failed; its output is in %s/tpm.log", argv[0],
-                        lab->dir);
-    return ATLS_OK;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return ATLS_OK;
+    lab_last_words(lab, words);
+    return io_error(err, ATLS_E_DEVICE, "%s failed: %s", argv[0], words);
+}
+
+void lab_find_program(const char *program, const char *variable, char out[LAB_PROGRAM])
+{
+    const char *named = getenv(variable);
+    char self[LAB_PROGRAM];
+    size_t room = sizeof(self) - strlen(program) - 1;
+    ssize_t len = readlink("/proc/self/exe", self, room);
+    char *slash;
+
+    snprintf(out, LAB_PROGRAM, "%s", named != NULL ? named : program);
+    if (named != NULL || len <= 0)
+        return;
+    self[len] = '\0';
+    if ((slash = strrchr(self, '/')) == NULL)
+        return;
+    memcpy(slash + 1, program, strlen(program) + 1);
+    if (access(self, X_OK) == 0)
+        snprintf(out, LAB_PROGRAM, "%s", self);
 }
 
 /* ---- TPMs ---- */
@@ -116,6 +167,7 @@ enum atls_code lab_start_tpm(struct lab *lab, int device, struct atls_err *err)
 {
     struct lab_device *d = &lab->devices[device];
     char state[2 * LAB_PATH], server[2 * LAB_PATH], control[2 * LAB_PATH], number[16];
+    char words[LAB_PATH];
     const char *const argv[] = {"swtpm",
                                 "socket",
                                 "--tpm2",
@@ -136,15 +188,15 @@ enum atls_code lab_start_tpm(struct lab *lab, int device, struct atls_err *err)
     snprintf(server, sizeof(server), "type=unixio,path=%s", d->socket);
     snprintf(control, sizeof(control), "type=unixio,path=%s.ctrl", d->socket);
     unlink(d->socket);
-    if ((code = spawn(lab, argv, &d->pid, err)) != ATLS_OK)
+    if ((code = lab_spawn(lab, argv, &d->pid, NULL, err)) != ATLS_OK)
         return code;
     while (access(d->socket, F_OK) != 0) {
         int status;
 
         if (waitpid(d->pid, &status, WNOHANG) == d->pid) {
             d->pid = 0;
-            return io_error(err, ATLS_E_DEVICE, "swtpm did not start; its output is in %s/tpm.log",
-                            lab->dir);
+            lab_last_words(lab, words);
+            return io_error(err, ATLS_E_DEVICE, "swtpm did not start: %s", words);
         }
         if (io_now_ms() > deadline)
             return io_error(err, ATLS_E_DEVICE, "swtpm does not listen after %d s",
@@ -154,7 +206,7 @@ enum atls_code lab_start_tpm(struct lab *lab, int device, struct atls_err *err)
     return ATLS_OK;
 }
 
-void lab_stop_tpm(struct lab *lab, int device)
+void lab_stop_device(struct lab *lab, int device)
 {
     struct lab_device *d = &lab->devices[device];
 
@@ -164,7 +216,8 @@ void lab_stop_tpm(struct lab *lab, int device)
     while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     d->pid = 0;
-    unlink(d->socket);
+    if (d->socket[0] != '\0')
+        unlink(d->socket);
 }
 
 enum atls_code lab_make_tpm(struct lab *lab, int device, struct atls_err *err)
@@ -187,7 +240,7 @@ enum atls_code lab_make_tpm(struct lab *lab, int device, struct atls_err *err)
     if (mkdir(state, 0700) != 0)
         return io_error(err, ATLS_E_IO, "mkdir %s: %s", state, strerror(errno));
     if ((code = configure_maker(lab, err)) != ATLS_OK ||
-        (code = run_to_end(lab, argv, err)) != ATLS_OK)
+        (code = lab_run(lab, argv, err)) != ATLS_OK)
         return code;
     return lab_start_tpm(lab, device, err);
 }
@@ -306,6 +359,18 @@ static enum atls_code write_certificate(const char *path, X509 *certificate, str
     return good ? ATLS_OK : io_error(err, ATLS_E_IO, "write %s", path);
 }
 
+enum atls_code lab_write_key(const char *path, EVP_PKEY *key, struct atls_err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    bool good =
+        file != NULL && PEM_write_PKCS8PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1;
+
+    if (file != NULL && fclose(file) != 0)
+        good = false;
+    return good ? ATLS_OK : io_error(err, ATLS_E_IO, "write %s", path);
+}
+
 enum atls_code lab_issue(const struct lab *lab, const struct lab_certificate *spec,
                          const char *path, struct atls_err *err)
 {
@@ -393,7 +458,7 @@ static void remove_tree(const char *path, int depth)
 void lab_clear(struct lab *lab)
 {
     for (int i = 0; i < LAB_DEVICES; i++)
-        lab_stop_tpm(lab, i);
+        lab_stop_device(lab, i);
     X509_free(lab->tls);
     X509_free(lab->ca);
     EVP_PKEY_free(lab->tls_key);

@@ -20,8 +20,10 @@ enum { LAB_DEVICE_SERVER, LAB_DEVICE_CLIENT, LAB_DEVICES };
 
 struct lab_device {
     const char *name;         /* DNS name */
-    pid_t pid;                /* of swtpm; 0: not running */
-    char socket[96];          /* where it serves TPM commands */
+    pid_t pid;                /* of swtpm, or of what mounts the reports; 0: not running */
+    char socket[96];          /* where it serves TPM commands; "": no TPM */
+    char world[LAB_PATH];     /* directory of a simulated machine (demo_machine.h) */
+    char report[LAB_PATH];    /* where its reports are mounted */
     char uri[2 * LAB_PATH];   /* of the attester over it */
     char aik_chain[LAB_PATH]; /* file: certificate of its AIK, PEM */
     char instance[80];        /* UEID in hex, once enrolled */
@@ -46,7 +48,8 @@ void lab_clear(struct lab *lab);
 ATLS_MUST_CHECK enum atls_code lab_make_tpm(struct lab *lab, int device, struct atls_err *err);
 /* Starts a TPM that was stopped: PCRs are as after a reset. */
 ATLS_MUST_CHECK enum atls_code lab_start_tpm(struct lab *lab, int device, struct atls_err *err);
-void lab_stop_tpm(struct lab *lab, int device);
+/* Ends what serves a device, and waits for that. */
+void lab_stop_device(struct lab *lab, int device);
 /* TPM2_PCR_Extend of SHA-256, straight to the TPM. */
 ATLS_MUST_CHECK enum atls_code lab_extend_pcr(struct lab *lab, int device, uint32_t pcr,
                                               struct atls_err *err);
@@ -56,6 +59,21 @@ ATLS_MUST_CHECK enum atls_code lab_maker_anchors(const struct lab *lab, struct a
 
 /* Path of a file in the lab's directory. */
 void lab_path(const struct lab *lab, const char *name, char out[LAB_PATH]);
+/* A program of ours: the one that the environment names, beside this program when it runs from
+ * where it was built or installed, or else of the PATH. */
+#define LAB_PROGRAM (2 * LAB_PATH)
+void lab_find_program(const char *program, const char *variable, char out[LAB_PROGRAM]);
+/* Runs a program to its end; what it prints goes to a file in the lab, whose last line is part of
+ * the message when it fails. Errors: ATLS_E_DEVICE, ATLS_E_IO. */
+ATLS_MUST_CHECK enum atls_code lab_run(const struct lab *lab, const char *const argv[],
+                                       struct atls_err *err);
+/* Starts one; *out_fd, unless out_fd is NULL, reads what it prints on standard output. */
+ATLS_MUST_CHECK enum atls_code lab_spawn(const struct lab *lab, const char *const argv[],
+                                         pid_t *out, int *out_fd, struct atls_err *err);
+/* The last line that any program printed; out is "" when there is none. */
+void lab_last_words(const struct lab *lab, char out[LAB_PATH]);
+/* Writes a private key in a new file of mode 0600. */
+ATLS_MUST_CHECK enum atls_code lab_write_key(const char *path, EVP_PKEY *key, struct atls_err *err);
 
 struct lab_certificate {
     const char *name;       /* DNS name */

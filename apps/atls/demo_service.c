@@ -12,8 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/pem.h>
-
 #include <atls/store.h>
 
 #include "io.h"
@@ -34,18 +32,6 @@ static enum atls_code make_signing_key(const struct lab *lab, struct atls_err *e
     return code;
 }
 
-static enum atls_code write_key(const char *path, EVP_PKEY *key, struct atls_err *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    bool good =
-        file != NULL && PEM_write_PKCS8PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1;
-
-    if (file != NULL && fclose(file) != 0)
-        good = false;
-    return good ? ATLS_OK : io_error(err, ATLS_E_IO, "write %s", path);
-}
-
 /* A TLS key and certificate for "localhost". */
 static enum atls_code make_certificate(const struct lab *lab, const char *certificate,
                                        const char *key_file, struct atls_err *err)
@@ -57,7 +43,7 @@ static enum atls_code make_certificate(const struct lab *lab, const char *certif
 
     if (len <= 0)
         code = parts_tls_error(err, "TLS key of the service");
-    else if ((code = write_key(key_file, key, err)) == ATLS_OK)
+    else if ((code = lab_write_key(key_file, key, err)) == ATLS_OK)
         code = lab_issue(lab,
                          &(struct lab_certificate){.name = "localhost",
                                                    .spki = atls_bytes_of(spki, (size_t)len),
@@ -112,25 +98,6 @@ static enum atls_code listen_somewhere(int *out_fd, char url[64], struct atls_er
     return ATLS_OK;
 }
 
-/* Where the daemon is: beside this program when it runs from where it was built or installed. */
-static void find_program(char out[LAB_PATH * 2])
-{
-    const char *named = getenv("ATLS_VERIFIERD");
-    char self[LAB_PATH * 2];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - sizeof(PROGRAM) - 1);
-    char *slash;
-
-    snprintf(out, LAB_PATH * 2, "%s", named != NULL ? named : PROGRAM);
-    if (named != NULL || len <= 0)
-        return;
-    self[len] = '\0';
-    if ((slash = strrchr(self, '/')) == NULL)
-        return;
-    memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
-    if (access(self, X_OK) == 0)
-        snprintf(out, LAB_PATH * 2, "%s", self);
-}
-
 /* In the child: what sd_listen_fds(3) wants to find. Does not return. */
 static void become_daemon(const char *program, const char *config, const char *log, int socket_fd)
 {
@@ -151,14 +118,14 @@ enum atls_code demo_service_start(const struct lab *lab, struct demo_service *ou
                                   struct atls_err *err)
 {
     struct demo_service service = {0};
-    char config[LAB_PATH], log[LAB_PATH], program[LAB_PATH * 2];
+    char config[LAB_PATH], log[LAB_PATH], program[LAB_PROGRAM];
     int fd = -1;
     enum atls_code code;
 
     lab_path(lab, "verifierd.yaml", config);
     lab_path(lab, "verifierd.log", log);
     lab_path(lab, "ca.pem", service.ca_file);
-    find_program(program);
+    lab_find_program(PROGRAM, "ATLS_VERIFIERD", program);
     if ((code = make_signing_key(lab, err)) != ATLS_OK ||
         (code = write_configuration(lab, config, err)) != ATLS_OK ||
         (code = listen_somewhere(&fd, service.url, err)) != ATLS_OK)

@@ -223,3 +223,12 @@ def lab(tmp_path_factory):
 def ask_again(process):
     """Has a server make every client attest again."""
     process.send_signal(signal.SIGUSR1)
+
+
+@pytest.fixture(scope="session")
+def fuse(tmp_path_factory):
+    """Skips where simulated machines cannot be mounted."""
+    from test_tee_sim import Mount, sim
+    directory = tmp_path_factory.mktemp("fuse")
+    sim("init", directory / "cca", "--tee", "cca")
+    Mount(directory / "cca", directory / "report").close()
