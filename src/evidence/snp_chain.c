@@ -339,7 +339,9 @@ static enum atls_code find_class(const struct path *p, struct atls_snp_vek *vek,
 
     if (source->anchor_class != NULL)
         code = source->anchor_class(source->arg, atls_certificate_der(p->root), &vek->class, err);
-    if (code != ATLS_OK && code != ATLS_E_NOT_FOUND)
+    if (code == ATLS_E_NOT_FOUND)
+        atls_err_clear(err);
+    else if (code != ATLS_OK)
         return code;
     return vek->class.class_id.len != 0 ? ATLS_OK
                                         : atls_snp_default_class(vek->signer, &vek->class, err);

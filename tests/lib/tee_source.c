@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/err.h"
 #include "testlib.h"
 
 static enum atls_code tee_anchors(void *arg, struct atls_certificate_set **out,
@@ -51,11 +52,10 @@ static enum atls_code anchor_class(void *arg, struct atls_bytes anchor, struct a
     struct test_tee_source *t = arg;
 
     (void)anchor;
-    (void)err;
     if (t->class_failure != ATLS_OK)
         return t->class_failure;
     if (t->class_id.len == 0)
-        return ATLS_E_NOT_FOUND;
+        return atls_fail(err, ATLS_E_NOT_FOUND, "no class");
     out->class_id = copy_of(t->class_id);
     return ATLS_OK;
 }
