@@ -1,5 +1,6 @@
 /* Anchors of confidential computing: who may be one, and what evidence verification gets of them.
  */
+#include "failing_alloc.h"
 #include "material.h"
 #include "pki.h"
 
@@ -507,6 +508,41 @@ static void an_export_without_the_root(void **state)
     atls_buf_clear(&text);
 }
 
+/* ---- without memory ---- */
+
+/* Whatever allocation fails, what must not be an anchor is none, and the store is as it was. */
+static void short_of_memory(void **state)
+{
+    struct place *p = *state;
+    struct atls_buf milan[2], genoa[2];
+    bool failed = true;
+    size_t before;
+
+    amd_chain("milan", milan);
+    amd_chain("genoa", genoa);
+    test_assert_code(import_tee(p->store, atls_buf_bytes(&genoa[1]), NULL, NULL), ATLS_OK, NULL);
+    for (size_t n = 0; failed; n++) {
+        test_failing_alloc_arm(n);
+        assert_int_not_equal(import_tee(p->store, atls_buf_bytes(&milan[0]), NULL, NULL), ATLS_OK);
+        failed = test_failing_alloc_disarm();
+        assert_int_equal(tee_count(p->store, NOW), 1);
+    }
+    failed = true;
+    for (size_t n = 0; failed; n++) {
+        enum atls_code code;
+
+        before = tee_count(p->store, NOW);
+        test_failing_alloc_arm(n);
+        code = import_tee(p->store, atls_buf_bytes(&milan[1]), NULL, NULL);
+        failed = test_failing_alloc_disarm();
+        assert_int_equal(tee_count(p->store, NOW), code == ATLS_OK ? 2 : before);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        atls_buf_clear(&milan[i]);
+        atls_buf_clear(&genoa[i]);
+    }
+}
+
 /* ---- keys of an instance and a class ---- */
 
 static void the_key_of_an_instance_of_a_class(void **state)
@@ -548,7 +584,9 @@ int main(void)
                                        WITH_STORE(a_manifest_whose_certificate_is_no_root),
                                        WITH_STORE(anchors_are_listed_and_carried_over),
                                        WITH_STORE(an_export_without_the_root),
+                                       WITH_STORE(short_of_memory),
                                        WITH_STORE(the_key_of_an_instance_of_a_class)};
 
+    test_failing_alloc_install();
     return PLACE_RUN_BOTH("anchors of makers", tests, tests);
 }
