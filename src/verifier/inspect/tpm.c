@@ -253,7 +253,23 @@ static void put_event(struct atls_json *j, const struct atls_event_log *log,
     atls_json_close(j);
 }
 
-/* Read once whole before anything is written; areas of memory are padded behind the log. */
+/* Read once whole before anything is written. Areas of memory are padded behind a log, which is
+ * then crypto agile; zeros behind another would be events. */
+static enum atls_code find_end(struct atls_bytes in, struct atls_bytes *out, struct atls_err *err)
+{
+    struct atls_event_log log;
+    struct atls_event e;
+    enum atls_code code = atls_event_log_open(in, &log, err);
+
+    if (code == ATLS_OK && log.crypto_agile)
+        return atls_ccel_trim(in, out, err);
+    while (code == ATLS_OK && !atls_event_log_done(&log))
+        code = atls_event_log_next(&log, &e, err);
+    if (code == ATLS_OK)
+        *out = in;
+    return code;
+}
+
 enum atls_code atls_view_event_log(struct atls_view *v, const char *key, struct atls_bytes in)
 {
     struct atls_bytes events;
@@ -261,7 +277,7 @@ enum atls_code atls_view_event_log(struct atls_view *v, const char *key, struct 
     struct atls_event e;
     enum atls_code code;
 
-    if ((code = atls_ccel_trim(in, &events, v->err)) != ATLS_OK ||
+    if ((code = find_end(in, &events, v->err)) != ATLS_OK ||
         (code = atls_event_log_open(events, &log, v->err)) != ATLS_OK)
         return code;
     atls_json_open_object(v->j, key);
