@@ -41,7 +41,7 @@ struct atls_issuer_options {
     bool allow_ima_violations;
     struct atls_clock clock; /* zeros: the system's */
     struct atls_log log;
-    const char *const *rules; /* as in struct atls_verifier_options; borrows during new */
+    const char *const *rules;           /* as in struct atls_verifier_options; borrows during new */
     const char *const *collateral_from; /* likewise */
     const char *collateral_ca_file;     /* PEM: who may vouch for these; NULL: the system's */
 };
@@ -65,7 +65,7 @@ struct atls_submission {
      * token that stands alone is asked for it itself, with zeros behind it where the platform has a
      * field of 64 bytes: then the result attests no key. */
     struct atls_bytes nonce;
-    int64_t time_s;             /* 0: the clock's now */
+    int64_t time_s; /* 0: the clock's now */
     /* The Verifier made the nonce, just now and for this Attester. Otherwise the evidence may be as
      * old as the nonce, and the result says so: it is for who knows the nonce, and no passport. */
     bool own_nonce;
