@@ -52,12 +52,14 @@ struct entry {
 struct atls_sim_tree {
     struct atls_sim_provider provider;
     uint64_t first_generation;
-    pthread_mutex_t names; /* entries, their refs and dead; taken after reports */
+    pthread_mutex_t names; /* entries, their refs and dead, and files; taken after reports */
     pthread_mutex_t reports;
     struct entry *entries;
+    struct atls_sim_file *files; /* that are open */
 };
 
 struct atls_sim_file {
+    struct atls_sim_file *next, **link; /* of the tree's files */
     struct atls_sim_tree *tree;
     struct entry *entry;
     enum atls_sim_tree_attribute attribute;
@@ -99,6 +101,8 @@ void atls_sim_tree_free(struct atls_sim_tree *tree)
 {
     if (tree == NULL)
         return;
+    while (tree->files != NULL)
+        atls_sim_file_close(tree->files);
     while (tree->entries != NULL) {
         struct entry *next = tree->entries->next;
 
@@ -384,6 +388,16 @@ static bool mode_allows(mode_t mode, int flags)
              (access != O_RDONLY && (mode & 0222) == 0));
 }
 
+/* Under the lock of names. */
+static void file_link(struct atls_sim_tree *tree, struct atls_sim_file *file)
+{
+    file->next = tree->files;
+    file->link = &tree->files;
+    if (file->next != NULL)
+        file->next->link = &file->next;
+    tree->files = file;
+}
+
 int atls_sim_file_open(struct atls_sim_tree *tree, const char *path, int flags,
                        struct atls_sim_file **out)
 {
@@ -404,8 +418,10 @@ int atls_sim_file_open(struct atls_sim_tree *tree, const char *path, int flags,
     file->tree = tree;
     file->attribute = (enum atls_sim_tree_attribute)answer;
     pthread_mutex_lock(&tree->names);
-    if ((file->entry = *entry_find(tree, p.entry)) != NULL)
+    if ((file->entry = *entry_find(tree, p.entry)) != NULL) {
         file->entry->refs++;
+        file_link(tree, file);
+    }
     pthread_mutex_unlock(&tree->names);
     if (file->entry == NULL) {
         free(file);
@@ -607,6 +623,9 @@ void atls_sim_file_close(struct atls_sim_file *file)
     tree = file->tree;
     atls_sim_file_commit(file);
     pthread_mutex_lock(&tree->names);
+    *file->link = file->next;
+    if (file->next != NULL)
+        file->next->link = file->link;
     last = entry_unref(file->entry);
     pthread_mutex_unlock(&tree->names);
     if (last)

@@ -72,7 +72,8 @@ struct atls_sim_tree;
 ATLS_MUST_CHECK enum atls_code atls_sim_tree_new(const struct atls_sim_provider *provider,
                                                  uint64_t first_generation,
                                                  struct atls_sim_tree **out, struct atls_err *err);
-void atls_sim_tree_free(struct atls_sim_tree *tree); /* no file is open; NULL is fine */
+/* Closes what is still open: nobody uses it any more. NULL is fine. */
+void atls_sim_tree_free(struct atls_sim_tree *tree);
 
 /* path: "/", "/ENTRY" or "/ENTRY/ATTRIBUTE". */
 int atls_sim_tree_stat(struct atls_sim_tree *tree, const char *path, struct stat *out);

@@ -441,6 +441,22 @@ static void what_is_open_outlives_its_entry(void **state)
     assert_text(f->tree, "/a/generation", "0\n");
 }
 
+static void what_is_open_ends_with_the_tree(void **state)
+{
+    struct machine machine = {0};
+    struct atls_sim_tree *tree = tree_of(&machine, 0);
+    struct atls_sim_file *files[3] = {NULL};
+
+    (void)state;
+    assert_int_equal(atls_sim_tree_mkdir(tree, "/a"), 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(atls_sim_file_open(tree, "/a/outblob", O_RDONLY, &files[i]), 0);
+    atls_sim_file_close(files[1]);
+    assert_int_equal(atls_sim_tree_rmdir(tree, "/a"), 0);
+    atls_sim_tree_free(tree);
+    atls_sim_tree_free(NULL);
+}
+
 static void text_is_parsed_as_the_kernel_does(void **state)
 {
     static const struct {
@@ -522,6 +538,7 @@ int main(void)
         TEST(opening_without_writing_counts_nothing),
         TEST(a_reader_keeps_what_it_began_with),
         TEST(what_is_open_outlives_its_entry),
+        cmocka_unit_test(what_is_open_ends_with_the_tree),
         TEST(text_is_parsed_as_the_kernel_does),
         TEST(long_text_is_cut_at_a_page),
     };
