@@ -436,6 +436,58 @@ static void what_a_quote_needs(void **state)
     atls_buf_clear(&quote);
 }
 
+/* Each of these is evidence of the technology but for one thing. */
+static void evidence_that_does_not_say_what_it_needs(void **state)
+{
+    struct atls_buf report = test_vector("sev-snp/aws-vlek/report.bin"),
+                    quote = test_vector("tdx/v4-uptodate/quote.bin"), evidence;
+    struct wishes w = {.answer = ATLS_OK};
+    struct atls_err err = ATLS_ERR_INIT;
+    uint8_t *certificates = NULL;
+
+    (void)state;
+    report.ptr[0x188] ^= 0x80; /* family of the processor */
+    evidence = tsm_of("sev_guest", atls_bytes_of(report.ptr, ATLS_SNP_REPORT_LEN));
+    test_assert_code(atls_collateral_of_evidence(atls_buf_bytes(&evidence), wish, &w, &err),
+                     ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNSUPPORTED_PRODUCT);
+    atls_buf_clear(&evidence);
+    for (size_t i = 0; i + 10 < quote.len && certificates == NULL; i++)
+        if (memcmp(quote.ptr + i, "-----BEGIN", 10) == 0)
+            certificates = quote.ptr + i;
+    assert_non_null(certificates);
+    certificates[-6] = 1; /* certification data: an identifier, in place of a chain */
+    evidence = tsm_of("tdx_guest", atls_buf_bytes(&quote));
+    test_assert_code(atls_collateral_of_evidence(atls_buf_bytes(&evidence), wish, &w, &err),
+                     ATLS_E_UNSUPPORTED, &err);
+    atls_buf_clear(&evidence);
+    certificates[-6] = 5;
+    certificates[30] = '!';
+    evidence = tsm_of("tdx_guest", atls_buf_bytes(&quote));
+    test_assert_code(atls_collateral_of_evidence(atls_buf_bytes(&evidence), wish, &w, &err),
+                     ATLS_E_DECODE, &err);
+    atls_buf_clear(&evidence);
+    assert_int_equal(w.count, 0);
+    atls_buf_clear(&report);
+    atls_buf_clear(&quote);
+}
+
+/* Every wish may end it. */
+static void a_quote_whose_reader_has_enough(void **state)
+{
+    struct atls_buf quote = test_vector("tdx/v4-uptodate/quote.bin"),
+                    evidence = tsm_of("tdx_guest", atls_buf_bytes(&quote));
+    struct wishes w = {.answer = ATLS_E_LIMIT};
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    test_assert_code(atls_collateral_of_evidence(atls_buf_bytes(&evidence), wish, &w, &err),
+                     ATLS_E_LIMIT, &err);
+    assert_int_equal(w.count, 1);
+    atls_buf_clear(&evidence);
+    atls_buf_clear(&quote);
+}
+
 static void evidence_that_needs_nothing_or_is_none(void **state)
 {
     struct atls_buf other = record_of("text/plain", atls_bytes_of("x", 1)),
@@ -486,6 +538,8 @@ int main(void)
                                        cmocka_unit_test(options_that_are_refused),
                                        cmocka_unit_test(what_a_report_needs),
                                        cmocka_unit_test(what_a_quote_needs),
+                                       cmocka_unit_test(evidence_that_does_not_say_what_it_needs),
+                                       cmocka_unit_test(a_quote_whose_reader_has_enough),
                                        cmocka_unit_test(evidence_that_needs_nothing_or_is_none)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
