@@ -6,7 +6,8 @@ import pytest
 
 from conftest import UNKNOWN, run
 
-EAT = pathlib.Path(__file__).resolve().parent.parent / "vectors" / "eat"
+VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors"
+EAT = VECTORS / "eat"
 
 
 @pytest.mark.parametrize("name, kind, lines", [
@@ -25,10 +26,25 @@ def test_tokens_are_shown_by_the_names_of_their_claims(name, kind, lines):
     assert run("inspect", "--kind", kind, EAT / name).stdout.decode().splitlines() == text
 
 
+@pytest.mark.parametrize("name, kind, lines", [
+    ("sev-snp/aws-vlek/report.bin", "snp-report", ["  signing-key: vlek", "    product-line: Milan"]),
+    ("tdx/v4-debug-td/quote.bin", "tdx-quote", ["  tee: TDX", "    debug: true"]),
+    ("tdx/sgx-v3-not-tdx/quote.bin", "sgx-quote", ["  tee: SGX"]),
+    ("tdx/v4-uptodate/tcb_info.json", "intel-collateral", ["  document: tcbInfo", "    - OutOfDate"]),
+    ("tdx/v4-uptodate/pck_crl.der", "crl", ["  next-update: 2025-07-19T10:00:35Z"]),
+    ("sev-snp/azure-milan-v2/hcl_report.bin", "hcl-report", ["  tee: SNP", "    signing-key: vcek"]),
+    ("cca/tf-rmm/cpak_pub.pem", "public-key", ["  type: EC P-384"]),
+])
+def test_evidence_and_collateral_of_confidential_computing(name, kind, lines):
+    text = run("inspect", VECTORS / name).stdout.decode().splitlines()
+    assert text[:2] == ["verified: false", f"kind: {kind}"]
+    assert all(line in text for line in lines)
+
+
 def test_every_kind_of_the_usage_is_known():
     usage = run("inspect", "--help").stdout.decode()
     kinds = usage.split("  --kind KIND")[1].split(";")[0].replace(" or ", ", ").split(",")
-    assert len(kinds) >= 20
+    assert len(kinds) >= 42
     for kind in kinds:
         done = run("inspect", "--kind", kind.strip(), "-", stdin=b"\x00", status=None)
         assert b"is not known" not in done.stderr, kind

@@ -61,9 +61,9 @@ static bool put_incomplete(struct atls_view *v, const char *key, struct atls_byt
         in.len--;
     if (is_jwt && atls_jws_decode(in, &jws, NULL) != ATLS_OK)
         return false;
-    is_ear =
-        atls_json_parse(is_jwt ? atls_buf_bytes(&jws.payload) : in, &claims, NULL) == ATLS_OK &&
-        claims_to_be_ear(&claims);
+    is_ear = atls_view_json_parse(is_jwt ? atls_buf_bytes(&jws.payload) : in, &claims, NULL) ==
+                 ATLS_OK &&
+             claims_to_be_ear(&claims);
     if (is_ear)
         put_claims(v, key, is_jwt ? &jws : NULL, &claims, problem);
     if (is_jwt)

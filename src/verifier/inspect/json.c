@@ -105,10 +105,43 @@ void atls_view_put_json(struct atls_json *j, const char *key, const struct atls_
     atls_arena_clear(&c.arena);
 }
 
+/* An escape "\u0000", and not one of a backslash that such letters follow. */
+static bool has_nul(struct atls_bytes text)
+{
+    static const char escape[] = "u0000";
+    size_t backslashes = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\\') {
+            backslashes++;
+            continue;
+        }
+        if (backslashes % 2 == 1 && text.len - i >= sizeof escape - 1 &&
+            memcmp(text.ptr + i, escape, sizeof escape - 1) == 0)
+            return true;
+        backslashes = 0;
+    }
+    return false;
+}
+
+enum atls_code atls_view_json_parse(struct atls_bytes in, struct atls_json_value *out,
+                                    struct atls_err *err)
+{
+    struct atls_json_value root;
+    enum atls_code code = atls_json_parse(in, &root, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (has_nul(in))
+        return atls_fail(err, ATLS_E_UNSUPPORTED, "JSON: text with U+0000 is not shown");
+    *out = root;
+    return ATLS_OK;
+}
+
 enum atls_code atls_view_json(struct atls_view *v, const char *key, struct atls_bytes in)
 {
     struct atls_json_value root;
-    enum atls_code code = atls_json_parse(in, &root, v->err);
+    enum atls_code code = atls_view_json_parse(in, &root, v->err);
 
     if (code == ATLS_OK)
         atls_view_put_json(v->j, key, &root);
@@ -141,7 +174,7 @@ static bool has_claim(const struct atls_json_value *object)
 enum atls_code atls_view_json_claims(struct atls_view *v, const char *key, struct atls_bytes in)
 {
     struct atls_json_value root;
-    enum atls_code code = atls_json_parse(in, &root, v->err);
+    enum atls_code code = atls_view_json_parse(in, &root, v->err);
 
     if (code != ATLS_OK)
         return code;
@@ -190,10 +223,13 @@ enum atls_code atls_view_intel_collateral(struct atls_view *v, const char *key,
 {
     static const char *const names[] = {ATLS_TDX_TCB_INFO, ATLS_TDX_QE_IDENTITY,
                                         ATLS_TDX_EVALUATION};
+    struct atls_json_value root;
     struct atls_tdx_signed doc;
-    enum atls_code code = ATLS_E_DECODE;
+    enum atls_code code;
     size_t i = 0;
 
+    if ((code = atls_view_json_parse(in, &root, v->err)) != ATLS_OK)
+        return code;
     for (; i < sizeof names / sizeof names[0]; i++)
         if ((code = atls_tdx_signed_open(in, names[i], &doc, v->err)) == ATLS_OK)
             break;

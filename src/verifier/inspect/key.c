@@ -114,7 +114,7 @@ static bool put_useless(struct atls_view *v, const char *key, struct atls_bytes 
 {
     struct atls_json_value root, value;
 
-    if (atls_json_parse(in, &root, NULL) != ATLS_OK ||
+    if (atls_view_json_parse(in, &root, NULL) != ATLS_OK ||
         (!atls_json_member(&root, "kty", &value) && !atls_json_member(&root, "keys", &value)) ||
         !is_public(&root))
         return false;

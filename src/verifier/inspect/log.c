@@ -105,13 +105,14 @@ static bool get_pcr_line(struct atls_bytes text, size_t *at, struct pcr_line *ou
     spaces = span(text, *at + digits, ": \t");
     hex = span(text, *at + digits + spaces, "0123456789abcdefABCDEF");
     end = *at + digits + spaces + hex;
-    if (spaces == 0 || (hex != 40 && hex != 64 && hex != 96 && hex != 128))
+    if (out->index >= ATLS_TPM_PCRS_MAX || spaces == 0 ||
+        (hex != 40 && hex != 64 && hex != 96 && hex != 128))
         return false;
     out->digits = atls_bytes_of(text.ptr + end - hex, hex);
     if (end < text.len && text.ptr[end] != '\n')
         return false;
     *at = end + (end < text.len);
-    return out->index < ATLS_TPM_PCRS_MAX;
+    return true;
 }
 
 enum atls_code atls_view_pcrs(struct atls_view *v, const char *key, struct atls_bytes in)
