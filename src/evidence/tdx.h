@@ -18,11 +18,6 @@
 #include "evidence/tdx_status.h"
 #include "wire/tdx.h"
 
-/* The event log of the guest's firmware and boot (the area that ACPI table CCEL describes, padding
- * allowed), among a bundle's endorsements. */
-#define ATLS_TDX_EVENT_LOG      "tdx-ccel"
-#define ATLS_TDX_EVENT_LOG_TYPE "application/octet-stream"
-
 struct atls_tdx_check {
     struct atls_bytes quote;
     struct atls_bytes report_data;      /* expected, 64 bytes */

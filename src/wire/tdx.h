@@ -88,6 +88,11 @@ atls_sgx_report_decode(struct atls_bytes in, struct atls_sgx_report *out, struct
 /* True when all bytes are zero. */
 bool atls_tdx_is_zero(struct atls_bytes bytes);
 
+/* The event log of the guest's firmware and boot (the area that ACPI table CCEL describes, padding
+ * allowed), among a bundle's endorsements. */
+#define ATLS_TDX_EVENT_LOG      "tdx-ccel"
+#define ATLS_TDX_EVENT_LOG_TYPE "application/octet-stream"
+
 /* The log without the padding of the area that ACPI table CCEL describes: it ends where everything
  * that follows an event is zeros or everything is 0xff. Errors: those of atls_event_log_open and
  * atls_event_log_next; ATLS_E_DECODE for a log that is not crypto agile. */

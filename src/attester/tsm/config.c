@@ -182,6 +182,7 @@ enum atls_code atls_tsm_config_parse(const char *rest, struct atls_tsm_config *o
         {"service-guid", &c.service_guid},
         {"service-manifest-version", &c.service_version},
         {"collateral", &c.collateral},
+        {"event-log", &c.event_log},
         {"device", &c.device},
         {"qgs", &qgs},
         {"deadline", &deadline},

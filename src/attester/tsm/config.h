@@ -35,6 +35,7 @@ struct atls_tsm_config {
     struct atls_tsm_qgs qgs;
     const char *aik;        /* file; NULL: a fresh key */
     const char *collateral; /* directory; NULL: none */
+    const char *event_log;  /* file, TDX; NULL: none */
     int64_t deadline_ms;    /* of one report, all attempts together */
 };
 

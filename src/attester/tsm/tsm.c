@@ -18,6 +18,7 @@
 #include "core/writer.h"
 #include "crypto/crypto.h"
 #include "wire/cca.h"
+#include "wire/tdx.h"
 #include "wire/tsm.h"
 
 struct tsm {
@@ -119,6 +120,9 @@ static enum atls_code configure(struct tsm *tsm, const char *rest, struct atls_e
     if ((code = atls_tsm_config_parse(rest, &tsm->config, err)) != ATLS_OK ||
         (code = find_provider(tsm, err)) != ATLS_OK)
         return code;
+    if (tsm->config.event_log != NULL && tsm->provider != &atls_tsm_tdx)
+        return atls_fail(err, ATLS_E_CONFIG, "tsm: event-log is of TDX, the provider is %s",
+                         tsm->provider->name);
     if (tsm->config.collateral != NULL &&
         (code = atls_tsm_collateral_new(tsm->config.collateral, &tsm->log, &tsm->collateral,
                                         err)) != ATLS_OK)
@@ -214,6 +218,33 @@ static enum atls_code put_token(const struct tsm *tsm, struct atls_tsm_blobs *bl
     return atls_writer_finish(&w, &out->token, err);
 }
 
+/* Read after the quote: a log that grew since then still begins with what the quote covers, and is
+ * refused by the verifier rather than hidden here. */
+static enum atls_code attach_event_log(const struct tsm *tsm, struct atls_quote *quote,
+                                       struct atls_err *err)
+{
+    struct atls_quote_endorsement *e = &quote->endorsements[quote->endorsement_count];
+    struct atls_buf area = ATLS_BUF_INIT;
+    struct atls_bytes log;
+    enum atls_code code;
+
+    if (tsm->config.event_log == NULL)
+        return ATLS_OK;
+    if (quote->endorsement_count == ATLS_QUOTE_ENDORSEMENTS_MAX)
+        return atls_fail(err, ATLS_E_LIMIT, "tsm: no room for the event log among %d endorsements",
+                         ATLS_QUOTE_ENDORSEMENTS_MAX);
+    code = atls_file_read("event log", tsm->config.event_log, ATLS_EVENT_LOG_MAX, &area, err);
+    if (code == ATLS_OK && (code = atls_ccel_trim(atls_buf_bytes(&area), &log, err)) != ATLS_OK)
+        code = atls_err_prefix(err, code, tsm->config.event_log);
+    if (code == ATLS_OK && (code = atls_buf_copy(&e->value, log, err)) == ATLS_OK) {
+        e->label = ATLS_TDX_EVENT_LOG;
+        e->media_type = ATLS_TDX_EVENT_LOG_TYPE;
+        quote->endorsement_count++;
+    }
+    atls_buf_clear(&area);
+    return code;
+}
+
 /* The slow step: see attester/bundle.h. */
 static enum atls_code tsm_quote(void *self, const uint8_t challenge[ATLS_QUOTE_CHALLENGE_LEN],
                                 struct atls_quote *out, struct atls_err *err)
@@ -227,7 +258,8 @@ static enum atls_code tsm_quote(void *self, const uint8_t challenge[ATLS_QUOTE_C
     call.challenge = challenge;
     if ((code = atls_tsm_report_make(&call, tsm->source, &blobs, err)) == ATLS_OK &&
         (tsm->collateral == NULL ||
-         (code = atls_tsm_collateral_attach(tsm->collateral, &blobs, &quote, err)) == ATLS_OK))
+         (code = atls_tsm_collateral_attach(tsm->collateral, &blobs, &quote, err)) == ATLS_OK) &&
+        (code = attach_event_log(tsm, &quote, err)) == ATLS_OK)
         code = put_token(tsm, &blobs, &quote, err);
     atls_tsm_blobs_clear(&blobs);
     if (code == ATLS_OK)

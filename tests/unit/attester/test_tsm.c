@@ -21,6 +21,7 @@
 #include "fake_tsm.h"
 #include "wire/cca.h"
 #include "wire/kat.h"
+#include "wire/tdx.h"
 #include "wire/tsm.h"
 
 #define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
@@ -577,6 +578,67 @@ static void collateral_goes_into_the_bundle(void **state)
     test_tsm_finish(&machine);
 }
 
+/* A bundle's event log, or empty. */
+static struct atls_buf event_log_of(struct atls_attester *a)
+{
+    static const uint8_t binder[32] = {1};
+    struct atls_arena arena = atls_arena_init(1 << 20);
+    struct atls_buf cmw = ATLS_BUF_INIT, out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    const struct atls_cmw *record;
+    struct atls_bundle bundle;
+    struct atls_cmw decoded;
+
+    test_assert_code(atls_attester_evidence(a, atls_bytes_of(binder, sizeof binder), &cmw, &err),
+                     ATLS_OK, &err);
+    test_assert_code(atls_cmw_decode(atls_buf_bytes(&cmw), &arena, &decoded, &err), ATLS_OK, &err);
+    test_assert_code(atls_bundle_open(&decoded, &bundle, &err), ATLS_OK, &err);
+    assert_non_null(bundle.endorsements);
+    record = atls_cmw_find(bundle.endorsements, ATLS_TDX_EVENT_LOG);
+    assert_non_null(record);
+    assert_true(atls_cmw_type_is(&record->type, ATLS_TDX_EVENT_LOG_TYPE));
+    test_assert_code(atls_buf_copy(&out, record->value, &err), ATLS_OK, &err);
+    atls_buf_clear(&cmw);
+    atls_arena_clear(&arena);
+    return out;
+}
+
+static void the_event_log_goes_into_the_bundle_without_padding(void **state)
+{
+    static const uint8_t binder[32] = {1};
+    struct atls_buf log = test_vector("tdx/v4-gcp-cos113-uptodate/ccel.bin"), found,
+                    cmw = ATLS_BUF_INIT;
+    struct atls_attester *a = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    char uri[256];
+
+    (void)state;
+    test_tsm_init(&machine, "tdx_guest");
+    snprintf(uri, sizeof uri, DIRECTORY "?event-log=%s",
+             ATLS_TEST_VECTORS "/tdx/v4-gcp-cos113-uptodate/ccel.bin");
+    test_assert_code(open_tsm(uri, &a, &err), ATLS_OK, &err);
+    found = event_log_of(a);
+    assert_true(found.len > 0 && found.len < log.len);
+    assert_memory_equal(found.ptr, log.ptr, found.len);
+    atls_buf_clear(&found);
+    atls_attester_unref(a);
+
+    put_file("snp-crl-milan.crl", 40); /* bytes that are no log */
+    snprintf(uri, sizeof uri, DIRECTORY "?event-log=%s/snp-crl-milan.crl", folder);
+    test_assert_code(open_tsm(uri, &a, &err), ATLS_OK, &err);
+    test_assert_code(atls_attester_evidence(a, atls_bytes_of(binder, sizeof binder), &cmw, &err),
+                     ATLS_E_DECODE, &err);
+    assert_non_null(strstr(err.message, "snp-crl-milan.crl"));
+    atls_attester_unref(a);
+    atls_buf_clear(&log);
+    test_tsm_finish(&machine);
+
+    test_tsm_init(&machine, "sev_guest");
+    test_assert_code(open_tsm(DIRECTORY "?event-log=/nowhere", &a, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "event-log is of TDX"));
+    test_tsm_finish(&machine);
+}
+
 #define THREADS 4
 #define ROUNDS  25
 
@@ -692,6 +754,7 @@ int main(void)
         cmocka_unit_test(keys_may_come_from_a_file),
         cmocka_unit_test(evidence_that_cannot_be_had),
         cmocka_unit_test(collateral_goes_into_the_bundle),
+        cmocka_unit_test(the_event_log_goes_into_the_bundle_without_padding),
         cmocka_unit_test(threads_do_not_meet),
         cmocka_unit_test(memory_runs_short),
     };
