@@ -9,6 +9,7 @@
 #include "crypto/certificate.h"
 #include "evidence/tdx_pck.h"
 #include "wire/cmw.h"
+#include "wire/hcl.h"
 #include "wire/kat.h"
 #include "wire/snp.h"
 #include "wire/tdx.h"
@@ -166,6 +167,25 @@ static enum atls_code want_record(const struct wanting *w, const struct atls_cmw
     return ATLS_OK;
 }
 
+/* Hardware that vouches for a virtual TPM stands among the endorsements (docs/azure.md). */
+static enum atls_code want_hcl(const struct wanting *w, const struct atls_cmw *endorsements,
+                               struct atls_err *err)
+{
+    const struct atls_cmw *report = atls_cmw_find(endorsements, ATLS_LABEL_HCL_REPORT),
+                          *quote = atls_cmw_find(endorsements, ATLS_LABEL_TDX_QUOTE);
+    struct atls_hcl_report hcl;
+    enum atls_code code;
+
+    if (report == NULL || report->kind != ATLS_CMW_RECORD)
+        return ATLS_OK;
+    if ((code = atls_hcl_report_decode(report->value, &hcl, err)) != ATLS_OK)
+        return code;
+    if (hcl.type == ATLS_HCL_SNP)
+        return want_snp(w, hcl.hardware_report, err);
+    return quote == NULL || quote->kind != ATLS_CMW_RECORD ? ATLS_OK
+                                                           : want_tdx(w, quote->value, err);
+}
+
 enum atls_code atls_evidence_wanted(struct atls_bytes evidence, atls_collateral_wanted *want,
                                     void *arg, struct atls_err *err)
 {
@@ -183,6 +203,8 @@ enum atls_code atls_evidence_wanted(struct atls_bytes evidence, atls_collateral_
     }
     if (code == ATLS_OK)
         code = want_record(&wanting, &bundle.pat, err);
+    if (code == ATLS_OK && bundle.endorsements != NULL)
+        code = want_hcl(&wanting, bundle.endorsements, err);
     atls_arena_clear(&arena);
     return code;
 }
