@@ -213,6 +213,10 @@ static void guest_of(struct atls_sim_snp *order, const struct atls_sim_state *st
     order->guest_svn = (uint32_t)atls_sim_state_number(state, ATLS_SIM_ORDER_GUEST_SVN);
     if (atls_sim_state_is(state, ATLS_SIM_ORDER_DEBUG, "yes"))
         order->policy |= ATLS_SNP_POLICY_DEBUG;
+    if (atls_sim_state_is(state, ATLS_SIM_ORDER_MASKED, "yes")) {
+        order->key_info |= ATLS_SNP_MASKED_CHIP;
+        memset(order->chip_id, 0, sizeof order->chip_id);
+    }
 }
 
 /* The table that the host hands out: the endorsement key's certificate. */

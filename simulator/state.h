@@ -48,6 +48,7 @@ enum atls_sim_tee {
       "what the host said at launch")                                                              \
     X(GUEST_SVN, "guest-svn", ATLS_SIM_SNP, NUMBER, 0, 0xffffffff, "0", "of the ID block")         \
     X(VMPL_FLOOR, "vmpl-floor", ATLS_SIM_SNP, NUMBER, 0, 3, "0", "lowest privlevel of this guest") \
+    X(MASKED, "masked", ATLS_SIM_SNP, CHOICE, 0, 0, "no|yes", "the host hides which chip it is")   \
     X(CERTIFICATES, "certificates", ATLS_SIM_SNP, CHOICE, 0, 0, "yes|no",                          \
       "the host hands out the certificate table (auxblob)")                                        \
     X(MRTD, "mrtd", ATLS_SIM_TDX, HEX, 48, 48, ATLS_SIM_DIGEST_48,                                 \

@@ -149,6 +149,7 @@ static void orders_change_evidence(void **state)
     } rows[] = {
         {"DEBUG of an SNP policy", 0, "debug=yes", "debug=no", 0x0a, 0x08, 0x00, 0x08},
         {"a guest's SVN", 0, "guest-svn=5", "guest-svn=0", 0x04, 0xff, 0, 5},
+        {"MASK_CHIP_KEY of an SNP report", 0, "masked=yes", "masked=no", 0x48, 0x02, 0x00, 0x02},
         {"reported microcode of Milan", 0, "tcb=old", "tcb=current", 0x187, 0xff, 219, 209},
         {"reported SNP of Turin", 1, "tcb=old", "tcb=current", 0x183, 0xff, 24, 20},
         {"DEBUG of a TD, version 4", 2, "debug=yes", "debug=no", 48 + 120, 1, 0, 1},
