@@ -260,17 +260,19 @@ static enum cli_status serve(const struct cli *cli, struct fuse *fuse, const cha
     struct fuse_session *session = fuse_get_session(fuse);
     enum cli_status status;
 
-    printf("ready %s %s\n", cli_operand(cli, 1), provider);
-    fflush(stdout);
-    if (fuse_daemonize(!cli_flag(cli, "background")) != 0) {
-        cli_say(cli, "no background: %s", strerror(errno));
-        return CLI_UNKNOWN;
-    }
+    /* Whoever reads that it is ready may end it at once. */
     if (fuse_set_signal_handlers(session) != 0) {
         cli_say(cli, "no signal handlers");
         return CLI_UNKNOWN;
     }
-    status = loop(cli, fuse);
+    printf("ready %s %s\n", cli_operand(cli, 1), provider);
+    fflush(stdout);
+    if (fuse_daemonize(!cli_flag(cli, "background")) == 0) {
+        status = loop(cli, fuse);
+    } else {
+        cli_say(cli, "no background: %s", strerror(errno));
+        status = CLI_UNKNOWN;
+    }
     fuse_remove_signal_handlers(session);
     return status;
 }
