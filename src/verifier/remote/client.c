@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bind/binder.h"
 #include "core/base64.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -427,6 +428,36 @@ static enum atls_code run_session(struct exchange *x, bool *sent, struct atls_er
     return poll(x, err);
 }
 
+static enum atls_code pack_bare(struct exchange *x, struct atls_err *err)
+{
+    const struct atls_veraison_submission *s = x->submission;
+    struct atls_bare_token bare = {.evidence = s->evidence};
+    const enum atls_hash hash = s->binder.len == 48 ? ATLS_HASH_SHA384 : ATLS_HASH_SHA256;
+    enum atls_code code =
+        atls_binder_bare_challenge(hash, s->binder, s->aik_spki, bare.challenge, err);
+
+    if (code != ATLS_OK)
+        return code;
+    return atls_pack_bare(&bare, x->discovery->media_types, x->discovery->media_type_count,
+                          &x->packed, err);
+}
+
+/* Evidence that there is already, in a form that the service takes. */
+static enum atls_code pack_evidence(struct exchange *x, struct atls_err *err)
+{
+    const struct atls_veraison_submission *s = x->submission;
+    enum atls_code code;
+
+    if (s->aik_spki.len > 0 && (code = pack_bare(x, err)) != ATLS_OK)
+        return code;
+    if (x->packed.form == NULL &&
+        (code = atls_pack(s->evidence, s->binder, x->discovery->media_types,
+                          x->discovery->media_type_count, &x->packed, err)) != ATLS_OK)
+        return code;
+    x->is_packed = true;
+    return ATLS_OK;
+}
+
 static enum atls_code run(struct exchange *x, struct atls_err *err)
 {
     const struct atls_veraison_submission *s = x->submission;
@@ -436,11 +467,8 @@ static enum atls_code run(struct exchange *x, struct atls_err *err)
     if (code != ATLS_OK)
         return code;
     if (s->binder.len > 0) {
-        code = atls_pack(s->evidence, s->binder, x->discovery->media_types,
-                         x->discovery->media_type_count, &x->packed, err);
-        if (code != ATLS_OK)
+        if ((code = pack_evidence(x, err)) != ATLS_OK)
             return code;
-        x->is_packed = true;
     }
     for (unsigned int n = 1;; n++) {
         code = run_session(x, &sent, err);

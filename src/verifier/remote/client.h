@@ -49,6 +49,8 @@ const char *atls_veraison_client_url(const struct atls_veraison_client *c);
 struct atls_veraison_submission {
     struct atls_bytes binder;   /* 32 or 48 bytes; empty: the service chooses the nonce */
     struct atls_bytes evidence; /* with a binder: one CMW, CBOR, made over it */
+    struct atls_bytes aik_spki; /* that the evidence names, checked; empty: of evidence that stands
+                                   alone (profile "bare") no token is sent without it */
     /* Without a binder: makes evidence, one CMW in CBOR, over nonce (32 bytes). */
     enum atls_code (*make)(void *arg, struct atls_bytes nonce, struct atls_buf *out_evidence,
                            struct atls_err *err);

@@ -127,12 +127,12 @@ static const struct token_name {
     {ATLS_TYPE_SOFT, NULL},       {NULL, NULL},
 };
 
-/* The row of a bundle's platform token; the last one when there is none. */
-static const struct token_name *name_of(const struct atls_bundle *bundle)
+/* The row of a platform token; the last one when there is none. */
+static const struct token_name *name_of(const struct atls_cmw *token)
 {
     const struct token_name *n = token_names;
 
-    while (n->type != NULL && !atls_cmw_type_is(&bundle->pat.type, n->type))
+    while (n->type != NULL && !atls_cmw_type_is(&token->type, n->type))
         n++;
     return n;
 }
@@ -191,7 +191,7 @@ static enum atls_code pack_bundle(const struct atls_bundle *bundle, struct atls_
                                   struct atls_err *err)
 {
     const bool is_kat = atls_cmw_type_is(&bundle->kat.type, ATLS_TYPE_KAT);
-    const struct token_name *name = name_of(bundle);
+    const struct token_name *name = name_of(&bundle->pat);
 
     if (is_tpm(bundle))
         return takes(a, ATLS_PARSEC_TPM_MEDIA_TYPE) ? pack_parsec_tpm(bundle, binder, packed, err)
@@ -205,6 +205,45 @@ static enum atls_code pack_bundle(const struct atls_bundle *bundle, struct atls_
     return name->other != NULL && takes(a, name->other)
                ? pack_token(bundle, name->other, packed, err)
                : ATLS_OK;
+}
+
+/* Leaves packed alone when evidence is no token that stands alone, or the service takes none. */
+static enum atls_code pack_bare(const struct atls_cmw *cmw, const struct atls_bare_token *bare,
+                                const struct accepted *a, struct atls_packed *packed,
+                                struct atls_err *err)
+{
+    const struct token_name *name = name_of(cmw);
+    const char *form = name->type;
+
+    if (cmw->kind == ATLS_CMW_COLLECTION || form == NULL)
+        return ATLS_OK;
+    if (!takes(a, form))
+        form = name->other;
+    if (form == NULL || !takes(a, form))
+        return ATLS_OK;
+    packed->form = form;
+    packed->names_no_key = true;
+    packed->nonce_len = sizeof bare->challenge;
+    memcpy(packed->nonce, bare->challenge, sizeof bare->challenge);
+    return atls_buf_copy(&packed->body, cmw->value, err);
+}
+
+enum atls_code atls_pack_bare(const struct atls_bare_token *bare, const struct atls_bytes *types,
+                              size_t count, struct atls_packed *out, struct atls_err *err)
+{
+    const struct accepted a = {types, count};
+    struct atls_arena arena = atls_arena_init(TREE_MAX);
+    struct atls_packed packed;
+    struct atls_cmw cmw;
+    enum atls_code code;
+
+    memset(&packed, 0, sizeof packed);
+    if ((code = atls_cmw_decode(bare->evidence, &arena, &cmw, err)) == ATLS_OK)
+        code = pack_bare(&cmw, bare, &a, &packed, err);
+    atls_arena_clear(&arena);
+    if (code == ATLS_OK)
+        *out = packed;
+    return code;
 }
 
 /* Evidence of ours in a form of others. */

@@ -41,6 +41,18 @@ ATLS_MUST_CHECK enum atls_code atls_pack(struct atls_bytes evidence, struct atls
                                          const struct atls_bytes *types, size_t count,
                                          struct atls_packed *out, struct atls_err *err);
 
+/* Evidence whose key and connection are named by what the platform token signs (profile "bare"). */
+struct atls_bare_token {
+    struct atls_bytes evidence; /* one CMW, CBOR */
+    uint8_t challenge[ATLS_PACKED_NONCE_MAX];
+};
+/* The platform token alone, with its challenge as nonce. out->form is NULL (and nothing has to be
+ * cleared) when evidence is no such token, or types name it in no way. Errors: ATLS_E_DECODE,
+ * ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_pack_bare(const struct atls_bare_token *bare,
+                                              const struct atls_bytes *types, size_t count,
+                                              struct atls_packed *out, struct atls_err *err);
+
 /* The one of types that names form, in the spelling it has there, or empty. */
 struct atls_bytes atls_pack_find(const struct atls_bytes *types, size_t count, const char *form);
 

@@ -244,8 +244,8 @@ static enum atls_code take_result(struct appraisal *a, struct atls_result **out,
 /* From the service: a token, verified, that says something of this key. */
 static enum atls_code ask_service(struct appraisal *a, struct atls_err *err)
 {
-    const struct atls_veraison_submission submission = {.binder = a->asked->binder,
-                                                        .evidence = a->asked->evidence};
+    const struct atls_veraison_submission submission = {
+        .binder = a->asked->binder, .evidence = a->asked->evidence, .aik_spki = a->asked->aik_spki};
     enum atls_code code;
 
     if ((code = atls_veraison_submit(a->v->client, &submission, a->deadline_ms, &a->answer, err)) !=

@@ -11,6 +11,7 @@
 #include "verifier/remote/pack.h"
 #include "wire/cbor.h"
 #include "wire/kat.h"
+#include "wire/tsm.h"
 
 static const uint8_t binder[48] = "binder of one connection, as long as SHA-384 is";
 
@@ -318,6 +319,82 @@ static void platform_tokens_go_alone(void **state)
     atls_buf_clear(&kat);
 }
 
+static struct atls_buf bare_record(const char *type, struct atls_bytes token)
+{
+    const struct atls_cmw record = {
+        .kind = ATLS_CMW_RECORD,
+        .type = {.is_text = true, .text = atls_bytes_of(type, strlen(type))},
+        .value = token};
+    struct atls_writer w = atls_writer_init(4096);
+    struct atls_buf out = ATLS_BUF_INIT;
+
+    assert_int_equal(atls_cmw_encode(&record, &w, NULL), ATLS_OK);
+    assert_int_equal(atls_writer_finish(&w, &out, NULL), ATLS_OK);
+    return out;
+}
+
+static void bare_tokens_go_alone(void **state)
+{
+    static const struct atls_bytes token = TEXT("platform token"),
+                                   types[] = {
+                                       TEXT("application/cmw+cbor;cmwc_t=\"" ATLS_BUNDLE_TYPE "\""),
+                                       TEXT(ATLS_TYPE_TSM_REPORT),
+                                       TEXT("application/psa-attestation-token")};
+    static const struct {
+        const char *says, *type;
+        size_t count; /* of types that the service takes */
+        const char *form;
+    } rows[] = {
+        {"its own name", ATLS_TYPE_TSM_REPORT, 3, ATLS_TYPE_TSM_REPORT},
+        {"another name of the same", "application/eat-cwt; profile=\"http://arm.com/psa/2.0.0\"", 3,
+         "application/psa-attestation-token"},
+        {"taken by no name", ATLS_TYPE_TSM_REPORT, 1, NULL},
+        {"no platform token", "application/example", 3, NULL},
+    };
+    struct atls_bare_token bare = {.challenge = "what the token signs: binder and key"};
+    struct atls_packed packed;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf evidence = bare_record(rows[i].type, token);
+
+        print_message("%s\n", rows[i].says);
+        bare.evidence = atls_buf_bytes(&evidence);
+        test_assert_code(atls_pack_bare(&bare, types, rows[i].count, &packed, &err), ATLS_OK, &err);
+        assert_int_equal(packed.form == NULL, rows[i].form == NULL);
+        if (rows[i].form != NULL) {
+            assert_string_equal(packed.form, rows[i].form);
+            assert_true(packed.names_no_key);
+            test_assert_bytes(atls_buf_bytes(&packed.body), token);
+            test_assert_bytes(atls_bytes_of(packed.nonce, packed.nonce_len),
+                              atls_bytes_of(bare.challenge, 64));
+        }
+        atls_packed_clear(&packed);
+        bare.evidence.len--; /* cut short */
+        test_assert_code(atls_pack_bare(&bare, types, 3, &packed, &err), ATLS_E_DECODE, &err);
+        err = (struct atls_err)ATLS_ERR_INIT;
+        atls_buf_clear(&evidence);
+    }
+}
+
+static void a_bundle_is_no_bare_token(void **state)
+{
+    static const struct atls_bytes types[] = {TEXT(ATLS_TYPE_TSM_REPORT)}, pat = TEXT("token");
+    struct atls_buf kat = kat_of_tests();
+    struct atls_buf evidence =
+        test_bundle(ATLS_TYPE_KAT, atls_buf_bytes(&kat), ATLS_TYPE_TSM_REPORT, pat);
+    const struct atls_bare_token bare = {.evidence = atls_buf_bytes(&evidence)};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_packed packed;
+
+    (void)state;
+    test_assert_code(atls_pack_bare(&bare, types, 1, &packed, &err), ATLS_OK, &err);
+    assert_null(packed.form);
+    atls_buf_clear(&evidence);
+    atls_buf_clear(&kat);
+}
+
 /* Both halves of CCA evidence as they stand, in a map. */
 static void cca_evidence_becomes_a_parsec_bundle(void **state)
 {
@@ -391,6 +468,8 @@ int main(void)
         cmocka_unit_test(recorded_bundles_have_our_members),
         cmocka_unit_test(nothing_fits),
         cmocka_unit_test(platform_tokens_go_alone),
+        cmocka_unit_test(bare_tokens_go_alone),
+        cmocka_unit_test(a_bundle_is_no_bare_token),
         cmocka_unit_test(cca_evidence_becomes_a_parsec_bundle),
         cmocka_unit_test(tokens_of_a_batch_go_alone),
         cmocka_unit_test(other_technologies_have_one_form),
