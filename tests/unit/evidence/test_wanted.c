@@ -12,9 +12,10 @@
 #include "wire/tdx.h"
 #include "wire/tsm.h"
 
+/* Of the report, whose bytes stand in its file. */
 #define CHIP                                                                                       \
-    "3ac3fe21e13fb0990eb28a802e3fb6a29483a6b0753590c951bdd3b8e53786184ca39e359669a2b76a1936776b56" \
-    "4ea464cdce40c05f63c9b610c5068b006b5d"
+    "c38427a30d4c7af9d96f7a15b97269825a64cb76a2352ffd5d18115d89ad473f"                             \
+    "8e8c0bcd9a5d9286612bad4aadfb4426205a3b9e4fea82301135a170e477524e"
 
 /* What was asked for, "name/subject" a line. */
 struct heard {
