@@ -2,6 +2,9 @@
 
 #include "evidence/tdx_pck.h"
 #include "verifier/inspect/x509.h"
+#include "wire/cbor.h"
+
+#define TAG_TAGGED_EVIDENCE 60000
 
 /* How the value of an extension is shown beside its bytes. */
 typedef void put_content(struct atls_view *v, struct atls_bytes value);
@@ -37,13 +40,49 @@ static void put_element(struct atls_view *v, struct atls_bytes value)
     }
 }
 
-/* What Intel says of the platform that a PCK is of. */
+/* A quote, or whatever else it is. */
+static void put_quote(struct atls_view *v, struct atls_bytes value)
+{
+    struct atls_view inner = {v->j, v->nesting + 1, NULL};
+
+    if (inner.nesting > ATLS_VIEW_NESTING_MAX || atls_view_quote(&inner, "quote", value) != ATLS_OK)
+        atls_json_put_hex(v->j, "value", value);
+}
+
+/* 60000([quote, hashed claims]), of interoperable RA-TLS. */
+static bool get_tagged_evidence(struct atls_bytes value, struct atls_bytes *quote,
+                                struct atls_bytes *claims)
+{
+    struct atls_reader r = atls_reader_init(value);
+    struct atls_cbor_iter it;
+    uint64_t tag;
+
+    return atls_cbor_get_tag(&r, &tag) && tag == TAG_TAGGED_EVIDENCE &&
+           atls_cbor_enter_array(&r, &it) && !it.indefinite && it.left == 2 &&
+           atls_cbor_get_bytes(&r, quote) && atls_cbor_get_bytes(&r, claims) &&
+           atls_reader_done(&r);
+}
+
+static void put_tagged_evidence(struct atls_view *v, struct atls_bytes value)
+{
+    struct atls_bytes quote, claims;
+
+    if (!get_tagged_evidence(value, &quote, &claims)) {
+        atls_json_put_hex(v->j, "value", value);
+        return;
+    }
+    atls_view_or_hex(v, "quote", quote, atls_view_quote);
+    atls_view_or_hex(v, "claims", claims, atls_view_cbor);
+}
+
+/* What Intel says of the platform that a PCK is of; certificates of older RA-TLS have their quote
+ * under its name. */
 static void put_pck_facts(struct atls_view *v, struct atls_bytes value)
 {
     struct atls_pck_facts f;
 
     if (atls_pck_facts_read(value, &f, NULL) != ATLS_OK) {
-        atls_json_put_hex(v->j, "value", value);
+        put_quote(v, value);
         return;
     }
     atls_json_open_object(v->j, "facts");
@@ -60,11 +99,6 @@ static void put_pck_facts(struct atls_view *v, struct atls_bytes value)
         atls_json_put_hex(v->j, "platform-instance-id",
                           atls_bytes_of(f.instance, sizeof f.instance));
     atls_json_close(v->j);
-}
-
-static void put_quote(struct atls_view *v, struct atls_bytes value)
-{
-    atls_view_or_hex(v, "quote", value, atls_view_quote);
 }
 
 static const struct row {
@@ -104,6 +138,7 @@ static const struct row {
     /* Intel, of PCK certificates and of self-signed ones that carry a quote */
     {"1.2.840.113741.1.13.1", "sgxExtensions", put_pck_facts},
     {"1.2.840.113741.1337.6", "quote", put_quote},
+    {"2.23.133.5.4.9", "taggedEvidence", put_tagged_evidence},
 };
 
 static const struct row *row_of(struct atls_bytes oid)

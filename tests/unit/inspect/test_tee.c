@@ -1,11 +1,15 @@
 /* Views of evidence and collateral of confidential computing, and of keys and logs: values. */
 #include "inspected.h"
 
+#include "failing_alloc.h"
+
+#include "core/json_writer.h"
 #include "core/writer.h"
 #include "crypto/crypto.h"
+#include "crypto/der.h"
 #include "evidence/collateral.h"
 #include "wire/cbor.h"
-#include "wire/cmw.h"
+#include "wire/jwk.h"
 #include "wire/snp.h"
 #include "wire/tsm.h"
 
@@ -693,6 +697,234 @@ static void results_that_break_a_rule(void **state)
     assert_null(inspect(BYTES("eyJ.x"), "ear", ATLS_E_DECODE, NULL));
 }
 
+/* A certificate that has just this extension, by the content octets of its OID. */
+static struct atls_buf certificate_with(struct atls_bytes oid, struct atls_bytes value)
+{
+    static const char algorithm[] = "\x30\x03\x06\x01\x2a", time[] = "\x17\x0d"
+                                                                     "260101000000Z";
+    struct atls_writer w = atls_writer_init(1 << 16);
+    struct atls_buf out = ATLS_BUF_INIT;
+    size_t whole = atls_der_open(&w, ATLS_DER_SEQUENCE),
+           part = atls_der_open(&w, ATLS_DER_SEQUENCE);
+    size_t validity, tagged, list, extension;
+
+    atls_put_bytes(&w, BYTES("\x02\x01\x01"));
+    atls_put_bytes(&w, BYTES(algorithm));
+    atls_put_bytes(&w, BYTES("\x30\x00"));
+    validity = atls_der_open(&w, ATLS_DER_SEQUENCE);
+    atls_put_bytes(&w, BYTES(time));
+    atls_put_bytes(&w, BYTES(time));
+    atls_der_close(&w, validity);
+    atls_put_bytes(&w, BYTES("\x30\x00\x30\x00"));
+    tagged = atls_der_open(&w, ATLS_DER_CONTEXT_CONSTRUCTED(3));
+    list = atls_der_open(&w, ATLS_DER_SEQUENCE);
+    extension = atls_der_open(&w, ATLS_DER_SEQUENCE);
+    atls_der_put(&w, ATLS_DER_OID, oid);
+    atls_der_put(&w, ATLS_DER_OCTET_STRING, value);
+    atls_der_close(&w, extension);
+    atls_der_close(&w, list);
+    atls_der_close(&w, tagged);
+    atls_der_close(&w, part);
+    atls_put_bytes(&w, BYTES(algorithm));
+    atls_put_bytes(&w, BYTES("\x03\x02\x00\x00"));
+    atls_der_close(&w, whole);
+    assert_int_equal(atls_writer_finish(&w, &out, NULL), ATLS_OK);
+    return out;
+}
+
+static void extensions_with_and_without_what_is_expected(void **state)
+{
+    static const char sgx[] = "\x2a\x86\x48\x86\xf8\x4d\x01\x0d\x01",
+                      ra_tls[] = "\x2a\x86\x48\x86\xf8\x4d\x8a\x39\x06",
+                      dice[] = "\x67\x81\x05\x05\x04\x09",
+                      product[] = "\x2b\x06\x01\x04\x01\x9c\x78\x01\x02";
+    struct atls_buf quote = test_vector("tdx/v4-debug-td/quote.bin");
+    struct atls_writer tagged = atls_writer_init(1 << 14);
+    const struct {
+        struct atls_bytes oid, value;
+        const char *path, *want;
+    } rows[] = {
+        {BYTES(sgx), atls_buf_bytes(&quote), "extensions/0/quote/tee", "TDX"},
+        {BYTES(sgx), BYTES("\x30\x00"), "extensions/0/value", "3000"},
+        {BYTES(ra_tls), atls_buf_bytes(&quote), "extensions/0/quote/td-report/debug", "true"},
+        {BYTES(ra_tls), BYTES("\x01"), "extensions/0/value", "01"},
+        {BYTES(dice), BYTES("\x01"), "extensions/0/value", "01"},
+        {BYTES(product), BYTES("\x16\x01x"), "extensions/0/text", "x"},
+        {BYTES(product), BYTES("\x16\x02x"), "extensions/0/text", ""},
+        {BYTES(product), BYTES("\x16\x02x"), "extensions/0/value", "160278"},
+        {BYTES(product), BYTES("\x02\x02\x01\x00"), "extensions/0/number", "256"},
+        {BYTES(product), BYTES("\x02\x01\xff"), "extensions/0/number", ""},
+        {BYTES("\x2a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), BYTES("\x01"),
+         "extensions/0/oid", "1.2"},
+    };
+    struct atls_buf in;
+    json_t *root;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        print_message("row %zu\n", i);
+        in = certificate_with(rows[i].oid, rows[i].value);
+        root = inspect(atls_buf_bytes(&in), NULL, ATLS_OK, "certificate");
+        assert_string_equal(at(root, rows[i].path), rows[i].want);
+        json_decref(root);
+        atls_buf_clear(&in);
+    }
+    atls_cbor_put_tag(&tagged, 60000);
+    atls_cbor_put_array(&tagged, 2);
+    atls_cbor_put_bytes(&tagged, atls_buf_bytes(&quote));
+    atls_cbor_put_bytes(&tagged, BYTES("\xa0"));
+    in = certificate_with(BYTES(dice), atls_writer_bytes(&tagged));
+    root = inspect(atls_buf_bytes(&in), NULL, ATLS_OK, "certificate");
+    assert_string_equal(at(root, "extensions/0/quote/tee"), "TDX");
+    assert_string_equal(at(root, "extensions/0/claims/diagnostic"), "{}");
+    json_decref(root);
+    atls_buf_clear(&in);
+    atls_writer_clear(&tagged);
+    atls_buf_clear(&quote);
+}
+
+/* Each field of a certificate missing in turn. */
+static void certificates_without_a_field(void **state)
+{
+#define ALG "\x30\x03\x06\x01\x2a"
+#define VALIDITY                                                                                   \
+    "\x30\x1e\x17\x0d"                                                                             \
+    "260101000000Z"                                                                                \
+    "\x17\x0d"                                                                                     \
+    "260101000000Z"
+#define END ALG "\x03\x02\x00\x00"
+    static const struct {
+        struct atls_bytes in;
+        const char *said;
+    } rows[] = {
+        {HEX("\x30\x0b\x30\x00" END), "tbsCertificate"},
+        {HEX("\x30\x10\x30\x05\xa0\x03\x02\x01\x02" END), "version"},
+        {HEX("\x30\x10\x30\x05" ALG END), "serialNumber"},
+        {HEX("\x30\x0e\x30\x03\x02\x01\x01" END), "signature"},
+        {HEX("\x30\x13\x30\x08\x02\x01\x01" ALG END), "issuer"},
+        {HEX("\x30\x15\x30\x0a\x02\x01\x01" ALG "\x30\x00" END), "validity"},
+        {HEX("\x30\x17\x30\x0c\x02\x01\x01" ALG "\x30\x00\x30\x00" END), "validity"},
+        {HEX("\x30\x35\x30\x2a\x02\x01\x01" ALG "\x30\x00" VALIDITY END), "subject"},
+        {HEX("\x30\x37\x30\x2c\x02\x01\x01" ALG "\x30\x00" VALIDITY "\x30\x00" END),
+         "subjectPublicKeyInfo"},
+        {HEX("\x30\x3b\x30\x30\x02\x01\x01" ALG "\x30\x00" VALIDITY "\x30\x00\x30\x00\x04\x05" END),
+         "extensions"},
+        {HEX("\x30\x05\x30\x03\x02\x01\x01"), "signature"},
+        {HEX("\x30\x00"), "signature"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf text = ATLS_BUF_INIT;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("%s\n", rows[i].said);
+        test_assert_code(atls_inspect(rows[i].in, "certificate", &text, &err), ATLS_E_DECODE, &err);
+        assert_non_null(strstr(err.message, rows[i].said));
+    }
+#undef ALG
+#undef VALIDITY
+#undef END
+}
+
+static void keys_of_all_types(void **state)
+{
+    static const struct {
+        enum atls_key_type type;
+        const char *want, *name; /* of the curve, in a JWK */
+    } rows[] = {
+        {ATLS_KEY_P256, "EC P-256", "P-256"}, {ATLS_KEY_P384, "EC P-384", "P-384"},
+        {ATLS_KEY_P521, "EC P-521", "P-521"}, {ATLS_KEY_ED25519, "Ed25519", "Ed25519"},
+        {ATLS_KEY_RSA, "RSA", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_private_key *key = NULL;
+        struct atls_buf pem = ATLS_BUF_INIT, jwk = ATLS_BUF_INIT;
+        struct atls_json j = atls_json_init(4096);
+        struct atls_cose_key cose;
+        json_t *root;
+
+        assert_int_equal(atls_private_key_generate(rows[i].type, &key, NULL), ATLS_OK);
+        assert_int_equal(atls_key_to_pem(atls_private_key_public(key), &pem, NULL), ATLS_OK);
+        root = inspect(atls_buf_bytes(&pem), NULL, ATLS_OK, "public-key");
+        assert_string_equal(at(root, "type"), rows[i].want);
+        assert_int_equal(strlen(at(root, "spki-sha256")), 64);
+        json_decref(root);
+
+        assert_int_equal(
+            atls_cose_key_from_spki(atls_key_spki(atls_private_key_public(key)), &cose, NULL),
+            ATLS_OK);
+        atls_json_open_object(&j, NULL);
+        assert_int_equal(atls_jwk_put_members(&j, &cose, NULL), ATLS_OK);
+        atls_json_close(&j);
+        assert_int_equal(atls_json_finish(&j, &jwk, NULL), ATLS_OK);
+        root = inspect(atls_buf_bytes(&jwk), NULL, ATLS_OK, "jwk");
+        if (rows[i].name != NULL)
+            assert_string_equal(at(root, "keys/0/crv"), rows[i].name);
+        else
+            assert_string_equal(at(root, "keys/0/e"), "010001");
+        json_decref(root);
+        atls_buf_clear(&jwk);
+        atls_buf_clear(&pem);
+        atls_private_key_free(key);
+    }
+}
+
+/* What the newest reports have, and who may ask for one. */
+static void report_of_turin(void **state)
+{
+    struct atls_buf in = test_vector("sev-snp/aws-vlek/report.bin");
+    json_t *root;
+
+    (void)state;
+    in.ptr[0] = 5;
+    memcpy(in.ptr + 0x188, "\x1a\x02\x00", 3);    /* family, model, stepping */
+    memset(in.ptr + 0x30, 0xff, 4);               /* VMPL */
+    memcpy(in.ptr + 0x38, "\4\3\2\1\0\0\0\7", 8); /* current TCB */
+    in.ptr[0x1f8] = 9;                            /* launch mitigations */
+    root = inspect(atls_buf_bytes(&in), NULL, ATLS_OK, "snp-report");
+    assert_string_equal(at(root, "platform/product-line"), "Turin");
+    assert_string_equal(at(root, "current-tcb/fmc"), "4");
+    assert_string_equal(at(root, "current-tcb/boot-loader"), "3");
+    assert_string_equal(at(root, "current-tcb/snp"), "1");
+    assert_string_equal(at(root, "vmpl"), "host");
+    assert_string_equal(at(root, "launch-mitigations"), "0x9");
+    json_decref(root);
+    /* Nobody signed it. */
+    in.ptr[0x48] = 7 << 2;
+    assert_null(inspect(atls_buf_bytes(&in), "snp-report", ATLS_E_EVIDENCE, NULL));
+    atls_buf_clear(&in);
+}
+
+/* At every allocation of libcrypto that fails: an error and nothing shown, or what is there. */
+static void without_memory(void **state)
+{
+    static const char *const files[] = {"tdx/v4-uptodate/tcb_signing_chain.pem",
+                                        "tdx/v4-debug-td/quote.bin", "cca/tf-rmm/cpak_pub.pem"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct atls_buf in = test_vector(files[i]);
+        bool failed = true;
+
+        print_message("%s\n", files[i]);
+        for (size_t n = 0; failed; n++) {
+            struct atls_buf text = ATLS_BUF_INIT;
+            struct atls_err err = ATLS_ERR_INIT;
+            enum atls_code code;
+
+            test_failing_alloc_arm(n);
+            code = atls_inspect(atls_buf_bytes(&in), NULL, &text, &err);
+            failed = test_failing_alloc_disarm();
+            assert_true((code == ATLS_OK) == (text.ptr != NULL));
+            atls_buf_clear(&text);
+        }
+        atls_buf_clear(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,7 +944,13 @@ int main(void)
         cmocka_unit_test(pcr_values),
         cmocka_unit_test(cose_of_any_content),
         cmocka_unit_test(results_that_break_a_rule),
+        cmocka_unit_test(extensions_with_and_without_what_is_expected),
+        cmocka_unit_test(certificates_without_a_field),
+        cmocka_unit_test(keys_of_all_types),
+        cmocka_unit_test(report_of_turin),
+        cmocka_unit_test(without_memory),
     };
 
+    test_failing_alloc_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
