@@ -19,6 +19,7 @@
 /* Nobody asks again for so long: for what the service has not, and for what failed. */
 #define ABSENT_MS      300000
 #define FAILED_MS      30000
+#define RENEWAL_MS     INT64_C(3600000) /* for a newer one of what is at hand */
 #define AGAIN_AFTER_MS INT64_C(3600000) /* the most that a service may ask for */
 /* Who sends evidence chooses what is asked for: chips that no service knows. */
 #define FETCHES_PER_MINUTE 120
@@ -194,6 +195,13 @@ static void note_failure(struct collateral_cache *c, struct entry *e,
         c->away_until_ms[maker] = e->again_ms;
 }
 
+/* What was issued earlier than what is here would bring back what its maker has withdrawn. */
+static bool is_older(const struct store_collateral_dates *dates, const struct entry *e)
+{
+    return e->document.len != 0 && dates->has_from && e->dates.has_from &&
+           dates->from_s < e->dates.from_s;
+}
+
 static void take_document(struct entry *e, struct collateral_fetched *fetched, int64_t now_ms)
 {
     struct store_collateral_dates dates = {false, false, 0, 0};
@@ -201,10 +209,12 @@ static void take_document(struct entry *e, struct collateral_fetched *fetched, i
     /* It was read when it came. */
     if (store_collateral_read(e->kind, atls_buf_bytes(&fetched->document), &dates, NULL) != ATLS_OK)
         return;
-    atls_buf_clear(&e->document);
-    e->document = fetched->document;
-    fetched->document = (struct atls_buf)ATLS_BUF_INIT;
-    e->dates = dates;
+    if (!is_older(&dates, e)) {
+        atls_buf_clear(&e->document);
+        e->document = fetched->document;
+        fetched->document = (struct atls_buf)ATLS_BUF_INIT;
+        e->dates = dates;
+    }
     e->failure = (struct atls_err)ATLS_ERR_INIT;
     e->again_ms = now_ms + ABSENT_MS;
     e->used_ms = now_ms;
@@ -319,11 +329,23 @@ static bool is_settled(const struct entry *e, int64_t time_s, int64_t now_ms)
            e->failure.code == ATLS_OK;
 }
 
-static enum atls_code get_locked(struct collateral_cache *c,
-                                 const struct atls_collateral_query *query, int64_t time_s,
+/* A document that is asked for. */
+struct wanted {
+    const struct atls_collateral_query *query;
+    int64_t time_s;
+    bool at_hand; /* one that counts is: nobody waits, and what failed is left alone for longer */
+};
+
+static bool is_left_alone(const struct wanted *w, const struct entry *e, int64_t now_ms)
+{
+    return is_settled(e, w->time_s, now_ms) ||
+           (w->at_hand && e->failure.code != ATLS_OK && now_ms < e->again_ms + RENEWAL_MS);
+}
+
+static enum atls_code get_locked(struct collateral_cache *c, const struct wanted *w,
                                  struct atls_buf *out, struct atls_err *err)
 {
-    enum collateral_maker maker = collateral_maker_of(query->kind);
+    enum collateral_maker maker = collateral_maker_of(w->query->kind);
     int64_t now_ms = atls_clock_monotonic_ms(&c->clock);
     struct timespec until;
     struct entry *e;
@@ -331,36 +353,84 @@ static enum atls_code get_locked(struct collateral_cache *c,
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += WAIT_MS / 1000;
-    while ((e = find(c, query)) != NULL && e->is_under_way)
-        if (!wait_for_others(c, &until))
+    while ((e = find(c, w->query)) != NULL && e->is_under_way)
+        if (w->at_hand || !wait_for_others(c, &until))
             return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
                                     "collateral: somebody else's fetch takes too long");
-    if (e != NULL && is_settled(e, time_s, now_ms))
-        return conclude(e, time_s, now_ms, out, err);
+    if (e != NULL && is_left_alone(w, e, now_ms))
+        return conclude(e, w->time_s, now_ms, out, err);
     if ((code = may_fetch(c, maker, now_ms, err)) != ATLS_OK)
-        return e != NULL && counts_at(e, time_s) ? conclude(e, time_s, now_ms, out, err) : code;
-    if (e == NULL && (e = add(c, query)) == NULL)
+        return e != NULL && counts_at(e, w->time_s) ? conclude(e, w->time_s, now_ms, out, err)
+                                                    : code;
+    if (e == NULL && (e = add(c, w->query)) == NULL)
         return atls_fail(err, ATLS_E_UNAVAILABLE, "collateral: too many fetches under way");
     fetch_into(c, e);
-    return conclude(e, time_s, now_ms, out, err);
+    return conclude(e, w->time_s, now_ms, out, err);
+}
+
+static enum atls_code get(struct collateral_cache *c, const struct wanted *w, struct atls_buf *out,
+                          struct atls_err *err)
+{
+    struct collateral_request request;
+    enum atls_code code;
+
+    if (atls_collateral_row_of(w->query->kind) == NULL ||
+        !atls_collateral_subject_valid(w->query->subject))
+        return atls_fail(err, ATLS_E_NOT_FOUND, "collateral: no such kind or subject");
+    if ((code = collateral_request_of(w->query, &request, err)) != ATLS_OK)
+        return code;
+    pthread_mutex_lock(&c->lock);
+    code = get_locked(c, w, out, err);
+    pthread_mutex_unlock(&c->lock);
+    return code;
 }
 
 enum atls_code collateral_cache_get(struct collateral_cache *c,
                                     const struct atls_collateral_query *query, int64_t time_s,
                                     struct atls_buf *out, struct atls_err *err)
 {
-    struct collateral_request request;
-    enum atls_code code;
+    const struct wanted wanted = {query, time_s, false};
 
-    if (atls_collateral_row_of(query->kind) == NULL ||
-        !atls_collateral_subject_valid(query->subject))
-        return atls_fail(err, ATLS_E_NOT_FOUND, "collateral: no such kind or subject");
-    if ((code = collateral_request_of(query, &request, err)) != ATLS_OK)
-        return code;
-    pthread_mutex_lock(&c->lock);
-    code = get_locked(c, query, time_s, out, err);
-    pthread_mutex_unlock(&c->lock);
-    return code;
+    return get(c, &wanted, out, err);
+}
+
+/* ---- newer than what is on file ---- */
+
+/* Makers issue lists and signed JSON anew, with what they have withdrawn meanwhile. */
+static bool is_reissued(enum atls_collateral_kind kind)
+{
+    const struct atls_collateral_row *row = atls_collateral_row_of(kind);
+
+    return row != NULL &&
+           (strcmp(row->extension, "crl") == 0 || strcmp(row->extension, "json") == 0);
+}
+
+static bool is_issued_later(enum atls_collateral_kind kind, const struct atls_buf *a,
+                            const struct atls_buf *b)
+{
+    struct store_collateral_dates of_a, of_b;
+
+    return !atls_bytes_equal(atls_buf_bytes(a), atls_buf_bytes(b)) &&
+           store_collateral_read(kind, atls_buf_bytes(a), &of_a, NULL) == ATLS_OK &&
+           store_collateral_read(kind, atls_buf_bytes(b), &of_b, NULL) == ATLS_OK &&
+           of_a.has_from && of_b.has_from && of_a.from_s > of_b.from_s;
+}
+
+/* A store that is filled from the service would otherwise hold what came first until it ends, and
+ * lists of revoked keys live for months. *document stays where nothing newer is to be had. */
+static void renew(struct collateral_cache *c, const struct atls_collateral_query *query,
+                  int64_t time_s, struct atls_buf *document)
+{
+    const struct wanted wanted = {query, time_s, true};
+    struct atls_buf fetched = ATLS_BUF_INIT, before;
+
+    if (get(c, &wanted, &fetched, NULL) == ATLS_OK &&
+        is_issued_later(query->kind, &fetched, document)) {
+        before = *document;
+        *document = fetched;
+        fetched = before;
+    }
+    atls_buf_clear(&fetched);
 }
 
 /* ---- as a source ---- */
@@ -415,6 +485,9 @@ static enum atls_code view_collateral(void *arg, const struct atls_collateral_qu
 
     if (code == ATLS_E_NOT_FOUND && collateral_can_fetch(v->cache->fetcher, maker))
         return collateral_cache_get(v->cache, query, time_s, out, err);
+    if (code == ATLS_OK && v->cache->store != NULL && is_reissued(query->kind) &&
+        collateral_can_fetch(v->cache->fetcher, maker))
+        renew(v->cache, query, time_s, out);
     if (code != ATLS_OK && err != NULL)
         *err = attempt;
     return code;

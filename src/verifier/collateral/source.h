@@ -44,7 +44,9 @@ ATLS_MUST_CHECK enum atls_code collateral_cache_get(struct collateral_cache *c,
                                                     int64_t time_s, struct atls_buf *out,
                                                     struct atls_err *err);
 
-/* A source that asks inner first, and for collateral that inner has not the cache. */
+/* A source that asks inner first, and for collateral that inner has not the cache. Where the cache
+ * writes into a store, lists and JSON that inner has are renewed once a day: the one issued later
+ * is given. */
 struct collateral_view {
     struct collateral_cache *cache;
     struct atls_endorsement_source inner;

@@ -123,6 +123,29 @@ static void fetched_again_after_a_day(void **state)
     test_assert_code(get(w, CRL, UNTIL_S + 1, &err), ATLS_E_UNAVAILABLE, &err);
 }
 
+/* Whoever answers in the service's place brings nothing back that was withdrawn meanwhile. */
+static void an_older_one_is_left_aside(void **state)
+{
+    struct world *w = *state;
+    const struct atls_collateral_query query = {CRL};
+    struct atls_buf newer = test_crl(&w->service->root, NULL, FROM_S + 50, UNTIL_S), out, older;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    older = w->service->crl;
+    w->service->crl = newer;
+    test_assert_code(get(w, CRL, NOW, &err), ATLS_OK, &err);
+    w->service->crl = older;
+    w->ms += 86400000;
+    test_assert_code(collateral_cache_get(w->cache, &query, NOW, &out, &err), ATLS_OK, &err);
+    assert_int_equal(service_asked(w->service), 2);
+    test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&newer));
+    atls_buf_clear(&out);
+    atls_buf_clear(&newer);
+    /* It is fresh for another day. */
+    test_assert_code(get(w, CRL, NOW, &err), ATLS_OK, &err);
+    assert_int_equal(service_asked(w->service), 2);
+}
+
 static void what_does_not_count_now(void **state)
 {
     struct world *w = *state;
@@ -517,12 +540,79 @@ static void what_was_fetched_goes_into_the_store(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+/* A store that keeps what came does not keep a verifier from what its maker has revoked since. */
+static void what_is_in_the_store_is_renewed(void **state)
+{
+    struct world *w = *state;
+    char directory[] = "/tmp/atls-renew-XXXXXX", path[64];
+    const struct atls_collateral_query query = {CRL};
+    struct collateral_view view = {NULL, {NULL}};
+    struct atls_endorsement_source source;
+    struct atls_store *store;
+    struct atls_buf out = ATLS_BUF_INIT, newer;
+    struct atls_err err = ATLS_ERR_INIT;
+    static const char *const files[] = {"", "-wal", "-shm"};
+
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/s.db", directory);
+    test_assert_code(atls_store_open(path, ATLS_STORE_CREATE, &store, &err), ATLS_OK, &err);
+    collateral_cache_free(w->cache);
+    w->cache = new_cache(w, store);
+    view.cache = w->cache;
+    atls_store_source(store, &view.inner);
+    collateral_view_source(&view, &source);
+    for (int i = 0; i < 2; i++) {
+        test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
+        test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&w->service->crl));
+        atls_buf_clear(&out);
+    }
+    assert_int_equal(service_asked(w->service), 1);
+    newer = test_crl(&w->service->root, NULL, FROM_S + 50, UNTIL_S);
+    atls_buf_clear(&w->service->crl);
+    w->service->crl = newer;
+    w->ms += 86400000;
+    test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
+    test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&w->service->crl));
+    atls_buf_clear(&out);
+    assert_int_equal(service_asked(w->service), 2);
+    /* What a service brings back does not take its place, and one that is away is asked rarely. */
+    newer = test_crl(&w->service->root, NULL, FROM_S, UNTIL_S);
+    w->service->body = "no list";
+    w->ms += 86400000;
+    for (int i = 0; i < 2; i++) {
+        test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
+        test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&w->service->crl));
+        atls_buf_clear(&out);
+        w->ms += 300000;
+    }
+    assert_int_equal(service_asked(w->service), 3);
+    w->service->body = NULL;
+    atls_buf_clear(&w->service->crl);
+    w->service->crl = newer;
+    w->ms += 3600000;
+    test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
+    assert_int_equal(service_asked(w->service), 4);
+    assert_false(atls_bytes_equal(atls_buf_bytes(&out), atls_buf_bytes(&newer)));
+    atls_buf_clear(&out);
+    collateral_cache_free(w->cache);
+    w->cache = NULL;
+    atls_store_close(store);
+    for (size_t i = 0; i < 3; i++) {
+        char file[80];
+
+        snprintf(file, sizeof file, "%s%s", path, files[i]);
+        (void)unlink(file);
+    }
+    assert_int_equal(rmdir(directory), 0);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {IN_WORLD(fetched_once),
                                        IN_WORLD(fetched_again_after_a_day),
+                                       IN_WORLD(an_older_one_is_left_aside),
                                        IN_WORLD(what_does_not_count_now),
                                        IN_WORLD(what_the_service_has_not),
                                        IN_WORLD(what_failed_is_tried_again_soon),
@@ -535,7 +625,8 @@ int main(void)
                                        IN_WORLD(what_is_within_goes_first),
                                        IN_WORLD(a_maker_without_service),
                                        IN_WORLD(services_that_are_refused),
-                                       IN_WORLD(what_was_fetched_goes_into_the_store)};
+                                       IN_WORLD(what_was_fetched_goes_into_the_store),
+                                       IN_WORLD(what_is_in_the_store_is_renewed)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
