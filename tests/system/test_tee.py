@@ -3,14 +3,13 @@ machine that is otherwise than it should be; policies that name machines; and a 
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import tempfile
 
 import pytest
 
-from conftest import ATLS, CLASS, REFUSED, UNKNOWN, YES, Lab, ask_again, run, wait_until
+from conftest import ATLS, REFUSED, UNKNOWN, YES, Lab, ask_again, run, wait_until
 from test_tee_sim import SIM, Mount, sim
 from verifierd import DAEMON, Verifierd
 
@@ -119,6 +118,14 @@ class World(Lab):
         return [*machine.attester, "--passport-from", self.url(machine), "--passport-only", "--result-keys",
                 machine.keys()]
 
+    def start_reattesting(self, server, machine):
+        """A client that has the server's machine attest again each second, and whose standard input stays open."""
+        process = subprocess.Popen(
+            [ATLS, "connect", f"localhost:{server.port}", *map(str, self.judges("local", machine)), "--reattest-interval",
+             "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        self.processes.append(process)
+        return process
+
 
 @pytest.fixture(scope="module")
 def world(fuse):
@@ -160,11 +167,6 @@ def kept(world):
             shutil.copy(one.dir / "state", one.dir / "state.made")
 
 
-def peer_of(done):
-    """Who was attested, as a client says with --json."""
-    return json.loads(done.stderr.decode().splitlines()[-1])
-
-
 # ---- who attests, who appraises, in which form ----
 
 
@@ -191,3 +193,165 @@ def test_connections(world, tee, who, topology, profile):
     for attested, text in ((who != "client", done.stderr.decode()), (who != "server", process.log.read_text())):
         if attested:
             assert tee in text and "affirming" in text, text
+
+
+def test_forms_that_a_machine_cannot_make(world):
+    server = world.machines["snp", "server"]
+    process = world.serve(*world.tls(), *server.attester)
+    done = run("connect", f"localhost:{process.port}", *world.judges("local", server), "--profile", "parsec",
+               status=REFUSED)
+    assert b"[no-common-parameters]" in done.stderr
+
+
+# ---- machines that are otherwise ----
+
+
+def connect(world, one, *options, store=None, status=YES, serve=()):
+    """A connection to the machine; what the client said on standard error."""
+    process = world.serve("--echo", "--once", *world.tls(), *one.attester, *serve)
+    done = run("connect", f"localhost:{process.port}", "--verifier", f"local:{store or one.store}", *world.identity,
+               "--json", *options, stdin=DATA, status=status)
+    assert done.stdout == (DATA if status == YES else b"")
+    return done.stderr.decode()
+
+
+STATES = [
+    ("snp", "debug=yes", "policy-debug-enabled"),
+    ("snp", WRONG["snp"], "no reference value"),
+    ("snp", "revoked=intermediate", "certificate-revoked"),
+    ("snp", "collateral=expired", "crl-"),
+    ("snp", "masked=yes", "chip-id-mismatch"),
+    ("snp", "vmpl-floor=1", "vmpl"),
+    ("tdx", "debug=yes", "td-debug"),
+    ("tdx", WRONG["tdx"], "no reference value"),
+    ("tdx", "rtmr2=" + "11" * 48, "no reference value"),
+    ("tdx", "revoked=leaf", "certificate-revoked"),
+    ("tdx", "revoked=intermediate", "certificate-revoked"),
+    ("tdx", "tcb=old", "tcb-out-of-date"),
+    ("tdx", "collateral=expired", "collateral-"),
+    ("cca", "lifecycle=0x4001", "lifecycle"),
+    ("cca", WRONG["cca"], "no reference value"),
+    ("cca", "rim=" + "11" * 32, "no-reference-values"),
+    ("cca", "rem1=" + "11" * 32, "no reference value"),
+]
+
+
+@pytest.mark.parametrize("tee, order, reason", STATES)
+def test_a_machine_that_is_otherwise_is_refused(world, machine, tmp_path, tee, order, reason):
+    one = machine(tee)
+    one.set(order)
+    store = one.make_store(tmp_path / "today.db")
+    assert reason in connect(world, one, store=store, status=REFUSED)
+
+
+@pytest.mark.parametrize("tee, order, rule, reason", [
+    ("snp", "debug=yes", "snp.debug=allow", "policy-debug-enabled"),
+    ("snp", "masked=yes", "snp.masked-chip-id=allow", "chip-id-mismatch"),
+    ("tdx", "debug=yes", "tdx.debug=allow", "td-debug"),
+    ("cca", "lifecycle=0x4000", "cca.lifecycle=debug", "lifecycle"),
+])
+def test_rules_say_what_passes(world, machine, tmp_path, tee, order, rule, reason):
+    """With the rule the evidence counts, and a policy decides."""
+    one = machine(tee)
+    one.set(order)
+    (tmp_path / "any.jq").write_text('{decision: "accept"}')
+    assert f"[{reason}]" in connect(world, one, "--policy", tmp_path / "any.jq", status=REFUSED)
+    connect(world, one, "--rule", rule, "--policy", tmp_path / "any.jq")
+
+
+def test_old_firmware_is_what_a_rule_says(world, machine):
+    """AMD publishes no list of what is old."""
+    one, rule = machine("snp"), ("--rule", "snp.minimum-tcb.milan=4.1.24.219")
+    connect(world, one, *rule)
+    one.set("tcb=old")
+    connect(world, one)
+    assert "tcb-too-old" in connect(world, one, *rule, status=REFUSED)
+
+
+@pytest.mark.parametrize("tee, reason", [("snp", "chain-signature"), ("tdx", "untrusted-root"), ("cca", "untrusted-key")])
+def test_makers_count_where_they_were_imported(world, tee, reason):
+    """The other machine is of another maker; its store has a root of the same name."""
+    one, other = (world.machines[tee, side] for side in SIDES)
+    assert f"[{reason}]" in connect(world, one, store=other.store, status=REFUSED)
+
+
+# ---- policies that name machines ----
+
+NAMED = {"snp": ("SNP", "chips", "chip-id", "chip is not listed"),
+         "tdx": ("TDX", "platforms", "platform-instance-id", "platform is not listed"),
+         "cca": ("CCA_SSD_PLATFORM", "platforms", "instance-id", "platform is not listed")}
+
+
+@pytest.mark.parametrize("tee", TEES)
+@pytest.mark.parametrize("topology", ["local", "background", "passport"])
+def test_policies_name_machines(world, tmp_path, tee, topology):
+    one, other = (world.machines[tee, side] for side in SIDES)
+    submod, member, detail, says = NAMED[tee]
+    policy = tmp_path / "named.jq"
+    process = world.serve("--echo", *world.tls(), *world.shows(topology, one))
+    arguments = ["connect", f"localhost:{process.port}", *world.judges(topology, one), "--policy", policy]
+
+    def name(machine):
+        text = (POLICIES / f"{tee}.jq").read_text()
+        assert f"def {member}: [];" in text
+        policy.write_text(text.replace(f"def {member}: [];", f'def {member}: ["{identity(machine, tmp_path)}"];'))
+
+    def identity(machine, directory):
+        """What an operator reads off evidence of the machine."""
+        evidence, aik = directory / "evidence.cmw", directory / "aik.der"
+        run("evidence", *machine.attester, "--binder", "5a" * 32, "--out", evidence, "--aik-out", aik)
+        done = run("appraise", "--evidence", evidence, "--binder", "5a" * 32, "--aik", aik, "--verifier",
+                   f"local:{machine.store}", "--json")
+        return json.loads(done.stdout)["ear"]["submods"][submod]["ear_attester_claims"]["details"][detail]
+
+    name(one)
+    assert run(*arguments, stdin=DATA).stdout == DATA
+    name(other)
+    done = run(*arguments, stdin=DATA, status=REFUSED)
+    assert says.encode() in done.stderr and done.stdout == b""
+
+
+# ---- nothing there, and changes in mid-stream ----
+
+
+def test_where_nothing_is_mounted_there_is_no_start(world, tmp_path):
+    done = run("serve", "--listen", "127.0.0.1:0", *world.tls(), "--attester", f"tsm:{tmp_path}", status=UNKNOWN)
+    assert b"provider" in done.stderr and b"No such file" in done.stderr
+    done = run("evidence", "--attester", f"tsm:{tmp_path}/none", "--random-binder", "--out", tmp_path / "x", "--aik-out",
+               tmp_path / "y", status=UNKNOWN)
+    assert b"this kernel has none" in done.stderr
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_a_machine_that_changes_loses_its_connection(world, machine, tee):
+    one = machine(tee)
+    process = world.serve("--echo", *world.tls(), *one.attester)
+    client = world.start_reattesting(process, one)
+    client.stdin.write(b"before\n")
+    assert client.stdout.read(7) == b"before\n"
+    one.set(WRONG[tee])
+    assert client.wait(30) == REFUSED
+    said = client.stderr.read().decode()
+    assert "no reference value" in said, said
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_a_client_that_changes_is_shown_out(world, machine, tee):
+    """The server asks again when it is told to."""
+    one = machine(tee)
+    process = world.serve("--echo", *world.tls(), "--require-peer", "--verifier", f"local:{one.store}", "--identity",
+                          "attested")
+    client = subprocess.Popen([ATLS, "connect", f"localhost:{process.port}", "--unattested-server", "--ca",
+                               world.dir / "ca.pem", *one.attester], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, bufsize=0)
+    world.processes.append(client)
+    client.stdin.write(b"before\n")
+    assert client.stdout.read(7) == b"before\n"
+    ask_again(process)
+    wait_until("the second attestation", lambda: "attested again" in process.log.read_text())
+    client.stdin.write(b"after\n")
+    assert client.stdout.read(6) == b"after\n"
+    one.set(WRONG[tee])
+    ask_again(process)
+    assert client.wait(30) == REFUSED
+    assert "no reference value" in process.log.read_text()
