@@ -343,7 +343,8 @@ static const struct atls_quote_endorsement *find(const struct atls_quote *quote,
     for (size_t i = 0; i < quote->endorsement_count; i++)
         if (strcmp(quote->endorsements[i].label, label) == 0)
             return &quote->endorsements[i];
-    return NULL;
+    fail_msg("no endorsement %s", label);
+    abort(); /* not reached */
 }
 
 static void documents_of_a_quote_go_with_it(void **state)
