@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/reader.h"
 #include "verifier/inspect/cose.h"
+#include "wire/json.h"
 #include "wire/snp.h"
 
 /* Event logs are the largest things shown: digests and data double, names come on top. */
@@ -84,7 +85,11 @@ static bool looks_like_pem_key(struct atls_bytes in)
 /* Sets and keys alone; a private one is not to be shown as any JSON is. */
 static bool looks_like_jwk(struct atls_bytes in)
 {
-    return looks_like_json(in) && has(in, "\"kty\"");
+    struct atls_json_value root, member;
+
+    return looks_like_json(in) && has(in, "\"kty\"") &&
+           atls_json_parse(in, &root, NULL) == ATLS_OK &&
+           (atls_json_member(&root, "kty", &member) || atls_json_member(&root, "keys", &member));
 }
 
 static bool looks_like_intel_collateral(struct atls_bytes in)

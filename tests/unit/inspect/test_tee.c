@@ -531,6 +531,10 @@ static void keys(void **state)
             assert_string_equal(at(root, rows[i].path), rows[i].value);
         json_decref(root);
     }
+    /* A key within something else does not make a key of it. */
+    json_decref(inspect(BYTES("{\"eat_profile\":\"urn:x\",\"cnf\":{\"jwk\":{" P256 "}}}"), NULL,
+                        ATLS_OK, "eat"));
+    json_decref(inspect(BYTES("{\"x\":{" P256 "}}"), NULL, ATLS_OK, "json"));
     /* Private keys in PEM are named as such, and not shown. */
     assert_null(inspect(BYTES("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"),
                         NULL, ATLS_E_DECODE, NULL));
