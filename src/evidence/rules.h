@@ -53,7 +53,7 @@ struct atls_snp_rules {
     struct atls_snp_tcb launch_tcb[ATLS_SNP_LINES];
     struct atls_rule_digests id_keys;     /* snp.id-keys=HEX,...: of the ID block; id-key */
     struct atls_rule_digests author_keys; /* snp.author-keys=HEX,...; id-key */
-    char csp_id[128];                     /* snp.csp-id=TEXT; csp-id-mismatch; "" : any */
+    char csp_id[128]; /* snp.csp-id=TEXT: of a VLEK; csp-id-mismatch; "" : any */
 };
 
 /* Statuses of a TCB (Intel's names), as bits. */

@@ -65,12 +65,13 @@ static enum atls_code check_chip(const struct atls_snp_report *report,
     const struct atls_bytes id = report->chip_id;
     const size_t len = atls_snp_chip_id_len(vek->line);
 
-    if (vek->signer == ATLS_SNP_VLEK) {
-        if (rules->csp_id[0] != '\0' && !atls_bytes_equal_text(vek->csp_id, rules->csp_id))
-            return refuse(err, ATLS_REASON_CSP_ID_MISMATCH,
-                          "VLEK is of another provider than is wanted");
+    /* A VCEK names no provider: it is of any machine that somebody bought. */
+    if (rules->csp_id[0] != '\0' && !atls_bytes_equal_text(vek->csp_id, rules->csp_id))
+        return refuse(err, ATLS_REASON_CSP_ID_MISMATCH,
+                      vek->signer == ATLS_SNP_VLEK ? "VLEK is of another provider than is wanted"
+                                                   : "VCEK names no provider, and one is wanted");
+    if (vek->signer == ATLS_SNP_VLEK)
         return ATLS_OK;
-    }
     if (is_masked(report) && rules->allow_masked_chip_id)
         return ATLS_OK;
     if (!atls_bytes_equal(vek->hw_id, atls_bytes_of(id.ptr, len)) ||

@@ -927,6 +927,10 @@ CHANGE(other_csp)
     f->order.vlek = true;
     strcpy(f->rules.snp.csp_id, "CN=simulated.exampl");
 }
+CHANGE(vcek_where_a_csp_is_wanted)
+{
+    strcpy(f->rules.snp.csp_id, "CN=simulated.example");
+}
 
 /* the challenge */
 SET(report_data_0, challenge_flip[0], 1)
@@ -1171,6 +1175,7 @@ static const struct {
     ROW("masked", masked, EVIDENCE, CHIP_ID_MISMATCH),
     ROW("zero but not masked", zero_but_not_masked, EVIDENCE, CHIP_ID_MISMATCH),
     ROW("other csp", other_csp, EVIDENCE, CSP_ID_MISMATCH),
+    ROW("VCEK where a csp is wanted", vcek_where_a_csp_is_wanted, EVIDENCE, CSP_ID_MISMATCH),
     ROW("report data 0", report_data_0, EVIDENCE, REPORT_DATA_MISMATCH),
     ROW("report data 40", report_data_40, EVIDENCE, REPORT_DATA_MISMATCH),
     ROW("report data 63", report_data_63, EVIDENCE, REPORT_DATA_MISMATCH),
