@@ -256,7 +256,7 @@ enum atls_code atls_tdx_tcb_status(const struct atls_tdx_tcb_info *info,
                                    const struct atls_tdx_tcb *tcb, struct atls_tdx_tcb_status *out,
                                    struct atls_err *err)
 {
-    const struct atls_tdx_level *sgx, *tdx, *module, *enclave;
+    const struct atls_tdx_level *sgx = NULL, *tdx = NULL, *module, *enclave = NULL;
     struct atls_tdx_tcb_status s = {.status = 0};
     struct parts parts = {0};
     enum atls_code code;

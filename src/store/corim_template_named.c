@@ -238,7 +238,7 @@ static enum atls_code put_number_field(struct atls_writer *w, const struct store
                                        const struct store_json *at, struct atls_err *err)
 {
     uint8_t raw[8];
-    uint64_t number;
+    uint64_t number = 0;
     enum atls_code code;
 
     if ((code = get_number(at, &number, err)) != ATLS_OK)
@@ -278,7 +278,7 @@ static enum atls_code put_tcb_field(struct atls_writer *w, const struct store_js
 static enum atls_code put_value(struct atls_writer *w, const struct store_field *f,
                                 const struct store_json *at, struct atls_err *err)
 {
-    uint64_t number;
+    uint64_t number = 0;
     enum atls_code code;
 
     switch (f->form) {

@@ -455,7 +455,8 @@ static void evidence_that_does_not_say_what_it_needs(void **state)
     for (size_t i = 0; i + 10 < quote.len && certificates == NULL; i++)
         if (memcmp(quote.ptr + i, "-----BEGIN", 10) == 0)
             certificates = quote.ptr + i;
-    assert_non_null(certificates);
+    if (certificates == NULL)
+        abort(); /* a quote holds its certificates as text */
     certificates[-6] = 1; /* certification data: an identifier, in place of a chain */
     evidence = tsm_of("tdx_guest", atls_buf_bytes(&quote));
     test_assert_code(atls_collateral_of_evidence(atls_buf_bytes(&evidence), wish, &w, &err),
