@@ -18,17 +18,18 @@ void atls_snp_line_subject(enum atls_snp_line line, char out[static 8])
 }
 
 enum atls_code atls_snp_collateral(const struct atls_evidence_request *request,
-                                   enum atls_collateral_kind kind, const char *subject,
-                                   struct atls_buf *out, struct atls_err *err)
+                                   const struct atls_collateral_query *query, struct atls_buf *out,
+                                   enum atls_code *failure, struct atls_err *err)
 {
     const struct atls_endorsement_source *source = request->source;
-    const struct atls_collateral_query query = {kind, subject};
     enum atls_code code;
 
     if (source == NULL || source->collateral == NULL)
         return ATLS_OK;
-    code = source->collateral(source->arg, &query, request->time_s, out, err);
-    if (code != ATLS_E_NOT_FOUND && code != ATLS_E_UNAVAILABLE && code != ATLS_E_IO)
+    code = source->collateral(source->arg, query, request->time_s, out, err);
+    if (code == ATLS_E_UNAVAILABLE || code == ATLS_E_IO)
+        *failure = code;
+    else if (code != ATLS_E_NOT_FOUND)
         return code;
     atls_err_clear(err);
     return ATLS_OK;
@@ -46,7 +47,8 @@ struct path {
     int64_t time_s;
     char intermediate_name[24], root_name[16];
     enum progress best;
-    struct atls_err err; /* of best */
+    struct atls_err err;    /* of best */
+    enum atls_code failure; /* of the place that documents come from; ATLS_OK: none */
     /* When COMPLETE: */
     const struct atls_certificate *intermediate; /* of anchors, or kept */
     const struct atls_certificate *root;         /* of anchors */
@@ -149,7 +151,8 @@ static enum atls_code find_root(struct path *p, const struct atls_certificate *i
             return pass_on(&why, err);
         signed_by_none = true;
     }
-    if (!signed_by_none || has_foreign_root(p, intermediate))
+    /* It only names the reason: asked once, however many authorities came. */
+    if (!signed_by_none || p->best >= NO_ROOT || has_foreign_root(p, intermediate))
         no_root(p);
     else
         fail_at(p, ROOT_NOT_SIGNED, &why);
@@ -205,12 +208,13 @@ static enum atls_code try_source(struct path *p, struct atls_err *err)
     struct atls_buf text = ATLS_BUF_INIT;
     enum atls_code code;
     char subject[8];
+    const struct atls_collateral_query query = {ATLS_COLLATERAL_SNP_CA, subject};
 
     if (p->best == COMPLETE)
         return ATLS_OK;
     atls_snp_line_subject(p->vek->line, subject);
-    if ((code = atls_snp_collateral(p->offer->check->request, ATLS_COLLATERAL_SNP_CA, subject,
-                                    &text, err)) == ATLS_OK)
+    if ((code = atls_snp_collateral(p->offer->check->request, &query, &text, &p->failure, err)) ==
+        ATLS_OK)
         code = try_text(p, atls_buf_bytes(&text), err);
     atls_buf_clear(&text);
     return code;
@@ -238,6 +242,11 @@ static enum atls_code find_path(struct path *p, struct atls_err *err)
         return code;
     if (p->best == COMPLETE)
         return ATLS_OK;
+    if (p->best == NO_CANDIDATE && p->failure != ATLS_OK)
+        return atls_fail_reason(err, p->failure, ATLS_REASON_COLLATERAL_UNAVAILABLE,
+                                "SNP chain: certificates of \"%s\" cannot be had now, and none "
+                                "came with the evidence",
+                                p->intermediate_name);
     if (p->best == NO_CANDIDATE)
         return atls_fail_alert(
             err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER, ATLS_ALERT_UNKNOWN_CA,
@@ -273,7 +282,8 @@ static enum atls_code no_list(const struct path *p, struct atls_err *err)
 {
     if (atls_snp_rules_of(p->offer->check->request)->crl_optional)
         return ATLS_OK;
-    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_CRL_UNAVAILABLE,
+    return atls_fail_reason(err, p->failure != ATLS_OK ? p->failure : ATLS_E_EVIDENCE,
+                            ATLS_REASON_CRL_UNAVAILABLE,
                             "SNP chain: no revocation list of \"%s\" at hand", p->root_name);
 }
 
@@ -298,17 +308,19 @@ static enum atls_code check_lists(const struct path *p, struct atls_bytes own, i
     return check_list(p, offered, out_until_s, err);
 }
 
-static enum atls_code check_revocation(const struct path *p, struct atls_snp_vek *vek,
+static enum atls_code check_revocation(struct path *p, struct atls_snp_vek *vek,
                                        struct atls_err *err)
 {
     struct atls_buf own = ATLS_BUF_INIT;
     int64_t until_s = INT64_MAX;
     enum atls_code code;
     char subject[8];
+    const struct atls_collateral_query query = {ATLS_COLLATERAL_SNP_CRL, subject};
 
     atls_snp_line_subject(vek->line, subject);
-    if ((code = atls_snp_collateral(p->offer->check->request, ATLS_COLLATERAL_SNP_CRL, subject,
-                                    &own, err)) == ATLS_OK)
+    p->failure = ATLS_OK;
+    if ((code = atls_snp_collateral(p->offer->check->request, &query, &own, &p->failure, err)) ==
+        ATLS_OK)
         code = check_lists(p, atls_buf_bytes(&own), &until_s, err);
     atls_buf_clear(&own);
     if (code != ATLS_OK || until_s == INT64_MAX)

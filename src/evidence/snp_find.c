@@ -10,32 +10,42 @@
  * then on. */
 #define CACHED_S 3600
 
-static enum atls_code ask_for_line(const struct atls_evidence_request *request,
-                                   const struct atls_snp_report *report, enum atls_snp_line line,
-                                   struct atls_buf *out, struct atls_err *err)
+/* What a key is looked for with. */
+struct search {
+    struct atls_snp_offer offer;
+    const struct atls_evidence_request *request;
+    const struct atls_snp_report *report;
+    enum atls_snp_line line;              /* UNKNOWN: the report does not say */
+    struct atls_certificate_set *anchors; /* NULL: none on file */
+};
+
+static enum atls_code ask_for_line(const struct search *s, enum atls_snp_line line,
+                                   struct atls_buf *out, enum atls_code *failure,
+                                   struct atls_err *err)
 {
+    const struct atls_snp_report *report = s->report;
     const bool vlek = report->signer == ATLS_SNP_VLEK;
     char subject[ATLS_COLLATERAL_SUBJECT_MAX + 1], name[8];
+    const struct atls_collateral_query query = {ATLS_COLLATERAL_SNP_VEK, subject};
 
     atls_snp_line_subject(line, name);
     if (!atls_collateral_vek_subject(name, vlek ? atls_bytes_of(NULL, 0) : report->chip_id,
                                      report->reported_tcb, subject))
         return ATLS_OK;
-    return atls_snp_collateral(request, ATLS_COLLATERAL_SNP_VEK, subject, out, err);
+    return atls_snp_collateral(s->request, &query, out, failure, err);
 }
 
 /* The certificate that the source has; a report of version 2 does not say the line. */
-static enum atls_code ask_source(const struct atls_evidence_request *request,
-                                 const struct atls_snp_report *report, enum atls_snp_line line,
-                                 struct atls_buf *out, struct atls_err *err)
+static enum atls_code ask_source(const struct search *s, struct atls_buf *out,
+                                 enum atls_code *failure, struct atls_err *err)
 {
     static const enum atls_snp_line lines[] = {ATLS_SNP_MILAN, ATLS_SNP_GENOA, ATLS_SNP_TURIN};
     enum atls_code code = ATLS_OK;
 
-    if (line != ATLS_SNP_LINE_UNKNOWN)
-        return ask_for_line(request, report, line, out, err);
+    if (s->line != ATLS_SNP_LINE_UNKNOWN)
+        return ask_for_line(s, s->line, out, failure, err);
     for (size_t i = 0; i < 3 && code == ATLS_OK && out->len == 0; i++)
-        code = ask_for_line(request, report, lines[i], out, err);
+        code = ask_for_line(s, lines[i], out, failure, err);
     return code;
 }
 
@@ -49,8 +59,9 @@ static struct atls_bytes offered_leaf(const struct atls_snp_offer *offer,
     return in_table.ptr != NULL ? in_table : offer->vek;
 }
 
+/* failure: of the place that it could have come from; ATLS_OK: none. */
 static enum atls_code no_leaf(const struct atls_snp_offer *offer, enum atls_snp_signer signer,
-                              struct atls_err *err)
+                              enum atls_code failure, struct atls_err *err)
 {
     const struct atls_bytes other = signer == ATLS_SNP_VLEK ? offer->table.vcek : offer->table.vlek;
 
@@ -59,33 +70,24 @@ static enum atls_code no_leaf(const struct atls_snp_offer *offer, enum atls_snp_
                                 "SNP report is signed by a %s, the certificate that came with it "
                                 "is of the other kind",
                                 signer == ATLS_SNP_VLEK ? "VLEK" : "VCEK");
-    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_COLLATERAL_UNAVAILABLE,
-                            "SNP report: no certificate of its %s at hand",
-                            signer == ATLS_SNP_VLEK ? "VLEK" : "VCEK");
+    return atls_fail_reason(
+        err, failure != ATLS_OK ? failure : ATLS_E_EVIDENCE, ATLS_REASON_COLLATERAL_UNAVAILABLE,
+        "SNP report: no certificate of its %s at hand", signer == ATLS_SNP_VLEK ? "VLEK" : "VCEK");
 }
-
-/* What a key is looked for with. */
-struct search {
-    struct atls_snp_offer offer;
-    const struct atls_evidence_request *request;
-    const struct atls_snp_report *report;
-    enum atls_snp_line line;              /* UNKNOWN: the report does not say */
-    struct atls_certificate_set *anchors; /* NULL: none on file */
-};
 
 static enum atls_code parse_leaf(const struct search *s, struct atls_snp_vek **out,
                                  struct atls_err *err)
 {
     struct atls_bytes leaf = offered_leaf(&s->offer, s->report->signer);
     struct atls_buf fetched = ATLS_BUF_INIT;
-    enum atls_code code = ATLS_OK;
+    enum atls_code code = ATLS_OK, failure = ATLS_OK;
 
     if (leaf.len == 0) {
-        code = ask_source(s->request, s->report, s->line, &fetched, err);
+        code = ask_source(s, &fetched, &failure, err);
         leaf = atls_buf_bytes(&fetched);
     }
     if (code == ATLS_OK)
-        code = leaf.len == 0 ? no_leaf(&s->offer, s->report->signer, err)
+        code = leaf.len == 0 ? no_leaf(&s->offer, s->report->signer, failure, err)
                              : atls_snp_vek_parse(leaf, s->report->signer, out, err);
     atls_buf_clear(&fetched);
     return code;

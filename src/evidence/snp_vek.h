@@ -67,10 +67,11 @@ ATLS_MUST_CHECK enum atls_code atls_snp_default_class(enum atls_snp_signer signe
                                                       struct atls_err *err);
 
 /* A document of the source; *out stays empty when it has none, or the place to fetch it from
- * failed. Errors: other ones of the source. */
+ * failed: with what becomes *failure then, which is left alone otherwise. Errors: other ones of the
+ * source. */
 ATLS_MUST_CHECK enum atls_code atls_snp_collateral(const struct atls_evidence_request *request,
-                                                   enum atls_collateral_kind kind,
-                                                   const char *subject, struct atls_buf *out,
+                                                   const struct atls_collateral_query *query,
+                                                   struct atls_buf *out, enum atls_code *failure,
                                                    struct atls_err *err);
 /* "milan" */
 void atls_snp_line_subject(enum atls_snp_line line, char out[static 8]);

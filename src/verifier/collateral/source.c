@@ -475,6 +475,20 @@ static enum atls_code view_tee_anchors(void *arg, struct atls_certificate_set **
     return v->inner.tee_anchors(v->inner.arg, out, err);
 }
 
+/* What a service does wrong, or that there is none, is neither a word about the evidence nor a
+ * reason to leave aside what came with that. */
+static enum atls_code blame_nobody(enum atls_code code, struct atls_err *err)
+{
+    if (code == ATLS_OK || code == ATLS_E_NOT_FOUND || code == ATLS_E_NOMEM)
+        return code;
+    if (err != NULL) {
+        err->code = ATLS_E_UNAVAILABLE;
+        err->reason = ATLS_REASON_NONE;
+        err->alert = ATLS_ALERT_NONE;
+    }
+    return ATLS_E_UNAVAILABLE;
+}
+
 static enum atls_code view_collateral(void *arg, const struct atls_collateral_query *query,
                                       int64_t time_s, struct atls_buf *out, struct atls_err *err)
 {
@@ -484,7 +498,7 @@ static enum atls_code view_collateral(void *arg, const struct atls_collateral_qu
     enum atls_code code = v->inner.collateral(v->inner.arg, query, time_s, out, &attempt);
 
     if (code == ATLS_E_NOT_FOUND && collateral_can_fetch(v->cache->fetcher, maker))
-        return collateral_cache_get(v->cache, query, time_s, out, err);
+        return blame_nobody(collateral_cache_get(v->cache, query, time_s, out, err), err);
     if (code == ATLS_OK && v->cache->store != NULL && is_reissued(query->kind) &&
         collateral_can_fetch(v->cache->fetcher, maker))
         renew(v->cache, query, time_s, out);

@@ -1366,14 +1366,15 @@ static void a_source_that_fails(void **state)
     static const struct {
         enum atls_code failure, want;
     } ways[] = {
-        {ATLS_E_UNAVAILABLE, ATLS_E_EVIDENCE},
-        {ATLS_E_IO, ATLS_E_EVIDENCE},
+        {ATLS_E_NOT_FOUND, ATLS_E_EVIDENCE},
+        {ATLS_E_UNAVAILABLE, ATLS_E_UNAVAILABLE}, /* which is no word about the evidence */
+        {ATLS_E_IO, ATLS_E_IO},
         {ATLS_E_CONFIG, ATLS_E_CONFIG},
         {ATLS_E_NOMEM, ATLS_E_NOMEM},
     };
 
     (void)state;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         struct fixture f = fixture_of(ATLS_SNP_MILAN);
         struct atls_claims claims;
         struct atls_err err = ATLS_ERR_INIT;
@@ -1383,6 +1384,19 @@ static void a_source_that_fails(void **state)
         make(&f, &m);
         m.source.failure = ways[i].failure;
         test_assert_code(verify(&f, &m, &claims, &err), ways[i].want, &err);
+        clear(&m);
+        f = fixture_of(ATLS_SNP_MILAN);
+        f.vek = NOWHERE;
+        make(&f, &m);
+        m.source.failure = ways[i].failure;
+        test_assert_code(verify(&f, &m, &claims, &err), ways[i].want, &err);
+        clear(&m);
+        f = fixture_of(ATLS_SNP_MILAN);
+        f.ask = NOWHERE;
+        make(&f, &m);
+        m.source.failure = ways[i].failure;
+        test_assert_code(verify(&f, &m, &claims, &err),
+                         ways[i].want == ATLS_E_EVIDENCE ? ATLS_E_CERTIFICATE : ways[i].want, &err);
         clear(&m);
         f = fixture_of(ATLS_SNP_MILAN);
         make(&f, &m);

@@ -444,6 +444,30 @@ static void what_is_within_goes_first(void **state)
     assert_int_equal(service_asked(w->service), 1);
 }
 
+/* What a service does wrong is no word about the evidence, nor a reason to leave aside what came
+ * with that. */
+static void a_service_that_answers_rubbish(void **state)
+{
+    struct world *w = *state;
+    struct inner inner = {ATLS_E_NOT_FOUND, 0};
+    struct collateral_view view = {w->cache, inner_source};
+    const struct atls_collateral_query query = {CRL};
+    struct atls_endorsement_source source;
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    view.inner.arg = &inner;
+    collateral_view_source(&view, &source);
+    w->service->body = "no list";
+    for (int i = 0; i < 2; i++) {
+        test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_E_UNAVAILABLE,
+                         &err);
+        assert_int_equal(err.code, ATLS_E_UNAVAILABLE);
+        assert_int_equal(err.reason, ATLS_REASON_NONE);
+        assert_non_null(strstr(err.message, "snp-crl milan"));
+    }
+}
+
 /* Nobody to ask for this maker: what is within has the last word. */
 static void a_maker_without_service(void **state)
 {
@@ -623,6 +647,7 @@ int main(void)
                                        IN_WORLD(one_fetch_for_all),
                                        IN_WORLD(everything_else_is_asked_within),
                                        IN_WORLD(what_is_within_goes_first),
+                                       IN_WORLD(a_service_that_answers_rubbish),
                                        IN_WORLD(a_maker_without_service),
                                        IN_WORLD(services_that_are_refused),
                                        IN_WORLD(what_was_fetched_goes_into_the_store),
