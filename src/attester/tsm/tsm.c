@@ -225,7 +225,7 @@ static enum atls_code attach_event_log(const struct tsm *tsm, struct atls_quote 
 {
     struct atls_quote_endorsement *e = &quote->endorsements[quote->endorsement_count];
     struct atls_buf area = ATLS_BUF_INIT;
-    struct atls_bytes log;
+    struct atls_bytes log = {NULL, 0};
     enum atls_code code;
 
     if (tsm->config.event_log == NULL)
