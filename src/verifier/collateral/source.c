@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
+#include "crypto/certificate.h"
 #include "store/collateral_document.h"
 
 /* Documents in memory: those of one bucket push out each other. */
@@ -40,7 +41,8 @@ struct entry {
 
 struct collateral_cache {
     struct atls_collateral_fetcher *fetcher;
-    struct atls_store *store;
+    struct atls_store *trust; /* whose anchors sign lists; NULL: none */
+    struct atls_store *store; /* the same, when it may be written to; or NULL */
     struct atls_clock clock;
     pthread_mutex_t lock;
     pthread_cond_t done; /* something under way has ended */
@@ -78,6 +80,7 @@ enum atls_code collateral_cache_new(struct atls_collateral_fetcher *fetcher,
         return atls_fail(err, ATLS_E_NOMEM, "collateral: out of memory");
     }
     c->fetcher = fetcher;
+    c->trust = store;
     c->store = store != NULL && atls_store_is_writable(store) ? store : NULL;
     c->clock = *clock;
     c->minute_ms = atls_clock_monotonic_ms(clock);
@@ -245,6 +248,65 @@ static void put_into_store(struct collateral_cache *c, const struct collateral_a
                                          atls_clock_wall_s(&c->clock), NULL, &ignored);
 }
 
+static bool is_signed_by(struct atls_bytes crl, const struct atls_certificate *issuer,
+                         int64_t time_s)
+{
+    static const enum atls_certificate_signature signatures[] = {ATLS_SIGNED_ECDSA_P256_SHA256,
+                                                                 ATLS_SIGNED_RSA_PSS_SHA384};
+    struct atls_revocation_check check = {.crl = crl, .issuer = issuer, .time_s = time_s};
+    int64_t until_s;
+
+    for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++) {
+        check.algorithm = signatures[i];
+        if (atls_revocation_verify(&check, NULL, 0, &until_s, NULL) == ATLS_OK)
+            return true;
+    }
+    return false;
+}
+
+static bool is_signed(const struct collateral_fetched *f,
+                      const struct atls_certificate_set *anchors)
+{
+    struct store_collateral_dates dates;
+    const struct atls_bytes crl = atls_buf_bytes(&f->document);
+
+    if (store_collateral_read(f->query.kind, crl, &dates, NULL) != ATLS_OK)
+        return false;
+    for (size_t i = 0; i < atls_certificate_set_count(anchors); i++)
+        if (is_signed_by(crl, atls_certificate_set_at(anchors, i), dates.from_s))
+            return true;
+    return false;
+}
+
+/* Whoever answers in a maker's place could make a list that counts for long and was issued later
+ * than any that the maker has: it would keep out all of these. Lists of anchors are verified, the
+ * other documents are issued anew each day or are looked up by what they say. */
+static enum atls_code check_lists(const struct collateral_cache *c,
+                                  const struct collateral_answer *answer, struct atls_err *err)
+{
+    struct atls_endorsement_source source;
+    struct atls_certificate_set *anchors = NULL;
+    enum atls_code code = ATLS_OK;
+
+    if (c->trust == NULL)
+        return ATLS_OK;
+    atls_store_source(c->trust, &source);
+    if ((code = source.tee_anchors(source.arg, &anchors, err)) != ATLS_OK || anchors == NULL)
+        return code;
+    for (size_t i = 0; i < answer->count && code == ATLS_OK; i++) {
+        const struct collateral_fetched *f = &answer->documents[i];
+
+        if ((f->query.kind == ATLS_COLLATERAL_SNP_CRL ||
+             f->query.kind == ATLS_COLLATERAL_TDX_ROOT_CRL) &&
+            !is_signed(f, anchors))
+            code = atls_fail(err, ATLS_E_PROTOCOL,
+                             "%s %.60s: no anchor on file signed what the service has",
+                             atls_collateral_row_of(f->query.kind)->name, f->query.subject);
+    }
+    atls_certificate_set_unref(anchors);
+    return code;
+}
+
 /* The cache is locked before and after, and not meanwhile; e stays where it is, being under way. */
 static void fetch_into(struct collateral_cache *c, struct entry *e)
 {
@@ -258,6 +320,8 @@ static void fetch_into(struct collateral_cache *c, struct entry *e)
     c->fetches++;
     pthread_mutex_unlock(&c->lock);
     code = collateral_fetch(c->fetcher, &query, &answer, &failure);
+    if (code == ATLS_OK)
+        code = check_lists(c, &answer, &failure);
     if (code == ATLS_OK)
         put_into_store(c, &answer);
     pthread_mutex_lock(&c->lock);

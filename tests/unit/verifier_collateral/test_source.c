@@ -630,6 +630,57 @@ static void what_is_in_the_store_is_renewed(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+/* A list that nobody on file signed, issued later than any, would keep out all that the maker
+ * issues from then on. */
+static void a_forged_list_is_left_aside(void **state)
+{
+    static const struct atls_store_anchor_options as_tee = {.purpose = ATLS_ANCHOR_TEE};
+    static const char *const files[] = {"", "-wal", "-shm"};
+    struct world *w = *state;
+    char directory[] = "/tmp/atls-forge-XXXXXX", path[64];
+    struct test_identity forger = test_ca("Root");
+    struct atls_buf forged = test_crl(&forger, NULL, FROM_S + 90, UNTIL_S + 86400), genuine;
+    struct atls_endorsement_source source;
+    const struct atls_collateral_query query = {CRL};
+    struct atls_store *store;
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/s.db", directory);
+    test_assert_code(atls_store_open(path, ATLS_STORE_CREATE, &store, &err), ATLS_OK, &err);
+    test_assert_code(atls_store_import_anchors_as(
+                         store, atls_buf_bytes(&w->service->root.certificate), &as_tee, NULL, &err),
+                     ATLS_OK, &err);
+    collateral_cache_free(w->cache);
+    w->cache = new_cache(w, store);
+    atls_store_source(store, &source);
+    genuine = w->service->crl;
+    w->service->crl = forged;
+    test_assert_code(get(w, CRL, NOW, &err), ATLS_E_PROTOCOL, &err);
+    assert_non_null(strstr(err.message, "no anchor on file"));
+    test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_E_NOT_FOUND,
+                     &err);
+    w->service->crl = genuine;
+    w->ms += 300000;
+    test_assert_code(get(w, CRL, NOW, &err), ATLS_OK, &err);
+    test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
+    test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&genuine));
+    atls_buf_clear(&out);
+    atls_buf_clear(&forged);
+    test_identity_clear(&forger);
+    collateral_cache_free(w->cache);
+    w->cache = NULL;
+    atls_store_close(store);
+    for (size_t i = 0; i < 3; i++) {
+        char file[80];
+
+        snprintf(file, sizeof file, "%s%s", path, files[i]);
+        (void)unlink(file);
+    }
+    assert_int_equal(rmdir(directory), 0);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -651,7 +702,8 @@ int main(void)
                                        IN_WORLD(a_maker_without_service),
                                        IN_WORLD(services_that_are_refused),
                                        IN_WORLD(what_was_fetched_goes_into_the_store),
-                                       IN_WORLD(what_is_in_the_store_is_renewed)};
+                                       IN_WORLD(what_is_in_the_store_is_renewed),
+                                       IN_WORLD(a_forged_list_is_left_aside)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
