@@ -235,7 +235,7 @@ static enum atls_code run_quote(json_t *c, struct atls_err *err)
     struct atls_tpms_attest attest;
     static struct values values;
     struct atls_tpm_quote_check check = {
-        .signer = {key, &area},
+        .signer = {.key = key, .area = &area},
         .attest = atls_buf_bytes(&quote),
         .signature = atls_buf_bytes(&sig),
         .nonce = atls_buf_bytes(&nonce),
@@ -325,7 +325,7 @@ static enum atls_code verify_parsec(const struct parsec *p, const struct atls_ke
     struct atls_tpmt_public area = decode_area(p->pub_area);
     struct atls_key *subject = key_of_area(&area);
     struct atls_tpm_certify_check certify = {
-        .signer = {ak, NULL},
+        .signer = {.key = ak},
         .attest = p->cert_info,
         .signature = p->kat_sig,
         .nonce = nonce,
@@ -334,7 +334,7 @@ static enum atls_code verify_parsec(const struct parsec *p, const struct atls_ke
     };
     struct atls_tpm_pcr_values bank = {.hash = ATLS_TPM_ALG_SHA256, .present = 7};
     struct atls_tpm_quote_check quote = {
-        .signer = {ak, NULL},
+        .signer = {.key = ak},
         .attest = p->attest_info,
         .signature = p->pat_sig,
         .nonce = nonce,
@@ -384,7 +384,7 @@ static enum atls_code run_enacttrust(json_t *c, struct atls_err *err)
     struct atls_reader r = atls_reader_init(atls_buf_bytes(&token));
     struct atls_key *ak = key_of(atls_buf_bytes(&pem));
     struct atls_bytes node, attest = {NULL, 0}, signature = {NULL, 0};
-    struct atls_tpm_quote_check check = {.signer = {ak, NULL}};
+    struct atls_tpm_quote_check check = {.signer = {.key = ak}};
     struct atls_tpm_quote_result result;
     enum atls_code code;
 

@@ -456,7 +456,7 @@ static void evidence_that_does_not_say_what_it_needs(void **state)
         if (memcmp(quote.ptr + i, "-----BEGIN", 10) == 0)
             certificates = quote.ptr + i;
     if (certificates == NULL)
-        abort(); /* a quote holds its certificates as text */
+        abort();          /* a quote holds its certificates as text */
     certificates[-6] = 1; /* certification data: an identifier, in place of a chain */
     evidence = tsm_of("tdx_guest", atls_buf_bytes(&quote));
     test_assert_code(atls_collateral_of_evidence(atls_buf_bytes(&evidence), wish, &w, &err),

@@ -570,7 +570,7 @@ static void what_is_in_the_store_is_renewed(void **state)
     struct world *w = *state;
     char directory[] = "/tmp/atls-renew-XXXXXX", path[64];
     const struct atls_collateral_query query = {CRL};
-    struct collateral_view view = {NULL, {NULL}};
+    struct collateral_view view = {.cache = NULL};
     struct atls_endorsement_source source;
     struct atls_store *store;
     struct atls_buf out = ATLS_BUF_INIT, newer;

@@ -232,8 +232,7 @@ static void claims_twice(void **state)
     static const char *const rows[] = {
         "a20a" H32 "180a" H32,
         "a20a" H32 "19000a" H32,
-        "a21a0001869f01"
-        "1b000000000001869f02",
+        "a21a0001869f011b000000000001869f02",
     };
 
     (void)state;
