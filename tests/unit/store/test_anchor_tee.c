@@ -198,8 +198,10 @@ static void the_same_object_until_the_store_changes(void **state)
     struct place *p = *state;
     struct atls_store_view view = {.store = p->store, .time_s = NOW};
     struct atls_endorsement_source source;
-    struct atls_certificate_set *one, *two, *three;
+    struct atls_certificate_set *one, *two, *three, *four;
     struct atls_buf milan[2], genoa[2];
+    struct test_identity ca = test_ca("CA");
+    struct atls_buf crl = test_crl(&ca, NULL, NOW - 10, NOW + 10);
 
     amd_chain("milan", milan);
     amd_chain("genoa", genoa);
@@ -213,9 +215,18 @@ static void the_same_object_until_the_store_changes(void **state)
     assert_int_equal(atls_certificate_set_count(one), 1);
     assert_int_equal(atls_certificate_set_count(three), 2);
     assert_non_null(atls_certificate_set_find(three, atls_buf_bytes(&milan[1])));
+    /* Nor is a chain that was verified with them believed beyond a list that came meanwhile. */
+    test_assert_code(atls_store_import_collateral(p->store, "snp-crl-milan.crl",
+                                                  atls_buf_bytes(&crl), NOW, NULL, NULL),
+                     ATLS_OK, NULL);
+    test_assert_code(source.tee_anchors(source.arg, &four, NULL), ATLS_OK, NULL);
+    assert_int_not_equal(atls_certificate_set_serial(three), atls_certificate_set_serial(four));
     atls_certificate_set_unref(one);
     atls_certificate_set_unref(two);
     atls_certificate_set_unref(three);
+    atls_certificate_set_unref(four);
+    test_identity_clear(&ca);
+    atls_buf_clear(&crl);
     for (size_t i = 0; i < 2; i++) {
         atls_buf_clear(&milan[i]);
         atls_buf_clear(&genoa[i]);
