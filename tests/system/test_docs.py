@@ -1,4 +1,4 @@
-"""The tutorial is true: its blocks of commands run in their order, in one shell and an empty directory, and
+"""The tutorials are true: their blocks of commands run in their order, in one shell and an empty directory, and
 each does what the page says. A block marked "text" is what the block of commands before it printed, where "…"
 stands for anything within a line and a line of "…" alone for any lines."""
 import os
@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 from conftest import ATLS, need
+from test_tee_sim import SIM
 from test_verifierd_store import Postgres
 from verifierd import DAEMON
 
@@ -74,37 +75,52 @@ def run_blocks(commands, directory, env):
 
 @pytest.fixture
 def place():
-    need("openssl", "curl", "jq", "swtpm", "swtpm_setup", "swtpm_localca", "tpm2_pcrextend", "tpm2_pcrread", "bash",
-         "pkill")
+    need("openssl", "jq", "bash", "pkill")
     # The path of a socket may have 107 bytes, which pytest's own directories can exceed.
     directory = pathlib.Path(tempfile.mkdtemp(prefix="atls-docs.", dir="/tmp"))
-    postgres = None
     try:
-        postgres = Postgres()
         (directory / "bin").mkdir()
         (directory / "empty").mkdir()
-        for name, program in (("atls", ATLS), ("atls-verifierd", DAEMON)):
+        for name, program in (("atls", ATLS), ("atls-verifierd", DAEMON), ("atls-tee-sim", SIM)):
             (directory / "bin" / name).symlink_to(shutil.which(program))
-        yield directory, postgres.uri
+        yield directory
     finally:
-        if postgres is not None:
-            postgres.close()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def test_the_tutorial_of_the_verifier(place):
-    directory, database = place
-    found = blocks("verifier.md")
+@pytest.fixture
+def database():
+    postgres = Postgres()
+    try:
+        yield postgres.uri
+    finally:
+        postgres.close()
+
+
+def check_page(name, directory, **env):
+    """Runs the blocks of a page, and compares what they print with what it shows."""
+    found = blocks(name)
     commands = [text for text, _ in found]
     for port, free in zip(PORTS, free_ports(len(PORTS))):
         commands = [re.sub(rf"\b{port}\b", free, text) for text in commands]
-    env = {**os.environ, "PATH": f"{directory}/bin:{os.environ['PATH']}", "DB": database, "no_proxy": "*",
-           "HOME": str(directory)}
+    env = {**os.environ, "PATH": f"{directory}/bin:{os.environ['PATH']}", "no_proxy": "*", "HOME": str(directory), **env}
     status, printed = run_blocks(commands, directory, env)
     assert status == 0 and len(printed) == len(found), (status, commands[len(printed) - 1], printed[-1])
     for (text, shown), output in zip(found, printed):
         if shown is not None:
             assert re.fullmatch(pattern(shown), output.rstrip("\n") + "\n"), (text, shown, output)
+
+
+def test_the_tutorial_of_the_verifier(place, database):
+    need("curl", "swtpm", "swtpm_setup", "swtpm_localca", "tpm2_pcrextend", "tpm2_pcrread")
+    check_page("verifier.md", place, DB=database)
+
+
+def test_the_tutorial_of_confidential_machines(fuse, place):
+    try:
+        check_page("confidential-computing.md", place)
+    finally:
+        subprocess.run(["fusermount3", "-u", "-z", place / "empty" / "report"], capture_output=True, check=False)
 
 
 def test_blocks_that_show_something_else_are_found():
