@@ -373,7 +373,8 @@ const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRIN
 /* The whole digest, 64 digits. */
 #define STORE_DIGEST_TEXT 65
 const char *store_digest_text(struct atls_bytes bytes, char out[STORE_DIGEST_TEXT]);
-/* A measurement key: "PCR 7", "name", an OID or UUID in hexadecimal, "" for none; escaped. */
+/* A measurement key: "PCR 7", or where no TPM has so many "field 641" (of a report), "name", an OID
+ * or UUID in hexadecimal, "" for none; escaped. */
 const char *store_mkey_text(const struct atls_mkey *mkey, char *out, size_t size);
 /* An OID (tag 111, encoded) as "2.16.840": false when it is not one, or does not fit. */
 ATLS_MUST_CHECK bool store_oid_text(struct atls_bytes item, char *out, size_t size);

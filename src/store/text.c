@@ -198,11 +198,14 @@ const char *store_fingerprint(struct atls_bytes bytes, char out[STORE_FINGERPRIN
     return out;
 }
 
+#define TPM_PCRS 24
+
 const char *store_mkey_text(const struct atls_mkey *mkey, char *out, size_t size)
 {
     switch (mkey->kind) {
     case ATLS_MKEY_UINT:
-        snprintf(out, size, "PCR %llu", (unsigned long long)mkey->number);
+        snprintf(out, size, "%s %llu", mkey->number < TPM_PCRS ? "PCR" : "field",
+                 (unsigned long long)mkey->number);
         break;
     case ATLS_MKEY_TEXT:
         atls_escape(mkey->bytes, out, size);

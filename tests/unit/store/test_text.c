@@ -81,6 +81,9 @@ static void test_mkey(void **state)
         const char *want;
     } rows[] = {
         {{ATLS_MKEY_UINT, 7, {NULL, 0}}, "PCR 7"},
+        {{ATLS_MKEY_UINT, 23, {NULL, 0}}, "PCR 23"},
+        {{ATLS_MKEY_UINT, 24, {NULL, 0}}, "field 24"},
+        {{ATLS_MKEY_UINT, 641, {NULL, 0}}, "field 641"},
         {{ATLS_MKEY_TEXT, 0, HEX("app\n")}, "app\\x0a"},
         {{ATLS_MKEY_OID, 0, HEX("\x55\x04")}, "5504"},
         {{ATLS_MKEY_UUID, 0, HEX("\x01\x02")}, "0102"},
