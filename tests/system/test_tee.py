@@ -195,6 +195,19 @@ def test_connections(world, tee, who, topology, profile):
             assert tee in text and "affirming" in text, text
 
 
+@pytest.mark.parametrize("topology", ["local", "background"])
+@pytest.mark.parametrize("tee", TEES)
+def test_bare_evidence_over_a_binder_of_32_bytes(world, tmp_path, tee, topology):
+    """With a cipher suite of SHA-256 the key is in the challenge, which the service has to be told."""
+    server = world.machines[tee, "server"]
+    config = tmp_path / "openssl.cnf"
+    config.write_text("openssl_conf = all\n[all]\nssl_conf = tls\n[tls]\nsystem_default = suites\n"
+                      "[suites]\nCiphersuites = TLS_AES_128_GCM_SHA256\n")
+    process = world.serve("--echo", "--once", *world.tls(), *server.attester, env={"OPENSSL_CONF": str(config)})
+    done = run("connect", f"localhost:{process.port}", *world.judges(topology, server), "--profile", "bare", stdin=DATA)
+    assert done.stdout == DATA
+
+
 def test_forms_that_a_machine_cannot_make(world):
     server = world.machines["snp", "server"]
     process = world.serve(*world.tls(), *server.attester)
