@@ -186,10 +186,27 @@ static enum atls_code parse_connection(const char *text, bool *out, struct atls_
     return atls_fail(err, ATLS_E_CONFIG, "tpm2: connection=%s, want keep or release", text);
 }
 
+/* Where the report of a confidential machine is, and what goes with it. */
+static enum atls_code take_hcl(struct atls_tpm2_config *config, const char *report,
+                               struct atls_err *err)
+{
+    config->tdx_quote = path_or_none(config->tdx_quote);
+    config->collateral = path_or_none(config->collateral);
+    config->hcl_report = path_or_none(report);
+    if (config->hcl_report != NULL && strcmp(config->hcl_report, "nv") == 0)
+        config->hcl_report = "";
+    else if (config->hcl_report != NULL && config->hcl_report[0] == '\0')
+        return atls_fail(err, ATLS_E_CONFIG, "tpm2: hcl-report is empty, want nv or a file");
+    if (config->hcl_report == NULL && (config->tdx_quote != NULL || config->collateral != NULL))
+        return atls_fail(err, ATLS_E_CONFIG, "tpm2: %s goes with hcl-report only",
+                         config->tdx_quote != NULL ? "tdx-quote" : "collateral");
+    return ATLS_OK;
+}
+
 static enum atls_code parse(struct atls_tpm2_config *config, struct atls_err *err)
 {
     const char *ak = NULL, *aik = NULL, *pcrs = NULL, *event_log = NULL, *ima_log = NULL,
-               *auth = NULL, *connection = NULL;
+               *auth = NULL, *connection = NULL, *hcl_report = NULL;
     const struct atls_uri_known known[] = {
         {"ak", &ak},
         {"aik", &aik},
@@ -198,6 +215,9 @@ static enum atls_code parse(struct atls_tpm2_config *config, struct atls_err *er
         {"ima-log", &ima_log},
         {"hierarchy-auth", &auth},
         {"connection", &connection},
+        {"hcl-report", &hcl_report},
+        {"tdx-quote", &config->tdx_quote},
+        {"collateral", &config->collateral},
     };
     enum atls_code code =
         atls_uri_options("tpm2", &config->uri, known, sizeof known / sizeof known[0], NULL, err);
@@ -206,6 +226,7 @@ static enum atls_code parse(struct atls_tpm2_config *config, struct atls_err *er
         (code = parse_handle("aik", aik, &config->aik, err)) != ATLS_OK ||
         (code = parse_pcrs(pcrs == NULL ? PCRS_DEFAULT : pcrs, &config->pcrs, err)) != ATLS_OK ||
         (code = parse_connection(connection, &config->release, err)) != ATLS_OK ||
+        (code = take_hcl(config, hcl_report, err)) != ATLS_OK ||
         (code = read_auth(auth, &config->hierarchy_auth, err)) != ATLS_OK)
         return code;
     if (config->ak != 0 && config->ak == config->aik)

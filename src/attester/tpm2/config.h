@@ -23,6 +23,9 @@ struct atls_tpm2_config {
     TPML_PCR_SELECTION pcrs;   /* banks ascending by algorithm, three bytes of bitmap each */
     const char *event_log;     /* NULL: none */
     const char *ima_log;       /* NULL: none */
+    const char *hcl_report;    /* NULL: none; empty: the NV index */
+    const char *tdx_quote;     /* NULL: none */
+    const char *collateral;    /* NULL: none */
     TPM2B_AUTH hierarchy_auth; /* owner and endorsement */
 };
 

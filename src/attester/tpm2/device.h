@@ -49,6 +49,19 @@ ATLS_MUST_CHECK enum atls_code atls_tpm2_handle_exists(struct atls_tpm2_device *
                                                        TPM2_HANDLE handle, bool *out,
                                                        struct atls_err *err);
 
+/* Whose authorisation reads an NV index that both may read. */
+enum atls_tpm2_nv_reader {
+    ATLS_TPM2_NV_BY_INDEX, /* the index's own, empty: what makers do with certificates */
+    ATLS_TPM2_NV_BY_OWNER, /* hierarchy-auth: the index's own is a secret of who wrote it */
+};
+
+/* All of an NV index, which must exist and have been written. limit: the most to take, in bytes.
+ * *out is the caller's to clear, written on success only. Errors: ATLS_E_CONFIG (authorisation
+ * refused), ATLS_E_LIMIT, ATLS_E_DEVICE, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_tpm2_nv_read(struct atls_tpm2_device *device, TPM2_HANDLE index,
+                                                 enum atls_tpm2_nv_reader reader, size_t limit,
+                                                 struct atls_buf *out, struct atls_err *err);
+
 /* Flushes a transient object or a session, and forgets it. ESYS_TR_NONE is fine. */
 void atls_tpm2_flush(struct atls_tpm2_device *device, ESYS_TR *handle);
 

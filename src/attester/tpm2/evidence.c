@@ -36,6 +36,7 @@ struct collected {
     struct statement certify, quote;
     struct atls_tpm2_pcrs pcrs;
     struct atls_buf event_log, ima_log;
+    struct atls_quote machine; /* endorsements of the machine around the TPM, and nothing else */
 };
 
 static void statement_clear(struct statement *s)
@@ -50,6 +51,7 @@ static void collected_free(struct collected *c)
     statement_clear(&c->quote);
     atls_buf_clear(&c->event_log);
     atls_buf_clear(&c->ima_log);
+    atls_quote_clear(&c->machine);
     free(c);
 }
 
@@ -256,28 +258,46 @@ static enum atls_code put_quote(const struct atls_tpm2 *tpm, const struct collec
     return atls_writer_finish(&w, out, err);
 }
 
-/* "endorsements": {"ak-chain": {0: certificate, 1: its issuer, ...}}. */
-static enum atls_code put_bundle(const struct atls_tpm2 *tpm, struct atls_bytes kat,
-                                 struct atls_bytes pat, struct atls_buf *out, struct atls_err *err)
+static struct atls_cmw_label text_label(const char *text)
 {
-    const struct atls_cmw kat_record =
-                              atls_cmw_record(ATLS_TYPE_TPM_CERTIFY, kat, ATLS_CMW_EVIDENCE),
-                          pat_record = atls_cmw_record(ATLS_TYPE_TPM_QUOTE, pat, ATLS_CMW_EVIDENCE);
-    struct atls_cmw_entry certificates[ATLS_CHAIN_MAX], chain = {.label.is_text = true};
-    struct atls_cmw endorsements = {.kind = ATLS_CMW_COLLECTION, .entries = &chain, .count = 1};
-    struct atls_writer w = atls_writer_init(SIZE_MAX);
-    enum atls_code code;
+    return (struct atls_cmw_label){.is_text = true, .text = atls_bytes_of(text, strlen(text))};
+}
 
+/* {0: certificate, 1: its issuer, ...} */
+static struct atls_cmw ak_chain(const struct atls_tpm2 *tpm,
+                                struct atls_cmw_entry certificates[ATLS_CHAIN_MAX])
+{
     for (size_t i = 0; i < tpm->ak_chain_count; i++) {
         certificates[i].label = (struct atls_cmw_label){.number = (int64_t)i};
         certificates[i].value = atls_cmw_record_cf(
             CONTENT_FORMAT_PKIX_CERT, atls_buf_bytes(&tpm->ak_chain[i]), ATLS_CMW_ENDORSEMENTS);
     }
-    chain.label.text = atls_bytes_of("ak-chain", strlen("ak-chain"));
-    chain.value = (struct atls_cmw){
+    return (struct atls_cmw){
         .kind = ATLS_CMW_COLLECTION, .entries = certificates, .count = tpm->ak_chain_count};
-    code = atls_bundle_encode(&kat_record, &pat_record,
-                              tpm->ak_chain_count == 0 ? NULL : &endorsements, &w, err);
+}
+
+/* "endorsements": {"ak-chain": {...}, "hcl-report": ..., ...}, each only when there is one. */
+static enum atls_code put_bundle(const struct atls_tpm2 *tpm, const struct collected *c,
+                                 const struct atls_cmw halves[2], struct atls_buf *out,
+                                 struct atls_err *err)
+{
+    struct atls_cmw_entry certificates[ATLS_CHAIN_MAX], entries[1 + ATLS_QUOTE_ENDORSEMENTS_MAX];
+    struct atls_cmw endorsements = {.kind = ATLS_CMW_COLLECTION, .entries = entries};
+    struct atls_writer w = atls_writer_init(SIZE_MAX);
+    enum atls_code code;
+
+    if (tpm->ak_chain_count > 0)
+        entries[endorsements.count++] =
+            (struct atls_cmw_entry){text_label("ak-chain"), ak_chain(tpm, certificates)};
+    for (size_t i = 0; i < c->machine.endorsement_count; i++) {
+        const struct atls_quote_endorsement *e = &c->machine.endorsements[i];
+
+        entries[endorsements.count++] = (struct atls_cmw_entry){
+            text_label(e->label),
+            atls_cmw_record(e->media_type, atls_buf_bytes(&e->value), ATLS_CMW_ENDORSEMENTS)};
+    }
+    code = atls_bundle_encode(&halves[0], &halves[1],
+                              endorsements.count == 0 ? NULL : &endorsements, &w, err);
     if (code == ATLS_OK)
         return atls_writer_finish(&w, out, err);
     atls_writer_clear(&w);
@@ -291,16 +311,20 @@ static enum atls_code too_large(const struct atls_tpm2 *tpm, const struct collec
     struct {
         const char *name;
         size_t len;
-    } parts[] = {
+    } parts[3 + ATLS_QUOTE_ENDORSEMENTS_MAX] = {
         {"event log", c->event_log.len},
         {"IMA log", c->ima_log.len},
         {"endorsements", 0},
     };
-    size_t largest = 0;
+    size_t largest = 0, count = 3;
 
     for (size_t i = 0; i < tpm->ak_chain_count; i++)
         parts[2].len += tpm->ak_chain[i].len;
-    for (size_t i = 1; i < sizeof parts / sizeof parts[0]; i++) {
+    for (size_t i = 0; i < c->machine.endorsement_count; i++, count++) {
+        parts[count].name = c->machine.endorsements[i].label;
+        parts[count].len = c->machine.endorsements[i].value.len;
+    }
+    for (size_t i = 1; i < count; i++) {
         if (parts[i].len > parts[largest].len)
             largest = i;
     }
@@ -317,8 +341,13 @@ static enum atls_code put_evidence(const struct atls_tpm2 *tpm, const struct col
     enum atls_code code;
 
     if ((code = put_certify(tpm, c, &kat, err)) == ATLS_OK &&
-        (code = put_quote(tpm, c, &pat, err)) == ATLS_OK)
-        code = put_bundle(tpm, atls_buf_bytes(&kat), atls_buf_bytes(&pat), &cmw, err);
+        (code = put_quote(tpm, c, &pat, err)) == ATLS_OK) {
+        const struct atls_cmw halves[2] = {
+            atls_cmw_record(ATLS_TYPE_TPM_CERTIFY, atls_buf_bytes(&kat), ATLS_CMW_EVIDENCE),
+            atls_cmw_record(ATLS_TYPE_TPM_QUOTE, atls_buf_bytes(&pat), ATLS_CMW_EVIDENCE)};
+
+        code = put_bundle(tpm, c, halves, &cmw, err);
+    }
     atls_buf_clear(&kat);
     atls_buf_clear(&pat);
     if (code == ATLS_OK && cmw.len > ATLS_CMW_DATA_MAX) {
@@ -342,7 +371,8 @@ enum atls_code atls_tpm2_evidence(struct atls_tpm2 *tpm, struct atls_bytes binde
     if ((c = calloc(1, sizeof *c)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "tpm2: out of memory");
     if ((code = ask_device(tpm, &qualifying, c, err)) == ATLS_OK &&
-        (code = read_logs(tpm, c, err)) == ATLS_OK)
+        (code = read_logs(tpm, c, err)) == ATLS_OK &&
+        (tpm->hcl == NULL || (code = atls_tpm2_hcl_endorse(tpm->hcl, &c->machine, err)) == ATLS_OK))
         code = put_evidence(tpm, c, out_cmw, err);
     collected_free(c);
     return code;

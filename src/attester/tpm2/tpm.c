@@ -151,6 +151,7 @@ void atls_tpm2_close(struct atls_tpm2 *tpm)
     for (size_t i = 0; i < tpm->ak_chain_count; i++)
         atls_buf_clear(&tpm->ak_chain[i]);
     free(tpm->ak_chain);
+    atls_tpm2_hcl_close(tpm->hcl);
     pthread_mutex_destroy(&tpm->mutex);
     free(tpm);
 }
@@ -195,6 +196,20 @@ static enum atls_code load_ak_chain(struct atls_tpm2 *tpm, const char *path, str
     return ATLS_OK;
 }
 
+static enum atls_code open_hcl(struct atls_tpm2 *tpm, const struct atls_log *log,
+                               struct atls_err *err)
+{
+    enum atls_code code;
+
+    if (tpm->config.hcl_report == NULL)
+        return ATLS_OK;
+    if ((code = atls_tpm2_begin(tpm, err)) != ATLS_OK)
+        return code;
+    code = atls_tpm2_hcl_open(&tpm->device, atls_buf_bytes(&tpm->ak_public), log, &tpm->hcl, err);
+    atls_tpm2_end(tpm);
+    return code;
+}
+
 static enum atls_code tpm2_open(const char *rest, const struct atls_attester_options *options,
                                 void **out_self, struct atls_err *err)
 {
@@ -204,7 +219,8 @@ static enum atls_code tpm2_open(const char *rest, const struct atls_attester_opt
 
     if (code != ATLS_OK)
         return code;
-    if ((code = load_ak_chain(tpm, options->endorsements, err)) != ATLS_OK) {
+    if ((code = load_ak_chain(tpm, options->endorsements, err)) != ATLS_OK ||
+        (code = open_hcl(tpm, &options->log, err)) != ATLS_OK) {
         atls_tpm2_close(tpm);
         return code;
     }

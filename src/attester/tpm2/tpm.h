@@ -8,6 +8,7 @@
 
 #include "attester/tpm2/config.h"
 #include "attester/tpm2/device.h"
+#include "attester/tpm2/hcl.h"
 #include "wire/tpm.h"
 
 /* The public members are immutable once open; the device is used between begin and end only. */
@@ -23,6 +24,7 @@ struct atls_tpm2 {
     uint8_t kid[ATLS_TPM_KID_LEN]; /* UEID: 01 || SHA-256 part of the AK's Name */
     struct atls_buf *ak_chain;     /* DER certificates that vouch for the AK, or NULL */
     size_t ak_chain_count;
+    struct atls_tpm2_hcl *hcl; /* the confidential machine around the TPM; NULL: none */
 };
 
 /* rest: what follows "tpm2:". enrolling: handles of the URI may be empty as yet. */

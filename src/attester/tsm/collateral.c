@@ -35,6 +35,7 @@ struct seen {
 };
 
 struct atls_tsm_collateral {
+    const char *scheme; /* static, for messages */
     char *directory;
     struct atls_log log;
     pthread_mutex_t lock; /* of what follows */
@@ -42,20 +43,23 @@ struct atls_tsm_collateral {
     bool said_unknown;
 };
 
-enum atls_code atls_tsm_collateral_new(const char *directory, const struct atls_log *log,
-                                       struct atls_tsm_collateral **out, struct atls_err *err)
+enum atls_code atls_tsm_collateral_new(const char *scheme, const char *directory,
+                                       const struct atls_log *log, struct atls_tsm_collateral **out,
+                                       struct atls_err *err)
 {
     const size_t len = strlen(directory);
     struct atls_tsm_collateral *c;
     struct stat st;
 
     if (len > DIRECTORY_MAX || stat(directory, &st) < 0 || !S_ISDIR(st.st_mode))
-        return atls_fail(err, ATLS_E_CONFIG, "tsm: collateral=%.200s is no directory", directory);
+        return atls_fail(err, ATLS_E_CONFIG, "%s: collateral=%.200s is no directory", scheme,
+                         directory);
     if ((c = calloc(1, sizeof *c)) == NULL || (c->directory = malloc(len + 1)) == NULL) {
         free(c);
-        return atls_fail(err, ATLS_E_NOMEM, "tsm: out of memory");
+        return atls_fail(err, ATLS_E_NOMEM, "%s: out of memory", scheme);
     }
     memcpy(c->directory, directory, len + 1);
+    c->scheme = scheme;
     c->log = *log;
     pthread_mutex_init(&c->lock, NULL);
     *out = c;
@@ -161,14 +165,15 @@ static void judge_age(struct atls_tsm_collateral *c, struct seen *seen, const ch
     if (seen->not_after_s == 0 && seen->said == SAID_NOTHING) {
         seen->said = SAID_EXPIRED;
         atls_log(&c->log, ATLS_LOG_WARNING, "attester",
-                 "tsm: collateral %s does not say how long it holds", path);
+                 "%s: collateral %s does not say how long it holds", c->scheme, path);
     } else if (left_s < 0 && seen->said != SAID_EXPIRED) {
         seen->said = SAID_EXPIRED;
-        atls_log(&c->log, ATLS_LOG_ERROR, "attester", "tsm: collateral %s has expired", path);
+        atls_log(&c->log, ATLS_LOG_ERROR, "attester", "%s: collateral %s has expired", c->scheme,
+                 path);
     } else if (left_s < SOON_S && seen->said == SAID_NOTHING) {
         seen->said = SAID_SOON;
-        atls_log(&c->log, ATLS_LOG_WARNING, "attester", "tsm: collateral %s expires in %lld hours",
-                 path, (long long)(left_s / 3600));
+        atls_log(&c->log, ATLS_LOG_WARNING, "attester", "%s: collateral %s expires in %lld hours",
+                 c->scheme, path, (long long)(left_s / 3600));
     }
 }
 
@@ -185,8 +190,8 @@ static void miss(struct atls_tsm_collateral *c, const struct atls_tsm_need *need
         return;
     seen->said = SAID_MISSING;
     atls_log(&c->log, ATLS_LOG_ERROR, "attester",
-             "tsm: %s: evidence goes without it, and only verifiers that have their own accept it",
-             why->message);
+             "%s: %s: evidence goes without it, and only verifiers that have their own accept it",
+             c->scheme, why->message);
 }
 
 /* Adds one document; none is no error. Called with the lock held. */
@@ -261,12 +266,13 @@ enum atls_code atls_tsm_collateral_attach(struct atls_tsm_collateral *c,
     if (!known && !c->said_unknown) {
         c->said_unknown = true;
         atls_log(&c->log, ATLS_LOG_ERROR, "attester",
-                 "tsm: the evidence does not say which collateral of %s is its own", c->directory);
+                 "%s: the evidence does not say which collateral of %s is its own", c->scheme,
+                 c->directory);
     }
     for (size_t i = 0; i < needs.count && code == ATLS_OK; i++)
         code = attach(c, &needs.items[i], quote);
     pthread_mutex_unlock(&c->lock);
-    return code == ATLS_OK ? ATLS_OK : atls_fail(err, code, "tsm: out of memory");
+    return code == ATLS_OK ? ATLS_OK : atls_fail(err, code, "%s: out of memory", c->scheme);
 }
 
 _Static_assert(ATLS_TSM_NEEDS_MAX <= ATLS_QUOTE_ENDORSEMENTS_MAX, "endorsements hold all needs");

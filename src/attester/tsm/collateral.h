@@ -14,14 +14,16 @@
 
 struct atls_tsm_collateral;
 
-/* log is copied. Errors: ATLS_E_CONFIG (no directory there), ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code atls_tsm_collateral_new(const char *directory,
+/* scheme (static) is the attester that speaks in messages; log is copied. Errors: ATLS_E_CONFIG (no
+ * directory there), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_tsm_collateral_new(const char *scheme, const char *directory,
                                                        const struct atls_log *log,
                                                        struct atls_tsm_collateral **out,
                                                        struct atls_err *err);
 void atls_tsm_collateral_free(struct atls_tsm_collateral *c); /* NULL is fine */
 
-/* Adds to quote->endorsements what vouches for the machine that made blobs. Errors: ATLS_E_NOMEM.
+/* Adds to quote->endorsements what vouches for the machine that made blobs: provider and outblob,
+ * and of SNP auxblob. Errors: ATLS_E_NOMEM.
  */
 ATLS_MUST_CHECK enum atls_code atls_tsm_collateral_attach(struct atls_tsm_collateral *c,
                                                           const struct atls_tsm_blobs *blobs,

@@ -124,7 +124,7 @@ static enum atls_code configure(struct tsm *tsm, const char *rest, struct atls_e
         return atls_fail(err, ATLS_E_CONFIG, "tsm: event-log is of TDX, the provider is %s",
                          tsm->provider->name);
     if (tsm->config.collateral != NULL &&
-        (code = atls_tsm_collateral_new(tsm->config.collateral, &tsm->log, &tsm->collateral,
+        (code = atls_tsm_collateral_new("tsm", tsm->config.collateral, &tsm->log, &tsm->collateral,
                                         err)) != ATLS_OK)
         return code;
     return atls_file_private_key("attestation identity key", tsm->config.aik, &tsm->aik, err);

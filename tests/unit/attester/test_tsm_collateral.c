@@ -324,7 +324,7 @@ static struct atls_tsm_collateral *open_folder(void)
     struct atls_tsm_collateral *c = NULL;
     struct atls_err err = ATLS_ERR_INIT;
 
-    test_assert_code(atls_tsm_collateral_new(folder, &test_log, &c, &err), ATLS_OK, &err);
+    test_assert_code(atls_tsm_collateral_new("tsm", folder, &test_log, &c, &err), ATLS_OK, &err);
     return c;
 }
 
@@ -606,12 +606,13 @@ static void folders_that_are_none(void **state)
     memset(too_long, '/', sizeof too_long - 1);
     too_long[sizeof too_long - 1] = '\0';
     put_text("file", "x");
-    test_assert_code(atls_tsm_collateral_new(path_of("none"), &test_log, &c, NULL), ATLS_E_CONFIG,
+    test_assert_code(atls_tsm_collateral_new("tsm", path_of("none"), &test_log, &c, NULL),
+                     ATLS_E_CONFIG, NULL);
+    test_assert_code(atls_tsm_collateral_new("tsm", path_of("file"), &test_log, &c, NULL),
+                     ATLS_E_CONFIG, NULL);
+    test_assert_code(atls_tsm_collateral_new("tsm", too_long, &test_log, &c, NULL), ATLS_E_CONFIG,
                      NULL);
-    test_assert_code(atls_tsm_collateral_new(path_of("file"), &test_log, &c, NULL), ATLS_E_CONFIG,
-                     NULL);
-    test_assert_code(atls_tsm_collateral_new(too_long, &test_log, &c, NULL), ATLS_E_CONFIG, NULL);
-    test_assert_code(atls_tsm_collateral_new("", &test_log, &c, NULL), ATLS_E_CONFIG, NULL);
+    test_assert_code(atls_tsm_collateral_new("tsm", "", &test_log, &c, NULL), ATLS_E_CONFIG, NULL);
     assert_null(c);
     atls_tsm_collateral_free(NULL);
     empty_folder();

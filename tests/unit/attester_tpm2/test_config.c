@@ -21,6 +21,9 @@ static void defaults_cover_the_boot_pcrs(void **state)
     assert_int_equal(config.aik, 0);
     assert_null(config.event_log);
     assert_null(config.ima_log);
+    assert_null(config.hcl_report);
+    assert_null(config.tdx_quote);
+    assert_null(config.collateral);
     assert_int_equal(config.hierarchy_auth.size, 0);
     assert_int_equal(config.pcrs.count, 1);
     assert_int_equal(config.pcrs.pcrSelections[0].hash, TPM2_ALG_SHA256);
@@ -48,6 +51,20 @@ static void every_option_arrives(void **state)
     assert_null(config.ima_log);
     assert_true(config.release);
     assert_int_equal(config.hierarchy_auth.size, 0);
+    atls_tpm2_config_clear(&config);
+    test_assert_code(
+        atls_tpm2_config_read("?hcl-report=nv&tdx-quote=/q&collateral=/c", &config, &err), ATLS_OK,
+        &err);
+    assert_string_equal(config.hcl_report, "");
+    assert_string_equal(config.tdx_quote, "/q");
+    assert_string_equal(config.collateral, "/c");
+    atls_tpm2_config_clear(&config);
+    test_assert_code(
+        atls_tpm2_config_read("?hcl-report=/r&tdx-quote=none&collateral=none", &config, &err),
+        ATLS_OK, &err);
+    assert_string_equal(config.hcl_report, "/r");
+    assert_null(config.tdx_quote);
+    assert_null(config.collateral);
     atls_tpm2_config_clear(&config);
     test_assert_code(atls_tpm2_config_read("?connection=keep", &config, &err), ATLS_OK, &err);
     assert_false(config.release);
@@ -155,6 +172,11 @@ static void bad_options_are_refused(void **state)
          "is not BANK:", ATLS_E_CONFIG},
         {"connection neither kept nor released", "?connection=x", "want keep or release",
          ATLS_E_CONFIG},
+        {"report without a name", "?hcl-report=", "hcl-report is empty", ATLS_E_CONFIG},
+        {"quote without a report", "?tdx-quote=/q", "tdx-quote goes with hcl-report",
+         ATLS_E_CONFIG},
+        {"collateral without a report", "?hcl-report=none&collateral=/c",
+         "collateral goes with hcl-report", ATLS_E_CONFIG},
         {"authorisation in the clear", "?hierarchy-auth=secret", "is not file:PATH", ATLS_E_CONFIG},
         {"no such file", "?hierarchy-auth=file:/nonexistent", "cannot open", ATLS_E_IO},
         {"endless file", "?hierarchy-auth=file:/dev/zero", "larger than", ATLS_E_LIMIT},
