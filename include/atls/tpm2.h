@@ -10,8 +10,12 @@
  *   hierarchy-auth=file:PATH      owner and endorsement authorisation; default empty
  *   connection=keep|release       release: let go of the TPM between operations, since a simulator
  *                                 serves one program at a time; default keep
+ *   hcl-report=nv|FILE            report of the confidential machine around a virtual TPM, as on
+ *                                 Azure, from NV index 0x01400001 or a file; "none" is the default
+ *   tdx-quote=FILE    with hcl-report, TDX: the quote over it, read for each evidence
+ *   collateral=DIR    with hcl-report: documents of the hardware's maker
  * pcrs takes ranges and several banks: sha256:0-7,10+sha384:0-7. Values decode %XX.
- * docs/attesters.md says what each is for. */
+ * docs/attesters.md says what each is for. Enrolment does without the last three. */
 #ifndef ATLS_TPM2_H
 #define ATLS_TPM2_H
 
