@@ -1,9 +1,11 @@
 /* Anchors of confidential computing: who may be one. */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "core/reader.h"
 #include "crypto/certificate.h"
+#include "store/collateral_document.h"
 #include "store/db.h"
 
 /* Makers sign in one of these ways each. */
@@ -102,4 +104,65 @@ enum atls_code store_check_tee_anchor(struct store_connection *c, struct atls_by
     code = check(c, certificate, err);
     atls_certificate_unref(certificate);
     return code;
+}
+
+/* ---- lists that anchors sign ---- */
+
+#define ROOT_NAME_MAX (ATLS_COLLATERAL_SUBJECT_MAX + 8)
+
+/* Common name of who signs lists of this kind; false for other documents, which somebody below an
+ * anchor signs, or nobody. */
+static bool root_of(const struct atls_collateral_query *query, char out[ROOT_NAME_MAX])
+{
+    if (query->kind == ATLS_COLLATERAL_TDX_ROOT_CRL) {
+        snprintf(out, ROOT_NAME_MAX, "Intel SGX Root CA");
+        return true;
+    }
+    if (query->kind != ATLS_COLLATERAL_SNP_CRL)
+        return false;
+    snprintf(out, ROOT_NAME_MAX, "ARK-%s", query->subject);
+    if (out[4] >= 'a' && out[4] <= 'z')
+        out[4] = (char)(out[4] - 'a' + 'A');
+    return true;
+}
+
+static bool signs(const struct atls_certificate *root, const struct store_collateral *list,
+                  const struct store_collateral_dates *dates)
+{
+    struct atls_revocation_check check = {
+        .crl = list->document, .issuer = root, .time_s = dates->from_s};
+
+    for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++) {
+        check.algorithm = signatures[i];
+        if (atls_revocation_verify(&check, NULL, 0, NULL, NULL) == ATLS_OK)
+            return true;
+    }
+    return false;
+}
+
+enum atls_code store_check_list(struct store_connection *c, const struct store_collateral *list,
+                                const struct store_collateral_dates *dates, struct atls_err *err)
+{
+    struct store_query q = store_query(c, SQL_TEE_ANCHORS);
+    bool row, named = false, is_signed = false;
+    struct atls_certificate *root;
+    char name[ROOT_NAME_MAX];
+    enum atls_code code;
+
+    if (!root_of(&list->query, name))
+        return ATLS_OK;
+    while ((code = store_step(&q, &row, err)) == ATLS_OK && row && !is_signed) {
+        if ((code = atls_certificate_parse(store_column(&q, 0), &root, err)) != ATLS_OK)
+            break;
+        if (atls_bytes_equal_text(atls_certificate_subject_cn(root), name)) {
+            named = true;
+            is_signed = signs(root, list, dates);
+        }
+        atls_certificate_unref(root);
+    }
+    store_end(&q);
+    if (code != ATLS_OK || is_signed || !named)
+        return code;
+    return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CRL_SIGNATURE,
+                            "no \"%s\" on file signed this list", name);
 }

@@ -36,6 +36,18 @@ static enum atls_code check(const struct store_collateral *c, struct store_colla
     return code == ATLS_OK ? ATLS_OK : atls_err_prefix(err, code, what_is(&c->query, what));
 }
 
+static enum atls_code check_all(struct store_connection *c,
+                                const struct store_collateral *collateral,
+                                struct store_collateral_dates *out, struct atls_err *err)
+{
+    char what[WHAT_MAX];
+    enum atls_code code = check(collateral, out, err);
+
+    if (code != ATLS_OK || (code = store_check_list(c, collateral, out, err)) == ATLS_OK)
+        return code;
+    return atls_err_prefix(err, code, what_is(&collateral->query, what));
+}
+
 static void bind_query(struct store_query *q, const struct atls_collateral_query *query)
 {
     const char *name = atls_collateral_row_of(query->kind)->name;
@@ -89,7 +101,7 @@ enum atls_code store_put_collateral(struct store_connection *c,
     struct store_collateral_dates dates;
     enum atls_code code;
 
-    if ((code = check(collateral, &dates, err)) != ATLS_OK ||
+    if ((code = check_all(c, collateral, &dates, err)) != ATLS_OK ||
         (code = compare(c, collateral, &dates, &outcome, err)) != ATLS_OK)
         return code;
     if (outcome == ATLS_STORE_COLLATERAL_NEW)
@@ -117,6 +129,20 @@ enum atls_code atls_store_put_collateral(struct atls_store *s,
     if (code == ATLS_OK && out != NULL)
         *out = outcome;
     return code;
+}
+
+enum atls_code atls_store_check_collateral(struct atls_store *s,
+                                           const struct atls_collateral_query *query,
+                                           struct atls_bytes document, struct atls_err *err)
+{
+    const struct store_collateral collateral = {*query, document, 0};
+    struct store_collateral_dates dates;
+    struct store_connection *c;
+    enum atls_code code;
+
+    if ((code = store_begin(s, STORE_ACCESS_READ, &c, err)) != ATLS_OK)
+        return code;
+    return store_finish(c, STORE_ACCESS_READ, check_all(c, &collateral, &dates, err), err);
 }
 
 enum atls_code atls_store_import_collateral(struct atls_store *s, const char *file_name,

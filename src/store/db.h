@@ -278,6 +278,15 @@ ATLS_MUST_CHECK enum atls_code store_put_anchor(struct store_connection *c,
  * ATLS_E_DECODE, ATLS_E_CERTIFICATE (key-usage, chain-issuer, chain-signature). */
 ATLS_MUST_CHECK enum atls_code store_check_tee_anchor(struct store_connection *c,
                                                       struct atls_bytes der, struct atls_err *err);
+/* A list that a root signs itself (of a line of SEV-SNP, of Intel's root) is signed by the one of
+ * that name, where there is one: a forged list, issued later than any, would otherwise keep out all
+ * that its maker issues. Errors: ATLS_E_CERTIFICATE (crl-signature), ATLS_E_IO, ATLS_E_NOMEM. */
+struct store_collateral;
+struct store_collateral_dates;
+ATLS_MUST_CHECK enum atls_code store_check_list(struct store_connection *c,
+                                                const struct store_collateral *list,
+                                                const struct store_collateral_dates *dates,
+                                                struct atls_err *err);
 /* Brought by a manifest. */
 ATLS_MUST_CHECK enum atls_code store_put_manifest_anchor(struct store_connection *c,
                                                          int64_t manifest,

@@ -116,6 +116,12 @@ ATLS_MUST_CHECK enum atls_code
 atls_store_put_collateral(struct atls_store *s, const struct atls_collateral_query *query,
                           struct atls_bytes document, int64_t fetched_s,
                           enum atls_store_collateral_import *out, struct atls_err *err);
+/* Whether it could be imported: of the format of its kind, and, of a list that a root on file
+ * signs, signed by it. Errors: ATLS_E_CERTIFICATE (crl-signature), ATLS_E_DECODE, ATLS_E_LIMIT,
+ * ATLS_E_USAGE, ATLS_E_UNAVAILABLE, ATLS_E_IO, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code
+atls_store_check_collateral(struct atls_store *s, const struct atls_collateral_query *query,
+                            struct atls_bytes document, struct atls_err *err);
 /* True when what is written into the store stays: it was not opened to be read only. */
 bool atls_store_is_writable(const struct atls_store *s);
 

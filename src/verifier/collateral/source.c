@@ -8,7 +8,6 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
-#include "crypto/certificate.h"
 #include "store/collateral_document.h"
 
 /* Documents in memory: those of one bucket push out each other. */
@@ -248,62 +247,20 @@ static void put_into_store(struct collateral_cache *c, const struct collateral_a
                                          atls_clock_wall_s(&c->clock), NULL, &ignored);
 }
 
-static bool is_signed_by(struct atls_bytes crl, const struct atls_certificate *issuer,
-                         int64_t time_s)
+/* Whoever answers in a maker's place could make a list that was issued later than any that the
+ * maker has, and keep out all of these. */
+static enum atls_code check_answer(const struct collateral_cache *c,
+                                   const struct collateral_answer *answer, struct atls_err *err)
 {
-    static const enum atls_certificate_signature signatures[] = {ATLS_SIGNED_ECDSA_P256_SHA256,
-                                                                 ATLS_SIGNED_RSA_PSS_SHA384};
-    struct atls_revocation_check check = {.crl = crl, .issuer = issuer, .time_s = time_s};
-    int64_t until_s;
-
-    for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++) {
-        check.algorithm = signatures[i];
-        if (atls_revocation_verify(&check, NULL, 0, &until_s, NULL) == ATLS_OK)
-            return true;
-    }
-    return false;
-}
-
-static bool is_signed(const struct collateral_fetched *f,
-                      const struct atls_certificate_set *anchors)
-{
-    struct store_collateral_dates dates;
-    const struct atls_bytes crl = atls_buf_bytes(&f->document);
-
-    if (store_collateral_read(f->query.kind, crl, &dates, NULL) != ATLS_OK)
-        return false;
-    for (size_t i = 0; i < atls_certificate_set_count(anchors); i++)
-        if (is_signed_by(crl, atls_certificate_set_at(anchors, i), dates.from_s))
-            return true;
-    return false;
-}
-
-/* Whoever answers in a maker's place could make a list that counts for long and was issued later
- * than any that the maker has: it would keep out all of these. Lists of anchors are verified, the
- * other documents are issued anew each day or are looked up by what they say. */
-static enum atls_code check_lists(const struct collateral_cache *c,
-                                  const struct collateral_answer *answer, struct atls_err *err)
-{
-    struct atls_endorsement_source source;
-    struct atls_certificate_set *anchors = NULL;
     enum atls_code code = ATLS_OK;
 
-    if (c->trust == NULL)
-        return ATLS_OK;
-    atls_store_source(c->trust, &source);
-    if ((code = source.tee_anchors(source.arg, &anchors, err)) != ATLS_OK || anchors == NULL)
-        return code;
-    for (size_t i = 0; i < answer->count && code == ATLS_OK; i++) {
-        const struct collateral_fetched *f = &answer->documents[i];
-
-        if ((f->query.kind == ATLS_COLLATERAL_SNP_CRL ||
-             f->query.kind == ATLS_COLLATERAL_TDX_ROOT_CRL) &&
-            !is_signed(f, anchors))
-            code = atls_fail(err, ATLS_E_PROTOCOL,
-                             "%s %.60s: no anchor on file signed what the service has",
-                             atls_collateral_row_of(f->query.kind)->name, f->query.subject);
+    for (size_t i = 0; i < answer->count && code == ATLS_OK && c->trust != NULL; i++)
+        code = atls_store_check_collateral(c->trust, &answer->documents[i].query,
+                                           atls_buf_bytes(&answer->documents[i].document), err);
+    if (code == ATLS_E_CERTIFICATE) {
+        code = ATLS_E_PROTOCOL;
+        err->code = code;
     }
-    atls_certificate_set_unref(anchors);
     return code;
 }
 
@@ -321,7 +278,7 @@ static void fetch_into(struct collateral_cache *c, struct entry *e)
     pthread_mutex_unlock(&c->lock);
     code = collateral_fetch(c->fetcher, &query, &answer, &failure);
     if (code == ATLS_OK)
-        code = check_lists(c, &answer, &failure);
+        code = check_answer(c, &answer, &failure);
     if (code == ATLS_OK)
         put_into_store(c, &answer);
     pthread_mutex_lock(&c->lock);

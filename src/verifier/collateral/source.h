@@ -14,9 +14,9 @@
 
 struct collateral_cache;
 
-/* Takes the fetcher, on success. Where the store (borrowed; may be NULL) has anchors of makers,
- * lists of SEV-SNP and of Intel's root count as fetched when one of these signed them. Into it goes
- * what was fetched, when it may be written to. Errors: ATLS_E_NOMEM. */
+/* Takes the fetcher, on success. What was fetched is checked with the store (borrowed; may be NULL,
+ * see atls_store_check_collateral) and goes into it, when it may be written to. Errors:
+ * ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code collateral_cache_new(struct atls_collateral_fetcher *fetcher,
                                                     struct atls_store *store,
                                                     const struct atls_clock *clock,

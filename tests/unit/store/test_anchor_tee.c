@@ -216,7 +216,7 @@ static void the_same_object_until_the_store_changes(void **state)
     assert_int_equal(atls_certificate_set_count(three), 2);
     assert_non_null(atls_certificate_set_find(three, atls_buf_bytes(&milan[1])));
     /* Nor is a chain that was verified with them believed beyond a list that came meanwhile. */
-    test_assert_code(atls_store_import_collateral(p->store, "snp-crl-milan.crl",
+    test_assert_code(atls_store_import_collateral(p->store, "snp-crl-turin.crl",
                                                   atls_buf_bytes(&crl), NOW, NULL, NULL),
                      ATLS_OK, NULL);
     test_assert_code(source.tee_anchors(source.arg, &four, NULL), ATLS_OK, NULL);

@@ -140,6 +140,46 @@ static void what_counts_has_a_time(void **state)
     atls_buf_clear(&vek);
 }
 
+/* Where the root is on file a list is its own; nobody's list of a later day takes its place. */
+static void a_list_that_its_root_did_not_sign(void **state)
+{
+    static const struct atls_store_anchor_options as_tee = {.purpose = ATLS_ANCHOR_TEE};
+    static const struct {
+        const char *root, *file;
+        enum atls_collateral_kind kind;
+        const char *subject;
+    } rows[] = {
+        {"ARK-Milan", "snp-crl-milan.crl", ATLS_COLLATERAL_SNP_CRL, "milan"},
+        {"Intel SGX Root CA", "tdx-root-crl-root.crl", ATLS_COLLATERAL_TDX_ROOT_CRL, "root"}};
+    struct place *p = *state;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct test_identity root = test_ca(rows[i].root), forger = test_ca(rows[i].root);
+        struct atls_buf genuine = test_crl(&root, NULL, NOW - 10, NOW + 10);
+        struct atls_buf forged = test_crl(&forger, NULL, NOW - 5, NOW + 20);
+
+        test_assert_code(atls_store_import_anchors_as(p->store, atls_buf_bytes(&root.certificate),
+                                                      &as_tee, NULL, &err),
+                         ATLS_OK, &err);
+        test_assert_code(put(p->store, rows[i].file, atls_buf_bytes(&forged), NULL, &err),
+                         ATLS_E_CERTIFICATE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_CRL_SIGNATURE);
+        no_such(p->store, rows[i].kind, rows[i].subject, NOW, ATLS_REASON_NONE);
+        err = (struct atls_err)ATLS_ERR_INIT;
+        test_assert_code(put(p->store, rows[i].file, atls_buf_bytes(&genuine), NULL, &err), ATLS_OK,
+                         &err);
+        find_this(p->store, rows[i].kind, rows[i].subject, NOW, atls_buf_bytes(&genuine));
+        /* That of a line whose root is not on file is nobody's to judge. */
+        test_assert_code(put(p->store, "snp-crl-turin.crl", atls_buf_bytes(&forged), NULL, &err),
+                         ATLS_OK, &err);
+        test_identity_clear(&root);
+        test_identity_clear(&forger);
+        atls_buf_clear(&genuine);
+        atls_buf_clear(&forged);
+    }
+}
+
 static void an_older_document_does_not_come_back(void **state)
 {
     static const char name[] = "tdx-tcb-info-" FMSPC ".json";
@@ -415,6 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {WITH_STORE(each_kind_is_found_under_its_name),
                                        WITH_STORE(what_counts_has_a_time),
+                                       WITH_STORE(a_list_that_its_root_did_not_sign),
                                        WITH_STORE(an_older_document_does_not_come_back),
                                        WITH_STORE(documents_that_are_refused),
                                        WITH_STORE(queries_that_name_nothing),

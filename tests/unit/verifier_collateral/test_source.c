@@ -638,8 +638,9 @@ static void a_forged_list_is_left_aside(void **state)
     static const char *const files[] = {"", "-wal", "-shm"};
     struct world *w = *state;
     char directory[] = "/tmp/atls-forge-XXXXXX", path[64];
-    struct test_identity forger = test_ca("Root");
-    struct atls_buf forged = test_crl(&forger, NULL, FROM_S + 90, UNTIL_S + 86400), genuine;
+    struct test_identity root = test_ca("ARK-Milan"), forger = test_ca("ARK-Milan");
+    struct atls_buf forged = test_crl(&forger, NULL, FROM_S + 90, UNTIL_S + 86400), before,
+                    genuine = test_crl(&root, NULL, FROM_S, UNTIL_S);
     struct atls_endorsement_source source;
     const struct atls_collateral_query query = {CRL};
     struct atls_store *store;
@@ -649,16 +650,16 @@ static void a_forged_list_is_left_aside(void **state)
     assert_non_null(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/s.db", directory);
     test_assert_code(atls_store_open(path, ATLS_STORE_CREATE, &store, &err), ATLS_OK, &err);
-    test_assert_code(atls_store_import_anchors_as(
-                         store, atls_buf_bytes(&w->service->root.certificate), &as_tee, NULL, &err),
-                     ATLS_OK, &err);
+    test_assert_code(
+        atls_store_import_anchors_as(store, atls_buf_bytes(&root.certificate), &as_tee, NULL, &err),
+        ATLS_OK, &err);
     collateral_cache_free(w->cache);
     w->cache = new_cache(w, store);
     atls_store_source(store, &source);
-    genuine = w->service->crl;
+    before = w->service->crl;
     w->service->crl = forged;
     test_assert_code(get(w, CRL, NOW, &err), ATLS_E_PROTOCOL, &err);
-    assert_non_null(strstr(err.message, "no anchor on file"));
+    assert_non_null(strstr(err.message, "no \"ARK-Milan\" on file"));
     test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_E_NOT_FOUND,
                      &err);
     w->service->crl = genuine;
@@ -667,7 +668,10 @@ static void a_forged_list_is_left_aside(void **state)
     test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
     test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&genuine));
     atls_buf_clear(&out);
+    w->service->crl = before;
     atls_buf_clear(&forged);
+    atls_buf_clear(&genuine);
+    test_identity_clear(&root);
     test_identity_clear(&forger);
     collateral_cache_free(w->cache);
     w->cache = NULL;
