@@ -23,7 +23,9 @@
 #define AGAIN_AFTER_MS INT64_C(3600000) /* the most that a service may ask for */
 /* Who sends evidence chooses what is asked for: chips that no service knows. */
 #define FETCHES_PER_MINUTE 120
-#define MINUTE_MS          60000
+/* Of these for what has few names: lists of revoked keys, signed by few. */
+#define FETCHES_RESERVED 20
+#define MINUTE_MS        60000
 /* How long somebody waits for what another one fetches. */
 #define WAIT_MS 15000
 
@@ -292,10 +294,20 @@ static void fetch_into(struct collateral_cache *c, struct entry *e)
     collateral_answer_clear(&answer);
 }
 
+/* Evidence says of which chip, or of which kind of processor. */
+static bool is_named_by_evidence(enum atls_collateral_kind kind)
+{
+    return kind == ATLS_COLLATERAL_SNP_VEK || kind == ATLS_COLLATERAL_TDX_TCB_INFO;
+}
+
 /* Whether somebody may be asked now. */
-static enum atls_code may_fetch(struct collateral_cache *c, enum collateral_maker maker,
+static enum atls_code may_fetch(struct collateral_cache *c, enum atls_collateral_kind kind,
                                 int64_t now_ms, struct atls_err *err)
 {
+    const enum collateral_maker maker = collateral_maker_of(kind);
+    const size_t most =
+        is_named_by_evidence(kind) ? FETCHES_PER_MINUTE - FETCHES_RESERVED : FETCHES_PER_MINUTE;
+
     if (now_ms < c->away_until_ms[maker])
         return atls_fail(err, ATLS_E_UNAVAILABLE,
                          "collateral: the service wants to be left alone for %lld seconds more",
@@ -304,9 +316,9 @@ static enum atls_code may_fetch(struct collateral_cache *c, enum collateral_make
         c->minute_ms = now_ms;
         c->fetches = 0;
     }
-    if (c->fetches >= FETCHES_PER_MINUTE)
-        return atls_fail(err, ATLS_E_UNAVAILABLE, "collateral: more than %d fetches in a minute",
-                         FETCHES_PER_MINUTE);
+    if (c->fetches >= most)
+        return atls_fail(err, ATLS_E_UNAVAILABLE, "collateral: more than %zu fetches in a minute",
+                         most);
     return ATLS_OK;
 }
 
@@ -366,7 +378,6 @@ static bool is_left_alone(const struct wanted *w, const struct entry *e, int64_t
 static enum atls_code get_locked(struct collateral_cache *c, const struct wanted *w,
                                  struct atls_buf *out, struct atls_err *err)
 {
-    enum collateral_maker maker = collateral_maker_of(w->query->kind);
     int64_t now_ms = atls_clock_monotonic_ms(&c->clock);
     struct timespec until;
     struct entry *e;
@@ -380,7 +391,7 @@ static enum atls_code get_locked(struct collateral_cache *c, const struct wanted
                                     "collateral: somebody else's fetch takes too long");
     if (e != NULL && is_left_alone(w, e, now_ms))
         return conclude(e, w->time_s, now_ms, out, err);
-    if ((code = may_fetch(c, maker, now_ms, err)) != ATLS_OK)
+    if ((code = may_fetch(c, w->query->kind, now_ms, err)) != ATLS_OK)
         return e != NULL && counts_at(e, w->time_s) ? conclude(e, w->time_s, now_ms, out, err)
                                                     : code;
     if (e == NULL && (e = add(c, w->query)) == NULL)
