@@ -48,8 +48,9 @@ struct collateral_cache {
     pthread_mutex_t lock;
     pthread_cond_t done; /* something under way has ended */
     int64_t away_until_ms[COLLATERAL_MAKERS];
-    int64_t minute_ms; /* when this one began */
-    size_t fetches;    /* in it */
+    int64_t no_renewal_until_ms[COLLATERAL_MAKERS]; /* a service was away when it was not needed */
+    int64_t minute_ms;                              /* when this one began */
+    size_t fetches;                                 /* in it */
     struct entry entries[BUCKETS][WAYS];
 };
 
@@ -375,9 +376,16 @@ static bool is_left_alone(const struct wanted *w, const struct entry *e, int64_t
            (w->at_hand && e->failure.code != ATLS_OK && now_ms < e->again_ms + RENEWAL_MS);
 }
 
+/* Nobody answered, as opposed to what was answered. */
+static bool is_away(enum atls_code code)
+{
+    return code != ATLS_OK && code != ATLS_E_NOT_FOUND && code != ATLS_E_PROTOCOL;
+}
+
 static enum atls_code get_locked(struct collateral_cache *c, const struct wanted *w,
                                  struct atls_buf *out, struct atls_err *err)
 {
+    const enum collateral_maker maker = collateral_maker_of(w->query->kind);
     int64_t now_ms = atls_clock_monotonic_ms(&c->clock);
     struct timespec until;
     struct entry *e;
@@ -391,12 +399,16 @@ static enum atls_code get_locked(struct collateral_cache *c, const struct wanted
                                     "collateral: somebody else's fetch takes too long");
     if (e != NULL && is_left_alone(w, e, now_ms))
         return conclude(e, w->time_s, now_ms, out, err);
+    if (w->at_hand && now_ms < c->no_renewal_until_ms[maker])
+        return atls_fail(err, ATLS_E_UNAVAILABLE, "collateral: the service was away");
     if ((code = may_fetch(c, w->query->kind, now_ms, err)) != ATLS_OK)
         return e != NULL && counts_at(e, w->time_s) ? conclude(e, w->time_s, now_ms, out, err)
                                                     : code;
     if (e == NULL && (e = add(c, w->query)) == NULL)
         return atls_fail(err, ATLS_E_UNAVAILABLE, "collateral: too many fetches under way");
     fetch_into(c, e);
+    if (w->at_hand && is_away(e->failure.code))
+        c->no_renewal_until_ms[maker] = atls_clock_monotonic_ms(&c->clock) + RENEWAL_MS;
     return conclude(e, w->time_s, now_ms, out, err);
 }
 

@@ -576,6 +576,7 @@ static void what_is_in_the_store_is_renewed(void **state)
     struct world *w = *state;
     char directory[] = "/tmp/atls-renew-XXXXXX", path[64];
     const struct atls_collateral_query query = {CRL};
+    const struct atls_collateral_query other = {ATLS_COLLATERAL_SNP_CRL, "genoa"};
     struct collateral_view view = {.cache = NULL};
     struct atls_endorsement_source source;
     struct atls_store *store;
@@ -591,6 +592,9 @@ static void what_is_in_the_store_is_renewed(void **state)
     view.cache = w->cache;
     atls_store_source(store, &view.inner);
     collateral_view_source(&view, &source);
+    test_assert_code(
+        atls_store_put_collateral(store, &other, atls_buf_bytes(&w->service->crl), NOW, NULL, &err),
+        ATLS_OK, &err);
     for (int i = 0; i < 2; i++) {
         test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
         test_assert_bytes(atls_buf_bytes(&out), atls_buf_bytes(&w->service->crl));
@@ -624,6 +628,16 @@ static void what_is_in_the_store_is_renewed(void **state)
     assert_int_equal(service_asked(w->service), 4);
     assert_false(atls_bytes_equal(atls_buf_bytes(&out), atls_buf_bytes(&newer)));
     atls_buf_clear(&out);
+    /* Nobody waits for each of its documents in turn while it is away. */
+    w->service->status = 503;
+    w->ms += 86400000;
+    for (int i = 0; i < 2; i++) {
+        test_assert_code(source.collateral(source.arg, &query, NOW, &out, &err), ATLS_OK, &err);
+        atls_buf_clear(&out);
+        test_assert_code(source.collateral(source.arg, &other, NOW, &out, &err), ATLS_OK, &err);
+        atls_buf_clear(&out);
+    }
+    assert_int_equal(service_asked(w->service), 5);
     collateral_cache_free(w->cache);
     w->cache = NULL;
     atls_store_close(store);
