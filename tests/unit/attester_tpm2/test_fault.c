@@ -14,6 +14,8 @@
 
 #include <atls/tpm2.h>
 
+#include "attester/tpm2/device.h"
+#include "attester/tpm2/hcl.h"
 #include "bind/credential.h"
 #include "core/reader.h"
 #include "crypto/crypto.h"
@@ -304,6 +306,71 @@ static void every_command_of_opening_may_fail(void **state)
     }
 }
 
+/* An index for the report, which takes two reads and holds none. */
+static void put_index(void)
+{
+    static const TPM2B_AUTH no_auth = {0};
+    const TPM2B_NV_PUBLIC area = {
+        .nvPublic = {.nvIndex = ATLS_TPM2_HCL_INDEX,
+                     .nameAlg = TPM2_ALG_SHA256,
+                     .attributes = TPMA_NV_OWNERWRITE | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA,
+                     .dataSize = 1200}};
+    const TPM2B_MAX_NV_BUFFER data = {.size = 1};
+    struct atls_tpm2_config config = {.tcti = test_swtpm_tcti(tpm), .simulator = true};
+    struct atls_tpm2_device device = {.config = &config};
+    struct atls_err err = ATLS_ERR_INIT;
+    ESYS_TR nv = ESYS_TR_NONE;
+
+    test_assert_code(atls_tpm2_connect(&device, &err), ATLS_OK, &err);
+    assert_int_equal(Esys_NV_DefineSpace(device.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
+                                         ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, &area, &nv),
+                     0);
+    assert_int_equal(Esys_NV_Write(device.esys, ESYS_TR_RH_OWNER, nv, ESYS_TR_PASSWORD,
+                                   ESYS_TR_NONE, ESYS_TR_NONE, &data, 0),
+                     0);
+    atls_tpm2_disconnect(&device);
+}
+
+static void reading_the_report_of_the_machine_may_fail(void **state)
+{
+    static const struct {
+        const char *name;
+        TPM2_CC command;
+        enum fault fault;
+    } rows[] = {
+        {"TPM2_GetCapability", TPM2_CC_GetCapability, FAULT_CODE},
+        {"TPM2_GetCapability", TPM2_CC_GetCapability, FAULT_HANG_UP},
+        {"TPM2_NV_ReadPublic", TPM2_CC_NV_ReadPublic, FAULT_CODE},
+        {"TPM2_NV_ReadPublic", TPM2_CC_NV_ReadPublic, FAULT_HANG_UP},
+        {"TPM2_NV_Read", TPM2_CC_NV_Read, FAULT_CODE},
+        {"TPM2_NV_Read", TPM2_CC_NV_Read, FAULT_HANG_UP},
+        {"TPM2_NV_Read", TPM2_CC_NV_Read, FAULT_CUT},
+    };
+    char uri[512];
+
+    (void)state;
+    put_index();
+    make_uri("&hcl-report=nv", uri, sizeof uri);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_attester *a = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        print_message("  %s: %s\n", rows[i].name, fault_names[rows[i].fault]);
+        set_rule(rows[i].command, rows[i].fault, TPM2_RC_FAILURE, 1);
+        test_assert_code(atls_attester_open(uri, backends, NULL, &a, &err), ATLS_E_DEVICE, &err);
+        check_message(&err, rows[i].name);
+        reset_after(rows[i].fault);
+        /* all of it is read now, and found to be no report */
+        test_assert_code(atls_attester_open(uri, backends, NULL, &a, &err), ATLS_E_DECODE, &err);
+        check_message(&err, "HCL report: ");
+        assert_null(a);
+    }
+    set_rule(TPM2_CC_NV_Read, FAULT_NONE, 0, 0);
+    assert_int_equal(atls_attester_open(uri, backends, NULL, &(struct atls_attester *){NULL}, NULL),
+                     ATLS_E_DECODE);
+    assert_int_equal(times_seen(), 2);
+}
+
 static void every_command_of_evidence_may_fail(void **state)
 {
     static const struct {
@@ -497,6 +564,7 @@ int main(void)
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         ROW(every_command_of_opening_may_fail),
+        ROW(reading_the_report_of_the_machine_may_fail),
         ROW(every_command_of_evidence_may_fail),
         ROW(signing_may_fail),
         ROW(a_forgotten_context_is_made_again),
