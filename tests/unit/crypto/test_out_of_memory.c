@@ -124,7 +124,7 @@ static enum atls_code sign(size_t i, struct atls_err *err)
 static enum atls_code generate(size_t i, struct atls_err *err)
 {
     struct atls_private_key *key = NULL;
-    enum atls_code code = atls_private_key_generate(types[i % 2], &key, err);
+    enum atls_code code = atls_private_key_generate(types[i], &key, err);
 
     atls_private_key_free(key);
     return code;
@@ -241,27 +241,28 @@ static void every_allocation_fails_once(void **state)
     static const struct {
         const char *name;
         enum atls_code (*run)(size_t i, struct atls_err *err);
+        size_t count; /* of values of i that differ */
     } rows[] = {
-        {"hash", hash},
-        {"digest", digest},
-        {"exporter", exporter},
-        {"parse a key", parse_key},
-        {"verify", verify},
-        {"refuse", refuse},
-        {"sign", sign},
-        {"generate", generate},
-        {"read a private key", read_pem},
-        {"write keys", write_pem},
-        {"read certificates", read_certificates},
-        {"make anchors", make_anchors},
-        {"verify a chain", verify_chain},
-        {"cache", cached},
-        {"make a certificate", make_certificate},
+        {"hash", hash, 1},
+        {"digest", digest, 1},
+        {"exporter", exporter, 1},
+        {"parse a key", parse_key, TYPE_COUNT},
+        {"verify", verify, TYPE_COUNT},
+        {"refuse", refuse, TYPE_COUNT},
+        {"sign", sign, TYPE_COUNT},
+        {"generate", generate, 2}, /* not RSA: it takes long */
+        {"read a private key", read_pem, 1},
+        {"write keys", write_pem, TYPE_COUNT},
+        {"read certificates", read_certificates, 1},
+        {"make anchors", make_anchors, 1},
+        {"verify a chain", verify_chain, 2},
+        {"cache", cached, TYPE_COUNT},
+        {"make a certificate", make_certificate, TYPE_COUNT},
     };
 
     (void)state;
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
-        for (size_t i = 0; i < TYPE_COUNT; i++) {
+        for (size_t i = 0; i < rows[r].count; i++) {
             struct atls_err err = ATLS_ERR_INIT;
             size_t n = 0, failed = 0;
             enum atls_code code;
