@@ -153,7 +153,7 @@ static void enrol(const char *key_path, const char *store_path)
     unsigned char *spki = NULL, ueid[33] = {0x01};
     unsigned int digest_len;
     int len = i2d_PUBKEY(key, &spki);
-    struct atls_store_attest_key entry = {{NULL, 0}, {NULL, 0}, {NULL, 0}, CLASS, NULL, NULL, NULL};
+    struct atls_store_attest_key entry = {.class_uuid = CLASS, .technology = "soft"};
     struct atls_err err = ATLS_ERR_INIT;
     struct atls_store *store;
 

@@ -30,8 +30,10 @@ static const uint8_t aik[91] = {
 static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct atls_attest_key *out,
                                  struct atls_err *err)
 {
-    (void)arg;
+    const struct atls_technology *const *technology = arg;
+
     (void)instance;
+    out->technology = (*technology)->name;
     return atls_buf_copy(&out->spki, atls_bytes_of(signer, sizeof signer), err);
 }
 
@@ -39,7 +41,8 @@ static void verify(struct atls_bytes in, enum atls_evidence_scope scope)
 {
     static const struct atls_rules rules = {
         .arm = {.psa_allow_legacy = true, .psa_allow_unmeasured = true, .cca_allow_p256 = true}};
-    const struct atls_endorsement_source source = {.attest_key = attest_key};
+    const struct atls_technology *technology = &atls_technology_tpm;
+    const struct atls_endorsement_source source = {.arg = &technology, .attest_key = attest_key};
     const struct atls_evidence_options options = {.rules = &rules};
     const struct atls_evidence_request request = {
         .scope = scope,
@@ -53,8 +56,11 @@ static void verify(struct atls_bytes in, enum atls_evidence_scope scope)
     };
     struct atls_claims claims;
     struct atls_err err = ATLS_ERR_INIT;
-    enum atls_code code = atls_evidence_verify(&request, &claims, &err);
+    enum atls_code code;
 
+    /* Evidence that is none is refused before anybody asks for a key. */
+    (void)!atls_evidence_identify(in, &technology, NULL, NULL);
+    code = atls_evidence_verify(&request, &claims, &err);
     if (code == ATLS_OK) {
         if (request.aik_spki.len != 0 && !atls_bytes_equal(claims.key_spki, request.aik_spki))
             abort();

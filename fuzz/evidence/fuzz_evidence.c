@@ -23,9 +23,10 @@ static const uint8_t soft_spki[91] = {
 };
 
 struct store {
-    struct atls_buf ak_spki;  /* of TPM evidence: akPub */
-    struct atls_buf aik_spki; /* pubArea, or cnf of the KAT */
-    bool certified;           /* no key on file: certificates have to do */
+    const struct atls_technology *technology; /* of the evidence */
+    struct atls_buf ak_spki;                  /* of TPM evidence: akPub */
+    struct atls_buf aik_spki;                 /* pubArea, or cnf of the KAT */
+    bool certified;                           /* no key on file: certificates have to do */
 };
 
 static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct atls_attest_key *out,
@@ -36,6 +37,7 @@ static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct a
     (void)instance;
     if (s->certified)
         return atls_fail(err, ATLS_E_NOT_FOUND, "not on file");
+    out->technology = s->technology->name;
     if (s->ak_spki.ptr == NULL)
         return atls_buf_copy(&out->spki, atls_bytes_of(soft_spki, sizeof soft_spki), err);
     return atls_buf_copy(&out->spki, atls_buf_bytes(&s->ak_spki), err);
@@ -87,6 +89,8 @@ static void verify(struct atls_bytes in, struct store *s)
 
     if (request.aik_spki.len == 0)
         request.aik_spki = atls_bytes_of(soft_spki, sizeof soft_spki);
+    /* Evidence that is none is refused before anybody asks for a key. */
+    (void)!atls_evidence_identify(in, &s->technology, NULL, NULL);
     code = atls_evidence_verify(&request, &claims, &err);
     if (code == ATLS_OK) {
         if (!atls_bytes_equal(claims.key_spki, request.aik_spki))
@@ -103,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct atls_bytes in = atls_bytes_of(data, size);
     struct atls_arena arena = atls_arena_init(64 * 1024);
-    struct store s = {ATLS_BUF_INIT, ATLS_BUF_INIT, false};
+    struct store s = {&atls_technology_soft, ATLS_BUF_INIT, ATLS_BUF_INIT, false};
     struct atls_bundle bundle;
     struct atls_cmw cmw;
 

@@ -184,10 +184,14 @@ struct atls_store_attest_key {
     const char *class_uuid;     /* UUID as text; NULL: no class, so no reference value applies */
     const char *vendor, *model; /* of the class; may be NULL */
     const char *label;          /* for people: a host name; may be NULL, at most 127 bytes */
+    /* "tpm", "soft", "psa", ...: evidence of any other is refused. NULL: "soft" for a key without
+     * public area whose instance is 01 || SHA-256 of its SPKI, "tpm" for all others. */
+    const char *technology;
 };
 /* Adds one; the very same one again is no error. Errors: ATLS_E_CONFIG (the instance has another
- * key or another class on file: says where it came from; class_uuid is no UUID; the public area is
- * of another key or instance), ATLS_E_DECODE, ATLS_E_UNSUPPORTED (key type), ATLS_E_IO. */
+ * key, class or technology on file: says where it came from; class_uuid is no UUID; the public area
+ * is of another key or instance; technology is not known, or has no public areas), ATLS_E_DECODE,
+ * ATLS_E_UNSUPPORTED (key type), ATLS_E_IO. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_add_attest_key(struct atls_store *s, const struct atls_store_attest_key *key,
                           struct atls_err *err);
@@ -203,7 +207,8 @@ struct atls_store_entry {
     const char *manifest; /* manifest id, "" for anchors, lists and keys enrolled on their own */
     const char *subject;  /* anchor subject, CRL issuer, instance in hexadecimal, class and
                              measurement, class, KID */
-    const char *value;    /* purpose, next update, key fingerprint, digest, kind of triple, time */
+    const char *value;    /* purpose, next update, key fingerprint and technology, digest, kind of
+                             triple, time */
     int64_t not_after_s;  /* 0: unlimited; of a CRL its nextUpdate */
 };
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_list(

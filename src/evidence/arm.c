@@ -91,19 +91,29 @@ enum atls_code atls_arm_find_key(const struct atls_evidence_request *request,
                                  struct atls_attest_key *out, struct atls_err *err)
 {
     struct atls_writer w = atls_writer_init(CLASS_ITEM_MAX);
+    struct atls_attest_key key = {0};
     struct atls_buf class_id;
     enum atls_code code;
 
     put_class_id(&w, speaker->implementation_id);
     if ((code = atls_writer_finish(&w, &class_id, err)) != ATLS_OK)
         return code;
-    code = find_by_class(request, speaker->instance_id, atls_buf_bytes(&class_id), out, err);
+    code = find_by_class(request, speaker->instance_id, atls_buf_bytes(&class_id), &key, err);
     if (code == ATLS_E_NOT_FOUND) {
         atls_err_clear(err);
-        code = find_by_instance(request, speaker->instance_id, atls_buf_bytes(&class_id), out, err);
+        code =
+            find_by_instance(request, speaker->instance_id, atls_buf_bytes(&class_id), &key, err);
     }
     atls_buf_clear(&class_id);
-    return code;
+    if (code != ATLS_OK)
+        return code;
+    code = atls_attest_key_check(&key, speaker->technology, ATLS_REASON_UNTRUSTED_KEY, err);
+    if (code != ATLS_OK) {
+        atls_attest_key_clear(&key);
+        return code;
+    }
+    *out = key;
+    return ATLS_OK;
 }
 
 enum atls_code atls_arm_check_instance(const struct atls_key *key, struct atls_bytes instance_id,

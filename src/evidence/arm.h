@@ -15,14 +15,15 @@ const struct atls_arm_rules *atls_arm_rules_of(const struct atls_evidence_reques
 
 /* Who says that a token is his. */
 struct atls_arm_speaker {
+    const struct atls_technology *technology;
     struct atls_bytes implementation_id; /* 32 bytes */
     struct atls_bytes instance_id;       /* 33 bytes */
 };
 
-/* The attestation key that is on file for the speaker: of the class that is its implementation id
- * (tag 560), since instances mean nothing without it, and whose keys are on file for something else
- * could claim to be any implementation. *out is the caller's to clear. Errors: ATLS_E_EVIDENCE
- * (untrusted-key), those of the source. */
+/* The attestation key that is on file for the speaker: of his technology and the class that is its
+ * implementation id (tag 560), since instances mean nothing without it, and whose keys are on file
+ * for something else could claim to be any implementation. *out is the caller's to clear. Errors:
+ * ATLS_E_EVIDENCE (untrusted-key), those of the source. */
 ATLS_MUST_CHECK enum atls_code atls_arm_find_key(const struct atls_evidence_request *request,
                                                  const struct atls_arm_speaker *speaker,
                                                  struct atls_attest_key *out, struct atls_err *err);

@@ -31,7 +31,8 @@ static enum atls_code find_platform_key(void *arg, const struct atls_cca_platfor
                                         struct atls_key **out, struct atls_err *err)
 {
     struct appraisal *a = arg;
-    const struct atls_arm_speaker speaker = {platform->implementation_id, platform->instance_id};
+    const struct atls_arm_speaker speaker = {&atls_technology_cca, platform->implementation_id,
+                                             platform->instance_id};
     enum atls_code code = atls_arm_find_key(a->request, &speaker, &a->trusted, err);
 
     if (code != ATLS_OK)

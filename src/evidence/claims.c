@@ -1,6 +1,7 @@
 #include "evidence/claims.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/err.h"
 #include "wire/cbor.h"
@@ -130,6 +131,21 @@ enum atls_code atls_evidence_attest_key(const struct atls_evidence_request *requ
         return code;
     }
     *out = key;
+    return ATLS_OK;
+}
+
+enum atls_code atls_attest_key_check(const struct atls_attest_key *key,
+                                     const struct atls_technology *technology,
+                                     enum atls_reason reason, struct atls_err *err)
+{
+    if (key->technology == NULL)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, reason,
+                                "the attestation key is enrolled for no technology, want \"%s\"",
+                                technology->name);
+    if (strcmp(key->technology, technology->name) != 0)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, reason,
+                                "the attestation key is enrolled for \"%s\", want \"%s\"",
+                                key->technology, technology->name);
     return ATLS_OK;
 }
 

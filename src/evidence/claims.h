@@ -28,6 +28,13 @@ ATLS_MUST_CHECK enum atls_code atls_evidence_attest_key(const struct atls_eviden
                                                         struct atls_attest_key *out,
                                                         struct atls_err *err);
 
+/* Whether key was enrolled for evidence of this technology: else whoever holds a key of one could
+ * speak for another, and a key that anyone can make for a machine. reason: what the technology
+ * calls a key that it does not believe. Errors: ATLS_E_EVIDENCE (reason), naming both. */
+ATLS_MUST_CHECK enum atls_code atls_attest_key_check(const struct atls_attest_key *key,
+                                                     const struct atls_technology *technology,
+                                                     enum atls_reason reason, struct atls_err *err);
+
 /* The options of a request, or the strict defaults. */
 const struct atls_evidence_options *
 atls_evidence_options_of(const struct atls_evidence_request *request);

@@ -16,6 +16,14 @@ const struct atls_technology *const atls_technologies[] = {
     NULL,
 };
 
+const char *atls_technology_name(struct atls_bytes name)
+{
+    for (const struct atls_technology *const *t = atls_technologies; *t != NULL; t++)
+        if (atls_bytes_equal_text(name, (*t)->name))
+            return (*t)->name;
+    return NULL;
+}
+
 static enum atls_code unknown_type(const char *half, const struct atls_cmw *cmw,
                                    struct atls_err *err)
 {

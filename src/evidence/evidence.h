@@ -24,6 +24,9 @@
 /* A key that the store trusts to sign evidence of one instance. Filled by the source; owned by the
  * receiver, cleared by atls_attest_key_clear. */
 struct atls_attest_key {
+    /* What it was enrolled for: name of a row of atls_technologies, static. Evidence of another
+     * technology is not believed for it, and with NULL none is. */
+    const char *technology;
     struct atls_buf spki; /* DER */
     struct atls_buf
         public_area; /* TPM: TPMT_PUBLIC as enrolled, or empty when only the key is known */
@@ -200,6 +203,9 @@ extern const struct atls_technology atls_technology_psa;
 
 /* NULL-terminated table of what this build knows. */
 extern const struct atls_technology *const atls_technologies[];
+
+/* The name in the table that equals name, static; NULL when no technology is called so. */
+const char *atls_technology_name(struct atls_bytes name);
 
 /* Decodes the CMW and picks the row, and checks nothing: says what evidence claims to be.
  * *out_format (may be NULL) is the form that it has. Errors: ATLS_E_DECODE, ATLS_E_UNSUPPORTED

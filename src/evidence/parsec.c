@@ -87,7 +87,8 @@ static enum atls_code find_signer(struct appraisal *a, struct atls_err *err)
     code = atls_evidence_attest_key(a->request, a->bundle.pat.kid, &a->trusted, err);
     if (code == ATLS_E_NOT_FOUND)
         return refuse(err, ATLS_REASON_UNTRUSTED_AK, "no attestation key is on file for its kid");
-    if (code != ATLS_OK)
+    if (code != ATLS_OK || (code = atls_attest_key_check(&a->trusted, &atls_technology_tpm,
+                                                         ATLS_REASON_UNTRUSTED_AK, err)) != ATLS_OK)
         return code;
     if (a->trusted.public_area.len != 0) {
         code = atls_tpmt_public_decode(atls_buf_bytes(&a->trusted.public_area), &a->area, err);

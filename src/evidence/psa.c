@@ -128,7 +128,8 @@ static enum atls_code find_key(void *arg, const struct atls_psa_claims *claims,
                                struct atls_key **out, struct atls_err *err)
 {
     struct appraisal *a = arg;
-    const struct atls_arm_speaker speaker = {claims->implementation_id, claims->instance_id};
+    const struct atls_arm_speaker speaker = {&atls_technology_psa, claims->implementation_id,
+                                             claims->instance_id};
     enum atls_code code = atls_arm_find_key(a->request, &speaker, &a->trusted, err);
 
     if (code != ATLS_OK)

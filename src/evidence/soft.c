@@ -41,7 +41,9 @@ static enum atls_code find_signer(const struct atls_evidence_request *request,
         return refuse(err, ATLS_REASON_UNTRUSTED_AK, "the signing key is not enrolled");
     if (code != ATLS_OK)
         return code;
-    code = atls_hash_one(ATLS_HASH_SHA256, atls_buf_bytes(&key.spki), digest, err);
+    code = atls_attest_key_check(&key, &atls_technology_soft, ATLS_REASON_UNTRUSTED_AK, err);
+    if (code == ATLS_OK)
+        code = atls_hash_one(ATLS_HASH_SHA256, atls_buf_bytes(&key.spki), digest, err);
     if (code == ATLS_OK && memcmp(kid.ptr + 1, digest, ATLS_SOFT_UEID_LEN - 1) != 0)
         code = refuse(err, ATLS_REASON_KID_MISMATCH, "kid is not that of the enrolled key");
     if (code != ATLS_OK) {

@@ -136,7 +136,11 @@ static enum atls_code check_enrolled(struct appraisal *a, struct atls_err *err)
         a->trusted.public_area.len > 0
             ? atls_bytes_equal(atls_buf_bytes(&a->trusted.public_area), a->ak.raw)
             : atls_bytes_equal(atls_buf_bytes(&a->trusted.spki), atls_buf_bytes(&a->ak_spki));
+    enum atls_code code =
+        atls_attest_key_check(&a->trusted, &atls_technology_tpm, ATLS_REASON_UNTRUSTED_AK, err);
 
+    if (code != ATLS_OK)
+        return code;
     if (!same)
         return refuse(err, ATLS_REASON_UNTRUSTED_AK,
                       "another attestation key is enrolled for this instance");

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "store/store.h"
+#include "wire/corim_profile.h"
 
 /* Every statement there is: prepared once a connection, when first used. The text is in sql.c. */
 enum store_sql {
@@ -39,6 +40,7 @@ enum store_sql {
     SQL_KEY_IS_OF_MANIFEST,
     SQL_KEY_DELETE_OF_MANIFEST,
     SQL_KEY_LIST,
+    SQL_KEY_SET_TECHNOLOGY,
     SQL_REFERENCE_PUT,
     SQL_REFERENCE_FIND,
     SQL_REFERENCE_DELETE_OF_MANIFEST,
@@ -86,9 +88,11 @@ struct store_statement {
 extern const struct store_statement store_statements[SQL_COUNT];
 
 /* Version of the tables, the same for both engines; docs/store.md. */
-#define STORE_VERSION 5
+#define STORE_VERSION 6
 /* Manifests that came into a store of a version below brought less than they would today. */
 #define STORE_READ_AGAIN_BELOW 5
+/* Keys in a store of a version below do not say what they were enrolled for. */
+#define STORE_TECHNOLOGY_BELOW 6
 
 struct store_connection {
     struct atls_store *store;
@@ -96,7 +100,7 @@ struct store_connection {
     bool broken;                   /* found lost: not to be used again */
 };
 
-#define STORE_PARAMETERS_MAX 9
+#define STORE_PARAMETERS_MAX 10
 
 enum store_value_kind {
     STORE_VALUE_NULL = 0,
@@ -304,8 +308,9 @@ struct store_key_row {
     enum atls_comid_triple kind;
     struct atls_bytes instance, spki, public_area, class_id;
     struct atls_bytes vendor, model, label;
+    const char *technology; /* static */
 };
-/* ATLS_E_CONFIG when the instance has another key or class on file. */
+/* ATLS_E_CONFIG when the instance has another key, class or technology on file. */
 ATLS_MUST_CHECK enum atls_code store_check_conflict(struct store_connection *c,
                                                     const struct store_key_row *row,
                                                     struct atls_err *err);
@@ -315,6 +320,19 @@ ATLS_MUST_CHECK enum atls_code store_put_key_row(struct store_connection *c,
 /* Manifests that an older program imported bring now what it did not know. */
 ATLS_MUST_CHECK enum atls_code store_read_manifests_again(struct store_connection *c,
                                                           struct atls_err *err);
+
+/* technology.c: what keys are enrolled for (docs/store.md: technologies of keys). */
+/* That of a manifest's scheme; NULL: none says it. Static. */
+const char *store_technology_of_scheme(enum atls_corim_scheme scheme);
+/* Of a key about which nobody said it: a key of the software attester has a shape of its own, and
+ * must not pass for a TPM's. *out is static. Errors: ATLS_E_CRYPTO, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code store_technology_unsaid(const struct store_key_row *row,
+                                                       const char **out, struct atls_err *err);
+/* Within the transaction that brings the tables of version before up to date: names the technology
+ * of every key, by its manifest's profile or its shape, then reads manifests again where need be.
+ * Errors: ATLS_E_UNAVAILABLE, ATLS_E_IO, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code store_bring_up_to_date(struct store_connection *c, int64_t before,
+                                                      struct atls_err *err);
 
 /* signing.c: within a transaction. The KID is that of the key on file. Errors: those of
  * atls_store_add_signing_key. */

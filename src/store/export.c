@@ -99,7 +99,8 @@ static enum atls_code list_manifest_anchor(const struct store_query *q, const st
 static enum atls_code list_key(const struct store_query *q, const struct listing *l,
                                struct atls_err *err)
 {
-    char manifest[128], instance[80], label[128], subject[256], value[STORE_FINGERPRINT_TEXT];
+    char manifest[128], instance[80], label[128], subject[256], value[64], technology[32],
+        fingerprint[STORE_FINGERPRINT_TEXT];
     const char *kind =
         store_column_int(q, 10) == ATLS_TRIPLE_IDENTITY ? "identity-key" : "attest-key";
     struct atls_store_entry entry = {store_column_int(q, 0), kind, manifest, subject, value,
@@ -109,7 +110,9 @@ static enum atls_code list_key(const struct store_query *q, const struct listing
     atls_hex(store_column(q, 2), instance, sizeof instance);
     atls_escape(store_column(q, 8), label, sizeof label);
     snprintf(subject, sizeof subject, "%s%s%s", instance, label[0] != '\0' ? " " : "", label);
-    store_fingerprint(store_column(q, 3), value);
+    atls_escape(store_column(q, 11), technology, sizeof technology);
+    snprintf(value, sizeof value, "%s%s%s", store_fingerprint(store_column(q, 3), fingerprint),
+             technology[0] != '\0' ? " " : "", technology);
     return l->visit(l->arg, &entry, err);
 }
 
@@ -356,6 +359,7 @@ static enum atls_code export_key(const struct store_query *q, const struct listi
     put_text(j, "vendor", store_column(q, 6));
     put_text(j, "model", store_column(q, 7));
     put_text(j, "label", store_column(q, 8));
+    put_text(j, "technology", store_column(q, 11));
     atls_json_close(j);
     return code;
 }
@@ -699,8 +703,8 @@ static enum atls_code import_crl(struct store_connection *c, const struct store_
 static enum atls_code import_key(struct store_connection *c, const struct store_json *at,
                                  struct atls_err *err)
 {
-    static const char *const names[] = {"instance", "key",   "public-area", "class",
-                                        "vendor",   "model", "label",       NULL};
+    static const char *const names[] = {"instance", "key",   "public-area", "class", "vendor",
+                                        "model",    "label", "technology",  NULL};
     const struct store_json instance_at = store_json_member(at, "instance");
     struct atls_store_attest_key key;
     uint8_t instance[64], class_bytes[STORE_UUID_CLASS_ID];
@@ -717,6 +721,8 @@ static enum atls_code import_key(struct store_connection *c, const struct store_
         (code = store_json_text(at, "vendor", STORE_JSON_OPTIONAL, &key.vendor, err)) != ATLS_OK ||
         (code = store_json_text(at, "model", STORE_JSON_OPTIONAL, &key.model, err)) != ATLS_OK ||
         (code = store_json_text(at, "label", STORE_JSON_OPTIONAL, &key.label, err)) != ATLS_OK ||
+        (code = store_json_text(at, "technology", STORE_JSON_OPTIONAL, &key.technology, err)) !=
+            ATLS_OK ||
         (code = get_class(at, &key.class_uuid, class_bytes, &class_id, err)) != ATLS_OK)
         return code;
     if (!store_hex_parse(instance_text, instance, sizeof instance, &key.instance.len))

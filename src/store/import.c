@@ -26,17 +26,20 @@ static bool is_found_by_instance(struct atls_bytes class_id)
 }
 
 /* NULL, or what is different about the key on file so that a look-up would be ambiguous: one
- * environment has one key, and an instance that is looked up alone has one class. */
-static const char *difference(const struct store_key_row *row, struct atls_bytes spki,
-                              struct atls_bytes class_id)
+ * environment has one key of one technology, and an instance that is looked up alone has one class.
+ */
+static const char *difference(const struct store_key_row *row, const struct store_query *on_file)
 {
+    struct atls_bytes spki = store_column(on_file, 0), class_id = store_column(on_file, 1);
     bool same_class = atls_bytes_equal(class_id, row->class_id);
 
     if (!same_class && !is_found_by_instance(class_id) && !is_found_by_instance(row->class_id))
         return NULL;
     if (!atls_bytes_equal(spki, row->spki))
         return "key";
-    return same_class ? NULL : "class";
+    if (!same_class)
+        return "class";
+    return atls_bytes_equal_text(store_column(on_file, 4), row->technology) ? NULL : "technology";
 }
 
 static enum atls_code conflict(const struct store_key_row *row, const struct store_query *q,
@@ -66,7 +69,7 @@ enum atls_code store_check_conflict(struct store_connection *c, const struct sto
     store_bind_bytes(&q, 1, row->instance);
     store_bind_int(&q, 2, row->kind);
     while ((code = store_step(&q, &there, err)) == ATLS_OK && there) {
-        what = difference(row, store_column(&q, 0), store_column(&q, 1));
+        what = difference(row, &q);
         if (what != NULL)
             code = conflict(row, &q, what, err);
         else if (++count > INSTANCE_KEYS_MAX)
@@ -94,6 +97,7 @@ enum atls_code store_put_key_row(struct store_connection *c, const struct store_
     store_bind_text(&q, 7, row->model);
     store_bind_text(&q, 8, row->label);
     store_bind_int(&q, 9, row->kind);
+    store_bind_text(&q, 10, text_or_empty(row->technology));
     return store_run(&q, NULL, err);
 }
 
@@ -145,6 +149,24 @@ static enum atls_code check_attest_key(const struct atls_store_attest_key *key,
     return key->public_area.len == 0 ? ATLS_OK : check_public_area(key, err);
 }
 
+static enum atls_code choose_technology(const struct atls_store_attest_key *key,
+                                        struct store_key_row *row, struct atls_err *err)
+{
+    char text[32];
+
+    if (key->technology == NULL)
+        return store_technology_unsaid(row, &row->technology, err);
+    row->technology = atls_technology_name(text_or_empty(key->technology));
+    if (row->technology == NULL)
+        return atls_fail(err, ATLS_E_CONFIG, "attestation key: no technology is called \"%s\"",
+                         atls_escape(text_or_empty(key->technology), text, sizeof text));
+    if (key->public_area.len != 0 && row->technology != atls_technology_tpm.name)
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "attestation key: a public area is a TPM's, the technology is \"%s\"",
+                         row->technology);
+    return ATLS_OK;
+}
+
 enum atls_code store_put_attest_key(struct store_connection *c,
                                     const struct atls_store_attest_key *key, struct atls_err *err)
 {
@@ -159,7 +181,8 @@ enum atls_code store_put_attest_key(struct store_connection *c,
     struct store_query q;
     enum atls_code code;
 
-    if ((code = check_attest_key(key, err)) != ATLS_OK)
+    if ((code = check_attest_key(key, err)) != ATLS_OK ||
+        (code = choose_technology(key, &row, err)) != ATLS_OK)
         return code;
     if (key->class_uuid != NULL) {
         if (!store_class_from_uuid(key->class_uuid, class_id))

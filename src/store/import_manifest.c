@@ -192,9 +192,10 @@ static enum atls_code put_key(struct import *im, enum atls_comid_triple kind,
                                 .kind = kind,
                                 .class_id = key->environment.class_id,
                                 .vendor = key->environment.vendor,
-                                .model = key->environment.model};
+                                .model = key->environment.model,
+                                .technology = store_technology_of_scheme(im->scheme)};
     struct atls_key *parsed;
-    enum atls_code code;
+    enum atls_code code = ATLS_OK;
 
     if (is_maker_certificate(im, kind, key))
         return put_maker_certificate(im, key, err);
@@ -205,7 +206,10 @@ static enum atls_code put_key(struct import *im, enum atls_comid_triple kind,
     if ((code = parse_key(key->keys[0].content, &parsed, err)) != ATLS_OK)
         return code;
     row.spki = atls_key_spki(parsed);
-    code = put_once(im, &row, err);
+    if (row.technology == NULL)
+        code = store_technology_unsaid(&row, &row.technology, err);
+    if (code == ATLS_OK)
+        code = put_once(im, &row, err);
     atls_key_unref(parsed);
     if (code == ATLS_OK && kind == ATLS_TRIPLE_IDENTITY)
         im->report.identity_keys++;

@@ -261,6 +261,7 @@ static bool read_key_row(struct key_builder *b, const struct store_query *q)
     if (row == NULL)
         return false;
     row->window = store_column_window(q, 5, 6);
+    row->technology = atls_technology_name(store_column(q, 7));
     return store_copy_column(b, q, 0, &row->spki) &&
            store_copy_column(b, q, 1, &row->public_area) &&
            store_copy_column(b, q, 2, &row->class_id) && store_copy_column(b, q, 3, &row->vendor) &&
@@ -376,6 +377,7 @@ enum atls_code store_copy_row(const struct key_row *row, struct atls_attest_key 
             atls_buf_clear(members[i].to);
         return code;
     }
+    key.technology = row->technology;
     *out = key;
     return ATLS_OK;
 }
@@ -405,6 +407,9 @@ static enum atls_code choose_row(const struct key_entry *e, const struct key_req
                  !atls_bytes_equal(chosen->class_id, e->rows[i].class_id))
             return atls_fail(err, ATLS_E_CONFIG,
                              "store: two different attestation keys for one instance");
+        else if (chosen->technology != e->rows[i].technology)
+            return atls_fail(err, ATLS_E_CONFIG,
+                             "store: the attestation key of one instance has two technologies");
     }
     *out = chosen;
     return ATLS_OK;

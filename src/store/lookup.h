@@ -21,6 +21,7 @@ struct key_row {
     struct window window;
     bool brought; /* an anchor's: by a manifest, not by hand */
     struct atls_bytes spki, public_area, class_id, vendor, model;
+    const char *technology; /* of a key; NULL: one that is not known */
     struct atls_bytes document;
 };
 

@@ -135,6 +135,9 @@ static const char *const migrations[] = {
     " UNIQUE(kind, subject)"
     ");"
     "UPDATE store_state SET version = 5;",
+    "ALTER TABLE attest_keys"
+    " ADD COLUMN technology TEXT NOT NULL DEFAULT '';"
+    "UPDATE store_state SET version = 6;",
 };
 _Static_assert(FIRST_VERSION + sizeof migrations / sizeof migrations[0] - 1 == STORE_VERSION,
                "a migration a version");
@@ -471,9 +474,7 @@ static enum atls_code migrate_from(struct store_connection *c, struct atls_err *
     for (int64_t version = before; code == ATLS_OK && version < STORE_VERSION; version++)
         code = run_text(c, migrations[version + 1 - FIRST_VERSION],
                         "bringing the schema up to date", err);
-    if (code == ATLS_OK && before < STORE_READ_AGAIN_BELOW)
-        code = store_read_manifests_again(c, err);
-    return code;
+    return code == ATLS_OK ? store_bring_up_to_date(c, before, err) : code;
 }
 
 static enum atls_code check_content(struct store_connection *c, struct atls_err *err)

@@ -239,10 +239,9 @@ static size_t parameters_of(enum store_sql which)
     size_t count = 0;
 
     while ((p = strchr(p, '?')) != NULL) {
-        size_t n = (size_t)(p[1] - '0');
+        size_t n = (size_t)strtoul(++p, NULL, 10);
 
         count = n > count ? n : count;
-        p++;
     }
     return count;
 }

@@ -28,27 +28,30 @@ const struct store_statement store_statements[SQL_COUNT] = {
                                " WHERE id > ?1 ORDER BY id" PAGE_BLOBS),
 
     [SQL_KEY_CONFLICT] =
-        BOTH("SELECT k.spki, k.class_id, m.name, k.label FROM attest_keys k"
+        BOTH("SELECT k.spki, k.class_id, m.name, k.label, k.technology FROM attest_keys k"
              " LEFT JOIN manifests m ON m.id = k.manifest WHERE k.instance = ?1 AND k.kind = ?2"),
     [SQL_KEY_PUT] =
         BOTH("INSERT INTO attest_keys(manifest, instance, spki, public_area, class_id, vendor,"
-             " model, label, kind) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
+             " model, label, kind, technology) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
     [SQL_KEY_SAME] =
         BOTH("SELECT 1 FROM attest_keys WHERE manifest = ?1 AND instance = ?2 AND kind = ?3"
              " AND class_id = ?4"),
     [SQL_KEY_REPLACE] = BOTH("DELETE FROM attest_keys WHERE manifest IS NULL AND instance = ?1"),
     [SQL_KEY_FIND] =
         BOTH("SELECT k.spki, k.public_area, k.class_id, k.vendor, k.model, m.not_before,"
-             " m.not_after FROM attest_keys k LEFT JOIN manifests m ON m.id = k.manifest"
+             " m.not_after, k.technology FROM attest_keys k"
+             " LEFT JOIN manifests m ON m.id = k.manifest"
              " WHERE k.instance = ?1 AND k.kind = 3 ORDER BY length(k.public_area) DESC, k.id"),
     [SQL_KEY_DELETE] = BOTH("DELETE FROM attest_keys WHERE id = ?1 RETURNING id"),
     [SQL_KEY_IS_OF_MANIFEST] = BOTH("SELECT m.name FROM attest_keys k JOIN manifests m"
                                     " ON m.id = k.manifest WHERE k.id = ?1"),
     [SQL_KEY_DELETE_OF_MANIFEST] = BOTH("DELETE FROM attest_keys WHERE manifest = ?1"),
-    [SQL_KEY_LIST] = BOTH("SELECT k.id, m.name, k.instance, k.spki, k.public_area, k.class_id,"
-                          " k.vendor, k.model, k.label, m.not_after, k.kind FROM attest_keys k"
-                          " LEFT JOIN manifests m ON m.id = k.manifest"
-                          " WHERE k.id > ?1 ORDER BY k.id" PAGE),
+    [SQL_KEY_LIST] =
+        BOTH("SELECT k.id, m.name, k.instance, k.spki, k.public_area, k.class_id,"
+             " k.vendor, k.model, k.label, m.not_after, k.kind, k.technology, m.profile"
+             " FROM attest_keys k LEFT JOIN manifests m ON m.id = k.manifest"
+             " WHERE k.id > ?1 ORDER BY k.id" PAGE),
+    [SQL_KEY_SET_TECHNOLOGY] = BOTH("UPDATE attest_keys SET technology = ?2 WHERE id = ?1"),
 
     [SQL_REFERENCE_PUT] = BOTH("INSERT INTO reference_triples(manifest, class_id, environment,"
                                " measurements) VALUES(?1, ?2, ?3, ?4)"),

@@ -118,6 +118,10 @@ static const char *const migrations[] = {
     " UNIQUE(kind, subject)"
     ") STRICT;"
     "PRAGMA user_version = 5;",
+    /* Name of a row of atls_technologies; what is on file gets it from technology.c. */
+    "ALTER TABLE attest_keys"
+    " ADD COLUMN technology TEXT NOT NULL DEFAULT '';"
+    "PRAGMA user_version = 6;",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == STORE_VERSION, "a migration a version");
 
@@ -407,9 +411,7 @@ static enum atls_code migrate_from(struct store_connection *c, struct atls_err *
         return code;
     for (version = before; code == ATLS_OK && version < STORE_VERSION; version++)
         code = run_text(c, migrations[version], "bringing the schema up to date", err);
-    if (code == ATLS_OK && before != 0 && before < STORE_READ_AGAIN_BELOW)
-        code = store_read_manifests_again(c, err);
-    return code;
+    return code == ATLS_OK && before != 0 ? store_bring_up_to_date(c, before, err) : code;
 }
 
 static enum atls_code migrate(struct atls_store *s, struct atls_err *err)

@@ -364,7 +364,8 @@ static enum atls_code store_key(struct atls_store *store, const struct candidate
             .class_uuid = answer->class_uuid,
             .vendor = answer->vendor,
             .model = answer->model,
-            .label = candidate->ek_label};
+            .label = candidate->ek_label,
+            .technology = "tpm"};
 
         code = atls_store_add_attest_key(store, &key, err);
     }

@@ -57,7 +57,7 @@ static enum atls_code accept_all(void *self, struct atls_result *result, struct 
 
 static void enroll_platform(void)
 {
-    struct atls_store_attest_key key = {.class_uuid = LAB_CLASS};
+    struct atls_store_attest_key key = {.class_uuid = LAB_CLASS, .technology = "soft"};
     struct atls_store *store = NULL;
     uint8_t digest[ATLS_HASH_MAX];
     struct atls_err err = ATLS_ERR_INIT;

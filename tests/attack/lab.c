@@ -187,7 +187,7 @@ static void fill_store(struct lab *lab)
     must(atls_store_open(lab->store, ATLS_STORE_CREATE, &store, &err), &err);
     for (int i = 0; i < 2; i++) {
         const struct machine *m = i == 0 ? &lab->m1 : &lab->m2;
-        struct atls_store_attest_key key = {.class_uuid = LAB_CLASS};
+        struct atls_store_attest_key key = {.class_uuid = LAB_CLASS, .technology = "tpm"};
 
         key.instance = atls_bytes_of(m->ueid, sizeof m->ueid);
         key.spki = atls_key_spki(atls_private_key_public(m->ak.private_key));

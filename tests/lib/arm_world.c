@@ -1,5 +1,6 @@
 #include "arm_world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,26 @@
 #include "bind/batch.h"
 #include "bind/binder.h"
 #include "core/err.h"
+#include "simulator/arm.h"
 #include "wire/cbor.h"
 
 #define EVIDENCE_MAX (1 << 20)
+
+struct atls_buf test_parsec_tpm_by(const struct atls_private_key *key, struct atls_bytes spki,
+                                   struct atls_bytes nonce, uint8_t kid[33])
+{
+    struct atls_sim_parsec_tpm bundle = {.ak = key, .spki = spki, .nonce = nonce};
+    struct atls_buf out = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    uint8_t digest[ATLS_HASH_MAX];
+
+    assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, test_arm_spki(key), digest, NULL), ATLS_OK);
+    bundle.kid[0] = 0x01;
+    memcpy(bundle.kid + 1, digest, 32);
+    memcpy(kid, bundle.kid, sizeof bundle.kid);
+    test_assert_code(atls_sim_parsec_tpm_bundle(&bundle, &out, &err), ATLS_OK, &err);
+    return out;
+}
 
 struct atls_bytes test_arm_spki(const struct atls_private_key *key)
 {
@@ -39,6 +57,7 @@ static enum atls_code give(const struct test_arm_entry *e, struct atls_attest_ke
         atls_cbor_put_bytes(&w, atls_bytes_of(e->implementation_id, 32));
         assert_int_equal(atls_writer_finish(&w, &out->class_id, err), ATLS_OK);
     }
+    out->technology = e->technology;
     code = atls_buf_copy(&out->spki, e->spki, err);
     return code != ATLS_OK || e->public_area.ptr == NULL
                ? code
@@ -82,7 +101,36 @@ void test_arm_enrol(struct test_arm_world *w, const uint8_t *implementation_id,
     if (e->has_class)
         memcpy(e->implementation_id, implementation_id, 32);
     memcpy(e->instance, instance, 33);
+    e->technology = w->technology != NULL       ? w->technology
+                    : implementation_id != NULL ? "cca"
+                                                : "tpm";
     e->spki = spki;
+}
+
+void test_other_technologies(const char *own, const char *out[TEST_OTHER_TECHNOLOGIES])
+{
+    size_t count = 0;
+
+    for (const struct atls_technology *const *t = atls_technologies; *t != NULL; t++)
+        if (strcmp((*t)->name, own) != 0) {
+            assert_true(count < TEST_OTHER_TECHNOLOGIES - 1);
+            out[count++] = (*t)->name;
+        }
+    assert_int_equal(count, TEST_OTHER_TECHNOLOGIES - 1);
+    out[count] = NULL;
+}
+
+void test_assert_other_technology(const struct atls_err *err, enum atls_reason want,
+                                  const char *own, const char *other)
+{
+    char says[96];
+
+    if (other == NULL)
+        snprintf(says, sizeof says, "is enrolled for no technology, want \"%s\"", own);
+    else
+        snprintf(says, sizeof says, "is enrolled for \"%s\", want \"%s\"", other, own);
+    if (err->reason != want || strstr(err->message, says) == NULL)
+        fail_msg("%s: %s, want %s", atls_reason_name(err->reason), err->message, says);
 }
 
 /* ---- the world ---- */

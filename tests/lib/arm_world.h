@@ -12,6 +12,7 @@
 
 /* A key on file. */
 struct test_arm_entry {
+    const char *technology;
     bool has_class;
     uint8_t implementation_id[32];
     uint8_t instance[33];
@@ -25,6 +26,8 @@ struct test_arm_world {
         *other; /* realm: P-384, others P-256 */
     struct test_arm_entry entries[TEST_ARM_ENTRIES];
     size_t entry_count;
+    const char
+        *technology; /* of keys that are enrolled next; NULL: "cca" with a class, else "tpm" */
     bool knows_no_classes; /* the store has no attest_key_of */
     bool broken;           /* every question to the store is ATLS_E_IO */
     struct atls_rules rules;
@@ -40,6 +43,13 @@ void test_arm_world_free(struct test_arm_world *w);
 /* implementation_id NULL: of no class. */
 void test_arm_enrol(struct test_arm_world *w, const uint8_t *implementation_id,
                     const uint8_t instance[33], struct atls_bytes spki);
+
+/* Every technology but own, then NULL: what a key may be enrolled for and own must not believe. A
+ * refusal names both, which is checked with test_assert_other_technology. */
+#define TEST_OTHER_TECHNOLOGIES 6
+void test_other_technologies(const char *own, const char *out[TEST_OTHER_TECHNOLOGIES]);
+void test_assert_other_technology(const struct atls_err *err, enum atls_reason want,
+                                  const char *own, const char *other);
 
 /* A request of this scope; the AIK is w->aik where it is known. Borrows evidence and w. */
 struct atls_evidence_request test_arm_request(struct test_arm_world *w,
@@ -66,6 +76,12 @@ struct test_arm_challenge test_arm_challenge(const struct test_arm_world *w,
 struct atls_buf test_arm_evidence(struct test_arm_challenge *c, const char *type,
                                   struct atls_bytes token);
 struct atls_buf test_arm_record(const char *type, struct atls_bytes token);
+
+/* Parsec's bundle of a TPM for the attested key spki, signed by a key whose kid is made as the
+ * software attester makes its own: 01 || SHA-256 of its SPKI, which goes into kid. The caller
+ * clears it. */
+struct atls_buf test_parsec_tpm_by(const struct atls_private_key *key, struct atls_bytes spki,
+                                   struct atls_bytes nonce, uint8_t kid[33]);
 
 struct atls_bytes test_arm_spki(const struct atls_private_key *key);
 

@@ -71,24 +71,31 @@ struct atls_json tpm_world_template(const char *id)
     return j;
 }
 
-void tpm_world_enrol(const struct tpm_world *w)
+void tpm_world_enrol_as(const struct tpm_world *w, const char *profile,
+                        const struct atls_private_key *key, struct atls_bytes instance)
 {
     struct atls_json j = tpm_world_template("keys");
     struct atls_buf pem = ATLS_BUF_INIT;
-    uint8_t ueid[33];
 
-    test_tpm_ueid(&w->e.ak, ueid);
-    assert_int_equal(atls_key_to_pem(atls_private_key_public(w->e.ak.private_key), &pem, NULL),
-                     ATLS_OK);
+    assert_int_equal(atls_key_to_pem(atls_private_key_public(key), &pem, NULL), ATLS_OK);
+    atls_json_put_string(&j, "profile", profile);
     atls_json_open_array(&j, "attest-keys");
     atls_json_open_object(&j, NULL);
-    atls_json_put_hex(&j, "instance", atls_bytes_of(ueid, sizeof ueid));
+    atls_json_put_hex(&j, "instance", instance);
     atls_json_put_text(&j, "key", atls_buf_bytes(&pem));
     atls_json_close(&j);
     atls_json_close(&j);
     atls_json_close(&j);
     tpm_world_import(w, &j);
     atls_buf_clear(&pem);
+}
+
+void tpm_world_enrol(const struct tpm_world *w)
+{
+    uint8_t ueid[33];
+
+    test_tpm_ueid(&w->e.ak, ueid);
+    tpm_world_enrol_as(w, "tpm", w->e.ak.private_key, atls_bytes_of(ueid, sizeof ueid));
 }
 
 void tpm_world_refer(const struct tpm_world *w, uint32_t bitmap, const char *vendor,

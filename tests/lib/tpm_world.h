@@ -27,6 +27,9 @@ struct atls_json tpm_world_template(const char *id);
 void tpm_world_import(const struct tpm_world *w, struct atls_json *template_json);
 /* The AK of the evidence, as enrolled. */
 void tpm_world_enrol(const struct tpm_world *w);
+/* Any key as that of an instance, by a manifest of a profile ("tpm", "soft"). */
+void tpm_world_enrol_as(const struct tpm_world *w, const char *profile,
+                        const struct atls_private_key *key, struct atls_bytes instance);
 /* The PCRs of the evidence that bitmap names, as reference values of vendor and model (or NULL). */
 void tpm_world_refer(const struct tpm_world *w, uint32_t bitmap, const char *vendor,
                      const char *model);

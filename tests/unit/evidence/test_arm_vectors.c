@@ -166,9 +166,11 @@ static void enrol_device(struct work *w)
     struct atls_cose_sign1 sign1;
 
     if (atls_psa_token_open(atls_buf_bytes(&w->in), &arena, &sign1, NULL) == ATLS_OK &&
-        atls_psa_claims_decode(sign1.payload, &arena, &claims, NULL) == ATLS_OK)
+        atls_psa_claims_decode(sign1.payload, &arena, &claims, NULL) == ATLS_OK) {
+        w->world->technology = "psa";
         test_arm_enrol(w->world, claims.implementation_id.ptr, claims.instance_id.ptr,
                        atls_key_spki(w->key));
+    }
     atls_arena_clear(&arena);
 }
 

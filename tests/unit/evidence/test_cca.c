@@ -44,6 +44,7 @@ static struct fixture *fixture_new(void)
 
     assert_non_null(f);
     f->world = test_arm_world_new();
+    f->world->technology = "cca";
     test_assert_code(atls_sim_cca_init(&f->cca, f->world->p384, f->world->realm, &err), ATLS_OK,
                      &err);
     f->cca.platform_changes = f->platform_changes;
@@ -1159,6 +1160,32 @@ static void short_of_memory(void **state)
     fixture_free(f);
 }
 
+/* Only what a key is enrolled for is wrong with it. */
+static void keys_of_other_technologies(void **state)
+{
+    const char *others[TEST_OTHER_TECHNOLOGIES];
+
+    (void)state;
+    test_other_technologies("cca", others);
+    for (size_t i = 0; i < 2 * COUNT(others); i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims = {.technology = "untouched"};
+        struct atls_err err = ATLS_ERR_INIT;
+
+        f->world->knows_no_classes = i % 2 == 1;
+        test_arm_enrol(f->world, f->cca.implementation_id, f->cca.instance_id,
+                       test_arm_spki(f->world->p384));
+        f->world->entries[0].technology = others[i / 2];
+        test_assert_code(judge(f, &claims, &err), ATLS_E_EVIDENCE, &err);
+        test_assert_other_technology(&err, ATLS_REASON_UNTRUSTED_KEY, "cca", others[i / 2]);
+        assert_string_equal(claims.technology, "untouched");
+        f->world->entries[0].technology = "cca";
+        test_assert_code(judge(f, &claims, &err), ATLS_OK, &err);
+        atls_claims_clear(&claims);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1169,6 +1196,7 @@ int main(void)
         cmocka_unit_test(trust_elsewhere),
         cmocka_unit_test(claims_of_both),
         cmocka_unit_test(memory_encryption_contexts),
+        cmocka_unit_test(keys_of_other_technologies),
         cmocka_unit_test(no_changed_byte_is_taken),
         cmocka_unit_test(short_of_memory),
     };

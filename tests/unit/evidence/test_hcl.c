@@ -303,6 +303,7 @@ static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct a
     (void)instance;
     if (!f->enrolled)
         return atls_fail(err, ATLS_E_NOT_FOUND, "not enrolled");
+    out->technology = "tpm";
     return atls_buf_copy(&out->spki, atls_key_spki(atls_private_key_public(rsa_ak.private_key)),
                          err);
 }

@@ -676,12 +676,49 @@ static void short_of_memory(void **state)
     }
 }
 
+static void check_other_technologies(struct atls_buf (*make)(struct fixture *f), const char *own,
+                                     enum atls_reason reason)
+{
+    const char *others[TEST_OTHER_TECHNOLOGIES];
+
+    test_other_technologies(own, others);
+    for (size_t i = 0; i < COUNT(others); i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims = {.technology = "untouched"};
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_buf evidence = make(f);
+
+        test_arm_enrol(f->world, f->cca.implementation_id, f->cca.instance_id,
+                       test_arm_spki(f->world->p384));
+        test_arm_enrol(f->world, NULL, f->parsec_tpm.kid, test_arm_spki(f->world->p256));
+        for (size_t k = 0; k < f->world->entry_count; k++)
+            f->world->entries[k].technology = others[i];
+        test_assert_code(judge(f, &evidence, &claims, &err), ATLS_E_EVIDENCE, &err);
+        test_assert_other_technology(&err, reason, own, others[i]);
+        assert_string_equal(claims.technology, "untouched");
+        fixture_free(f);
+    }
+}
+
+/* Whatever else is right about them: what is signed with them is not of the technology that they
+ * are enrolled for. */
+static void keys_of_other_technologies(void **state)
+{
+    (void)state;
+    check_other_technologies(make_tpm, "tpm", ATLS_REASON_UNTRUSTED_AK);
+    check_other_technologies(make_cca, "cca", ATLS_REASON_UNTRUSTED_KEY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bundles_of_cca),           cmocka_unit_test(bundles_of_tpms),
-        cmocka_unit_test(what_a_tpm_says),          cmocka_unit_test(published_bundles),
-        cmocka_unit_test(no_changed_byte_is_taken), cmocka_unit_test(short_of_memory),
+        cmocka_unit_test(bundles_of_cca),
+        cmocka_unit_test(bundles_of_tpms),
+        cmocka_unit_test(what_a_tpm_says),
+        cmocka_unit_test(published_bundles),
+        cmocka_unit_test(keys_of_other_technologies),
+        cmocka_unit_test(no_changed_byte_is_taken),
+        cmocka_unit_test(short_of_memory),
     };
 
     test_failing_alloc_install();

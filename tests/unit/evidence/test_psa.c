@@ -41,6 +41,7 @@ static struct fixture *fixture_new(void)
 
     assert_non_null(f);
     f->world = test_arm_world_new();
+    f->world->technology = "psa";
     test_assert_code(atls_sim_psa_init(&f->psa, f->world->p256, &err), ATLS_OK, &err);
     f->psa.changes = f->changes;
     f->type = TEST_ARM_PSA_TYPE;
@@ -777,6 +778,32 @@ static void short_of_memory(void **state)
     fixture_free(f);
 }
 
+/* Only what a key is enrolled for is wrong with it. */
+static void keys_of_other_technologies(void **state)
+{
+    const char *others[TEST_OTHER_TECHNOLOGIES];
+
+    (void)state;
+    test_other_technologies("psa", others);
+    for (size_t i = 0; i < 2 * COUNT(others); i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims = {.technology = "untouched"};
+        struct atls_err err = ATLS_ERR_INIT;
+
+        f->world->knows_no_classes = i % 2 == 1;
+        test_arm_enrol(f->world, f->psa.implementation_id, f->psa.instance_id,
+                       test_arm_spki(f->world->p256));
+        f->world->entries[0].technology = others[i / 2];
+        test_assert_code(judge(f, &claims, &err), ATLS_E_EVIDENCE, &err);
+        test_assert_other_technology(&err, ATLS_REASON_UNTRUSTED_KEY, "psa", others[i / 2]);
+        assert_string_equal(claims.technology, "untouched");
+        f->world->entries[0].technology = "psa";
+        test_assert_code(judge(f, &claims, &err), ATLS_OK, &err);
+        atls_claims_clear(&claims);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -786,6 +813,7 @@ int main(void)
         cmocka_unit_test(trust_elsewhere),
         cmocka_unit_test(what_a_token_says),
         cmocka_unit_test(hashes_of_components),
+        cmocka_unit_test(keys_of_other_technologies),
         cmocka_unit_test(no_changed_byte_is_taken),
         cmocka_unit_test(short_of_memory),
     };

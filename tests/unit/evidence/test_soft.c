@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arm_world.h"
 #include "pki.h"
 
 #include "bind/batch.h"
@@ -22,6 +23,7 @@ struct fixture {
     enum atls_evidence_scope scope;
     const struct atls_private_key *signs;    /* NULL: signer */
     const struct atls_private_key *enrolled; /* NULL: signer; other key: under the same UEID */
+    const char *technology;                  /* of the key on file */
     bool not_enrolled, broken_store, allow;
     struct atls_bytes aik_spki; /* of the connection */
     size_t binder_len;          /* of the connection */
@@ -58,6 +60,7 @@ static struct fixture *fixture_new(void)
     f->other = generate(ATLS_KEY_P256);
     f->aik_spki = spki_of(f->aik);
     f->binder_len = 32;
+    f->technology = "soft";
     f->allow = true;
     f->alg = -7;
     return f;
@@ -249,6 +252,7 @@ static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct a
     if (f->not_enrolled)
         return atls_fail(err, ATLS_E_NOT_FOUND, "no such instance");
     assert_int_equal(atls_buf_copy(&out->vendor, atls_bytes_of("ACME", 4), NULL), ATLS_OK);
+    out->technology = f->technology;
     return atls_buf_copy(&out->spki, spki_of(f->enrolled != NULL ? f->enrolled : f->signer), err);
 }
 
@@ -592,6 +596,26 @@ static void trust_elsewhere(void **state)
     }
 }
 
+/* A key of a machine, or of nothing that is known, does not sign software evidence. */
+static void keys_of_other_technologies(void **state)
+{
+    const char *others[TEST_OTHER_TECHNOLOGIES];
+
+    (void)state;
+    test_other_technologies("soft", others);
+    for (size_t i = 0; i < TEST_OTHER_TECHNOLOGIES; i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims = {.technology = "untouched"};
+        struct atls_err err = ATLS_ERR_INIT;
+
+        f->technology = others[i];
+        test_assert_code(verify(f, &claims, &err), ATLS_E_EVIDENCE, &err);
+        test_assert_other_technology(&err, ATLS_REASON_UNTRUSTED_AK, "soft", others[i]);
+        assert_string_equal(claims.technology, "untouched");
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +623,7 @@ int main(void)
         cmocka_unit_test(verdicts),
         cmocka_unit_test(key_unknown),
         cmocka_unit_test(trust_elsewhere),
+        cmocka_unit_test(keys_of_other_technologies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

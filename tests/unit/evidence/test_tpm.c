@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arm_world.h"
 #include "pki.h"
 #include "tpm_forge.h"
 
@@ -24,6 +25,7 @@ struct fixture {
     struct atls_evidence_request request;
     size_t binder_len;
     enum { ENROLLED, ENROLLED_KEY_ONLY, ENROLLED_OTHER, NOT_ENROLLED, BROKEN_STORE } enrolled;
+    const char *technology;                 /* of the key on file */
     const struct test_tpm_key *enrolled_as; /* NULL: the AK as it is when the evidence is made */
     struct atls_anchors *anchors;
     enum { CLASS, NO_CLASS, BROKEN_CLASS } anchor_class;
@@ -50,6 +52,7 @@ static enum atls_code attest_key(void *arg, struct atls_bytes instance, struct a
         return atls_fail(err, ATLS_E_NOT_FOUND, "no such instance");
     /* A source that fails half-way: what it left behind is the caller's to clear. */
     assert_int_equal(fill(&out->vendor, "ACME", 4), ATLS_OK);
+    out->technology = f->technology;
     if (f->enrolled == BROKEN_STORE)
         return atls_fail(err, ATLS_E_CONFIG, "two keys on file");
     if (f->enrolled == ENROLLED_OTHER)
@@ -96,6 +99,7 @@ static struct fixture *fixture_new(void)
     test_tpm_evidence_init(&f->e, atls_bytes_of(binder, 32));
     f->other = test_tpm_key_new(ATLS_KEY_P256, TEST_TPM_AK_ATTRIBUTES);
     f->binder_len = 32;
+    f->technology = "tpm";
     f->source.arg = f;
     f->source.attest_key = attest_key;
     f->source.ak_anchors = ak_anchors;
@@ -1332,6 +1336,40 @@ static void logs_become_details(void **state)
     fixture_free(f);
 }
 
+/* Also with a public area on file, and although a certificate would do without any key on file. */
+static void keys_of_other_technologies(void **state)
+{
+    const char *others[TEST_OTHER_TECHNOLOGIES];
+
+    (void)state;
+    test_other_technologies("tpm", others);
+    for (size_t i = 0; i < 2 * TEST_OTHER_TECHNOLOGIES; i++) {
+        struct fixture *f = fixture_new();
+        struct atls_claims claims = {.technology = "untouched"};
+        struct atls_err err = ATLS_ERR_INIT;
+
+        certify_ak(f, NULL);
+        f->enrolled = i % 2 == 0 ? ENROLLED : ENROLLED_KEY_ONLY;
+        f->technology = others[i / 2];
+        test_assert_code(verify(f, &claims, &err), ATLS_E_EVIDENCE, &err);
+        test_assert_other_technology(&err, ATLS_REASON_UNTRUSTED_AK, "tpm", others[i / 2]);
+        assert_string_equal(claims.technology, "untouched");
+        fixture_free(f);
+    }
+}
+
+static void names_of_technologies(void **state)
+{
+    (void)state;
+    for (const struct atls_technology *const *t = atls_technologies; *t != NULL; t++)
+        assert_ptr_equal(atls_technology_name(atls_bytes_of((*t)->name, strlen((*t)->name))),
+                         (*t)->name);
+    assert_null(atls_technology_name(atls_bytes_of("", 0)));
+    assert_null(atls_technology_name(atls_bytes_of("tp", 2)));
+    assert_null(atls_technology_name(atls_bytes_of("tpm2", 4)));
+    assert_null(atls_technology_name(atls_bytes_of("TPM", 3)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1345,6 +1383,8 @@ int main(void)
         cmocka_unit_test(lies_of_the_quote),
         cmocka_unit_test(halves_of_different_boots),
         cmocka_unit_test(logs_become_details),
+        cmocka_unit_test(keys_of_other_technologies),
+        cmocka_unit_test(names_of_technologies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

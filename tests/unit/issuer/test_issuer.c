@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arm_world.h"
 #include "failing_alloc.h"
 #include "soft_evidence.h"
 #include "testlib.h"
@@ -20,6 +21,7 @@
 #include "verifier/result.h"
 #include "wire/cmw_json.h"
 #include "wire/kat.h"
+#include "wire/parsec.h"
 
 #define NOW    TPM_WORLD_NOW
 #define ALL    0x00ffu /* PCRs of the evidence */
@@ -610,7 +612,8 @@ static void enrol_soft(struct fixture *f, const struct atls_private_key *key)
 {
     uint8_t ueid[ATLS_SOFT_UEID_LEN];
     const struct atls_store_attest_key row = {.instance = {ueid, sizeof ueid},
-                                              .spki = atls_key_spki(atls_private_key_public(key))};
+                                              .spki = atls_key_spki(atls_private_key_public(key)),
+                                              .technology = "soft"};
     struct atls_store *store;
     struct atls_err err = ATLS_ERR_INIT;
 
@@ -682,6 +685,56 @@ static void tokens_may_stand_alone(void **state)
     }
     atls_private_key_free(key);
     close_fixture(&f);
+}
+
+/* Not even where software evidence is taken: what it proves is then called insecure. */
+static void a_software_key_does_not_speak_for_a_tpm(void **state)
+{
+    static const struct {
+        const char *profile;
+        bool genuine;
+        enum atls_tier status;
+    } rows[] = {
+        {"soft", false, ATLS_TIER_CONTRAINDICATED},
+        {"tpm", true, ATLS_TIER_WARNING}, /* no reference values */
+    };
+    struct atls_private_key *key, *aik;
+
+    (void)state;
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &aik, NULL), ATLS_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_buf evidence, token = ATLS_BUF_INIT;
+        struct atls_issue_record record;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct fixture f;
+        struct atls_ear ear;
+        uint8_t kid[33];
+
+        open_fixture(&f, 0);
+        evidence = test_parsec_tpm_by(key, test_arm_spki(aik), f.submission.nonce, kid);
+        tpm_world_enrol_as(&f.w, rows[i].profile, key, atls_bytes_of(kid, sizeof kid));
+        f.options.allow_insecure_technology = true;
+        open_issuer(&f);
+        f.submission.media_type = ATLS_TYPE_PARSEC_TPM;
+        f.submission.evidence = atls_buf_bytes(&evidence);
+        test_assert_code(atls_issuer_issue(f.issuer, &f.submission, &token, &record, &err), ATLS_OK,
+                         &err);
+        ear = open_token(&f, &token);
+        assert_int_equal(record.genuine, rows[i].genuine);
+        assert_int_equal(ear.submods[0].status, rows[i].status);
+        if (!rows[i].genuine) {
+            assert_int_equal(record.reason, ATLS_REASON_UNTRUSTED_AK);
+            assert_int_equal(ear.submods[0].key.len, 0);
+            assert_non_null(strstr(record.explanation, "is enrolled for \"soft\", want \"tpm\""));
+        }
+        atls_ear_clear(&ear);
+        atls_buf_clear(&token);
+        atls_buf_clear(&evidence);
+        close_fixture(&f);
+    }
+    atls_private_key_free(key);
+    atls_private_key_free(aik);
 }
 
 /* What the policy of the service thinks of evidence does not depend on whether it names a key. */
@@ -764,6 +817,7 @@ int main(void)
         cmocka_unit_test(malformed_submissions_get_none),
         cmocka_unit_test(every_media_type_is_taken),
         cmocka_unit_test(tokens_may_stand_alone),
+        cmocka_unit_test(a_software_key_does_not_speak_for_a_tpm),
         cmocka_unit_test(a_policy_judges_results_without_key),
         cmocka_unit_test(types_depend_on_what_is_allowed),
         cmocka_unit_test(a_policy_lowers_only),

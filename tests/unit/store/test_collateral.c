@@ -422,8 +422,10 @@ static void what_files_say(void **state)
 static void a_store_of_version_4_takes_documents(void **state)
 {
     static const char sqlite[] = "DROP TABLE manifest_anchors; DROP TABLE collateral;"
+                                 "ALTER TABLE attest_keys DROP COLUMN technology;"
                                  "PRAGMA user_version = 4";
     static const char postgres[] = "DROP TABLE manifest_anchors; DROP TABLE collateral;"
+                                   "ALTER TABLE attest_keys DROP COLUMN technology;"
                                    "UPDATE store_state SET version = 4";
     struct place *p = *state;
     struct atls_err err = ATLS_ERR_INIT;

@@ -384,6 +384,7 @@ static void a_store_of_before_takes_lists(void **state)
     sql_on_file(p->path, "DROP TABLE crls; ALTER TABLE anchors DROP COLUMN vendor;"
                          "ALTER TABLE anchors DROP COLUMN model;"
                          "ALTER TABLE attest_keys DROP COLUMN kind; DROP TABLE signing_keys;"
+                         "ALTER TABLE attest_keys DROP COLUMN technology;"
                          "DROP TABLE endorsement_triples; DROP TABLE manifest_anchors;"
                          "DROP TABLE collateral; PRAGMA user_version = 1");
     test_assert_code(atls_store_open(p->path, ATLS_STORE_READ, &p->store, &err), ATLS_E_CONFIG,

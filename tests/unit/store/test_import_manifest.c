@@ -667,7 +667,8 @@ static void a_profile_by_its_oid(void **state)
 #define TO_VERSION_3                                                                               \
     "DROP TABLE manifest_anchors; DROP TABLE collateral;"                                          \
     "DROP TABLE endorsement_triples; DROP TABLE signing_keys;"                                     \
-    "ALTER TABLE attest_keys DROP COLUMN kind; PRAGMA user_version = 3;"
+    "ALTER TABLE attest_keys DROP COLUMN kind; ALTER TABLE attest_keys DROP COLUMN technology;"    \
+    "PRAGMA user_version = 3;"
 
 static void what_an_older_program_skipped_is_read_again(void **state)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arm_world.h"
 #include "conditional.h"
 #include "pki.h"
 #include "testlib.h"
@@ -17,6 +18,7 @@
 #include "wire/cbor.h"
 #include "wire/corim.h"
 #include "wire/ear_json.h"
+#include "wire/parsec.h"
 
 #define NOW       TPM_WORLD_NOW
 #define NOT_AFTER TPM_WORLD_NOT_AFTER
@@ -687,6 +689,59 @@ static void results_are_logged(void **state)
     tpm_world_close(&w);
 }
 
+/* A key that anyone can make, enrolled as such, and evidence of a "TPM" that it signed: the kid of
+ * the one is good for the other. Enrolled for a TPM, the very same evidence is good. */
+static void a_software_key_does_not_speak_for_a_tpm(void **state)
+{
+    static const struct {
+        const char *profile;
+        bool insecure_too;
+        enum atls_code want;
+    } rows[] = {
+        {"soft", false, ATLS_E_EVIDENCE},
+        {"soft", true, ATLS_E_EVIDENCE},
+        {"tpm", false, ATLS_OK},
+    };
+    struct atls_private_key *key, *aik;
+
+    (void)state;
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &aik, NULL), ATLS_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct tpm_world w;
+        struct atls_verifier_options options;
+        struct atls_verifier *v = NULL;
+        struct atls_result *r = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_buf bundle;
+        struct atls_appraisal a = {.binder = atls_bytes_of(binder, 32),
+                                   .aik_spki = test_arm_spki(aik),
+                                   .time_s = NOW,
+                                   .profiles = ATLS_PROFILE_PARSEC};
+        uint8_t kid[33];
+
+        tpm_world_open(&w, atls_bytes_of(binder, 32));
+        bundle = test_parsec_tpm_by(key, a.aik_spki, a.binder, kid);
+        tpm_world_enrol_as(&w, rows[i].profile, key, atls_bytes_of(kid, sizeof kid));
+        w.evidence = test_arm_record(ATLS_TYPE_PARSEC_TPM, atls_buf_bytes(&bundle));
+        a.evidence = atls_buf_bytes(&w.evidence);
+        atls_verifier_options_init(&options);
+        options.allow_insecure_technology = rows[i].insecure_too;
+        test_assert_code(atls_verifier_open(w.uri, backends, &options, &v, &err), ATLS_OK, &err);
+        test_assert_code(atls_verifier_appraise(v, &a, &r, &err), rows[i].want, &err);
+        if (rows[i].want == ATLS_OK)
+            assert_string_equal(atls_result_evidence_type(r), "tpm");
+        else
+            test_assert_other_technology(&err, ATLS_REASON_UNTRUSTED_AK, "tpm", "soft");
+        atls_result_unref(r);
+        atls_verifier_unref(v);
+        atls_buf_clear(&bundle);
+        tpm_world_close(&w);
+    }
+    atls_private_key_free(key);
+    atls_private_key_free(aik);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -694,6 +749,7 @@ int main(void)
         cmocka_unit_test(endorsements_of_the_store_are_shown),
         cmocka_unit_test(endorsements_that_lead_through_other_classes),
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
+        cmocka_unit_test(a_software_key_does_not_speak_for_a_tpm),
         cmocka_unit_test(revocation_of_attestation_keys),
         cmocka_unit_test(a_list_counts_for_chains_that_are_remembered),
         cmocka_unit_test(vendor_and_model_of_a_certified_key),
