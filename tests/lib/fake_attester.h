@@ -29,7 +29,7 @@ struct fake_attester {
     const char *certificate;      /* file, or NULL: self-signed */
     const char *const *dns_names; /* of the self-signed certificate */
     unsigned int profiles;        /* that it makes; 0: KAT */
-    unsigned int asked;           /* profiles that it was last asked for */
+    _Atomic unsigned int asked;   /* profiles that it was last asked for, by any thread */
     struct atls_attester_ops ops; /* its own, filled in by open */
 };
 /* Fails the test when it cannot. The caller unrefs. */
