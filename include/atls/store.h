@@ -125,8 +125,9 @@ enum atls_store_collateral_import {
 };
 /* Imports one document (at most 256 KiB) under a name; directories in front of it do not count.
  * time_s: when it was fetched. *out may be NULL. Errors: ATLS_E_CONFIG (no such name),
- * ATLS_E_DECODE (not in the format of its kind), ATLS_E_CERTIFICATE (crl-signature: a list of AMD or
- * of Intel's root that the root of that name on file has not signed), ATLS_E_LIMIT, ATLS_E_IO. */
+ * ATLS_E_DECODE (not in the format of its kind), ATLS_E_CERTIFICATE (crl-signature: a list of AMD
+ * or of Intel's root that the root of that name on file has not signed), ATLS_E_LIMIT, ATLS_E_IO.
+ */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_store_import_collateral(struct atls_store *s, const char *file_name,
                              struct atls_bytes document, int64_t time_s,

@@ -19,17 +19,21 @@ void atls_snp_line_subject(enum atls_snp_line line, char out[static 8])
 
 enum atls_code atls_snp_collateral(const struct atls_evidence_request *request,
                                    const struct atls_collateral_query *query, struct atls_buf *out,
-                                   enum atls_code *failure, struct atls_err *err)
+                                   struct atls_snp_absence *absence, struct atls_err *err)
 {
     const struct atls_endorsement_source *source = request->source;
+    struct atls_err local = ATLS_ERR_INIT, *e = err != NULL ? err : &local;
     enum atls_code code;
 
     if (source == NULL || source->collateral == NULL)
         return ATLS_OK;
-    code = source->collateral(source->arg, query, request->time_s, out, err);
+    atls_err_clear(e); /* not every source says why */
+    code = source->collateral(source->arg, query, request->time_s, out, e);
     if (code == ATLS_E_UNAVAILABLE || code == ATLS_E_IO)
-        *failure = code;
-    else if (code != ATLS_E_NOT_FOUND)
+        absence->failure = code;
+    else if (code == ATLS_E_NOT_FOUND)
+        absence->crl_expired = e->reason == ATLS_REASON_CRL_EXPIRED;
+    else
         return code;
     atls_err_clear(err);
     return ATLS_OK;
@@ -47,8 +51,8 @@ struct path {
     int64_t time_s;
     char intermediate_name[24], root_name[16];
     enum progress best;
-    struct atls_err err;    /* of best */
-    enum atls_code failure; /* of the place that documents come from; ATLS_OK: none */
+    struct atls_err err;             /* of best */
+    struct atls_snp_absence absence; /* of documents of the source */
     /* When COMPLETE: */
     const struct atls_certificate *intermediate; /* of anchors, or kept */
     const struct atls_certificate *root;         /* of anchors */
@@ -213,7 +217,7 @@ static enum atls_code try_source(struct path *p, struct atls_err *err)
     if (p->best == COMPLETE)
         return ATLS_OK;
     atls_snp_line_subject(p->vek->line, subject);
-    if ((code = atls_snp_collateral(p->offer->check->request, &query, &text, &p->failure, err)) ==
+    if ((code = atls_snp_collateral(p->offer->check->request, &query, &text, &p->absence, err)) ==
         ATLS_OK)
         code = try_text(p, atls_buf_bytes(&text), err);
     atls_buf_clear(&text);
@@ -242,8 +246,8 @@ static enum atls_code find_path(struct path *p, struct atls_err *err)
         return code;
     if (p->best == COMPLETE)
         return ATLS_OK;
-    if (p->best == NO_CANDIDATE && p->failure != ATLS_OK)
-        return atls_fail_reason(err, p->failure, ATLS_REASON_COLLATERAL_UNAVAILABLE,
+    if (p->best == NO_CANDIDATE && p->absence.failure != ATLS_OK)
+        return atls_fail_reason(err, p->absence.failure, ATLS_REASON_COLLATERAL_UNAVAILABLE,
                                 "SNP chain: certificates of \"%s\" cannot be had now, and none "
                                 "came with the evidence",
                                 p->intermediate_name);
@@ -280,9 +284,14 @@ static bool is_unfit(enum atls_code code, const struct atls_err *why)
 
 static enum atls_code no_list(const struct path *p, struct atls_err *err)
 {
+    if (p->absence.crl_expired)
+        return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CRL_EXPIRED,
+                                "SNP chain: the revocation list of \"%s\" on file is past its time",
+                                p->root_name);
     if (atls_snp_rules_of(p->offer->check->request)->crl_optional)
         return ATLS_OK;
-    return atls_fail_reason(err, p->failure != ATLS_OK ? p->failure : ATLS_E_EVIDENCE,
+    return atls_fail_reason(err,
+                            p->absence.failure != ATLS_OK ? p->absence.failure : ATLS_E_EVIDENCE,
                             ATLS_REASON_CRL_UNAVAILABLE,
                             "SNP chain: no revocation list of \"%s\" at hand", p->root_name);
 }
@@ -318,8 +327,8 @@ static enum atls_code check_revocation(struct path *p, struct atls_snp_vek *vek,
     const struct atls_collateral_query query = {ATLS_COLLATERAL_SNP_CRL, subject};
 
     atls_snp_line_subject(vek->line, subject);
-    p->failure = ATLS_OK;
-    if ((code = atls_snp_collateral(p->offer->check->request, &query, &own, &p->failure, err)) ==
+    p->absence = (struct atls_snp_absence){.failure = ATLS_OK};
+    if ((code = atls_snp_collateral(p->offer->check->request, &query, &own, &p->absence, err)) ==
         ATLS_OK)
         code = check_lists(p, atls_buf_bytes(&own), &until_s, err);
     atls_buf_clear(&own);

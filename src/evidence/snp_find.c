@@ -20,7 +20,7 @@ struct search {
 };
 
 static enum atls_code ask_for_line(const struct search *s, enum atls_snp_line line,
-                                   struct atls_buf *out, enum atls_code *failure,
+                                   struct atls_buf *out, struct atls_snp_absence *absence,
                                    struct atls_err *err)
 {
     const struct atls_snp_report *report = s->report;
@@ -32,20 +32,20 @@ static enum atls_code ask_for_line(const struct search *s, enum atls_snp_line li
     if (!atls_collateral_vek_subject(name, vlek ? atls_bytes_of(NULL, 0) : report->chip_id,
                                      report->reported_tcb, subject))
         return ATLS_OK;
-    return atls_snp_collateral(s->request, &query, out, failure, err);
+    return atls_snp_collateral(s->request, &query, out, absence, err);
 }
 
 /* The certificate that the source has; a report of version 2 does not say the line. */
 static enum atls_code ask_source(const struct search *s, struct atls_buf *out,
-                                 enum atls_code *failure, struct atls_err *err)
+                                 struct atls_snp_absence *absence, struct atls_err *err)
 {
     static const enum atls_snp_line lines[] = {ATLS_SNP_MILAN, ATLS_SNP_GENOA, ATLS_SNP_TURIN};
     enum atls_code code = ATLS_OK;
 
     if (s->line != ATLS_SNP_LINE_UNKNOWN)
-        return ask_for_line(s, s->line, out, failure, err);
+        return ask_for_line(s, s->line, out, absence, err);
     for (size_t i = 0; i < 3 && code == ATLS_OK && out->len == 0; i++)
-        code = ask_for_line(s, lines[i], out, failure, err);
+        code = ask_for_line(s, lines[i], out, absence, err);
     return code;
 }
 
@@ -80,14 +80,15 @@ static enum atls_code parse_leaf(const struct search *s, struct atls_snp_vek **o
 {
     struct atls_bytes leaf = offered_leaf(&s->offer, s->report->signer);
     struct atls_buf fetched = ATLS_BUF_INIT;
-    enum atls_code code = ATLS_OK, failure = ATLS_OK;
+    struct atls_snp_absence absence = {.failure = ATLS_OK};
+    enum atls_code code = ATLS_OK;
 
     if (leaf.len == 0) {
-        code = ask_source(s, &fetched, &failure, err);
+        code = ask_source(s, &fetched, &absence, err);
         leaf = atls_buf_bytes(&fetched);
     }
     if (code == ATLS_OK)
-        code = leaf.len == 0 ? no_leaf(&s->offer, s->report->signer, failure, err)
+        code = leaf.len == 0 ? no_leaf(&s->offer, s->report->signer, absence.failure, err)
                              : atls_snp_vek_parse(leaf, s->report->signer, out, err);
     atls_buf_clear(&fetched);
     return code;

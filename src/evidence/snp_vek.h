@@ -66,12 +66,17 @@ ATLS_MUST_CHECK enum atls_code atls_snp_default_class(enum atls_snp_signer signe
                                                       struct atls_attest_key *out,
                                                       struct atls_err *err);
 
-/* A document of the source; *out stays empty when it has none, or the place to fetch it from
- * failed: with what becomes *failure then, which is left alone otherwise. Errors: other ones of the
- * source. */
+/* Why the source had no document. */
+struct atls_snp_absence {
+    enum atls_code failure; /* of the place to fetch it from; ATLS_OK: none */
+    bool crl_expired;       /* it has a list, whose time is over */
+};
+/* A document of the source; *out stays empty when it has none, and *absence says why, as far as
+ * there is a reason; its members are left alone otherwise. Errors: other ones of the source. */
 ATLS_MUST_CHECK enum atls_code atls_snp_collateral(const struct atls_evidence_request *request,
                                                    const struct atls_collateral_query *query,
-                                                   struct atls_buf *out, enum atls_code *failure,
+                                                   struct atls_buf *out,
+                                                   struct atls_snp_absence *absence,
                                                    struct atls_err *err);
 /* "milan" */
 void atls_snp_line_subject(enum atls_snp_line line, char out[static 8]);

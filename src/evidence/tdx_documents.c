@@ -23,15 +23,19 @@ enum atls_code atls_tdx_offer_get(const struct atls_tdx_sources *sources,
 {
     const struct atls_endorsement_source *source = sources->source;
     const struct atls_collateral_query query = {kind, subject};
+    struct atls_err local = ATLS_ERR_INIT, *e = err != NULL ? err : &local;
     struct atls_tdx_offer offer = {.failure = ATLS_OK};
     enum atls_code code;
 
     offer.bundled = atls_collateral_in(sources->endorsements, kind);
     if (source != NULL && source->collateral != NULL) {
-        code = source->collateral(source->arg, &query, sources->time_s, &offer.own, err);
+        atls_err_clear(e); /* not every source says why */
+        code = source->collateral(source->arg, &query, sources->time_s, &offer.own, e);
         if (code == ATLS_E_UNAVAILABLE || code == ATLS_E_IO)
             offer.failure = code;
-        else if (code != ATLS_OK && code != ATLS_E_NOT_FOUND)
+        else if (code == ATLS_E_NOT_FOUND)
+            offer.stale = e->reason;
+        else if (code != ATLS_OK)
             return code;
         if (code != ATLS_OK)
             atls_err_clear(err);
@@ -55,6 +59,16 @@ static enum atls_code unavailable(const struct atls_tdx_offer *offer, enum atls_
     if (offer->failure != ATLS_OK)
         return atls_fail_reason(err, offer->failure, reason,
                                 "TDX: %s cannot be had now, and none came with the evidence", name);
+    if (offer->stale != ATLS_REASON_NONE)
+        return atls_fail_reason(err,
+                                offer->stale == ATLS_REASON_COLLATERAL_EXPIRED ||
+                                        offer->stale == ATLS_REASON_COLLATERAL_NOT_YET_VALID
+                                    ? ATLS_E_EVIDENCE
+                                    : ATLS_E_CERTIFICATE,
+                                offer->stale,
+                                "TDX: %s on file is not of this time, and none came with the "
+                                "evidence",
+                                name);
     return atls_fail_reason(err, ATLS_E_EVIDENCE, reason,
                             "TDX: %s is neither on file nor with the evidence", name);
 }

@@ -19,6 +19,7 @@ struct atls_tdx_offer {
     struct atls_buf own;
     struct atls_bytes bundled;
     enum atls_code failure; /* of the place that own would come from; ATLS_OK: none */
+    enum atls_reason stale; /* why one that is on file does not count; NONE: there is none */
 };
 void atls_tdx_offer_clear(struct atls_tdx_offer *offer);
 /* Errors: ATLS_E_NOMEM, ATLS_E_CONFIG and the like from the source; that it has none, or none now,

@@ -34,7 +34,6 @@ static enum atls_code collateral(void *arg, const struct atls_collateral_query *
     struct test_tee_source *t = arg;
 
     (void)time_s;
-    (void)err;
     t->asked++;
     for (size_t i = 0; i < t->count; i++)
         if (t->documents[i].kind == query->kind && t->documents[i].bytes.len != 0 &&
@@ -43,6 +42,8 @@ static enum atls_code collateral(void *arg, const struct atls_collateral_query *
             *out = copy_of(t->documents[i].bytes);
             return ATLS_OK;
         }
+    if (t->stale != ATLS_REASON_NONE)
+        return atls_fail_reason(err, ATLS_E_NOT_FOUND, t->stale, "past its time");
     return t->failure != ATLS_OK ? t->failure : ATLS_E_NOT_FOUND;
 }
 

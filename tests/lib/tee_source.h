@@ -16,6 +16,7 @@ struct test_tee_source {
     size_t count;
     enum atls_code anchors_failure;
     enum atls_code failure;       /* of every question for a document that is not here */
+    enum atls_reason stale;       /* likewise: that one is on file, and why it does not count */
     struct atls_bytes class_id;   /* of every anchor; empty: none */
     enum atls_code class_failure; /* of every question for a class */
     size_t asked;                 /* questions for documents */

@@ -60,6 +60,7 @@ struct fixture {
     struct atls_sim_amd_crl crl_flaws;      /* of the list at crl */
     const struct atls_sim_amd_crl *crl_too; /* a second list, in the bundle */
     struct atls_bytes crl_bytes;            /* in place of the list at crl */
+    enum atls_reason stale; /* why documents on file do not count; NONE: there are none */
     struct {
         size_t at;
         uint8_t flip;
@@ -204,6 +205,7 @@ static void trust(const struct fixture *f, struct made *m)
     if (f->ask == ON_FILE)
         test_tee_source_trust(&m->source, atls_buf_bytes(&m->ask));
     m->source.class_id = f->class_id;
+    m->source.stale = f->stale;
     if (f->vek == ON_FILE)
         test_tee_source_put(&m->source, ATLS_COLLATERAL_SNP_VEK, atls_buf_bytes(&m->vek));
     if (f->crl == ON_FILE)
@@ -847,6 +849,17 @@ SET(crl_old, crl_flaws.next_update_s, NOW_S)
 SET(crl_too_new, crl_flaws.this_update_s, NOW_S + 1)
 SET(crl_of_another, crl_flaws.other_issuer, true)
 SET(ask_revoked, crl_flaws.revoke_ask, true)
+CHANGE(crl_stale)
+{
+    f->crl = NOWHERE;
+    f->stale = ATLS_REASON_CRL_EXPIRED;
+}
+CHANGE(crl_stale_optional)
+{
+    f->crl = NOWHERE;
+    f->stale = ATLS_REASON_CRL_EXPIRED;
+    f->rules.snp.crl_optional = true;
+}
 CHANGE(ask_revoked_in_bundle)
 {
     f->crl = IN_BUNDLE;
@@ -1148,6 +1161,8 @@ static const struct {
     ROW("ask expired", ask_expired, CERTIFICATE, CERTIFICATE_EXPIRED),
     ROW("ask too new", ask_too_new, CERTIFICATE, CERTIFICATE_NOT_YET_VALID),
     ROW("no crl", no_crl, EVIDENCE, CRL_UNAVAILABLE),
+    ROW("crl on file past its time", crl_stale, CERTIFICATE, CRL_EXPIRED),
+    ROW("crl on file past its time, and optional", crl_stale_optional, CERTIFICATE, CRL_EXPIRED),
     ROW("crl broken", crl_broken, CERTIFICATE, CRL_SIGNATURE),
     ROW("crl old", crl_old, CERTIFICATE, CRL_EXPIRED),
     ROW("crl too new", crl_too_new, CERTIFICATE, CRL_EXPIRED),

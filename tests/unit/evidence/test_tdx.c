@@ -260,6 +260,8 @@ TUNE(pck_chain_for_signing, test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_T
 TUNE(one_certificate_signs, test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_TCB_CHAIN, atls_buf_bytes(&s->made.root));)
 TUNE(place_is_down, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.failure = ATLS_E_UNAVAILABLE;)
 TUNE(list_is_down, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); s->store.failure = ATLS_E_UNAVAILABLE;)
+TUNE(info_is_stale, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.stale = ATLS_REASON_COLLATERAL_EXPIRED;)
+TUNE(list_is_stale, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); s->store.stale = ATLS_REASON_CRL_EXPIRED;)
 TUNE(source_is_broken, forget(s, ATLS_COLLATERAL_TDX_TCB_INFO); s->store.failure = ATLS_E_CONFIG;)
 ORDER(no_extension, o->omit_extension = true;)
 ORDER(leaf_alone_of_nobody, q->certification = 4; o->intermediate.name = "Intel SGX PCK Other CA";)
@@ -400,6 +402,8 @@ static const struct row rows[] = {
     {"signing chain that is another", NULL, pck_chain_for_signing, C(CHAIN_ISSUER)},
     {"signing chain of one certificate", NULL, one_certificate_signs, MALFORMED},
     {"no signing chain", NULL, no_chain, E(COLLATERAL_UNAVAILABLE)},
+    {"TCB info on file is past its time", NULL, info_is_stale, E(COLLATERAL_EXPIRED)},
+    {"list of the root on file is past its time", NULL, list_is_stale, C(CRL_EXPIRED)},
     {"no TCB info", info_absent, NULL, E(COLLATERAL_UNAVAILABLE)},
     {"no QE identity", qe_absent, NULL, E(COLLATERAL_UNAVAILABLE)},
     {"TCB info cannot be fetched", NULL, place_is_down, ATLS_E_UNAVAILABLE, ATLS_REASON_COLLATERAL_UNAVAILABLE},
@@ -613,6 +617,7 @@ static const struct {
      GOOD},
     {"place is down, the bundle serves", NULL, NULL, place_is_down, GOOD},
     {"list is down, the bundle serves", NULL, NULL, list_is_down, GOOD},
+    {"own list past its time, the bundle's serves", NULL, NULL, list_is_stale, GOOD},
     {"own signer expired, bundle good", signing_expired, NULL, NULL, GOOD},
 };
 
