@@ -10,8 +10,19 @@
 
 #define REPORT_DATA_LEN 64
 
-const uint8_t atls_hcl_class[19] = {0xd8, 0x25, 0x50, 0x6e, 0x1a, 0x7c, 0x0e, 0x5b, 0x0f, 0x4d,
-                                    0x55, 0x9a, 0x63, 0x8f, 0x2b, 0x7a, 0x0d, 0x41, 0xc6};
+/* 6e1a7c0e-5b0f-4d55-9a63-8f2b7a0d41c6 */
+const uint8_t atls_hcl_class[ATLS_HCL_CLASS_LEN] = {0xd8, 0x25, 0x50, 0x6e, 0x1a, 0x7c, 0x0e,
+                                                    0x5b, 0x0f, 0x4d, 0x55, 0x9a, 0x63, 0x8f,
+                                                    0x2b, 0x7a, 0x0d, 0x41, 0xc6};
+
+/* 5e26b0a1-7a0b-4c55-8e2c-0d6f6d6a2f11 */
+const uint8_t atls_hcl_class_snp[ATLS_HCL_CLASS_LEN] = {0xd8, 0x25, 0x50, 0x5e, 0x26, 0xb0, 0xa1,
+                                                        0x7a, 0x0b, 0x4c, 0x55, 0x8e, 0x2c, 0x0d,
+                                                        0x6f, 0x6d, 0x6a, 0x2f, 0x11};
+/* 0b9b7a54-61cf-4a7d-9f30-7a1c2d9b5e83 */
+const uint8_t atls_hcl_class_tdx[ATLS_HCL_CLASS_LEN] = {0xd8, 0x25, 0x50, 0x0b, 0x9b, 0x7a, 0x54,
+                                                        0x61, 0xcf, 0x4a, 0x7d, 0x9f, 0x30, 0x7a,
+                                                        0x1c, 0x2d, 0x9b, 0x5e, 0x83};
 
 /* A record of endorsements with this label and type; empty when there is none. */
 static struct atls_bytes find_record(const struct atls_cmw *endorsements, const char *label,
@@ -142,6 +153,8 @@ static enum atls_code verify_report(const struct atls_hcl_check *check,
     memcpy(expected, digest, atls_hash_len(report->hash));
     code = report->type == ATLS_HCL_SNP ? verify_snp(check, report, report_data, claims, err)
                                         : verify_tdx(check, report_data, claims, err);
+    claims->environment.class_id = atls_bytes_of(
+        report->type == ATLS_HCL_SNP ? atls_hcl_class_snp : atls_hcl_class_tdx, ATLS_HCL_CLASS_LEN);
     return code != ATLS_OK ? code : check_key(check, report->variables, claims, err);
 }
 

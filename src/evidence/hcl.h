@@ -10,9 +10,14 @@
 #include "evidence/evidence.h"
 #include "wire/hcl.h"
 
-/* Class of such virtual TPMs:
- * 6e1a7c0e-5b0f-4d55-9a63-8f2b7a0d41c6 (tag 37). */
-extern const uint8_t atls_hcl_class[19];
+/* Encoded class-ids (tag 37) of the three kinds of part. Hardware below a paravisor has a class of
+ * its own, whatever its anchor stands for: whoever is root in a guest without a paravisor can have
+ * the processor sign a report of his own making, and must not be taken for a paravisor because
+ * reference values of that guest are on file. */
+#define ATLS_HCL_CLASS_LEN 19
+extern const uint8_t atls_hcl_class[ATLS_HCL_CLASS_LEN];     /* virtual TPMs */
+extern const uint8_t atls_hcl_class_snp[ATLS_HCL_CLASS_LEN]; /* SEV-SNP below a paravisor */
+extern const uint8_t atls_hcl_class_tdx[ATLS_HCL_CLASS_LEN]; /* TDX below a paravisor */
 
 struct atls_hcl_check {
     const struct atls_evidence_request *request;

@@ -16,6 +16,8 @@ cbor2 = pytest.importorskip("cbor2")
 
 AK, INDEX, INDEX_LEN = "0x81000003", "0x01400001", 2048
 CLASS = "6e1a7c0e-5b0f-4d55-9a63-8f2b7a0d41c6"  # docs/azure.md
+PARAVISOR = "5e26b0a1-7a0b-4c55-8e2c-0d6f6d6a2f11"
+PLAIN_GUEST = "vcek"
 MACHINE = "7f3c2a10-9d5e-4b1c-8a44-0d6f1e2b3c4d"
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "azure.md"
 POLICY = DOCUMENT.read_text().split("```jq\n")[1].split("```")[0]
@@ -46,7 +48,7 @@ def hcl_report(hardware, text):
 class Machine:
     """The hardware, its virtual TPM, and a store that trusts the hardware's maker and knows no attestation key."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, of_class=PARAVISOR):
         need("tpm2_createek", "tpm2_createak", "tpm2_evictcontrol", "tpm2_flushcontext", "tpm2_nvdefine",
              "tpm2_nvwrite", "tpm2_pcrread")
         self.lab, self.dir, self.ak = lab, lab.dir / "hardware", lab.dir / "ak.pem"
@@ -56,7 +58,7 @@ class Machine:
         self.boot()
         for root in (self.dir / "roots").glob("*.pem"):
             run("store", "import", "--store", lab.store, "--anchor", "tee", root)
-        for manifest in [*(self.dir / "reference").glob("*.corim"), self.reference_values()]:
+        for manifest in (self.paravisor(of_class), self.reference_values()):
             run("store", "import", "--store", lab.store, "--corim", manifest)
         self.options = f"ak={AK}&hcl-report=nv&collateral={self.dir}/collateral"
 
@@ -88,6 +90,16 @@ class Machine:
         path = self.lab.dir / "hcl-report"
         path.write_bytes(self.report(key or self.ak).ljust(INDEX_LEN, b"\0"))
         self.tool("tpm2_nvwrite", INDEX, "-C", "o", "-i", path)
+
+    def paravisor(self, of_class):
+        """What launched, as the reference value of a class."""
+        report = cbor2.loads(sim("evidence", self.dir, "--challenge", "00" * 64).stdout)["outblob"]
+        template, manifest = (self.lab.dir / f"paravisor-{of_class[:8]}{end}" for end in (".json", ".corim"))
+        template.write_text(json.dumps({
+            "id": f"launch-{of_class}", "tag-id": "launch", "profile": "snp", "class": of_class,
+            "reference-values": {"measurement": report[0x90:0xc0].hex()}}))
+        run("corim", "create", "--template", template, "--out", manifest)
+        return manifest
 
     def reference_values(self):
         values, template, manifest = (self.lab.dir / f"pcrs{end}" for end in ("", ".json", ".corim"))
@@ -176,6 +188,14 @@ def test_hardware_in_debug_vouches_for_nothing(machine):
     machine.boot()
     process = machine.serve()
     assert b"[policy-debug-enabled]" in machine.connect(process, REFUSED).stderr
+    process.kill()
+
+
+def test_a_guest_is_no_paravisor(lab):
+    """What is good as a guest of its own is not therefore good below a virtual TPM."""
+    machine = Machine(lab, PLAIN_GUEST)
+    process = machine.serve()
+    assert b"SNP is warning" in machine.connect(process, REFUSED).stderr
     process.kill()
 
 

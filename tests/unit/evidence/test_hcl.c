@@ -264,6 +264,9 @@ static void recorded_machines_are_vouched_for(void **state)
                                              .spki = atls_bytes_of("key", 3)};
         test_assert_code(atls_hcl_verify(&check, &claims, &err), ATLS_OK, &err);
         assert_string_equal(claims.submod, m->submod);
+        test_assert_bytes(
+            claims.environment.class_id,
+            atls_bytes_of(m->tdx ? atls_hcl_class_tdx : atls_hcl_class_snp, ATLS_HCL_CLASS_LEN));
         assert_int_equal(claims.key_trust, ATLS_KEY_TRUST_CERTIFIED);
         assert_true(m->name == NULL || has_text(&claims, "machine", m->name));
         test_assert_bytes(claims.key_spki, atls_bytes_of("key", 3));
@@ -544,6 +547,8 @@ static void check_accepted(const struct fixture *f, const struct atls_claims *cl
                           atls_bytes_of(atls_hcl_class, sizeof atls_hcl_class));
     assert_non_null(claims->next);
     assert_string_equal(claims->next->submod, "SNP");
+    test_assert_bytes(claims->next->environment.class_id,
+                      atls_bytes_of(atls_hcl_class_snp, ATLS_HCL_CLASS_LEN));
     assert_true(has_text(claims->next, "machine", "machine-1"));
     test_assert_bytes(claims->next->key_spki, claims->key_spki);
     assert_null(claims->next->next);
