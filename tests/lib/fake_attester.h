@@ -56,9 +56,9 @@ struct fake_verifier {
     enum atls_reason reason; /* and this reason */
     bool silent;             /* and does not say why */
     unsigned int delay_ms;
-    bool takes_results;    /* passports */
-    bool wants_binder;     /* and of these only such as echo the binder */
-    unsigned int profiles; /* that the latest appraisal takes */
+    bool takes_results;            /* passports */
+    bool wants_binder;             /* and of these only such as echo the binder */
+    _Atomic unsigned int profiles; /* that the latest appraisal takes, in any thread */
 };
 struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);
 
