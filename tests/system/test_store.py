@@ -45,11 +45,11 @@ def test_signing_keys(store, tmp_path):
     first = text("store", "key", "new", *store).strip()
     later = text("store", "key", "new", *store, "--type", "ed25519", "--use-from", "+3600").strip()
     assert keys(store) == [first, later]
-    assert b"signs now" in run("store", "key", "remove", first, *store, status=USAGE).stderr
+    assert b"signs now" in run("store", "key", "remove", *store, "--", first, status=USAGE).stderr
     tool("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", tmp_path / "key.pem")
     added = text("store", "key", "add", tmp_path / "key.pem", *store).strip()
     assert keys(store) == [added, first, later]
-    run("store", "key", "remove", first, *store)
+    run("store", "key", "remove", *store, "--", first)
     run("store", "remove", f"signing-key:{later}", *store)
     assert keys(store) == [added]
     listed = [json.loads(line) for line in text("store", "list", "--json", *store).splitlines()]

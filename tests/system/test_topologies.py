@@ -277,7 +277,7 @@ def test_keys_rotate_while_all_goes_on(lab, service):
     for judge in (named, discovered, [*named, "--fresh-result"]):
         assert sides.connect(server, *judge).stdout == DATA
 
-    run("store", "key", "remove", "--store", lab.store, first)
+    run("store", "key", "remove", "--store", lab.store, "--", first)
     write_keys(lab.store, pinned)
     for judge in (named, discovered):
         not_signed_by_these(sides.connect(server, *judge, status=REFUSED))
