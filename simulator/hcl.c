@@ -12,11 +12,6 @@
 #define DATA_HEAD_LEN 20
 #define VERSION       2
 
-static void put_text(struct atls_writer *w, const char *text)
-{
-    atls_put_bytes(w, atls_bytes_of(text, strlen(text)));
-}
-
 enum atls_code atls_sim_hcl_variables(struct atls_bytes ak_spki, const char *machine,
                                       struct atls_buf *out, struct atls_err *err)
 {
@@ -28,18 +23,18 @@ enum atls_code atls_sim_hcl_variables(struct atls_bytes ak_spki, const char *mac
         return code;
     if (key.kty != ATLS_COSE_RSA)
         return atls_fail(err, ATLS_E_UNSUPPORTED, "HCLAkPub: want an RSA key");
-    put_text(&w,
-             "{\"keys\":[{\"kid\":\"HCLAkPub\",\"key_ops\":[\"sign\"],\"kty\":\"RSA\",\"e\":\"");
+    atls_put_text(
+        &w, "{\"keys\":[{\"kid\":\"HCLAkPub\",\"key_ops\":[\"sign\"],\"kty\":\"RSA\",\"e\":\"");
     atls_base64url_put(&w, key.e);
-    put_text(&w, "\",\"n\":\"");
+    atls_put_text(&w, "\",\"n\":\"");
     atls_base64url_put(&w, key.n);
-    put_text(&w, "\"}],\"vm-configuration\":{\"secure-boot\":true");
+    atls_put_text(&w, "\"}],\"vm-configuration\":{\"secure-boot\":true");
     if (machine != NULL) {
-        put_text(&w, ",\"vmUniqueId\":\"");
-        put_text(&w, machine);
-        put_text(&w, "\"");
+        atls_put_text(&w, ",\"vmUniqueId\":\"");
+        atls_put_text(&w, machine);
+        atls_put_text(&w, "\"");
     }
-    put_text(&w, "}}");
+    atls_put_text(&w, "}}");
     return atls_writer_finish(&w, out, err);
 }
 
@@ -54,12 +49,6 @@ enum atls_code atls_sim_hcl_report_data(enum atls_hash hash, struct atls_bytes v
     memset(out, 0, 64);
     memcpy(out, digest, atls_hash_len(hash));
     return ATLS_OK;
-}
-
-static void put_u32le(struct atls_writer *w, uint32_t v)
-{
-    for (unsigned int i = 0; i < 4; i++)
-        atls_put_u8(w, (uint8_t)(v >> 8 * i));
 }
 
 static void put_zeros_to(struct atls_writer *w, size_t len)
@@ -81,18 +70,18 @@ enum atls_code atls_sim_hcl_report(const struct atls_sim_hcl *hcl, struct atls_b
 
     if (hcl->hardware.len > ATLS_HCL_SLOT_LEN || hcl->variables.len > ATLS_HCL_MAX)
         return atls_fail(err, ATLS_E_LIMIT, "HCL report: its parts do not fit");
-    put_text(&w, "HCLA");
-    put_u32le(&w, VERSION);
-    put_u32le(&w, HEADER_LEN + ATLS_HCL_SLOT_LEN + DATA_HEAD_LEN + variables);
-    put_u32le(&w, 2); /* request: a report */
+    atls_put_text(&w, "HCLA");
+    atls_put_u32le(&w, VERSION);
+    atls_put_u32le(&w, HEADER_LEN + ATLS_HCL_SLOT_LEN + DATA_HEAD_LEN + variables);
+    atls_put_u32le(&w, 2); /* request: a report */
     put_zeros_to(&w, HEADER_LEN);
     atls_put_bytes(&w, hcl->hardware);
     put_zeros_to(&w, HEADER_LEN + ATLS_HCL_SLOT_LEN);
-    put_u32le(&w, DATA_HEAD_LEN + variables);
-    put_u32le(&w, 1);
-    put_u32le(&w, hcl->type);
-    put_u32le(&w, hash_number(hcl->hash));
-    put_u32le(&w, variables);
+    atls_put_u32le(&w, DATA_HEAD_LEN + variables);
+    atls_put_u32le(&w, 1);
+    atls_put_u32le(&w, hcl->type);
+    atls_put_u32le(&w, hash_number(hcl->hash));
+    atls_put_u32le(&w, variables);
     atls_put_bytes(&w, hcl->variables);
     put_zeros_to(&w, ATLS_SIM_HCL_LEN);
     return atls_writer_finish(&w, out, err);

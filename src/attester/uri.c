@@ -5,17 +5,7 @@
 #include <string.h>
 
 #include "core/err.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "core/reader.h"
 
 /* Decodes %XX in place; the text only gets shorter. */
 static bool percent_decode(char *text)
@@ -29,7 +19,8 @@ static bool percent_decode(char *text)
             *to++ = *from;
             continue;
         }
-        if ((high = hex_digit(from[1])) < 0 || (low = hex_digit(from[2])) < 0 || high + low == 0)
+        if ((high = atls_hex_digit(from[1])) < 0 || (low = atls_hex_digit(from[2])) < 0 ||
+            high + low == 0)
             return false;
         *to++ = (char)(unsigned char)(high << 4 | low);
         from += 2;

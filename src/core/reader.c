@@ -156,3 +156,20 @@ bool atls_bytes_equal_without_case(struct atls_bytes a, struct atls_bytes b)
             return false;
     return true;
 }
+
+bool atls_bytes_are_zero(struct atls_bytes bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        if (bytes.ptr[i] != 0)
+            return false;
+    return true;
+}
+
+int atls_hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}

@@ -63,5 +63,9 @@ bool atls_bytes_equal(struct atls_bytes a, struct atls_bytes b);
 bool atls_bytes_equal_text(struct atls_bytes a, const char *text);
 /* The same but for the case of letters A to Z. */
 bool atls_bytes_equal_without_case(struct atls_bytes a, struct atls_bytes b);
+/* True when all bytes are zero, and for none. Not in constant time. */
+bool atls_bytes_are_zero(struct atls_bytes bytes);
+/* Value of a hexadecimal digit of either case; -1 for another character. */
+int atls_hex_digit(int c);
 
 #endif

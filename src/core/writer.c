@@ -83,6 +83,12 @@ void atls_put_u64(struct atls_writer *w, uint64_t v)
     put_be(w, 8, v);
 }
 
+void atls_put_u32le(struct atls_writer *w, uint32_t v)
+{
+    for (unsigned int shift = 0; shift < 32; shift += 8)
+        atls_put_u8(w, (uint8_t)(v >> shift));
+}
+
 void atls_put_bytes(struct atls_writer *w, struct atls_bytes bytes)
 {
     uint8_t *p;

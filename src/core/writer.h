@@ -42,6 +42,7 @@ void atls_put_u16(struct atls_writer *w, uint16_t v);
 void atls_put_u24(struct atls_writer *w, uint32_t v);
 void atls_put_u32(struct atls_writer *w, uint32_t v);
 void atls_put_u64(struct atls_writer *w, uint64_t v);
+void atls_put_u32le(struct atls_writer *w, uint32_t v); /* little-endian, as the getters have it */
 void atls_put_bytes(struct atls_writer *w, struct atls_bytes bytes);
 void atls_put_text(struct atls_writer *w, const char *text); /* without its NUL */
 /* Room for len (not 0) more bytes, counted already, that the caller fills before anything else is

@@ -72,13 +72,9 @@ struct atls_bytes atls_collateral_in(const struct atls_cmw *endorsements,
                                      enum atls_collateral_kind kind)
 {
     const struct atls_collateral_row *row = atls_collateral_row_of(kind);
-    const struct atls_cmw *record =
-        endorsements == NULL || row == NULL ? NULL : atls_cmw_find(endorsements, row->name);
 
-    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
-        !atls_cmw_type_is(&record->type, row->media_type))
-        return atls_bytes_of(NULL, 0);
-    return record->value;
+    return row == NULL ? atls_bytes_of(NULL, 0)
+                       : atls_cmw_find_record(endorsements, row->name, row->media_type);
 }
 
 void atls_collateral_file_name(const struct atls_collateral_query *query,

@@ -24,19 +24,6 @@ const uint8_t atls_hcl_class_tdx[ATLS_HCL_CLASS_LEN] = {0xd8, 0x25, 0x50, 0x0b, 
                                                         0x61, 0xcf, 0x4a, 0x7d, 0x9f, 0x30, 0x7a,
                                                         0x1c, 0x2d, 0x9b, 0x5e, 0x83};
 
-/* A record of endorsements with this label and type; empty when there is none. */
-static struct atls_bytes find_record(const struct atls_cmw *endorsements, const char *label,
-                                     const char *media_type)
-{
-    const struct atls_cmw *record =
-        endorsements == NULL ? NULL : atls_cmw_find(endorsements, label);
-
-    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
-        !atls_cmw_type_is(&record->type, media_type))
-        return atls_bytes_of(NULL, 0);
-    return record->value;
-}
-
 bool atls_hcl_present(const struct atls_cmw *endorsements)
 {
     return endorsements != NULL && atls_cmw_find(endorsements, ATLS_LABEL_HCL_REPORT) != NULL;
@@ -46,7 +33,7 @@ static enum atls_code open_report(const struct atls_hcl_check *check, struct atl
                                   struct atls_err *err)
 {
     const struct atls_bytes blob =
-        find_record(check->endorsements, ATLS_LABEL_HCL_REPORT, ATLS_TYPE_HCL_REPORT);
+        atls_cmw_find_record(check->endorsements, ATLS_LABEL_HCL_REPORT, ATLS_TYPE_HCL_REPORT);
 
     if (blob.ptr == NULL)
         return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
@@ -85,7 +72,8 @@ static enum atls_code verify_tdx(const struct atls_hcl_check *check, struct atls
     const struct atls_evidence_request *request = check->request;
     const struct atls_rules *rules = atls_evidence_options_of(request)->rules;
     const struct atls_tdx_check tdx = {
-        .quote = find_record(check->endorsements, ATLS_LABEL_TDX_QUOTE, ATLS_TYPE_TDX_QUOTE),
+        .quote =
+            atls_cmw_find_record(check->endorsements, ATLS_LABEL_TDX_QUOTE, ATLS_TYPE_TDX_QUOTE),
         .report_data = report_data,
         .rules = rules != NULL ? &rules->tdx : NULL,
         .sources = {request->source, check->endorsements, request->cache, request->time_s},

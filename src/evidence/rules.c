@@ -4,6 +4,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/reader.h"
 
 struct rule;
 
@@ -146,24 +147,15 @@ static bool take_decimal(const char **at, uint64_t max, uint64_t *out)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool take_hex(const char **at, uint64_t *out)
 {
     uint64_t value = 0;
     size_t count = 0;
 
-    for (; hex_digit(**at) >= 0; (*at)++, count++) {
+    for (; atls_hex_digit(**at) >= 0; (*at)++, count++) {
         if (value >> 60 != 0)
             return false;
-        value = value << 4 | (uint64_t)hex_digit(**at);
+        value = value << 4 | (uint64_t)atls_hex_digit(**at);
     }
     *out = value;
     return count > 0;
@@ -347,7 +339,7 @@ static bool read_digest(const char *value, size_t len, uint8_t out[static 48])
     if (len != 96)
         return false;
     for (size_t i = 0; i < len; i += 2) {
-        const int high = hex_digit(value[i]), low = hex_digit(value[i + 1]);
+        const int high = atls_hex_digit(value[i]), low = atls_hex_digit(value[i + 1]);
 
         if (high < 0 || low < 0)
             return false;

@@ -44,18 +44,9 @@ static enum atls_code check_tcb(const struct atls_snp_report *report,
     return ATLS_OK;
 }
 
-static bool is_zero(struct atls_bytes in)
-{
-    uint8_t all = 0;
-
-    for (size_t i = 0; i < in.len; i++)
-        all |= in.ptr[i];
-    return all == 0;
-}
-
 static bool is_masked(const struct atls_snp_report *report)
 {
-    return (report->key_info & ATLS_SNP_MASKED_CHIP) != 0 && is_zero(report->chip_id);
+    return (report->key_info & ATLS_SNP_MASKED_CHIP) != 0 && atls_bytes_are_zero(report->chip_id);
 }
 
 static enum atls_code check_chip(const struct atls_snp_report *report,
@@ -75,7 +66,7 @@ static enum atls_code check_chip(const struct atls_snp_report *report,
     if (is_masked(report) && rules->allow_masked_chip_id)
         return ATLS_OK;
     if (!atls_bytes_equal(vek->hw_id, atls_bytes_of(id.ptr, len)) ||
-        !is_zero(atls_bytes_of(id.ptr + len, id.len - len)))
+        !atls_bytes_are_zero(atls_bytes_of(id.ptr + len, id.len - len)))
         return refuse(err, ATLS_REASON_CHIP_ID_MISMATCH,
                       "chip id is another than its certificate was issued for");
     return ATLS_OK;

@@ -31,17 +31,6 @@ static enum atls_code open_token(const struct atls_cmw *pat, struct atls_bytes *
     return code;
 }
 
-static struct atls_bytes event_log_in(const struct atls_cmw *endorsements)
-{
-    const struct atls_cmw *record =
-        endorsements == NULL ? NULL : atls_cmw_find(endorsements, ATLS_TDX_EVENT_LOG);
-
-    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
-        !atls_cmw_type_is(&record->type, ATLS_TDX_EVENT_LOG_TYPE))
-        return atls_bytes_of(NULL, 0);
-    return record->value;
-}
-
 static enum atls_code judge(const struct atls_tdx_check *check, const struct atls_answer *answer,
                             const struct atls_evidence_request *request, struct atls_claims *out,
                             struct atls_err *err)
@@ -68,7 +57,8 @@ static enum atls_code verify(const struct atls_bundle *bundle,
     uint8_t expected[ATLS_TDX_REPORT_DATA_LEN] = {0};
     struct atls_tdx_check check = {
         .report_data = atls_bytes_of(expected, sizeof expected),
-        .event_log = event_log_in(bundle->endorsements),
+        .event_log =
+            atls_cmw_find_record(bundle->endorsements, ATLS_TDX_EVENT_LOG, ATLS_TDX_EVENT_LOG_TYPE),
         .rules = options->rules != NULL ? &options->rules->tdx : NULL,
         .sources = {request->source, bundle->endorsements, request->cache, request->time_s},
         .trust_elsewhere = request->scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE,

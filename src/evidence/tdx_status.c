@@ -61,14 +61,6 @@ static enum atls_code not_supported(struct atls_err *err, const char *what)
 
 /* ---- levels ---- */
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 const struct atls_tdx_module *atls_tdx_module_of(const struct atls_tdx_tcb_info *info,
                                                  uint8_t version)
 {
@@ -77,7 +69,8 @@ const struct atls_tdx_module *atls_tdx_module_of(const struct atls_tdx_tcb_info 
 
         if (id.len == 6 &&
             atls_bytes_equal_without_case(atls_bytes_of(id.ptr, 4), atls_bytes_of("TDX_", 4)) &&
-            hex_digit(id.ptr[4]) == version >> 4 && hex_digit(id.ptr[5]) == (version & 0xf))
+            atls_hex_digit(id.ptr[4]) == version >> 4 &&
+            atls_hex_digit(id.ptr[5]) == (version & 0xf))
             return &info->modules[i];
     }
     return NULL;

@@ -196,7 +196,7 @@ static enum atls_code check_qe_report_data(const struct atls_tdx_quote *q, struc
     if (code != ATLS_OK)
         return code;
     if (!atls_secret_equal(atls_bytes_of(found.ptr, 32), atls_bytes_of(digest, 32)) ||
-        !atls_tdx_is_zero(atls_bytes_of(found.ptr + 32, 32)))
+        !atls_bytes_are_zero(atls_bytes_of(found.ptr + 32, 32)))
         return refuse(err, ATLS_REASON_QE_REPORT_DATA,
                       "the quoting enclave vouches for another attestation key");
     return ATLS_OK;
@@ -327,7 +327,7 @@ static enum atls_code check_attributes(const struct atls_tdx_body *body,
 static enum atls_code check_service_td(const struct atls_tdx_body *body,
                                        const struct atls_tdx_rules *rules, struct atls_err *err)
 {
-    if (!body->is_15 || atls_tdx_is_zero(body->mr_service_td))
+    if (!body->is_15 || atls_bytes_are_zero(body->mr_service_td))
         return ATLS_OK;
     for (size_t i = 0; i < rules->service_td_count; i++)
         if (memcmp(body->mr_service_td.ptr, rules->service_td[i], ATLS_TDX_MR_LEN) == 0)
@@ -339,7 +339,7 @@ static enum atls_code check_service_td(const struct atls_tdx_body *body,
 static enum atls_code check_trailing(const struct atls_tdx_quote *q,
                                      const struct atls_tdx_rules *rules, struct atls_err *err)
 {
-    if (rules->allow_trailing || atls_tdx_is_zero(q->trailing))
+    if (rules->allow_trailing || atls_bytes_are_zero(q->trailing))
         return ATLS_OK;
     return refuse(err, ATLS_REASON_TRAILING_DATA, "bytes other than zeros follow the quote");
 }

@@ -3,19 +3,9 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "core/reader.h"
 #include "crypto/der.h"
 #include "store/db.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 bool store_hex_parse(const char *text, uint8_t *out, size_t size, size_t *out_len)
 {
@@ -24,7 +14,7 @@ bool store_hex_parse(const char *text, uint8_t *out, size_t size, size_t *out_le
     if (len % 2 != 0 || len / 2 > size)
         return false;
     for (size_t i = 0; i < len; i += 2) {
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+        int high = atls_hex_digit(text[i]), low = atls_hex_digit(text[i + 1]);
 
         if (high < 0 || low < 0)
             return false;

@@ -533,6 +533,17 @@ const struct atls_cmw *atls_cmw_find(const struct atls_cmw *collection, const ch
     return NULL;
 }
 
+struct atls_bytes atls_cmw_find_record(const struct atls_cmw *collection, const char *label,
+                                       const char *media_type)
+{
+    const struct atls_cmw *record = collection == NULL ? NULL : atls_cmw_find(collection, label);
+
+    if (record == NULL || record->kind != ATLS_CMW_RECORD ||
+        !atls_cmw_type_is(&record->type, media_type))
+        return atls_bytes_of(NULL, 0);
+    return record->value;
+}
+
 struct atls_cmw atls_cmw_record(const char *media_type, struct atls_bytes value, uint32_t ind)
 {
     struct atls_cmw cmw = {.kind = ATLS_CMW_RECORD, .value = value, .ind = ind};

@@ -94,6 +94,11 @@ ATLS_MUST_CHECK enum atls_code atls_cmw_encode(const struct atls_cmw *cmw, struc
 /* Entry of a collection by text label, or NULL. */
 const struct atls_cmw *atls_cmw_find(const struct atls_cmw *collection, const char *label);
 
+/* Value of the record that collection (NULL: none) has under label, of this media type; .ptr NULL
+ * when there is none. */
+struct atls_bytes atls_cmw_find_record(const struct atls_cmw *collection, const char *label,
+                                       const char *media_type);
+
 /* The entry that follows after in the bytewise order of encoded labels (RFC 8949 section 4.2.1),
  * the first for NULL; NULL at the end. */
 const struct atls_cmw_entry *atls_cmw_next(const struct atls_cmw *collection,

@@ -23,14 +23,6 @@ static enum atls_code malformed(struct atls_err *err, const char *rule)
     return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "HCL report: %s", rule);
 }
 
-static bool all_zero(struct atls_bytes bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        if (bytes.ptr[i] != 0)
-            return false;
-    return true;
-}
-
 /* The parts as they stand, before anything is made of them. */
 struct parts {
     struct atls_bytes magic, reserved, slot, variables, padding;
@@ -66,9 +58,9 @@ static enum atls_code check_sizes(const struct parts *p, struct atls_err *err)
     if (p->data_version != 1)
         return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNSUPPORTED_VERSION,
                                 "HCL report: data version %u, want 1", (unsigned)p->data_version);
-    if (!all_zero(p->reserved))
+    if (!atls_bytes_are_zero(p->reserved))
         return malformed(err, "reserved bytes of the header are not zero");
-    if (!all_zero(p->padding))
+    if (!atls_bytes_are_zero(p->padding))
         return malformed(err, "bytes that are not zero follow the report");
     return ATLS_OK;
 }
@@ -96,7 +88,7 @@ static enum atls_code pick_report(const struct parts *p, struct atls_hcl_report 
     if (p->type != ATLS_HCL_TDX)
         return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_TEE_TYPE,
                                 "HCL report: type %u, want 2 (SNP) or 4 (TDX)", (unsigned)p->type);
-    if (!all_zero(
+    if (!atls_bytes_are_zero(
             atls_bytes_of(p->slot.ptr + TDREPORT_LEN, (size_t)ATLS_HCL_SLOT_LEN - TDREPORT_LEN)))
         return malformed(err, "bytes that are not zero follow the TDREPORT");
     out->type = ATLS_HCL_TDX;

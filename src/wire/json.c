@@ -36,15 +36,6 @@ static bool is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Four hexadecimal digits. */
 static bool get_unit(struct atls_reader *r, uint32_t *out)
 {
@@ -54,7 +45,7 @@ static bool get_unit(struct atls_reader *r, uint32_t *out)
     if (!atls_get_bytes(r, 4, &digits))
         return false;
     for (size_t i = 0; i < 4; i++) {
-        int digit = hex_digit(digits.ptr[i]);
+        int digit = atls_hex_digit(digits.ptr[i]);
 
         if (digit < 0)
             return false;
@@ -553,10 +544,11 @@ bool atls_json_get_hex(const struct atls_json_value *value, uint8_t *out, size_t
     if (!atls_json_get_plain(value, &text) || text.len % 2 != 0 || text.len / 2 != len)
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (hex_digit(text.ptr[i]) < 0)
+        if (atls_hex_digit(text.ptr[i]) < 0)
             return false;
     for (size_t i = 0; i < len; i++)
-        out[i] = (uint8_t)(hex_digit(text.ptr[2 * i]) << 4 | hex_digit(text.ptr[2 * i + 1]));
+        out[i] =
+            (uint8_t)(atls_hex_digit(text.ptr[2 * i]) << 4 | atls_hex_digit(text.ptr[2 * i + 1]));
     return true;
 }
 

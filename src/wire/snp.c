@@ -160,11 +160,7 @@ static struct atls_bytes part(struct atls_bytes in, size_t at, size_t len)
 
 static bool is_zero(struct atls_bytes in, size_t from, size_t to)
 {
-    uint8_t all = 0;
-
-    for (size_t i = from; i < to; i++)
-        all |= in.ptr[i];
-    return all == 0;
+    return atls_bytes_are_zero(part(in, from, to - from));
 }
 
 static enum atls_code malformed(struct atls_err *err, const char *what)
@@ -360,12 +356,6 @@ enum atls_code atls_snp_certificates_decode(struct atls_bytes in, struct atls_sn
     return ATLS_OK;
 }
 
-static void put_u32le(struct atls_writer *w, size_t value)
-{
-    for (int shift = 0; shift < 32; shift += 8)
-        atls_put_u8(w, (uint8_t)(value >> shift));
-}
-
 enum atls_code atls_snp_certificates_encode(const struct atls_snp_certificates *certificates,
                                             struct atls_buf *out, struct atls_err *err)
 {
@@ -381,8 +371,8 @@ enum atls_code atls_snp_certificates_encode(const struct atls_snp_certificates *
         if (c.len == 0)
             continue;
         atls_put_bytes(&w, atls_bytes_of(guids[slot], GUID_LEN));
-        put_u32le(&w, at);
-        put_u32le(&w, c.len);
+        atls_put_u32le(&w, (uint32_t)at);
+        atls_put_u32le(&w, (uint32_t)c.len);
         at += c.len;
     }
     for (size_t i = 0; i < ENTRY_LEN; i++)

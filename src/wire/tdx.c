@@ -22,15 +22,6 @@ static enum atls_code malformed(const struct atls_reader *r, const char *what, s
                             r->in.len);
 }
 
-bool atls_tdx_is_zero(struct atls_bytes bytes)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < bytes.len; i++)
-        any |= bytes.ptr[i];
-    return any == 0;
-}
-
 /* ---- header ---- */
 
 struct header {

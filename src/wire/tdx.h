@@ -85,9 +85,6 @@ atls_tdx_quote_decode(struct atls_bytes in, struct atls_tdx_quote *out, struct a
 ATLS_MUST_CHECK enum atls_code
 atls_sgx_report_decode(struct atls_bytes in, struct atls_sgx_report *out, struct atls_err *err);
 
-/* True when all bytes are zero. */
-bool atls_tdx_is_zero(struct atls_bytes bytes);
-
 /* The event log of the guest's firmware and boot (the area that ACPI table CCEL describes, padding
  * allowed), among a bundle's endorsements. */
 #define ATLS_TDX_EVENT_LOG      "tdx-ccel"

@@ -161,12 +161,6 @@ static bool get_fields(const struct template_row *t, struct atls_ima_entry *e)
 
 /* ---- template data that the log does not hold as such ---- */
 
-static void put_u32le(struct atls_writer *w, size_t v)
-{
-    for (unsigned int shift = 0; shift < 32; shift += 8)
-        atls_put_u8(w, (uint8_t)(v >> shift));
-}
-
 /* digest is IMA_DIGEST_LEN bytes. */
 static bool put_fixed(struct atls_writer *w, struct atls_bytes digest, struct atls_bytes path)
 {
@@ -223,7 +217,7 @@ static bool put_digest_field(struct atls_writer *w, struct atls_bytes text)
 
     if (!split_last(text, ':', &prefix, &hex))
         return false;
-    put_u32le(w, prefix.len + 2 + hex.len / 2);
+    atls_put_u32le(w, (uint32_t)(prefix.len + 2 + hex.len / 2));
     atls_put_bytes(w, prefix);
     atls_put_u8(w, ':');
     atls_put_u8(w, 0);
@@ -240,12 +234,12 @@ static bool put_counted_fields(struct atls_writer *w, const struct template_row 
     /* A path may hold spaces; what follows it holds none. */
     if (t->third != THIRD_NONE && !split_last(path, ' ', &path, &third))
         return false;
-    put_u32le(w, path.len + 1);
+    atls_put_u32le(w, (uint32_t)(path.len + 1));
     atls_put_bytes(w, path);
     atls_put_u8(w, 0);
     if (t->third == THIRD_NONE)
         return true;
-    put_u32le(w, third.len / 2);
+    atls_put_u32le(w, (uint32_t)(third.len / 2));
     return put_hex(w, third);
 }
 
@@ -318,14 +312,6 @@ static bool get_binary(struct atls_ima_log *log, struct atls_ima_entry *e)
            put_fixed(&log->scratch, digest, path);
 }
 
-static bool all_zero(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
 enum atls_code atls_ima_log_next(struct atls_ima_log *log, struct atls_ima_entry *out,
                                  struct atls_err *err)
 {
@@ -346,7 +332,7 @@ enum atls_code atls_ima_log_next(struct atls_ima_log *log, struct atls_ima_entry
                                 "IMA log: entry at byte %zu cannot be kept", start);
     if (log->scratch.len > 0)
         e.template_data = atls_writer_bytes(&log->scratch);
-    e.violation = all_zero(e.template_hash, sizeof e.template_hash);
+    e.violation = atls_bytes_are_zero(atls_bytes_of(e.template_hash, sizeof e.template_hash));
     t = find_template(e.template_name);
     if (t != NULL && !get_fields(t, &e))
         goto malformed;

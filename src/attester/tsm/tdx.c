@@ -45,24 +45,18 @@ static enum atls_code get_td_report(struct atls_tsm_call *call, struct report_re
                       : ATLS_OK;
 }
 
-static void put_u32le(struct atls_writer *w, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        atls_put_u8(w, (uint8_t)(v >> 8 * i));
-}
-
 static enum atls_code make_request(const struct report_request *td, struct atls_buf *out,
                                    struct atls_err *err)
 {
     struct atls_writer w = atls_writer_init(4 + QGS_REQUEST_LEN);
 
     atls_put_u32(&w, QGS_REQUEST_LEN);
-    put_u32le(&w, QGS_MAJOR); /* major and, above it, minor */
-    put_u32le(&w, QGS_GET_QUOTE);
-    put_u32le(&w, QGS_REQUEST_LEN);
-    put_u32le(&w, 0); /* error */
-    put_u32le(&w, TD_REPORT_LEN);
-    put_u32le(&w, 0); /* no list of attestation key ids: the service chooses */
+    atls_put_u32le(&w, QGS_MAJOR); /* major and, above it, minor */
+    atls_put_u32le(&w, QGS_GET_QUOTE);
+    atls_put_u32le(&w, QGS_REQUEST_LEN);
+    atls_put_u32le(&w, 0); /* error */
+    atls_put_u32le(&w, TD_REPORT_LEN);
+    atls_put_u32le(&w, 0); /* no list of attestation key ids: the service chooses */
     atls_put_bytes(&w, atls_bytes_of(td->report, sizeof td->report));
     return atls_writer_finish(&w, out, err);
 }

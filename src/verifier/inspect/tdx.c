@@ -81,7 +81,7 @@ static void put_signature_data(struct atls_view *v, const struct atls_tdx_quote 
     atls_json_put_uint(v->j, "certification-data-type", q->certification_type);
     atls_view_or_hex(v, "certification-data", q->certification,
                      is_pem ? atls_view_certificate : NULL);
-    if (q->trailing.len != 0 && atls_tdx_is_zero(q->trailing))
+    if (q->trailing.len != 0 && atls_bytes_are_zero(q->trailing))
         atls_json_put_uint(v->j, "zero-padding", q->trailing.len);
     else if (q->trailing.len != 0)
         atls_json_put_hex(v->j, "trailing", q->trailing);

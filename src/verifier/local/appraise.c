@@ -7,6 +7,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/reader.h"
 #include "verifier/local/compose.h"
 #include "verifier/local/corroborate.h"
 #include "verifier/local/endorse.h"
@@ -304,19 +305,11 @@ static void explain_no_references(const struct atls_claims *claims, size_t count
             count == 0 ? "none in the store" : "some, but for another vendor, model or instance");
 }
 
-static bool is_zero(struct atls_bytes bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        if (bytes.ptr[i] != 0)
-            return false;
-    return true;
-}
-
 /* A register that something was extended into. */
 static bool is_used(const struct atls_mval *mval)
 {
     for (size_t i = 0; i < mval->digest_count; i++)
-        if (!is_zero(mval->digests[i].value))
+        if (!atls_bytes_are_zero(mval->digests[i].value))
             return true;
     return false;
 }

@@ -155,12 +155,36 @@ static void test_equal(void **state)
     assert_true(atls_bytes_equal_without_case(none, none));
 }
 
+static void test_zeros_and_digits(void **state)
+{
+    static const char digits[] = "0123456789abcdef", capitals[] = "ABCDEF";
+    static const uint8_t zeros[3] = {0};
+    uint8_t almost[3] = {0};
+    unsigned int known = 0;
+
+    (void)state;
+    assert_true(atls_bytes_are_zero(atls_bytes_of(NULL, 0)));
+    assert_true(atls_bytes_are_zero(atls_bytes_of(zeros, sizeof zeros)));
+    for (size_t i = 0; i < sizeof almost; i++) {
+        almost[i] = 1;
+        assert_false(atls_bytes_are_zero(atls_bytes_of(almost, sizeof almost)));
+        almost[i] = 0;
+    }
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(atls_hex_digit(digits[i]), i);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(atls_hex_digit(capitals[i]), 10 + i);
+    for (int c = -128; c < 256; c++)
+        known += atls_hex_digit(c) >= 0;
+    assert_int_equal(known, 22);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integers), cmocka_unit_test(test_too_few),
-        cmocka_unit_test(test_bytes),    cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_zeros_and_digits), cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_too_few),          cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_vectors),          cmocka_unit_test(test_equal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

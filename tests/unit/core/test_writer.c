@@ -7,8 +7,8 @@
 
 static void test_integers(void **state)
 {
-    static const struct atls_bytes want =
-        HEX("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12xyz");
+    static const struct atls_bytes want = HEX("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d"
+                                              "\x0e\x0f\x10\x11\x12\x16\x15\x14\x13xyz");
     struct atls_writer w = atls_writer_init(64);
     struct atls_err err = ATLS_ERR_INIT;
     struct atls_buf out;
@@ -19,6 +19,7 @@ static void test_integers(void **state)
     atls_put_u24(&w, 0x040506);
     atls_put_u32(&w, 0x0708090a);
     atls_put_u64(&w, 0x0b0c0d0e0f101112u);
+    atls_put_u32le(&w, 0x13141516);
     atls_put_text(&w, "xy");
     atls_put_bytes(&w, atls_bytes_of("z", 1));
     atls_put_bytes(&w, atls_bytes_of(NULL, 0));

@@ -156,12 +156,6 @@ static void startup_locality_of_a_recorded_log(void **state)
 
 /* ---- logs of our own ---- */
 
-static void put_u32le(struct atls_writer *w, uint32_t v)
-{
-    for (unsigned int shift = 0; shift < 32; shift += 8)
-        atls_put_u8(w, (uint8_t)(v >> shift));
-}
-
 static void put_u16le(struct atls_writer *w, uint16_t v)
 {
     atls_put_u8(w, (uint8_t)v);
@@ -172,14 +166,14 @@ static void put_head(struct atls_writer *w)
 {
     static const uint8_t zeros[20];
 
-    put_u32le(w, 0);
-    put_u32le(w, ATLS_EV_NO_ACTION);
+    atls_put_u32le(w, 0);
+    atls_put_u32le(w, ATLS_EV_NO_ACTION);
     atls_put_bytes(w, atls_bytes_of(zeros, sizeof zeros));
-    put_u32le(w, 16 + 4 + 4 + 4 + 4 + 1);
+    atls_put_u32le(w, 16 + 4 + 4 + 4 + 4 + 1);
     atls_put_bytes(w, atls_bytes_of("Spec ID Event03", 16));
-    put_u32le(w, 0);
+    atls_put_u32le(w, 0);
     atls_put_bytes(w, atls_bytes_of("\0\2\0\2", 4));
-    put_u32le(w, 1);
+    atls_put_u32le(w, 1);
     put_u16le(w, ATLS_TPM_ALG_SHA256);
     put_u16le(w, 32);
     atls_put_u8(w, 0);
@@ -196,12 +190,12 @@ static void put_row(struct atls_writer *w, const struct row *row)
     uint8_t digest[ATLS_HASH_MAX];
 
     assert_int_equal(atls_hash_one(ATLS_HASH_SHA256, row->measured, digest, NULL), ATLS_OK);
-    put_u32le(w, row->pcr);
-    put_u32le(w, row->type);
-    put_u32le(w, 1);
+    atls_put_u32le(w, row->pcr);
+    atls_put_u32le(w, row->type);
+    atls_put_u32le(w, 1);
     put_u16le(w, ATLS_TPM_ALG_SHA256);
     atls_put_bytes(w, atls_bytes_of(digest, 32));
-    put_u32le(w, (uint32_t)row->data.len);
+    atls_put_u32le(w, (uint32_t)row->data.len);
     atls_put_bytes(w, row->data);
 }
 

@@ -714,12 +714,6 @@ struct event {
     uint8_t digest; /* 48 times */
 };
 
-static void put_u32le(struct atls_writer *w, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        atls_put_u8(w, (uint8_t)(v >> 8 * i));
-}
-
 static void put_fill(struct atls_writer *w, uint8_t byte, size_t len)
 {
     while (len-- > 0)
@@ -732,23 +726,23 @@ static void make_log(struct atls_writer *w, uint8_t algorithm, const struct even
 {
     const uint8_t len = algorithm == 0x0c ? 48 : 32;
 
-    put_u32le(w, 1);
-    put_u32le(w, 3);
+    atls_put_u32le(w, 1);
+    atls_put_u32le(w, 3);
     put_fill(w, 0, 20);
-    put_u32le(w, 33);
+    atls_put_u32le(w, 33);
     atls_put_bytes(w, atls_bytes_of("Spec ID Event03\0\0\0\0\0\0\2\0\2\1\0\0\0", 28));
     atls_put_u8(w, algorithm);
     atls_put_u8(w, 0);
     atls_put_u8(w, len);
     put_fill(w, 0, 2);
     for (size_t i = 0; i < count; i++) {
-        put_u32le(w, events[i].index);
-        put_u32le(w, events[i].type);
-        put_u32le(w, 1);
+        atls_put_u32le(w, events[i].index);
+        atls_put_u32le(w, events[i].type);
+        atls_put_u32le(w, 1);
         atls_put_u8(w, algorithm);
         atls_put_u8(w, 0);
         put_fill(w, events[i].digest, len);
-        put_u32le(w, 3);
+        atls_put_u32le(w, 3);
         put_fill(w, 0x65, 3);
     }
 }

@@ -397,6 +397,8 @@ static void test_encode_order(void **state)
     test_assert_bytes(atls_writer_bytes(&again), want);
     assert_ptr_equal(atls_cmw_find(&cmw, "z"), &entries[2].value);
     assert_null(atls_cmw_find(&cmw, "zz"));
+    assert_null(atls_cmw_find_record(&cmw, "zz", "text/plain").ptr);
+    assert_null(atls_cmw_find_record(NULL, "z", "text/plain").ptr);
     atls_writer_clear(&w);
     atls_writer_clear(&again);
 }

@@ -28,12 +28,6 @@ static const struct sample good = {
     .padding = 7,
 };
 
-static void put_u32le(struct atls_writer *w, uint32_t v)
-{
-    for (unsigned int i = 0; i < 4; i++)
-        atls_put_u8(w, (uint8_t)(v >> 8 * i));
-}
-
 static void put_times(struct atls_writer *w, uint8_t byte, size_t count)
 {
     while (count-- > 0)
@@ -48,18 +42,18 @@ static struct atls_buf make(const struct sample *s)
     struct atls_buf out = ATLS_BUF_INIT;
 
     atls_put_bytes(&w, atls_bytes_of(s->magic, 4));
-    put_u32le(&w, s->version);
-    put_u32le(&w, 1236 + size + (uint32_t)s->report_size_more);
-    put_u32le(&w, 2);
-    put_u32le(&w, 0);
+    atls_put_u32le(&w, s->version);
+    atls_put_u32le(&w, 1236 + size + (uint32_t)s->report_size_more);
+    atls_put_u32le(&w, 2);
+    atls_put_u32le(&w, 0);
     put_times(&w, 0, 12);
     put_times(&w, 5, 1024);
     put_times(&w, s->type == 4 ? 0 : 5, 160);
-    put_u32le(&w, 20 + size + (uint32_t)s->data_size_more);
-    put_u32le(&w, s->data_version);
-    put_u32le(&w, s->type);
-    put_u32le(&w, s->hash);
-    put_u32le(&w, size);
+    atls_put_u32le(&w, 20 + size + (uint32_t)s->data_size_more);
+    atls_put_u32le(&w, s->data_version);
+    atls_put_u32le(&w, s->type);
+    atls_put_u32le(&w, s->hash);
+    atls_put_u32le(&w, size);
     atls_put_bytes(&w, atls_bytes_of(s->variables, size));
     put_times(&w, 0, s->padding);
     test_assert_code(atls_writer_finish(&w, &out, NULL), ATLS_OK, NULL);

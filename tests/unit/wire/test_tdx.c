@@ -73,7 +73,7 @@ static void fields_of_version_4(void **state)
     assert_int_equal(q.certification_type, ATLS_TDX_CERTIFICATION_PCK_CHAIN);
     assert_ptr_equal(q.certification.ptr, in.ptr + CHAIN + 6);
     assert_int_equal(q.trailing.len, 70);
-    assert_true(atls_tdx_is_zero(q.trailing));
+    assert_true(atls_bytes_are_zero(q.trailing));
     atls_buf_clear(&in);
 }
 
