@@ -292,42 +292,10 @@ bool atls_arm_add_components(struct atls_claims *claims,
 
 /* ---- details ---- */
 
-bool atls_arm_add_uint(struct atls_claims *claims, const char *name, uint64_t v)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_UINT, .number = v};
-
-    return atls_claims_add(claims, detail);
-}
-
-static bool add_copy(struct atls_claims *claims, struct atls_detail detail, struct atls_bytes v)
-{
-    return v.ptr == NULL ||
-           (atls_arena_copy(&claims->arena, v, &detail.bytes) && atls_claims_add(claims, detail));
-}
-
-bool atls_arm_add_bytes(struct atls_claims *claims, const char *name, struct atls_bytes v)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_BYTES};
-
-    return add_copy(claims, detail, v);
-}
-
-bool atls_arm_add_text(struct atls_claims *claims, const char *name, struct atls_bytes v)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_TEXT};
-
-    return add_copy(claims, detail, v);
-}
-
-bool atls_arm_add_string(struct atls_claims *claims, const char *name, const char *v)
-{
-    return atls_arm_add_text(claims, name, text_of(v));
-}
-
 bool atls_arm_add_client_id(struct atls_claims *claims, int32_t client_id)
 {
     char text[16];
 
     snprintf(text, sizeof text, "%" PRId32, client_id);
-    return atls_arm_add_string(claims, "client-id", text);
+    return atls_claims_add_string(claims, "client-id", text);
 }

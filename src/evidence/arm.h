@@ -75,14 +75,7 @@ ATLS_MUST_CHECK bool atls_arm_add_raw(struct atls_claims *claims, const char *mk
 ATLS_MUST_CHECK bool atls_arm_add_digest(struct atls_claims *claims, const char *mkey,
                                          struct atls_bytes named_hash, struct atls_bytes value);
 
-/* Details; bytes and text are copied, and what is absent (.ptr NULL) is left out. */
-ATLS_MUST_CHECK bool atls_arm_add_uint(struct atls_claims *claims, const char *name, uint64_t v);
-ATLS_MUST_CHECK bool atls_arm_add_bytes(struct atls_claims *claims, const char *name,
-                                        struct atls_bytes v);
-ATLS_MUST_CHECK bool atls_arm_add_text(struct atls_claims *claims, const char *name,
-                                       struct atls_bytes v);
-ATLS_MUST_CHECK bool atls_arm_add_string(struct atls_claims *claims, const char *name,
-                                         const char *v);
+/* The detail "client-id". */
 ATLS_MUST_CHECK bool atls_arm_add_client_id(struct atls_claims *claims, int32_t client_id);
 
 #endif

@@ -101,16 +101,16 @@ static enum atls_code check_type(const struct atls_bundle *bundle,
 
 static bool add_platform_details(const struct atls_cca_platform *p, struct atls_claims *claims)
 {
-    return atls_arm_add_string(claims, "profile", atls_cca_platform_profile_name(p->profile)) &&
-           atls_arm_add_bytes(claims, "implementation-id", p->implementation_id) &&
-           atls_arm_add_bytes(claims, "instance-id", p->instance_id) &&
-           atls_arm_add_bytes(claims, "config", p->config) &&
-           atls_arm_add_string(claims, "lifecycle", atls_arm_lifecycle_name(p->lifecycle)) &&
-           atls_arm_add_uint(claims, "lifecycle-value", p->lifecycle_value) &&
-           atls_arm_add_string(claims, "hash-algorithm", atls_arm_hash_name(p->hash)) &&
-           atls_arm_add_uint(claims, "software-components", p->component_count) &&
-           atls_arm_add_text(claims, "verification-service", p->verification_service) &&
-           atls_arm_add_bytes(claims, "manufacturing-config", p->manufacturing_config) &&
+    return atls_claims_add_string(claims, "profile", atls_cca_platform_profile_name(p->profile)) &&
+           atls_claims_add_bytes(claims, "implementation-id", p->implementation_id) &&
+           atls_claims_add_bytes(claims, "instance-id", p->instance_id) &&
+           atls_claims_add_bytes(claims, "config", p->config) &&
+           atls_claims_add_string(claims, "lifecycle", atls_arm_lifecycle_name(p->lifecycle)) &&
+           atls_claims_add_uint(claims, "lifecycle-value", p->lifecycle_value) &&
+           atls_claims_add_string(claims, "hash-algorithm", atls_arm_hash_name(p->hash)) &&
+           atls_claims_add_uint(claims, "software-components", p->component_count) &&
+           atls_claims_add_text(claims, "verification-service", p->verification_service) &&
+           atls_claims_add_bytes(claims, "manufacturing-config", p->manufacturing_config) &&
            (!p->has_client_id || atls_arm_add_client_id(claims, p->client_id));
 }
 
@@ -147,19 +147,19 @@ static enum atls_code fill_platform(const struct appraisal *a, struct atls_claim
 
 static bool add_realm_details(const struct atls_cca_realm *r, struct atls_claims *claims)
 {
-    return atls_arm_add_string(claims, "profile", atls_cca_realm_profile_name(r->profile)) &&
-           atls_arm_add_bytes(claims, "personalization-value", r->personalization_value) &&
-           atls_arm_add_bytes(claims, "initial-measurement", r->initial_measurement) &&
-           atls_arm_add_bytes(claims, "extensible-measurement-0", r->extensible[0]) &&
-           atls_arm_add_bytes(claims, "extensible-measurement-1", r->extensible[1]) &&
-           atls_arm_add_bytes(claims, "extensible-measurement-2", r->extensible[2]) &&
-           atls_arm_add_bytes(claims, "extensible-measurement-3", r->extensible[3]) &&
-           atls_arm_add_string(claims, "hash-algorithm", atls_arm_hash_name(r->hash)) &&
-           atls_arm_add_string(claims, "public-key-hash-algorithm",
-                               atls_arm_hash_name(r->public_key_hash)) &&
+    return atls_claims_add_string(claims, "profile", atls_cca_realm_profile_name(r->profile)) &&
+           atls_claims_add_bytes(claims, "personalization-value", r->personalization_value) &&
+           atls_claims_add_bytes(claims, "initial-measurement", r->initial_measurement) &&
+           atls_claims_add_bytes(claims, "extensible-measurement-0", r->extensible[0]) &&
+           atls_claims_add_bytes(claims, "extensible-measurement-1", r->extensible[1]) &&
+           atls_claims_add_bytes(claims, "extensible-measurement-2", r->extensible[2]) &&
+           atls_claims_add_bytes(claims, "extensible-measurement-3", r->extensible[3]) &&
+           atls_claims_add_string(claims, "hash-algorithm", atls_arm_hash_name(r->hash)) &&
+           atls_claims_add_string(claims, "public-key-hash-algorithm",
+                                  atls_arm_hash_name(r->public_key_hash)) &&
            (r->mec_policy == ATLS_CCA_MEC_NONE ||
-            atls_arm_add_string(claims, "mec-policy",
-                                r->mec_policy == ATLS_CCA_MEC_PRIVATE ? "private" : "shared"));
+            atls_claims_add_string(claims, "mec-policy",
+                                   r->mec_policy == ATLS_CCA_MEC_PRIVATE ? "private" : "shared"));
 }
 
 /* The initial measurement must have a reference value, the rest where there is one. */

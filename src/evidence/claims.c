@@ -64,6 +64,45 @@ bool atls_claims_add(struct atls_claims *claims, struct atls_detail detail)
     return true;
 }
 
+bool atls_claims_add_uint(struct atls_claims *claims, const char *name, uint64_t number)
+{
+    const struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_UINT, .number = number};
+
+    return atls_claims_add(claims, detail);
+}
+
+bool atls_claims_add_bool(struct atls_claims *claims, const char *name, bool yes)
+{
+    const struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_BOOL, .number = yes};
+
+    return atls_claims_add(claims, detail);
+}
+
+static bool add_copy(struct atls_claims *claims, struct atls_detail detail, struct atls_bytes bytes)
+{
+    return bytes.ptr == NULL || (atls_arena_copy(&claims->arena, bytes, &detail.bytes) &&
+                                 atls_claims_add(claims, detail));
+}
+
+bool atls_claims_add_bytes(struct atls_claims *claims, const char *name, struct atls_bytes bytes)
+{
+    const struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_BYTES};
+
+    return add_copy(claims, detail, bytes);
+}
+
+bool atls_claims_add_text(struct atls_claims *claims, const char *name, struct atls_bytes text)
+{
+    const struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_TEXT};
+
+    return add_copy(claims, detail, text);
+}
+
+bool atls_claims_add_string(struct atls_claims *claims, const char *name, const char *text)
+{
+    return atls_claims_add_text(claims, name, atls_bytes_of(text, strlen(text)));
+}
+
 /* A copy, or absent when there is nothing to copy. */
 static bool copy_optional(struct atls_arena *arena, const struct atls_buf *from,
                           struct atls_bytes *out)

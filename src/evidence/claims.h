@@ -21,6 +21,18 @@ ATLS_MUST_CHECK enum atls_code atls_claims_identify(struct atls_claims *claims,
 ATLS_MUST_CHECK bool atls_claims_add_digest(struct atls_claims *claims, struct atls_measurement *m,
                                             enum atls_hash hash, struct atls_bytes value);
 
+/* Details by type; bytes and text are copied, and what is absent (.ptr NULL) is left out. name is
+ * static. False when memory or the arena is used up, or there are too many. */
+ATLS_MUST_CHECK bool atls_claims_add_uint(struct atls_claims *claims, const char *name,
+                                          uint64_t number);
+ATLS_MUST_CHECK bool atls_claims_add_bool(struct atls_claims *claims, const char *name, bool yes);
+ATLS_MUST_CHECK bool atls_claims_add_bytes(struct atls_claims *claims, const char *name,
+                                           struct atls_bytes bytes);
+ATLS_MUST_CHECK bool atls_claims_add_text(struct atls_claims *claims, const char *name,
+                                          struct atls_bytes text);
+ATLS_MUST_CHECK bool atls_claims_add_string(struct atls_claims *claims, const char *name,
+                                            const char *text);
+
 /* The key that the source has on file for instance. *out is written and the caller's to clear on
  * success only. Errors: ATLS_E_NOT_FOUND, also without a source; those of the source. */
 ATLS_MUST_CHECK enum atls_code atls_evidence_attest_key(const struct atls_evidence_request *request,

@@ -96,17 +96,10 @@ static enum atls_code verify_tdx(const struct atls_hcl_check *check, struct atls
  */
 static bool add_details(const struct atls_hcl_variables *variables, struct atls_claims *claims)
 {
-    struct atls_detail machine = {.name = "machine", .type = ATLS_DETAIL_TEXT},
-                       secure_boot = {.name = "vtpm-secure-boot", .type = ATLS_DETAIL_BOOL};
-
-    if (variables->machine[0] != '\0' &&
-        (!atls_arena_copy(&claims->arena,
-                          atls_bytes_of(variables->machine, strlen(variables->machine)),
-                          &machine.bytes) ||
-         !atls_claims_add(claims, machine)))
-        return false;
-    secure_boot.number = variables->secure_boot;
-    return !variables->has_secure_boot || atls_claims_add(claims, secure_boot);
+    return (variables->machine[0] == '\0' ||
+            atls_claims_add_string(claims, "machine", variables->machine)) &&
+           (!variables->has_secure_boot ||
+            atls_claims_add_bool(claims, "vtpm-secure-boot", variables->secure_boot));
 }
 
 /* Only now that the hardware vouches for the text it is read. */

@@ -191,15 +191,14 @@ static bool add_composite(const struct appraisal *a, struct atls_claims *claims)
 static bool add_details(const struct appraisal *a, struct atls_claims *claims)
 {
     const struct atls_tpms_attest *q = &a->quoted;
-    const struct atls_detail safe = {
-        .name = "clock-safe", .type = ATLS_DETAIL_BOOL, .number = q->safe && a->certified.safe};
 
-    return atls_arm_add_uint(claims, "reset-count", q->reset_count) &&
-           atls_arm_add_uint(claims, "restart-count", q->restart_count) &&
-           atls_arm_add_uint(claims, "clock", q->clock) && atls_claims_add(claims, safe) &&
-           atls_arm_add_uint(claims, "firmware-version", q->firmware_version) &&
-           atls_arm_add_string(claims, "pcr-bank", atls_hash_name(a->hash)) &&
-           atls_arm_add_uint(claims, "pcr-selection", q->selections[0].bitmap);
+    return atls_claims_add_uint(claims, "reset-count", q->reset_count) &&
+           atls_claims_add_uint(claims, "restart-count", q->restart_count) &&
+           atls_claims_add_uint(claims, "clock", q->clock) &&
+           atls_claims_add_bool(claims, "clock-safe", q->safe && a->certified.safe) &&
+           atls_claims_add_uint(claims, "firmware-version", q->firmware_version) &&
+           atls_claims_add_string(claims, "pcr-bank", atls_hash_name(a->hash)) &&
+           atls_claims_add_uint(claims, "pcr-selection", q->selections[0].bitmap);
 }
 
 static enum atls_code make_claims(const struct appraisal *a, struct atls_claims *out,

@@ -162,16 +162,16 @@ static enum atls_code check_type(const struct atls_bundle *bundle,
 
 static bool add_details(const struct atls_psa_claims *c, struct atls_claims *claims)
 {
-    return atls_arm_add_string(claims, "profile", atls_psa_profile_name(c->profile)) &&
-           atls_arm_add_bytes(claims, "implementation-id", c->implementation_id) &&
-           atls_arm_add_bytes(claims, "instance-id", c->instance_id) &&
+    return atls_claims_add_string(claims, "profile", atls_psa_profile_name(c->profile)) &&
+           atls_claims_add_bytes(claims, "implementation-id", c->implementation_id) &&
+           atls_claims_add_bytes(claims, "instance-id", c->instance_id) &&
            atls_arm_add_client_id(claims, c->client_id) &&
-           atls_arm_add_string(claims, "lifecycle", atls_arm_lifecycle_name(c->lifecycle)) &&
-           atls_arm_add_uint(claims, "lifecycle-value", c->lifecycle_value) &&
-           atls_arm_add_bytes(claims, "boot-seed", c->boot_seed) &&
-           atls_arm_add_text(claims, "certification-reference", c->certification_reference) &&
-           atls_arm_add_uint(claims, "software-components", c->component_count) &&
-           atls_arm_add_text(claims, "verification-service", c->verification_service);
+           atls_claims_add_string(claims, "lifecycle", atls_arm_lifecycle_name(c->lifecycle)) &&
+           atls_claims_add_uint(claims, "lifecycle-value", c->lifecycle_value) &&
+           atls_claims_add_bytes(claims, "boot-seed", c->boot_seed) &&
+           atls_claims_add_text(claims, "certification-reference", c->certification_reference) &&
+           atls_claims_add_uint(claims, "software-components", c->component_count) &&
+           atls_claims_add_text(claims, "verification-service", c->verification_service);
 }
 
 static enum atls_code fill_claims(const struct appraisal *a, struct atls_claims *claims,

@@ -155,38 +155,24 @@ static void add_measurements(struct maker *m)
 
 /* ---- details ---- */
 
-static void detail(struct maker *m, struct atls_detail d)
-{
-    m->failed = m->failed || !atls_claims_add(m->claims, d);
-}
-
 static void detail_uint(struct maker *m, const char *name, uint64_t number)
 {
-    detail(m, (struct atls_detail){.name = name, .type = ATLS_DETAIL_UINT, .number = number});
+    m->failed = m->failed || !atls_claims_add_uint(m->claims, name, number);
 }
 
 static void detail_bool(struct maker *m, const char *name, bool yes)
 {
-    detail(m, (struct atls_detail){.name = name, .type = ATLS_DETAIL_BOOL, .number = yes});
-}
-
-static void detail_copy(struct maker *m, const char *name, enum atls_detail_type type,
-                        struct atls_bytes bytes)
-{
-    struct atls_detail d = {.name = name, .type = type};
-
-    m->failed = m->failed || !atls_arena_copy(&m->claims->arena, bytes, &d.bytes);
-    detail(m, d);
+    m->failed = m->failed || !atls_claims_add_bool(m->claims, name, yes);
 }
 
 static void detail_bytes(struct maker *m, const char *name, struct atls_bytes bytes)
 {
-    detail_copy(m, name, ATLS_DETAIL_BYTES, bytes);
+    m->failed = m->failed || !atls_claims_add_bytes(m->claims, name, bytes);
 }
 
 static void detail_text(struct maker *m, const char *name, const char *text)
 {
-    detail_copy(m, name, ATLS_DETAIL_TEXT, atls_bytes_of(text, strlen(text)));
+    m->failed = m->failed || !atls_claims_add_string(m->claims, name, text);
 }
 
 /* In the notation of the rules: "4.0.24.219", with the FMC first where there is one. */
@@ -216,11 +202,7 @@ static void detail_firmware(struct maker *m, const char *name, struct atls_snp_f
 
 static bool has_chip_id(const struct atls_snp_report *r)
 {
-    uint8_t all = 0;
-
-    for (size_t i = 0; i < r->chip_id.len; i++)
-        all |= r->chip_id.ptr[i];
-    return r->signer == ATLS_SNP_VCEK && all != 0;
+    return r->signer == ATLS_SNP_VCEK && !atls_bytes_are_zero(r->chip_id);
 }
 
 static void add_machine(struct maker *m)
@@ -236,10 +218,8 @@ static void add_machine(struct maker *m)
         detail_bytes(m, "chip-id", r->chip_id);
     detail_bool(m, "chip-id-masked", (r->key_info & ATLS_SNP_MASKED_CHIP) != 0);
     if (vek != NULL) {
-        if (vek->csp_id.ptr != NULL)
-            detail_copy(m, "csp-id", ATLS_DETAIL_TEXT, vek->csp_id);
-        if (vek->product.ptr != NULL)
-            detail_copy(m, "product-name", ATLS_DETAIL_TEXT, vek->product);
+        m->failed = m->failed || !atls_claims_add_text(m->claims, "csp-id", vek->csp_id) ||
+                    !atls_claims_add_text(m->claims, "product-name", vek->product);
         detail_bool(m, "revocation-checked", vek->revocation_checked);
     }
     detail_tcb(m, "reported-tcb", r->reported_tcb);

@@ -113,29 +113,6 @@ static bool add_measurements(const struct atls_tdx_body *b, struct atls_claims *
 
 /* ---- details ---- */
 
-static bool add_number(struct atls_claims *claims, const char *name, uint64_t number)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_UINT, .number = number};
-
-    return atls_claims_add(claims, detail);
-}
-
-static bool add_bool(struct atls_claims *claims, const char *name, bool value)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_BOOL, .number = value};
-
-    return atls_claims_add(claims, detail);
-}
-
-/* Copies value. */
-static bool add_copy(struct atls_claims *claims, const char *name, enum atls_detail_type type,
-                     struct atls_bytes value)
-{
-    struct atls_detail detail = {.name = name, .type = type};
-
-    return atls_arena_copy(&claims->arena, value, &detail.bytes) && atls_claims_add(claims, detail);
-}
-
 static bool add_date(struct atls_claims *claims, const char *name, int64_t time_s)
 {
     const time_t t = (time_t)time_s;
@@ -143,7 +120,7 @@ static bool add_date(struct atls_claims *claims, const char *name, int64_t time_
     struct tm tm;
 
     return gmtime_r(&t, &tm) != NULL && strftime(text, sizeof text, "%Y-%m-%d", &tm) != 0 &&
-           add_copy(claims, name, ATLS_DETAIL_TEXT, atls_bytes_of(text, strlen(text)));
+           atls_claims_add_string(claims, name, text);
 }
 
 /* True when a level before this one, or an entry before this one, has the advisory already. */
@@ -174,7 +151,7 @@ static bool add_advisories(const struct atls_tdx_tcb_status *tcb, struct atls_cl
     if (w.failed != ATLS_OK)
         ok = false;
     else if (w.len != 0)
-        ok = add_copy(claims, "advisory-ids", ATLS_DETAIL_TEXT, atls_writer_bytes(&w));
+        ok = atls_claims_add_text(claims, "advisory-ids", atls_writer_bytes(&w));
     atls_writer_clear(&w);
     return ok;
 }
@@ -182,20 +159,17 @@ static bool add_advisories(const struct atls_tdx_tcb_status *tcb, struct atls_cl
 static bool add_platform(const struct atls_tdx_result *r, struct atls_claims *claims)
 {
     const struct atls_pck_facts *facts = atls_pck_facts_of(r->pck);
-    const char *status = atls_tdx_status_name(r->tcb.status);
 
-    return add_copy(claims, "tcb-status", ATLS_DETAIL_TEXT,
-                    atls_bytes_of(status, strlen(status))) &&
+    return atls_claims_add_string(claims, "tcb-status", atls_tdx_status_name(r->tcb.status)) &&
            add_advisories(&r->tcb, claims) && add_date(claims, "tcb-date", r->tcb.date_s) &&
-           add_number(claims, "tcb-evaluation-number",
-                      atls_tdx_tcb_info_of(&r->documents)->evaluation_number) &&
-           add_copy(claims, "fmspc", ATLS_DETAIL_BYTES,
-                    atls_bytes_of(facts->fmspc, sizeof facts->fmspc)) &&
-           add_copy(claims, "ppid", ATLS_DETAIL_BYTES,
-                    atls_bytes_of(facts->ppid, sizeof facts->ppid)) &&
+           atls_claims_add_uint(claims, "tcb-evaluation-number",
+                                atls_tdx_tcb_info_of(&r->documents)->evaluation_number) &&
+           atls_claims_add_bytes(claims, "fmspc",
+                                 atls_bytes_of(facts->fmspc, sizeof facts->fmspc)) &&
+           atls_claims_add_bytes(claims, "ppid", atls_bytes_of(facts->ppid, sizeof facts->ppid)) &&
            (!facts->has_instance ||
-            add_copy(claims, "platform-instance-id", ATLS_DETAIL_BYTES,
-                     atls_bytes_of(facts->instance, sizeof facts->instance)));
+            atls_claims_add_bytes(claims, "platform-instance-id",
+                                  atls_bytes_of(facts->instance, sizeof facts->instance)));
 }
 
 static bool add_details(const struct atls_tdx_result *r, struct atls_claims *claims)
@@ -203,15 +177,15 @@ static bool add_details(const struct atls_tdx_result *r, struct atls_claims *cla
     const struct atls_tdx_body *b = &r->quote.body;
 
     return (r->pck == NULL || add_platform(r, claims)) &&
-           add_number(claims, "quote-version", r->quote.version) &&
-           add_bool(claims, "debug", (b->td_attributes & ATLS_TDX_ATTRIBUTE_DEBUG) != 0) &&
-           add_number(claims, "td-attributes", b->td_attributes) &&
-           add_number(claims, "xfam", b->xfam) &&
-           add_copy(claims, "tee-tcb-svn", ATLS_DETAIL_BYTES, b->tcb_svn) &&
-           (!b->is_15 ||
-            (add_copy(claims, "tee-tcb-svn2", ATLS_DETAIL_BYTES, b->tcb_svn2) &&
-             add_copy(claims, "mr-service-td", ATLS_DETAIL_BYTES, b->mr_service_td))) &&
-           (!r->has_event_log || add_number(claims, "event-log-events", r->events));
+           atls_claims_add_uint(claims, "quote-version", r->quote.version) &&
+           atls_claims_add_bool(claims, "debug",
+                                (b->td_attributes & ATLS_TDX_ATTRIBUTE_DEBUG) != 0) &&
+           atls_claims_add_uint(claims, "td-attributes", b->td_attributes) &&
+           atls_claims_add_uint(claims, "xfam", b->xfam) &&
+           atls_claims_add_bytes(claims, "tee-tcb-svn", b->tcb_svn) &&
+           (!b->is_15 || (atls_claims_add_bytes(claims, "tee-tcb-svn2", b->tcb_svn2) &&
+                          atls_claims_add_bytes(claims, "mr-service-td", b->mr_service_td))) &&
+           (!r->has_event_log || atls_claims_add_uint(claims, "event-log-events", r->events));
 }
 
 enum atls_code atls_tdx_make_claims(const struct atls_technology *technology,

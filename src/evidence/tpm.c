@@ -369,20 +369,6 @@ static bool add_measurements(const struct appraisal *a, struct atls_claims *clai
     return true;
 }
 
-static bool add_number(struct atls_claims *claims, const char *name, uint64_t number)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_UINT, .number = number};
-
-    return atls_claims_add(claims, detail);
-}
-
-static bool add_bool(struct atls_claims *claims, const char *name, bool value)
-{
-    struct atls_detail detail = {.name = name, .type = ATLS_DETAIL_BOOL, .number = value};
-
-    return atls_claims_add(claims, detail);
-}
-
 static bool add_banks(const struct appraisal *a, struct atls_claims *claims)
 {
     for (size_t i = 0; i < a->quote.bank_count; i++) {
@@ -402,12 +388,13 @@ static bool add_log_details(const struct appraisal *a, struct atls_claims *claim
     bool ok = true;
 
     if (q->has_event_log)
-        ok = add_number(claims, "event-log-events", q->boot.events);
+        ok = atls_claims_add_uint(claims, "event-log-events", q->boot.events);
     if (q->has_event_log && q->boot.secure_boot != ATLS_SECURE_BOOT_UNKNOWN)
-        ok = ok && add_bool(claims, "secure-boot", q->boot.secure_boot == ATLS_SECURE_BOOT_ENABLED);
+        ok = ok && atls_claims_add_bool(claims, "secure-boot",
+                                        q->boot.secure_boot == ATLS_SECURE_BOOT_ENABLED);
     if (q->has_ima_log)
-        ok = ok && add_number(claims, "ima-entries", q->ima.entries) &&
-             add_number(claims, "ima-violations", q->ima.violations);
+        ok = ok && atls_claims_add_uint(claims, "ima-entries", q->ima.entries) &&
+             atls_claims_add_uint(claims, "ima-violations", q->ima.violations);
     return ok;
 }
 
@@ -415,11 +402,11 @@ static bool add_details(const struct appraisal *a, struct atls_claims *claims)
 {
     const struct atls_tpms_attest *quote = &a->quoted.attest;
 
-    return add_number(claims, "reset-count", quote->reset_count) &&
-           add_number(claims, "restart-count", quote->restart_count) &&
-           add_number(claims, "clock", quote->clock) &&
-           add_bool(claims, "clock-safe", quote->safe && a->certified.safe) &&
-           add_number(claims, "firmware-version", quote->firmware_version) &&
+    return atls_claims_add_uint(claims, "reset-count", quote->reset_count) &&
+           atls_claims_add_uint(claims, "restart-count", quote->restart_count) &&
+           atls_claims_add_uint(claims, "clock", quote->clock) &&
+           atls_claims_add_bool(claims, "clock-safe", quote->safe && a->certified.safe) &&
+           atls_claims_add_uint(claims, "firmware-version", quote->firmware_version) &&
            add_banks(a, claims) && add_log_details(a, claims);
 }
 
