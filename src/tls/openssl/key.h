@@ -1,0 +1,28 @@
+/* The key of an attester as a key of OpenSSL: the private operation is atls_attester_sign, wherever
+ * the key itself is (a TPM, a file, memory).
+ *
+ *     if ((code = atls_openssl_key_new(attester, &key, err)) == ATLS_OK &&
+ *         SSL_use_cert_and_key(ssl, leaf, key, chain, 1) == 1) ...
+ *
+ * Programs use atls_openssl_use_attester (atls/openssl.h). */
+#ifndef ATLS_TLS_OPENSSL_KEY_H
+#define ATLS_TLS_OPENSSL_KEY_H
+
+#include <openssl/evp.h>
+
+#include <atls/attester.h>
+
+/* A key that signs with the attester's own scheme (EVP_DigestSign, one shot or streaming, with RSA
+ * only PSS with a salt as long as the digest) and nothing else: another digest is refused when the
+ * operation is set up, so that TLS 1.3 chooses the scheme that fits. Its public half is as that of
+ * any key: EVP_PKEY_eq, X509_check_private_key, i2d_PUBKEY, EVP_PKEY_get_bits. Where the attester
+ * fails, OpenSSL's error queue holds its message (atls_openssl_fail shows it). It holds a reference
+ * to the attester; the caller frees it with EVP_PKEY_free. Any thread, several at once. Its
+ * implementation stands in a library context of its own, so that nothing else in the program ever
+ * finds it; an SSL_CTX with a property query that this context cannot answer ("fips=yes") cannot
+ * use the key. Errors: ATLS_E_UNSUPPORTED (scheme or type of key not of TLS 1.3), ATLS_E_CONFIG
+ * (key and scheme disagree), ATLS_E_NOMEM, ATLS_E_TLS. */
+ATLS_MUST_CHECK enum atls_code atls_openssl_key_new(struct atls_attester *attester, EVP_PKEY **out,
+                                                    struct atls_err *err);
+
+#endif
