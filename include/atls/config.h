@@ -38,6 +38,27 @@ enum atls_identity {
     ATLS_IDENTITY_ATTESTED = 3, /* self-signed: trusted through evidence alone; must be asked for */
 };
 
+/* How attestation is carried (docs/flavours.md). */
+enum atls_flavour {
+    /* "post": in exported authenticators after the handshake (RFC 9261, draft-fossati-seat-expat).
+     * The default, and the safest. */
+    ATLS_FLAVOUR_POST = 0,
+    /* "intra": in the handshake, by a TLS extension (draft-fossati-seat-early-attestation). */
+    ATLS_FLAVOUR_INTRA = 1,
+    /* "pre": in the certificate, made before the connection (RA-TLS). Bound to the key only, not to
+     * the connection. */
+    ATLS_FLAVOUR_PRE = 2,
+};
+/* "post", "intra", "pre"; "" for another number. Static. */
+ATLS_API const char *atls_flavour_name(enum atls_flavour flavour);
+
+/* How new the evidence of certificates must be (ATLS_FLAVOUR_PRE). There is no default. */
+enum atls_freshness {
+    ATLS_FRESHNESS_UNSAID = 0,
+    ATLS_FRESHNESS_NONE = 1,  /* as old as the certificate: replays pass, until it expires */
+    ATLS_FRESHNESS_NONCE = 2, /* answers a nonce of this handshake (docs/flavours.md) */
+};
+
 /* What follows a re-attestation that fails or is late. */
 enum atls_on_failure { ATLS_ON_FAILURE_CLOSE = 0, ATLS_ON_FAILURE_GATE = 1 };
 
@@ -90,6 +111,19 @@ struct atls_config_options {
     /* Profiles that evidence of the peer may come in, by name, NULL-terminated
      * (atls_evidence_profile_find); NULL: "kat-bundle" and "kat-batch". */
     const char *const *profiles;
+
+    enum atls_flavour flavour;
+    enum atls_freshness freshness; /* pre: required; of the peer's evidence, or without
+                                      require_peer of ours */
+    /* intra: number of the TLS extension, which the draft has not got yet: 65280 or 65282 to 65535
+     * (private use), the same at both ends; 0: 65424. */
+    uint16_t extension_type;
+    /* intra: the binder also hangs on the handshake traffic secret. Not of the draft: both ends
+     * must ask for it. */
+    bool secret_binder;
+    /* intra: name of the Verifier whose results verifier takes, and of the one that passport
+     * obtains them from, as both ends call it: UTF-8, 1 to 255 bytes; copied. */
+    const char *accepted_verifier, *passport_verifier;
 };
 
 ATLS_API void atls_config_options_init(struct atls_config_options *options);
@@ -100,8 +134,9 @@ struct atls_config; /* immutable once built, reference counted, share freely */
  * require_peer without verifier, policy or identity, pkix without anchors, require_self without
  * attester, passport without attester, profiles without require_peer, empty or unknown,
  * passport_only without passport, raw with reattest_interval_s, a zero limit, anchors or crls
- * without pkix; ATLS_E_DECODE for anchors and crls; ATLS_E_UNSUPPORTED and ATLS_E_LIMIT for crls
- * (as atls_store_import_crls); ATLS_E_NOMEM. */
+ * without pkix, an option of one flavour with another, pre without freshness, intra with results of
+ * a Verifier without a name; ATLS_E_DECODE for anchors and crls; ATLS_E_UNSUPPORTED and
+ * ATLS_E_LIMIT for crls (as atls_store_import_crls); ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_config_new(const struct atls_config_options *options,
                                                         struct atls_config **out,
                                                         struct atls_err *err);

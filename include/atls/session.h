@@ -181,6 +181,11 @@ struct atls_peer {
     struct atls_bytes certificate; /* end-entity certificate, DER */
     const char *inner_protocol;    /* negotiated inner ALPN, "" when none */
     bool self_attested;            /* the peer accepted our attestation */
+    enum atls_flavour flavour;
+    /* How new the evidence is: "connection": made for it; "nonce": for a nonce of this handshake,
+     * bound to the key only; "none": of unknown age, or a result from before. "" before there is a
+     * result. */
+    const char *freshness;
 };
 ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
 

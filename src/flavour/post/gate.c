@@ -186,7 +186,7 @@ enum atls_code atls_gate_first_flight(struct atls_session *s, struct atls_err *e
                        ? ATLS_HELLO_BINDER_ECHO
                        : 0));
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++)
-        hello.names[i] = atls_config_names(s->config, (enum atls_hello_names)i);
+        hello.names[i] = atls_config_names(s->config, (enum atls_names)i);
     if (s->role == ATLS_ROLE_SERVER) {
         if (s->inner_protocol[0] != '\0')
             atls_name_put(&chosen, s->inner_protocol);

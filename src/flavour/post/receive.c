@@ -80,8 +80,8 @@ static enum atls_code negotiate_peer(const struct atls_session *s, const struct 
     return none_accepted(evidence ? "evidence" : "attestation result", offered, err);
 }
 
-static bool is_common(const struct atls_session *s, enum atls_hello_names ours,
-                      const struct atls_hello *hello, enum atls_hello_names theirs)
+static bool is_common(const struct atls_session *s, enum atls_names ours,
+                      const struct atls_hello *hello, enum atls_names theirs)
 {
     return atls_names_common(atls_config_names(s->config, ours), hello->names[theirs]).len != 0;
 }
@@ -210,20 +210,20 @@ static struct atls_slot *find_slot(struct atls_session *s, enum atls_slot_state 
     return NULL;
 }
 
-static void queue(struct atls_session *s, struct atls_job *job, uint32_t id)
+static void queue(struct atls_session *s, struct atls_post_job *job, uint32_t id)
 {
-    job->owner = s;
+    job->base.owner = s;
     job->id = id;
     job->hash = s->hash;
-    *s->jobs_end = job;
-    s->jobs_end = &job->next;
+    *s->jobs_end = &job->base;
+    s->jobs_end = &job->base.next;
 }
 
 /* Refuses a request authentically; cause stays to explain what the peer makes of it. */
-static enum atls_code decline(struct atls_session *s, struct atls_slot *slot, struct atls_job *job,
-                              struct atls_err *err)
+static enum atls_code decline(struct atls_session *s, struct atls_slot *slot,
+                              struct atls_post_job *job, struct atls_err *err)
 {
-    const struct atls_err *cause = &job->err;
+    const struct atls_err *cause = &job->base.err;
     char text[ATLS_FRAME_TEXT_MAX + 1];
     struct atls_buf empty = ATLS_BUF_INIT;
     struct atls_status_frame frame = {.id = slot->id, .code = ATLS_CARRIER_UNAVAILABLE};
@@ -243,7 +243,7 @@ static enum atls_code decline(struct atls_session *s, struct atls_slot *slot, st
 }
 
 static enum atls_code prepare(struct atls_session *s, const struct atls_ea_request *request,
-                              struct atls_job *job, struct atls_err *err)
+                              struct atls_post_job *job, struct atls_err *err)
 {
     enum atls_signature ours = atls_attester_aik_scheme(s->config->options.attester);
     enum atls_code code;
@@ -253,11 +253,11 @@ static enum atls_code prepare(struct atls_session *s, const struct atls_ea_reque
         (code = atls_ea_prepare(s->ea, request->raw, &job->answer, err)) != ATLS_OK)
         return code;
     job->frame_max = s->peer_frame_max;
-    job->shows_result = s->shows_result;
-    job->echoes_binder = (s->peer_flags & ATLS_HELLO_BINDER_ECHO) != 0;
+    job->proof.shows_result = s->shows_result;
+    job->proof.echoes_binder = (s->peer_flags & ATLS_HELLO_BINDER_ECHO) != 0;
     job->scheme = atls_ea_choose_scheme(request, &ours, 1);
     if (job->scheme == ATLS_SIGNATURE_NONE)
-        atls_fail_reason(&job->err, ATLS_E_UNSUPPORTED, ATLS_REASON_SCHEME_NOT_OFFERED,
+        atls_fail_reason(&job->base.err, ATLS_E_UNSUPPORTED, ATLS_REASON_SCHEME_NOT_OFFERED,
                          "the peer does not verify signatures of our attestation identity key "
                          "(scheme 0x%04x)",
                          (unsigned int)ours);
@@ -267,12 +267,12 @@ static enum atls_code prepare(struct atls_session *s, const struct atls_ea_reque
 static enum atls_code start_attesting(struct atls_session *s, struct atls_slot *slot,
                                       const struct atls_ea_request *request, struct atls_err *err)
 {
-    struct atls_job *job = atls_job_new(ATLS_JOB_ATTEST, s->config);
+    struct atls_post_job *job = atls_post_job_new(ATLS_JOB_ATTEST, s->config);
     enum atls_code code;
 
     if (job == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "session: out of memory");
-    job->profiles = s->peer_profiles;
+    job->proof.profiles = s->peer_profiles;
     code = prepare(s, request, job, err);
     if (code == ATLS_OK && job->scheme != ATLS_SIGNATURE_NONE) {
         queue(s, job, slot->id);
@@ -280,7 +280,7 @@ static enum atls_code start_attesting(struct atls_session *s, struct atls_slot *
     }
     if (code == ATLS_OK)
         code = decline(s, slot, job, err);
-    atls_job_free(job);
+    atls_job_free(&job->base);
     return code;
 }
 
@@ -319,14 +319,14 @@ static enum atls_code receive_request(struct atls_session *s, struct atls_bytes 
     return start_attesting(s, slot, &request, err);
 }
 
-enum atls_code atls_receive_attested(struct atls_session *s, struct atls_job *job,
+enum atls_code atls_receive_attested(struct atls_session *s, struct atls_post_job *job,
                                      struct atls_err *err)
 {
     struct atls_slot *slot = find_slot(s, ATLS_SLOT_ASKED, job->id);
 
     if (slot == NULL)
         return atls_fail(err, ATLS_E_USAGE, "session: no request %u to complete", job->id);
-    if (job->code != ATLS_OK)
+    if (job->base.code != ATLS_OK)
         return decline(s, slot, job, err);
     atls_message_frame_put(&s->out, ATLS_FRAME_AUTHENTICATOR, slot->id,
                            atls_buf_bytes(&job->authenticator));
@@ -385,13 +385,13 @@ static enum atls_code receive_authenticator(struct atls_session *s, struct atls_
                                             struct atls_err *err)
 {
     struct atls_message_frame frame;
-    struct atls_job *job;
+    struct atls_post_job *job;
     enum atls_code code;
 
     if ((code = atls_message_frame_decode(body, &frame, err)) != ATLS_OK ||
         (code = check_answer(s, "AUTHENTICATOR", frame.id, err)) != ATLS_OK)
         return code;
-    if ((job = atls_job_new(ATLS_JOB_APPRAISE, s->config)) == NULL)
+    if ((job = atls_post_job_new(ATLS_JOB_APPRAISE, s->config)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "session: out of memory");
     job->role = s->role;
     memcpy(job->exported, s->own.exported, sizeof job->exported);
@@ -402,7 +402,7 @@ static enum atls_code receive_authenticator(struct atls_session *s, struct atls_
         (code = atls_buf_copy(&job->authenticator, frame.message, err)) != ATLS_OK ||
         (code = atls_ea_validate_begin(s->ea, atls_buf_bytes(&s->own.raw), &job->validation,
                                        err)) != ATLS_OK) {
-        atls_job_free(job);
+        atls_job_free(&job->base);
         return code;
     }
     s->own.state = ATLS_REQUEST_JUDGING;
@@ -439,7 +439,7 @@ static enum atls_code receive_decline(struct atls_session *s, struct atls_bytes 
     return atls_gate_refuse(s, ATLS_CARRIER_NOT_ATTESTED, &cause);
 }
 
-static void accept_peer(struct atls_session *s, struct atls_job *job)
+static void accept_peer(struct atls_session *s, struct atls_post_job *job)
 {
     const struct atls_config_options *o = &s->config->options;
     const struct atls_status_frame verdict = {.id = job->id, .code = ATLS_CARRIER_OK};
@@ -451,7 +451,7 @@ static void accept_peer(struct atls_session *s, struct atls_job *job)
     s->attestations++;
 }
 
-enum atls_code atls_receive_appraised(struct atls_session *s, struct atls_job *job,
+enum atls_code atls_receive_appraised(struct atls_session *s, struct atls_post_job *job,
                                       struct atls_err *err)
 {
     if (s->own.state != ATLS_REQUEST_JUDGING || s->own.id != job->id)
@@ -466,9 +466,9 @@ enum atls_code atls_receive_appraised(struct atls_session *s, struct atls_job *j
         job->result = NULL;
         job->spki = job->certificate = (struct atls_buf)ATLS_BUF_INIT;
     }
-    if (job->code != ATLS_OK) {
-        *err = job->err;
-        return atls_gate_refuse(s, job->refusal, &job->err);
+    if (job->base.code != ATLS_OK) {
+        *err = job->base.err;
+        return atls_gate_refuse(s, job->refusal, &job->base.err);
     }
     accept_peer(s, job);
     return ATLS_OK;
@@ -667,6 +667,7 @@ enum atls_code atls_receive(struct atls_session *s, struct atls_bytes bytes, siz
 
     while (code == ATLS_OK && left.len != 0 && !s->closed && atls_session_read(s).len == 0) {
         if (s->raw_received) {
+            s->self_attested |= s->shown; /* a peer that refuses us sends nothing */
             s->data = left;
             left = atls_bytes_of(NULL, 0);
         } else if (s->header_len < sizeof s->header) {

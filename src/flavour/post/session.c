@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/secret.h"
 
@@ -98,6 +99,71 @@ enum atls_code atls_session_new(struct atls_config *config, const struct atls_tl
     return ATLS_OK;
 }
 
+static enum atls_code check_established(const struct atls_config *config,
+                                        const struct atls_established *e, struct atls_err *err)
+{
+    const struct atls_config_options *o = &config->options;
+
+    if (o->flavour == ATLS_FLAVOUR_POST)
+        return atls_fail(err, ATLS_E_USAGE, "session: flavour post attests after the handshake");
+    if (o->require_peer && e->result == NULL)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
+                                "peer: the handshake brought no attestation, want it");
+    if (o->require_self && !e->shown)
+        return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_NOT_ATTESTED,
+                                "peer: did not ask for our attestation, which require_self wants");
+    if (strlen(e->inner_protocol) > 255)
+        return atls_fail(err, ATLS_E_USAGE, "session: inner protocol of more than 255 bytes");
+    return ATLS_OK;
+}
+
+static enum atls_code fill_open(struct atls_session *s, const struct atls_established *e,
+                                struct atls_err *err)
+{
+    enum atls_code code;
+
+    s->inner_protocol = strcpy(s->inner_storage, e->inner_protocol);
+    s->gate_deadline_ms = s->own.deadline_ms = s->reattest_ms = ATLS_NEVER;
+    s->out = atls_writer_init(2 * ATLS_OUTPUT_ROOM);
+    s->hello_received = s->opened = s->raw_sent = s->raw_received = true;
+    s->shown = e->shown;
+    s->self_attested = e->shown && s->role == ATLS_ROLE_SERVER;
+    if (e->result == NULL)
+        return ATLS_OK;
+    if ((code = atls_buf_copy(&s->spki, e->spki, err)) != ATLS_OK ||
+        (code = atls_buf_copy(&s->certificate, e->certificate, err)) != ATLS_OK)
+        return code;
+    s->result = atls_result_ref(e->result);
+    s->attested = true;
+    s->attested_at_s = atls_clock_wall_s(&s->config->options.clock);
+    s->attestations = 1;
+    return ATLS_OK;
+}
+
+enum atls_code atls_session_new_open(struct atls_config *config, const struct atls_tls *tls,
+                                     const struct atls_established *established,
+                                     struct atls_session **out, struct atls_err *err)
+{
+    struct atls_session *s;
+    enum atls_code code;
+
+    if ((code = check_tls(&config->options, tls, err)) != ATLS_OK ||
+        (code = check_established(config, established, err)) != ATLS_OK)
+        return code;
+    if ((s = calloc(1, sizeof *s)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "session: out of memory");
+    s->config = atls_config_ref(config);
+    s->jobs_end = &s->jobs;
+    s->role = tls->role;
+    s->hash = tls->hash;
+    if ((code = fill_open(s, established, err)) != ATLS_OK) {
+        atls_session_free(s);
+        return code;
+    }
+    *out = s;
+    return ATLS_OK;
+}
+
 void atls_session_free(struct atls_session *s)
 {
     if (s == NULL)
@@ -147,13 +213,26 @@ const struct atls_err *atls_session_error(const struct atls_session *s)
     return &s->error;
 }
 
-static const char *binding_of(const struct atls_config *c)
+/* True when what the peer showed was made for a challenge of ours, not before. */
+static bool is_challenged(const struct atls_config *c)
 {
     const struct atls_verifier *v = c->options.verifier;
 
-    return atls_verifier_input(v) == ATLS_VERIFIER_TAKES_EVIDENCE || atls_verifier_wants_binder(v)
-               ? "connection"
-               : "key";
+    return atls_verifier_input(v) == ATLS_VERIFIER_TAKES_EVIDENCE || atls_verifier_wants_binder(v);
+}
+
+static const char *binding_of(const struct atls_config *c)
+{
+    return is_challenged(c) && c->options.flavour != ATLS_FLAVOUR_PRE ? "connection" : "key";
+}
+
+static const char *freshness_of(const struct atls_config *c)
+{
+    if (!is_challenged(c))
+        return "none";
+    if (c->options.flavour != ATLS_FLAVOUR_PRE)
+        return "connection";
+    return c->options.freshness == ATLS_FRESHNESS_NONCE ? "nonce" : "none";
 }
 
 void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
@@ -170,6 +249,8 @@ void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
         .certificate = atls_buf_bytes(&s->certificate),
         .inner_protocol = s->inner_protocol,
         .self_attested = s->self_attested,
+        .flavour = s->config->options.flavour,
+        .freshness = s->result == NULL ? "" : freshness_of(s->config),
     };
 }
 
@@ -271,6 +352,7 @@ enum atls_code atls_session_complete(struct atls_session *s, struct atls_job *jo
                                      struct atls_err *err)
 {
     struct atls_err cause = ATLS_ERR_INIT;
+    struct atls_post_job *post;
     enum atls_code code;
 
     if (job->owner != s) {
@@ -281,8 +363,9 @@ enum atls_code atls_session_complete(struct atls_session *s, struct atls_job *jo
         atls_job_free(job);
         return ATLS_OK;
     }
-    code = job->type == ATLS_JOB_ATTEST ? atls_receive_attested(s, job, &cause)
-                                        : atls_receive_appraised(s, job, &cause);
+    post = (struct atls_post_job *)job; /* a session gives out no other kind */
+    code = post->type == ATLS_JOB_ATTEST ? atls_receive_attested(s, post, &cause)
+                                         : atls_receive_appraised(s, post, &cause);
     atls_job_free(job);
     if (code == ATLS_OK)
         atls_gate_update(s);
@@ -331,8 +414,10 @@ void atls_session_data_taken(struct atls_session *s, size_t len)
 {
     size_t left = atls_session_data_left(s);
 
-    if (s->raw_received)
+    if (s->raw_received) {
+        s->self_attested |= s->shown && len != 0; /* a peer that refuses us sends nothing */
         return;
+    }
     s->body_left -= (uint32_t)(len < left ? len : left);
     if (left != 0 && s->body_left == 0)
         s->header_len = 0;
@@ -470,8 +555,10 @@ enum atls_code atls_session_reattest(struct atls_session *s, struct atls_err *er
     if (!s->config->options.require_peer || !s->opened || s->raw_sent)
         return atls_fail(err, ATLS_E_USAGE, "session: cannot re-attest: %s",
                          !s->config->options.require_peer ? "require_peer is off"
-                         : s->raw_sent                    ? "raw mode"
-                                                          : "the gate never opened");
+                         : s->config->options.flavour != ATLS_FLAVOUR_POST
+                             ? "this flavour attests once, connect anew"
+                         : s->raw_sent ? "raw mode"
+                                       : "the gate never opened");
     if (s->own.state != ATLS_REQUEST_NONE) {
         s->own.again = true;
         return ATLS_OK;

@@ -6,6 +6,7 @@
 
 #include "core/writer.h"
 #include "flavour/post/carrier.h"
+#include "flavour/post/hello.h"
 #include "flavour/post/job.h"
 #include "flavour/post/meter.h"
 
@@ -76,6 +77,7 @@ struct atls_session {
     bool self_attested;     /* we, by the peer, now */
     bool raw_sent, raw_received;
     bool end_sent, end_received; /* of application data */
+    bool shown; /* our attestation went out in the handshake; what the peer thinks is not known */
 
     /* Requests. */
     struct atls_own_request own;
@@ -98,6 +100,24 @@ struct atls_session {
     struct atls_err error;
     struct atls_err own_failure; /* why we declined, if we did */
 };
+
+/* A connection whose handshake has done all that there is to attest (flavours intra and pre). */
+struct atls_established {
+    struct atls_result *result; /* of the peer; a reference is taken; NULL: not asked for */
+    struct atls_bytes spki, certificate; /* of the peer's AIK; copied */
+    bool shown;                          /* our attestation went out */
+    const char *inner_protocol;          /* ALPN, "" when none; copied */
+};
+/* A session in raw mode from the start: what TLS carries is application data, and there is no
+ * re-attestation. What config requires of the peer must be in established: else ATLS_E_EVIDENCE
+ * (not-attested). The peer counts as content with our attestation once it has sent anything, a
+ * client once its handshake has ended: until then it may still refuse. Errors: as atls_session_new.
+ */
+ATLS_MUST_CHECK enum atls_code atls_session_new_open(struct atls_config *config,
+                                                     const struct atls_tls *tls,
+                                                     const struct atls_established *established,
+                                                     struct atls_session **out,
+                                                     struct atls_err *err);
 
 /* gate.c */
 
@@ -138,10 +158,10 @@ int64_t atls_gate_now(const struct atls_session *s);
 ATLS_MUST_CHECK enum atls_code atls_receive(struct atls_session *s, struct atls_bytes bytes,
                                             size_t *out_consumed, struct atls_err *err);
 /* The peer's request was answered by job (or could not be): AUTHENTICATOR or DECLINE goes out. */
-ATLS_MUST_CHECK enum atls_code atls_receive_attested(struct atls_session *s, struct atls_job *job,
-                                                     struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_receive_attested(struct atls_session *s, struct atls_post_job *job, struct atls_err *err);
 /* The peer's authenticator was judged: VERDICT goes out. */
-ATLS_MUST_CHECK enum atls_code atls_receive_appraised(struct atls_session *s, struct atls_job *job,
-                                                      struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code
+atls_receive_appraised(struct atls_session *s, struct atls_post_job *job, struct atls_err *err);
 
 #endif

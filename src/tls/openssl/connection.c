@@ -10,7 +10,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "flavour/post/config.h"
+#include "flavour/base/config.h"
 #include "tls/openssl/error.h"
 
 /* Frames are read in pieces of this size; application data goes straight to its reader. */

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "core/reader.h"
-#include "flavour/post/config.h"
+#include "flavour/base/config.h"
+#include "flavour/post/hello.h"
 #include "session_pair.h"
 
 #define DEFAULT (ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH)
@@ -126,7 +127,7 @@ static void names_are_compared_whole(void **state)
     give_list("", 0);
 }
 
-static struct atls_bytes list_of(struct pair_end *end, enum atls_hello_names which)
+static struct atls_bytes list_of(struct pair_end *end, enum atls_names which)
 {
     return atls_config_names(end->config, which);
 }

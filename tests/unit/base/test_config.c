@@ -5,7 +5,7 @@
 #include "core/err.h"
 
 #include "fake_attester.h"
-#include "flavour/post/config.h"
+#include "flavour/base/config.h"
 #include "pki.h"
 
 /* Options that are fine for both roles, to be broken one at a time. */

@@ -1,4 +1,4 @@
-#include "flavour/post/config.h"
+#include "flavour/base/config.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,14 @@
 #define REQUESTS_OUTSTANDING_MAX 64
 /* Chains and keys of peers that come back; about 2 kB each. */
 #define CHAIN_CACHE_ENTRIES 256
+
+const char *atls_flavour_name(enum atls_flavour flavour)
+{
+    static const char *const names[] = {
+        [ATLS_FLAVOUR_POST] = "post", [ATLS_FLAVOUR_INTRA] = "intra", [ATLS_FLAVOUR_PRE] = "pre"};
+
+    return (size_t)flavour < sizeof names / sizeof names[0] ? names[flavour] : "";
+}
 
 void atls_config_options_init(struct atls_config_options *options)
 {
@@ -92,6 +100,64 @@ static enum atls_code check_peer(const struct atls_config_options *o, struct atl
         break;
     }
     return missing(err, "require_peer wants an identity: pkix, same-key or attested");
+}
+
+/* Numbers of TLS extensions for private use, without the one that libraries take for themselves. */
+static bool is_private_extension(uint16_t type)
+{
+    return type >= 65280 && type != 65281;
+}
+
+static enum atls_code check_intra(const struct atls_config_options *o, struct atls_err *err)
+{
+    bool results =
+        o->require_peer && atls_verifier_input(o->verifier) == ATLS_VERIFIER_TAKES_RESULTS;
+
+    if (o->extension_type != 0 && !is_private_extension(o->extension_type))
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "config: extension_type is %u, want 65280 or 65282 to 65535",
+                         o->extension_type);
+    if (results != (o->accepted_verifier != NULL))
+        return missing(err, results ? "results want accepted_verifier, the name of their Verifier"
+                                    : "accepted_verifier wants a verifier that takes results");
+    if ((o->passport != NULL) != (o->passport_verifier != NULL))
+        return missing(err, "passport and passport_verifier go together in flavour intra");
+    return ATLS_OK;
+}
+
+static enum atls_code check_pre(const struct atls_config_options *o, struct atls_err *err)
+{
+    switch (o->freshness) {
+    case ATLS_FRESHNESS_UNSAID:
+        return missing(err, "flavour pre wants a freshness: nonce or none");
+    case ATLS_FRESHNESS_NONE:
+        if (o->require_peer && atls_verifier_wants_binder(o->verifier))
+            return missing(err, "results that echo a binder want freshness nonce");
+        return ATLS_OK;
+    case ATLS_FRESHNESS_NONCE:
+        return ATLS_OK;
+    }
+    return missing(err, "freshness is no value of enum atls_freshness");
+}
+
+static enum atls_code check_flavour(const struct atls_config_options *o, struct atls_err *err)
+{
+    const bool intra = o->flavour == ATLS_FLAVOUR_INTRA;
+
+    if (atls_flavour_name(o->flavour)[0] == '\0')
+        return missing(err, "flavour is no value of enum atls_flavour");
+    if (!intra && (o->extension_type != 0 || o->secret_binder || o->accepted_verifier != NULL ||
+                   o->passport_verifier != NULL))
+        return missing(err, "extension_type, secret_binder, accepted_verifier and "
+                            "passport_verifier are for flavour intra only");
+    if (o->flavour != ATLS_FLAVOUR_PRE && o->freshness != ATLS_FRESHNESS_UNSAID)
+        return missing(err, "freshness is for flavour pre only: evidence of the others is made for "
+                            "the connection");
+    if (o->flavour == ATLS_FLAVOUR_POST)
+        return ATLS_OK;
+    if (o->raw || o->reattest_interval_s != 0 || o->on_failure != ATLS_ON_FAILURE_CLOSE)
+        return missing(err, "raw, reattest_interval_s and on_failure are for flavour post only");
+    return intra ? check_intra(o, err) : check_pre(o, err);
 }
 
 static enum atls_code check_limits(const struct atls_config_options *o, struct atls_err *err)
@@ -279,6 +345,31 @@ static enum atls_code take_anchors(struct atls_config *c, struct atls_err *err)
     return o->crls.len == 0 ? ATLS_OK : atls_anchors_add_crls(c->anchors, o->crls, err);
 }
 
+/* Names of Verifiers, as they stand in a scheme. */
+static enum atls_code take_verifier(const char *name, char **out, struct atls_err *err)
+{
+    size_t len = name == NULL ? 0 : strlen(name);
+
+    if (name == NULL)
+        return ATLS_OK;
+    if (len == 0 || len > 255)
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "config: name of a Verifier is %zu bytes, want 1 to 255", len);
+    if ((*out = malloc(len + 1)) == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "config: out of memory");
+    memcpy(*out, name, len + 1);
+    return ATLS_OK;
+}
+
+static enum atls_code take_verifiers(struct atls_config *c, struct atls_err *err)
+{
+    enum atls_code code = take_verifier(c->options.accepted_verifier, &c->accepted_verifier, err);
+
+    if (code == ATLS_OK)
+        code = take_verifier(c->options.passport_verifier, &c->passport_verifier, err);
+    return code;
+}
+
 /* Content of what only lives during atls_config_new was taken; the rest gets references. */
 static void settle(struct atls_config *c)
 {
@@ -287,6 +378,8 @@ static void settle(struct atls_config *c)
     o->evidence_types = NULL;
     o->inner_protocols = NULL;
     o->profiles = NULL;
+    o->accepted_verifier = c->accepted_verifier;
+    o->passport_verifier = c->passport_verifier;
     o->anchors = atls_bytes_of(NULL, 0);
     o->crls = atls_bytes_of(NULL, 0);
     if (o->attester != NULL)
@@ -306,6 +399,8 @@ static void free_config(struct atls_config *c)
     atls_buf_clear(&c->technologies);
     atls_anchors_unref(c->anchors);
     atls_chain_cache_free(c->cache);
+    free(c->accepted_verifier);
+    free(c->passport_verifier);
     free(c);
 }
 
@@ -319,13 +414,15 @@ enum atls_code atls_config_new(const struct atls_config_options *options, struct
     if ((code = take_options(options, &taken, err)) != ATLS_OK ||
         (code = check_roles(&taken, err)) != ATLS_OK ||
         (code = check_peer(&taken, err)) != ATLS_OK ||
+        (code = check_flavour(&taken, err)) != ATLS_OK ||
         (code = check_limits(&taken, err)) != ATLS_OK)
         return code;
     if ((c = calloc(1, sizeof *c)) == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "config: out of memory");
     atomic_init(&c->references, 1);
     c->options = taken;
-    if ((code = take_all_names(c, err)) != ATLS_OK || (code = take_anchors(c, err)) != ATLS_OK) {
+    if ((code = take_all_names(c, err)) != ATLS_OK || (code = take_verifiers(c, err)) != ATLS_OK ||
+        (code = take_anchors(c, err)) != ATLS_OK) {
         free_config(c);
         return code;
     }
