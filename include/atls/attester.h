@@ -38,9 +38,13 @@ enum atls_evidence_profile {
     /* "parsec": the formats of the Parsec proof of concept, KAT and platform token in one record.
      */
     ATLS_PROFILE_PARSEC = 1 << 3,
+    /* "ra-tls": forms of others that ride in a certificate: the evidence names its key, a nonce at
+     * most, and no connection (docs/ra-tls-forms.md). No attester makes it, and it is accepted only
+     * where it is named. */
+    ATLS_PROFILE_RATLS = 1 << 4,
 };
 
-/* "kat-bundle", "kat-batch", "bare", "parsec"; "" for another number. Static. */
+/* "kat-bundle", "kat-batch", "bare", "parsec", "ra-tls"; "" for another number. Static. */
 ATLS_API const char *atls_evidence_profile_name(enum atls_evidence_profile profile);
 /* The profile of that name; 0 for another. */
 ATLS_API unsigned int atls_evidence_profile_find(const char *name);

@@ -70,6 +70,9 @@ struct atls_appraisal {
     /* enum atls_evidence_profile: those that evidence may come in (evidence-profile otherwise); 0:
      * kat-bundle and kat-batch. */
     unsigned int profiles;
+    /* What evidence of profile ra-tls must carry, since it was sent to whoever made it (nonce-
+     * mismatch otherwise); empty: none was. Other profiles answer the binder. */
+    struct atls_bytes nonce;
 };
 
 /* What a verifier can be given of a peer. */

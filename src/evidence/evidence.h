@@ -92,6 +92,8 @@ struct atls_evidence_request {
      * all, since its Relying Party chose. evidence-profile otherwise. */
     unsigned int profiles;
     struct atls_bytes aik_spki; /* DER, of the authenticator's end-entity certificate */
+    /* Profile RATLS alone: what the evidence must carry, since it was sent; empty: none was. */
+    struct atls_bytes nonce;
     int64_t time_s;
     const struct atls_endorsement_source *source;
     struct atls_chain_cache *cache;              /* or NULL */

@@ -11,6 +11,7 @@ static const struct {
     {ATLS_PROFILE_KAT, "kat-bundle"},
     {ATLS_PROFILE_BARE, "bare"},
     {ATLS_PROFILE_PARSEC, "parsec"},
+    {ATLS_PROFILE_RATLS, "ra-tls"},
 };
 
 #define COUNT (sizeof profiles / sizeof profiles[0])

@@ -12,6 +12,7 @@ static void names_and_numbers(void **state)
         {ATLS_PROFILE_BATCH, "kat-batch"},
         {ATLS_PROFILE_BARE, "bare"},
         {ATLS_PROFILE_PARSEC, "parsec"},
+        {ATLS_PROFILE_RATLS, "ra-tls"},
     };
 
     (void)state;

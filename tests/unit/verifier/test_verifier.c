@@ -94,7 +94,7 @@ static struct atls_appraisal good_appraisal(void)
 {
     static const uint8_t binder[32] = {7};
     struct atls_appraisal a = {atls_bytes_of("evidence", 8), atls_bytes_of(binder, 32),
-                               atls_bytes_of("spki", 4), 0, 0};
+                               atls_bytes_of("spki", 4), 0, 0, {NULL, 0}};
 
     return a;
 }
