@@ -9,15 +9,15 @@
  *     atls_intra_extension_out(intra, ATLS_INTRA_EE, 0, &out, &err);    out.ptr NULL: nothing there
  *     atls_intra_extension_out(intra, ATLS_INTRA_CR, 0, &out, &err);
  *     if (atls_intra_wants_own_cmw(intra)) {                            before Certificate
- *         atls_intra_own_challenge(intra, own_spki, &challenge, &err);
- *         ... evidence for the challenge, or a result of the passport ...
+ *         atls_intra_proof(intra, own_spki, &proof, &err);
+ *         ... atls_proof_make, or a job ...
  *         atls_intra_set_own_cmw(intra, cmw, &err);
  *     }
  *     atls_intra_extension_out(intra, ATLS_INTRA_CT, 0, &out, &err);
  *     atls_intra_extension_in(intra, ATLS_INTRA_CT, entry, data, &err); the peer's Certificate
  *     if (atls_intra_judges(intra)) {                                   once its chain is there
- *         atls_intra_peer_challenge(intra, peer_spki, &challenge, &err);
- *         ... atls_intra_peer_cmw(intra) is judged ...
+ *         atls_intra_judgement(intra, peer_spki, &judgement, &err);
+ *         ... chain and name are filled in, atls_judge, or a job ...
  *         atls_intra_set_judged(intra, technology, &err);
  *     }
  *     atls_intra_finish(intra, &facts, &err);                           handshake done
@@ -32,10 +32,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <atls/attester.h>
 #include <atls/bytes.h>
 #include <atls/config.h>
 #include <atls/ea.h>
+
+#include "flavour/base/judge.h"
 
 /* Extension type where the configuration names none: private use (RFC 8446 section 11), because
  * IANA has assigned none. */
@@ -100,44 +101,34 @@ ATLS_MUST_CHECK enum atls_code atls_intra_check_choice(struct atls_intra *intra,
 ATLS_MUST_CHECK enum atls_code
 atls_intra_set_secret(struct atls_intra *intra, struct atls_bytes secret, struct atls_err *err);
 
-/* What this side has to answer, or has to see answered. */
-struct atls_intra_challenge {
-    struct atls_bytes binder; /* 32 or 48 bytes; borrows from intra */
-    unsigned int profiles;    /* the one enum atls_evidence_profile negotiated; 0: a result */
-    bool result;              /* an attestation result (passport) instead of evidence */
-};
-
 /* True once it was negotiated that we attest; false again when the CMW was set. */
 bool atls_intra_wants_own_cmw(const struct atls_intra *intra);
-/* spki is the key of our own end-entity certificate, DER. Call it when ServerHello has passed.
- * Errors: ATLS_E_USAGE (nothing negotiated, no spki), ATLS_E_PROTOCOL with reason transcript (no
+/* What to make our CMW of: all members are filled in; config is borrowed from intra. spki is the
+ * key of our own end-entity certificate, DER. Call it when ServerHello has passed. Errors:
+ * ATLS_E_USAGE (nothing negotiated, no spki), ATLS_E_PROTOCOL with reason transcript (no
  * ServerHello yet), ATLS_E_CERTIFICATE with reason equal-keys (both sides attest one key),
- * ATLS_E_CONFIG (secret_binder without the secret), ATLS_E_CRYPTO. */
-ATLS_MUST_CHECK enum atls_code atls_intra_own_challenge(struct atls_intra *intra,
-                                                        struct atls_bytes spki,
-                                                        struct atls_intra_challenge *out,
-                                                        struct atls_err *err);
-/* The answer to atls_intra_own_challenge, copied. Errors: ATLS_E_USAGE (no challenge was asked
- * for), ATLS_E_LIMIT (more than 65528 bytes), ATLS_E_INTERNAL with reason scheme-mismatch (our own
- * attester made something else than was negotiated), ATLS_E_NOMEM. */
+ * ATLS_E_CONFIG (secret_binder without the secret), ATLS_E_CRYPTO, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_intra_proof(struct atls_intra *intra, struct atls_bytes spki,
+                                                struct atls_proof *out, struct atls_err *err);
+/* What was made of the proof, copied. Errors: ATLS_E_USAGE (no proof was asked for, or the CMW was
+ * set before), ATLS_E_LIMIT (empty, or more than 65528 bytes), ATLS_E_INTERNAL with reason
+ * scheme-mismatch (our own attester made something else than was negotiated), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_intra_set_own_cmw(struct atls_intra *intra,
                                                       struct atls_bytes cmw, struct atls_err *err);
 
 /* True once it was negotiated that the peer attests; false again when it was judged. */
 bool atls_intra_judges(const struct atls_intra *intra);
-/* The CMW that the peer sent, borrows from intra; empty when there is none. */
-struct atls_bytes atls_intra_peer_cmw(const struct atls_intra *intra);
-/* What the peer's CMW has to answer; spki is the key of the peer's end-entity certificate, as it
- * stands there (DER). Errors: as atls_intra_own_challenge; ATLS_E_EVIDENCE with reason not-attested
- * when no CMW came. */
-ATLS_MUST_CHECK enum atls_code atls_intra_peer_challenge(struct atls_intra *intra,
-                                                         struct atls_bytes spki,
-                                                         struct atls_intra_challenge *out,
-                                                         struct atls_err *err);
-/* The peer's CMW was accepted by identity, Verifier and policy; technology is
- * atls_result_evidence_type of the result. Errors: ATLS_E_USAGE (no atls_intra_peer_challenge
- * before), ATLS_E_EVIDENCE with reason scheme-mismatch (evidence of another technology than was
- * negotiated). */
+/* What to judge the peer by: config, role, spki, cmw and binder are filled in, the rest is zero and
+ * the caller's. spki is the key of the peer's end-entity certificate, as it stands there (DER).
+ * *out borrows from intra and spki. Errors: as atls_intra_proof; ATLS_E_EVIDENCE with reason
+ * not-attested when no CMW came. */
+ATLS_MUST_CHECK enum atls_code atls_intra_judgement(struct atls_intra *intra,
+                                                    struct atls_bytes spki,
+                                                    struct atls_judgement *out,
+                                                    struct atls_err *err);
+/* atls_judge accepted the peer; technology is atls_result_evidence_type of its result. Errors:
+ * ATLS_E_USAGE (no atls_intra_judgement before), ATLS_E_EVIDENCE with reason scheme-mismatch
+ * (evidence of another technology than was negotiated). */
 ATLS_MUST_CHECK enum atls_code atls_intra_set_judged(struct atls_intra *intra,
                                                      const char *technology, struct atls_err *err);
 
