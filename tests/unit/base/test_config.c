@@ -328,6 +328,142 @@ static void only_no_passport(struct atls_config_options *o)
     o->passport_only = true;
 }
 
+static void unknown_flavour(struct atls_config_options *o)
+{
+    o->flavour = (enum atls_flavour)9;
+}
+
+static void intra(struct atls_config_options *o)
+{
+    o->flavour = ATLS_FLAVOUR_INTRA;
+    o->extension_type = 65280;
+    o->secret_binder = true;
+}
+
+static void intra_renegotiation_info(struct atls_config_options *o)
+{
+    intra(o);
+    o->extension_type = 65281;
+}
+
+static void intra_registered_extension(struct atls_config_options *o)
+{
+    intra(o);
+    o->extension_type = 65279;
+}
+
+static void intra_raw(struct atls_config_options *o)
+{
+    intra(o);
+    o->raw = true;
+}
+
+static void intra_interval(struct atls_config_options *o)
+{
+    intra(o);
+    o->reattest_interval_s = 60;
+}
+
+static void intra_gate(struct atls_config_options *o)
+{
+    intra(o);
+    o->on_failure = ATLS_ON_FAILURE_GATE;
+}
+
+static void intra_fresh(struct atls_config_options *o)
+{
+    intra(o);
+    o->freshness = ATLS_FRESHNESS_NONCE;
+}
+
+static void intra_passport(struct atls_config_options *o)
+{
+    intra(o);
+    o->passport = passport;
+    o->passport_verifier = "verifier.example";
+}
+
+static void intra_passport_of_whom(struct atls_config_options *o)
+{
+    intra(o);
+    o->passport = passport;
+}
+
+static void intra_passport_none(struct atls_config_options *o)
+{
+    intra(o);
+    o->passport_verifier = "verifier.example";
+}
+
+static void intra_nameless(struct atls_config_options *o)
+{
+    intra_passport(o);
+    o->passport_verifier = "";
+}
+
+static void intra_long(struct atls_config_options *o)
+{
+    intra_passport(o);
+    memset(long_name, 'v', 256);
+    o->passport_verifier = long_name;
+}
+
+static void intra_evidence_of_whom(struct atls_config_options *o)
+{
+    intra(o);
+    o->accepted_verifier = "verifier.example";
+}
+
+static void post_extension(struct atls_config_options *o)
+{
+    o->extension_type = 65280;
+}
+
+static void post_secret(struct atls_config_options *o)
+{
+    o->secret_binder = true;
+}
+
+static void post_verifier(struct atls_config_options *o)
+{
+    o->passport = passport;
+    o->passport_verifier = "verifier.example";
+}
+
+static void post_fresh(struct atls_config_options *o)
+{
+    o->freshness = ATLS_FRESHNESS_NONE;
+}
+
+static void pre(struct atls_config_options *o)
+{
+    o->flavour = ATLS_FLAVOUR_PRE;
+}
+
+static void pre_fresh(struct atls_config_options *o)
+{
+    pre(o);
+    o->freshness = ATLS_FRESHNESS_NONCE;
+}
+
+static void pre_not_fresh(struct atls_config_options *o)
+{
+    pre(o);
+    o->freshness = ATLS_FRESHNESS_NONE;
+}
+
+static void pre_unknown_freshness(struct atls_config_options *o)
+{
+    pre(o);
+    o->freshness = (enum atls_freshness)9;
+}
+
+static void pre_raw(struct atls_config_options *o)
+{
+    pre_fresh(o);
+    o->raw = true;
+}
+
 static void size_zero(struct atls_config_options *o)
 {
     o->size = 0;
@@ -388,6 +524,31 @@ static const struct {
     {"a passport alone", with_passport_alone, ATLS_OK, ""},
     {"a passport without attester", passport_of_nobody, ATLS_E_CONFIG, "passport"},
     {"passport_only without passport", only_no_passport, ATLS_E_CONFIG, "passport_only"},
+    {"flavour that is none", unknown_flavour, ATLS_E_CONFIG, "flavour"},
+    {"intra", intra, ATLS_OK, ""},
+    {"intra as renegotiation_info", intra_renegotiation_info, ATLS_E_CONFIG, "extension_type"},
+    {"intra under a registered number", intra_registered_extension, ATLS_E_CONFIG,
+     "extension_type"},
+    {"intra without frames to end", intra_raw, ATLS_E_CONFIG, "raw"},
+    {"intra that attests again", intra_interval, ATLS_E_CONFIG, "reattest_interval_s"},
+    {"intra with a gate to close", intra_gate, ATLS_E_CONFIG, "on_failure"},
+    {"intra with a nonce", intra_fresh, ATLS_E_CONFIG, "freshness"},
+    {"intra with a passport", intra_passport, ATLS_OK, ""},
+    {"intra with a passport of whom?", intra_passport_of_whom, ATLS_E_CONFIG, "passport_verifier"},
+    {"intra with a Verifier's name alone", intra_passport_none, ATLS_E_CONFIG, "passport_verifier"},
+    {"intra with an empty name", intra_nameless, ATLS_E_CONFIG, "1 to 255"},
+    {"intra with a name of 256 bytes", intra_long, ATLS_E_CONFIG, "1 to 255"},
+    {"intra with evidence of a Verifier", intra_evidence_of_whom, ATLS_E_CONFIG,
+     "accepted_verifier"},
+    {"post with an extension", post_extension, ATLS_E_CONFIG, "flavour intra"},
+    {"post with a secret binder", post_secret, ATLS_E_CONFIG, "flavour intra"},
+    {"post with a Verifier's name", post_verifier, ATLS_E_CONFIG, "flavour intra"},
+    {"post with a freshness", post_fresh, ATLS_E_CONFIG, "freshness"},
+    {"pre without freshness", pre, ATLS_E_CONFIG, "freshness"},
+    {"pre with nonces", pre_fresh, ATLS_OK, ""},
+    {"pre without nonces, by name", pre_not_fresh, ATLS_OK, ""},
+    {"pre with a freshness that is none", pre_unknown_freshness, ATLS_E_CONFIG, "freshness"},
+    {"pre without frames to end", pre_raw, ATLS_E_CONFIG, "raw"},
     {"options that were not initialised", size_zero, ATLS_E_USAGE, "atls_config_options_init"},
     {"options of a later header", size_of_the_future, ATLS_E_USAGE, "size"},
 };
@@ -432,6 +593,60 @@ static void judges_options(void **state)
         atls_buf_clear(&g.pem);
         test_identity_clear(&g.ca);
     }
+}
+
+/* Results of Verifiers elsewhere: who they are must be said in a handshake, and what echoes a
+ * binder needs one that is new. */
+static void judges_results_by_flavour(void **state)
+{
+    static const struct {
+        const char *name;
+        enum atls_flavour flavour;
+        enum atls_freshness freshness;
+        bool wants_binder;
+        const char *accepted;
+        enum atls_code want;
+    } cases[] = {
+        {"post", ATLS_FLAVOUR_POST, ATLS_FRESHNESS_UNSAID, true, NULL, ATLS_OK},
+        {"intra", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, true, "v", ATLS_OK},
+        {"intra, nameless", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, false, NULL, ATLS_E_CONFIG},
+        {"pre, old", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, false, NULL, ATLS_OK},
+        {"pre, echo of nothing", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, true, NULL, ATLS_E_CONFIG},
+        {"pre, echo", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONCE, true, NULL, ATLS_OK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fake_verifier fake = {.takes_results = true, .wants_binder = cases[i].wants_binder};
+        struct atls_config_options o;
+        struct atls_config *c = NULL;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        atls_config_options_init(&o);
+        o.require_peer = true;
+        o.verifier = fake_verifier_open(&fake);
+        test_assert_code(atls_policy_default(&o.policy, &err), ATLS_OK, &err);
+        o.identity = ATLS_IDENTITY_ATTESTED;
+        o.flavour = cases[i].flavour;
+        o.freshness = cases[i].freshness;
+        o.accepted_verifier = cases[i].accepted;
+        if (atls_config_new(&o, &c, &err) != cases[i].want)
+            fail_msg("%s: %s", cases[i].name, err.message);
+        if (c != NULL && cases[i].accepted != NULL)
+            assert_string_equal(c->options.accepted_verifier, cases[i].accepted);
+        atls_config_unref(c);
+        atls_verifier_unref(o.verifier);
+        atls_policy_unref(o.policy);
+    }
+}
+
+static void names_flavours(void **state)
+{
+    (void)state;
+    assert_string_equal(atls_flavour_name(ATLS_FLAVOUR_POST), "post");
+    assert_string_equal(atls_flavour_name(ATLS_FLAVOUR_INTRA), "intra");
+    assert_string_equal(atls_flavour_name(ATLS_FLAVOUR_PRE), "pre");
+    assert_string_equal(atls_flavour_name((enum atls_flavour)3), "");
 }
 
 static void keeps_what_it_needs(void **state)
@@ -494,6 +709,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(judges_options),
+        cmocka_unit_test(judges_results_by_flavour),
+        cmocka_unit_test(names_flavours),
         cmocka_unit_test(keeps_what_it_needs),
         cmocka_unit_test(accepts_secure_technologies_by_default),
     };
