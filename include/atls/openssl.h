@@ -29,6 +29,23 @@ extern "C" {
  * it before connections are made of ctx. Errors: ATLS_E_TLS. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struct atls_err *err);
 
+/* Makes a context fit for connections of the flavour of config, client or server. Post: as
+ * atls_openssl_prepare. Intra and pre: TLS 1.3 only, no session tickets, no session cache, no early
+ * data; ALPN is inner_protocols of config (a server that has none of the client's refuses with
+ * no_application_protocol); the attester of config becomes key and certificate; with require_peer a
+ * certificate of the peer is required. It takes from the program the callbacks of the context for
+ * certificates (SSL_CTX_set_cert_cb), their verification (SSL_CTX_set_cert_verify_callback), on a
+ * server ALPN and ClientHello, with intra messages (SSL_CTX_set_msg_callback); those for state and,
+ * with secret_binder, for keys are passed on to the program's when these are set before. Trust
+ * anchors, verification parameters and the verify callback (SSL_CTX_set_verify) stay the program's,
+ * and decide with identity same-key, and about peers that need not attest. Call it once, last,
+ * before connections are made of ctx, which keeps a reference to config. A connection of ctx that
+ * is driven without atls_openssl_new, _connect, _accept or _attach fails its handshake. Errors:
+ * ATLS_E_USAGE (prepared for another configuration before), ATLS_E_UNSUPPORTED (flavour), those of
+ * atls_openssl_use_attester, ATLS_E_TLS, ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config, struct atls_err *err);
+
 /* Fills struct atls_tls from a finished handshake; out borrows from ssl and *spki_storage, which
  * the caller clears. peer_spki is there only when SSL_VERIFY_PEER was on and the result is
  * X509_V_OK. For programs that drive atls/session.h themselves. Errors: ATLS_E_TLS: handshake not
@@ -37,6 +54,29 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struc
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out,
                                                          struct atls_buf *spki_storage,
                                                          struct atls_err *err);
+
+/* Flavours intra and pre, for programs that drive an SSL of atls_openssl_prepare_for themselves:
+ *
+ *     atls_openssl_attach(ssl, config, "host.example", &err);
+ *     SSL_connect(ssl);
+ *     atls_openssl_attested(ssl, &peer, &err);             fails: SSL_free, nothing was exchanged
+ *     SSL_write(ssl, ...);
+ *
+ * Attach before the handshake; ssl knows its role (SSL_set_connect_state, SSL_set_accept_state).
+ * peer_name as for atls_openssl_connect. Evidence is made and judged inside of the handshake call,
+ * which takes as long; for event loops there is atls_openssl_new. SSL_MODE_ASYNC is refused when it
+ * comes to that. Errors: ATLS_E_USAGE (context not prepared for config, attached before, handshake
+ * begun), ATLS_E_CONFIG (pkix, and a client gives no name), ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_attach(SSL *ssl, struct atls_config *config,
+                                                            const char *peer_name,
+                                                            struct atls_err *err);
+/* Call it after the handshake and do not go on when it fails: TLS 1.3, not resumed, no early data,
+ * and what config requires was shown and accepted. Until it has said ATLS_OK, ssl is shut in both
+ * directions: SSL_read and SSL_write move no application data. *out (may be NULL) borrows from ssl.
+ * After a failed handshake it says what attestation failed for, if it did. Errors: ATLS_E_USAGE
+ * (not attached), ATLS_E_TLS (not finished, or as atls_session_new), why the peer was refused. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_attested(SSL *ssl, struct atls_peer *out,
+                                                              struct atls_err *err);
 
 /* One attested connection over an SSL, which stays the caller's and must outlive it. */
 struct atls_openssl;
@@ -74,6 +114,10 @@ enum atls_want {
  * atls_openssl_close sends what is left to tell the peer. Errors: why the connection ended. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_openssl_step(struct atls_openssl *c, enum atls_want *out_want, struct atls_err *err);
+/* NULL: none, or all are out already. Flavours intra and pre give out jobs during the handshake,
+ * too; a server then only with SSL_MODE_ASYNC on the SSL (docs/intra.md), otherwise it does the
+ * work inside of atls_openssl_step. While a job of the handshake is out, atls_openssl_step says
+ * ATLS_WANT_JOB and there is nothing to do but to wait for it. */
 ATLS_API struct atls_job *atls_openssl_job(struct atls_openssl *c);
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_openssl_complete(struct atls_openssl *c, struct atls_job *job, struct atls_err *err);
