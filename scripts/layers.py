@@ -17,7 +17,7 @@ ALLOWED = {
     "verifier": "core crypto wire bind evidence store ea flavour",
     "policy": "core wire verifier",
     "flavour": "core crypto wire ea bind attester evidence verifier policy",
-    "tls": "core flavour",
+    "tls": "core crypto flavour",
 }
 # inspect, a part of the verifier library, also shows messages of upper layers.
 UPWARD = {("verifier/inspect", "ea"), ("verifier/inspect", "flavour")}

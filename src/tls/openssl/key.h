@@ -2,13 +2,13 @@
  * the key itself is (a TPM, a file, memory).
  *
  *     if ((code = atls_openssl_key_new(attester, &key, err)) == ATLS_OK &&
- *         SSL_use_cert_and_key(ssl, leaf, key, chain, 1) == 1) ...
+ *         (code = atls_openssl_use_key(ssl, key, chain, count, err)) == ATLS_OK) ...
  *
  * Programs use atls_openssl_use_attester (atls/openssl.h). */
 #ifndef ATLS_TLS_OPENSSL_KEY_H
 #define ATLS_TLS_OPENSSL_KEY_H
 
-#include <openssl/evp.h>
+#include <openssl/ssl.h>
 
 #include <atls/attester.h>
 
@@ -23,6 +23,13 @@
  * use the key. Errors: ATLS_E_UNSUPPORTED (scheme or type of key not of TLS 1.3), ATLS_E_CONFIG
  * (key and scheme disagree), ATLS_E_NOMEM, ATLS_E_TLS. */
 ATLS_MUST_CHECK enum atls_code atls_openssl_key_new(struct atls_attester *attester, EVP_PKEY **out,
+                                                    struct atls_err *err);
+
+/* Has this connection alone show the chain (DER, end entity first, of that key; count >= 1) and
+ * sign with the key; it takes a reference to the key. Errors: ATLS_E_TLS (not of that key; below
+ * the security level of ssl). */
+ATLS_MUST_CHECK enum atls_code atls_openssl_use_key(SSL *ssl, EVP_PKEY *key,
+                                                    const struct atls_bytes *chain, size_t count,
                                                     struct atls_err *err);
 
 #endif
