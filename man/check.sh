@@ -40,7 +40,7 @@ if ! diff -u "$work/headers" "$work/pages" >"$work/diff"; then
 fi
 
 for source in "$root"/apps/atls/*.c; do
-    name=$(sed -n 's/^const struct command command_.* = {"\([a-z]*\)".*/\1/p' "$source")
+    name=$(sed -n 's/^const struct command command_\([a-z]*\) = {.*/\1/p' "$source")
     if [ -n "$name" ] && [ ! -f "$root/man/atls-$name.1" ]; then
         echo "man/check.sh: no page for atls $name" >&2
         failed=1
@@ -52,7 +52,9 @@ for page in "$root"/man/atls-*.1; do
     name=$(basename "$page" .1 | sed 's/^atls-//')
     source="$root/apps/atls/$name.c"
     [ -f "$source" ] || continue
-    sed -n 's/^ *"  --\([a-z0-9-]*\).*/\1/p' "$source" >"$work/options"
+    shared=$root/apps/atls/flavour.c
+    grep -q flavour_options "$source" || shared=
+    sed -n 's/^ *"  --\([a-z0-9-]*\).*/\1/p' "$source" ${shared:+"$shared"} >"$work/options"
     while read -r option; do
         if ! grep -q -e "^\.It Fl Fl $option\$" -e "^\.It Fl Fl $option " "$page"; then
             echo "man/check.sh: $page does not document --$option" >&2

@@ -24,5 +24,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_collateral = {"collateral", "issue revocation lists and the like anew",
-                                           usage, 1, run};
+const struct command command_collateral = {
+    "collateral", "issue revocation lists and the like anew", usage, 1, run, NULL};

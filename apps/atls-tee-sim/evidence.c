@@ -99,5 +99,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_evidence = {"evidence", "print evidence, without a mount", usage, 1,
-                                         run};
+const struct command command_evidence = {
+    "evidence", "print evidence, without a mount", usage, 1, run, NULL};

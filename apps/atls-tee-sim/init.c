@@ -95,5 +95,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_init = {"init", "make a machine and its maker in a directory", usage,
-                                     1, run};
+const struct command command_init = {
+    "init", "make a machine and its maker in a directory", usage, 1, run, NULL};

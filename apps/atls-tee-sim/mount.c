@@ -342,5 +342,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_mount = {"mount", "serve a machine's configfs-tsm reports", usage, 2,
-                                      run};
+const struct command command_mount = {
+    "mount", "serve a machine's configfs-tsm reports", usage, 2, run, NULL};

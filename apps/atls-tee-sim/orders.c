@@ -96,7 +96,7 @@ static enum cli_status run_show(struct cli *cli)
     return status;
 }
 
-const struct command command_set = {"set", "order a machine to be otherwise", set_usage, 8,
-                                    run_set};
-const struct command command_show = {"show", "print what a machine is ordered to be", show_usage, 1,
-                                     run_show};
+const struct command command_set = {"set", "order a machine to be otherwise", set_usage, 8, run_set,
+                                    NULL};
+const struct command command_show = {
+    "show", "print what a machine is ordered to be", show_usage, 1, run_show, NULL};

@@ -146,5 +146,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_serve = {"serve", "serve the maker's collateral by HTTP", usage, 1,
-                                      run};
+const struct command command_serve = {
+    "serve", "serve the maker's collateral by HTTP", usage, 1, run, NULL};

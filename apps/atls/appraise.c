@@ -235,4 +235,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_appraise = {"appraise", "appraise evidence, offline", usage, 0, run};
+const struct command command_appraise = {"appraise", "appraise evidence, offline", usage, 0, run,
+                                         NULL};

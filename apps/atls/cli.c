@@ -69,6 +69,14 @@ static bool grammar_find(const char *usage, const char *name, size_t name_len,
     return false;
 }
 
+/* The same of a subcommand. */
+static bool find_option(const struct command *command, const char *name, size_t name_len,
+                        struct grammar_option *out)
+{
+    return grammar_find(command->usage, name, name_len, out) ||
+           (command->more != NULL && grammar_find(command->more, name, name_len, out));
+}
+
 static bool take_option(struct cli *cli, int argc, char **argv, int *at, enum cli_status *status)
 {
     const char *text = argv[*at] + 2, *equals = strchr(text, '=');
@@ -76,7 +84,7 @@ static bool take_option(struct cli *cli, int argc, char **argv, int *at, enum cl
     struct grammar_option option;
     const char *value = "";
 
-    if (!grammar_find(cli->command->usage, text, len, &option)) {
+    if (!find_option(cli->command, text, len, &option)) {
         *status = cli_usage(cli, "unknown option --%.*s", (int)len, text);
         return false;
     }
@@ -116,6 +124,8 @@ bool cli_parse(struct cli *cli, const struct command *command, int argc, char **
             options = false;
         } else if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
             fputs(command->usage, stdout);
+            if (command->more != NULL)
+                fputs(command->more, stdout);
             *out_status = CLI_YES;
             return false;
         } else if (options && strncmp(argv[i], "--", 2) == 0) {
@@ -139,7 +149,7 @@ const char *cli_value_at(const struct cli *cli, const char *name, size_t index)
     struct grammar_option option;
 
     /* A name that the usage text lacks is a fault of this program, found by the first run. */
-    if (!grammar_find(cli->command->usage, name, strlen(name), &option))
+    if (!find_option(cli->command, name, strlen(name), &option))
         abort();
     for (size_t i = 0; i < cli->option_count; i++)
         if (cli->options[i].name == option.name && index-- == 0)

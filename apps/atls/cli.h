@@ -36,6 +36,7 @@ struct command {
     const char *usage;
     size_t operands; /* at most this many */
     enum cli_status (*run)(struct cli *cli);
+    const char *more; /* what follows usage: options that several have; or NULL */
 };
 
 struct cli {

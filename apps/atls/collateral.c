@@ -447,5 +447,6 @@ static enum cli_status run(struct cli *cli)
 }
 
 const struct command command_collateral = {
-    "collateral", "fetch and watch what makers of confidential-computing hardware publish", usage,
-    1, run};
+    "collateral", "fetch and watch what makers of confidential-computing hardware publish",
+    usage,        1,
+    run,          NULL};

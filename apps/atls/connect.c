@@ -194,10 +194,12 @@ static enum cli_status run(struct cli *cli)
         free(relay);
         return status;
     }
+    if (flavour_warning(&parts.flavour)[0] != '\0')
+        cli_say(cli, "%s", flavour_warning(&parts.flavour));
     if (parts.identity == ATLS_IDENTITY_ATTESTED)
         cli_say(cli, "TLS does not check the server's certificate: its evidence vouches for it");
     relay->fd = relay->wake_fd = -1;
-    relay->raw = cli_flag(cli, "raw");
+    relay->raw = cli_flag(cli, "raw") || parts.flavour.flavour != ATLS_FLAVOUR_POST;
     relay->from_app = STDIN_FILENO;
     relay->to_app = STDOUT_FILENO;
     relay->attested = show_peer;
@@ -210,5 +212,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_connect = {"connect", "attested client: pipe through a connection",
-                                        usage, 1, run};
+const struct command command_connect = {
+    "connect", "attested client: pipe through a connection", usage, 1, run, flavour_options};

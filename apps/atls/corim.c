@@ -320,5 +320,5 @@ static enum cli_status run(struct cli *cli)
     return cli_usage(cli, "want create, from-evidence, sign, verify or show");
 }
 
-const struct command command_corim = {"corim", "make, sign, verify and show reference manifests",
-                                      usage, 2, run};
+const struct command command_corim = {
+    "corim", "make, sign, verify and show reference manifests", usage, 2, run, NULL};

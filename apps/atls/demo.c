@@ -353,5 +353,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_demo = {"demo", "see it work, and see tampering refused", usage, 0,
-                                     run};
+const struct command command_demo = {
+    "demo", "see it work, and see tampering refused", usage, 0, run, NULL};

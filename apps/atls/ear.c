@@ -134,4 +134,5 @@ static enum cli_status run(struct cli *cli)
     return cli_usage(cli, "want show or verify");
 }
 
-const struct command command_ear = {"ear", "show and verify attestation results", usage, 2, run};
+const struct command command_ear = {"ear", "show and verify attestation results", usage, 2, run,
+                                    NULL};

@@ -527,5 +527,5 @@ static enum cli_status run(struct cli *cli)
     return cli_usage(cli, "want request, challenge, answer or accept");
 }
 
-const struct command command_enrol = {"enrol", "have a verifier trust a TPM's attestation key",
-                                      usage, 2, run};
+const struct command command_enrol = {
+    "enrol", "have a verifier trust a TPM's attestation key", usage, 2, run, NULL};

@@ -104,5 +104,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_evidence = {"evidence", "make evidence for a challenge", usage, 0,
-                                         run};
+const struct command command_evidence = {"evidence", "make evidence for a challenge", usage, 0, run,
+                                         NULL};

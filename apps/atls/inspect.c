@@ -37,5 +37,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_inspect = {"inspect", "show evidence, results, manifests as text",
-                                        usage, 1, run};
+const struct command command_inspect = {
+    "inspect", "show evidence, results, manifests as text", usage, 1, run, NULL};

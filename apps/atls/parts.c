@@ -423,6 +423,9 @@ static enum atls_code open_tls(const struct cli *cli, enum atls_role role, struc
     parts->tls = SSL_CTX_new(role == ATLS_ROLE_CLIENT ? TLS_client_method() : TLS_server_method());
     if (parts->tls == NULL)
         return parts_tls_error(err, "TLS context");
+    if (parts->flavour.flavour != ATLS_FLAVOUR_POST)
+        return io_error(err, ATLS_E_UNSUPPORTED, "flavour %s is not in this build",
+                        atls_flavour_name(parts->flavour.flavour));
     if ((code = atls_openssl_prepare(parts->tls, err)) != ATLS_OK ||
         (code = set_certificate(cli, parts, role, err)) != ATLS_OK)
         return code;
@@ -445,6 +448,7 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
     options.policy = parts->policy;
     options.identity = require_peer ? parts->identity : ATLS_IDENTITY_NONE;
     options.raw = cli_flag(cli, "raw");
+    flavour_configure(&parts->flavour, &options);
     options.reattest_interval_s = (uint32_t)interval_s;
     options.gate_timeout_ms = options.answer_timeout_ms = (uint32_t)timeout_s * 1000;
     if (cli_flag(cli, "insecure-soft"))
@@ -496,6 +500,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
     enum atls_code code;
 
     if (!find_identity(cli, &parts.identity) || !passport_usage(cli) ||
+        !flavour_usage(cli, role, require_peer, &parts.flavour) ||
         !parts_profiles(cli, &parts.profiles) ||
         !cli_number(cli, "reattest-interval", 1, 86400, &interval_s) ||
         !cli_number(cli, "timeout", 1, 3600, &timeout_s))

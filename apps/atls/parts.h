@@ -9,6 +9,7 @@
 #include <atls/ea.h>
 
 #include "cli.h"
+#include "flavour.h"
 
 /* Opens --attester with --attester-cert, --endorsements and --insecure-soft. name is the DNS name
  * in a self-signed certificate, or NULL. *out is NULL when the option is absent. */
@@ -41,6 +42,7 @@ struct parts {
     struct atls_policy *policy;
     struct atls_config *config;
     SSL_CTX *tls;
+    struct flavour flavour;
     enum atls_identity identity;    /* of the peer; ATLS_IDENTITY_NONE: no peer is asked for */
     struct atls_buf anchors;        /* PEM; empty: what the system trusts */
     struct atls_buf crls;           /* PEM, may be empty */

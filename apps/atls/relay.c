@@ -461,19 +461,21 @@ json_t *relay_peer_json(const struct relay *relay)
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL)
-        return json_pack("{sb sb}", "attested", 0, "self-attested", (int)peer.self_attested);
+        return json_pack("{sb sb ss}", "attested", 0, "self-attested", (int)peer.self_attested,
+                         "flavour", atls_flavour_name(peer.flavour));
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
     submod = first_submod(peer.result);
-    json = json_pack("{sb ss ss ss ss ss ss ss ss ss si sb sb so}", "attested", (int)peer.attested,
-                     "evidence-type", peer.evidence_type, "instance", instance, "class",
-                     claim(submod, ATTESTER_CLAIMS, "class"), "vendor",
-                     claim(submod, ATTESTER_CLAIMS, "vendor"), "model",
-                     claim(submod, ATTESTER_CLAIMS, "model"), "key-trust",
-                     claim(submod, VERIFIER_CLAIMS, "key-trust"), "binding", peer.binding, "status",
-                     atls_tier_name(atls_result_status(peer.result)), "name", name, "attestations",
-                     (int)peer.attestations, "insecure", (int)peer.insecure, "self-attested",
-                     (int)peer.self_attested, "result", result_json(peer.result));
+    json = json_pack(
+        "{sb ss ss ss ss ss ss ss ss ss ss ss si sb sb so}", "attested", (int)peer.attested,
+        "evidence-type", peer.evidence_type, "instance", instance, "class",
+        claim(submod, ATTESTER_CLAIMS, "class"), "vendor", claim(submod, ATTESTER_CLAIMS, "vendor"),
+        "model", claim(submod, ATTESTER_CLAIMS, "model"), "key-trust",
+        claim(submod, VERIFIER_CLAIMS, "key-trust"), "flavour", atls_flavour_name(peer.flavour),
+        "binding", peer.binding, "freshness", peer.freshness, "status",
+        atls_tier_name(atls_result_status(peer.result)), "name", name, "attestations",
+        (int)peer.attestations, "insecure", (int)peer.insecure, "self-attested",
+        (int)peer.self_attested, "result", result_json(peer.result));
     json_decref(submod);
     return json;
 }
@@ -483,8 +485,10 @@ static const json_t *result_member(const json_t *peer, const char *name)
     return json_object_get(json_object_get(peer, "result"), name);
 }
 
-/* Made before the connection: then its age matters, and who made it. */
-static bool is_passport(const json_t *peer)
+#define KEY_ONLY "key only, not to connection; freshness: "
+
+/* Not made for the connection: then its age matters, and who made it. */
+static bool is_of_key_only(const json_t *peer)
 {
     const char *binding = json_string_value(json_object_get(peer, "binding"));
 
@@ -500,19 +504,24 @@ void relay_print_peer(const struct relay *relay, FILE *stream, const char *inden
         {"instance", "instance"},
         {"class", "class"},
         {"key-trust", "key"},
+        {"flavour", "flavour"},
         {"binding", "bound to"},
         {"status", "status"},
         {"name", "name"},
     };
     json_t *json = relay_peer_json(relay);
+    const bool key_only = is_of_key_only(json);
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const char *text = json_string_value(json_object_get(json, rows[i].member));
 
-        if (text != NULL && text[0] != '\0')
+        if (strcmp(rows[i].member, "binding") == 0 && key_only)
+            fprintf(stream, "%s%-11s " KEY_ONLY "%s\n", indent, rows[i].label,
+                    json_string_value(json_object_get(json, "freshness")));
+        else if (text != NULL && text[0] != '\0')
             fprintf(stream, "%s%-11s %s\n", indent, rows[i].label, text);
     }
-    if (is_passport(json))
+    if (key_only)
         fprintf(stream, "%s%-11s %" JSON_INTEGER_FORMAT " s old, by %s\n", indent, "result",
                 json_integer_value(result_member(json, "age")),
                 json_string_value(result_member(json, "verifier")));
@@ -527,15 +536,17 @@ void relay_peer_line(const struct relay *relay, char *out, size_t size)
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL) {
-        snprintf(out, size, "peer not asked to attest%s",
-                 peer.self_attested ? ", we were accepted" : "");
+        snprintf(out, size, "peer not asked to attest%s, flavour %s",
+                 peer.self_attested ? ", we were accepted" : "", atls_flavour_name(peer.flavour));
         return;
     }
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
-    used = snprintf(out, size, "%s, instance %s, %s, name %s", peer.evidence_type, instance,
-                    atls_tier_name(atls_result_status(peer.result)), name);
+    used = snprintf(out, size, "%s, instance %s, %s, name %s, flavour %s", peer.evidence_type,
+                    instance, atls_tier_name(atls_result_status(peer.result)), name,
+                    atls_flavour_name(peer.flavour));
     if (strcmp(peer.binding, "key") == 0 && used > 0 && (size_t)used < size)
-        snprintf(out + used, size - (size_t)used, ", bound to its key, result %lld s old, by %s",
+        snprintf(out + used, size - (size_t)used,
+                 ", bound to " KEY_ONLY "%s, result %lld s old, by %s", peer.freshness,
                  (long long)age_of(peer.result), atls_result_verifier(peer.result));
 }

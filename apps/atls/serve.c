@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,7 +27,7 @@ static const char usage[] =
     "  --listen WHERE         address and port (0: any free one), or unix:PATH\n"
     "  --cert PEM             TLS certificate chain\n"
     "  --key PEM              its private key; without both: ephemeral, and only with --identity\n"
-    "                         attested\n"
+    "                         attested; or, in flavour intra or pre, the attester's\n"
     "  --attester URI         attest ourselves: tpm2:TCTI[?option=value&...], tsm:[DIR][?...] or "
     "soft:KEY.pem\n"
     "  --attester-cert PEM    certificate chain of the attestation identity key\n"
@@ -100,6 +101,21 @@ struct connection {
 };
 
 /* ---- log ---- */
+
+/* About the server as a whole. */
+static void ATLS_PRINTF(2, 3) log_notice(const struct cli *cli, const char *format, ...)
+{
+    char text[240];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (cli_flag(cli, "json-log"))
+        (void)cli_print_json(cli, stderr, json_pack("{ss ss}", "event", "notice", "message", text));
+    else
+        cli_say(cli, "%s", text);
+}
 
 static void log_event(const struct connection *c, const char *event, json_t *detail)
 {
@@ -236,7 +252,8 @@ static void start(struct server *server, int fd)
     c->server = server;
     name_peer(fd, c->peer);
     c->relay.fd = fd;
-    c->relay.raw = cli_flag(server->cli, "raw");
+    c->relay.raw =
+        cli_flag(server->cli, "raw") || server->parts.flavour.flavour != ATLS_FLAVOUR_POST;
     c->relay.echo = cli_flag(server->cli, "echo");
     c->relay.from_app = server->pipe ? STDIN_FILENO : -1;
     c->relay.to_app = server->pipe ? STDOUT_FILENO : -1;
@@ -302,6 +319,18 @@ static void tell_all(struct server *server, bool stop)
     pthread_mutex_unlock(&server->mutex);
 }
 
+/* Without framing nothing can be asked for on a connection that is open. */
+static void attest_again(struct server *server)
+{
+    enum atls_flavour flavour = server->parts.flavour.flavour;
+
+    if (flavour == ATLS_FLAVOUR_POST)
+        tell_all(server, false);
+    else
+        log_notice(server->cli, "SIGUSR1: in flavour %s a client attests once, when it connects",
+                   atls_flavour_name(flavour));
+}
+
 static bool is_full(struct server *server)
 {
     bool full;
@@ -321,7 +350,7 @@ static bool take_signals(struct server *server)
 
     for (ssize_t i = 0; i < got; i++) {
         if (numbers[i] == SIGUSR1)
-            tell_all(server, false);
+            attest_again(server);
         else
             end = true;
     }
@@ -431,6 +460,8 @@ static enum cli_status serve(struct server *server, unsigned long timeout_s)
         cli_say(cli, "signals: %s", strerror(errno));
         return CLI_UNKNOWN;
     }
+    if (flavour_warning(&server->parts.flavour)[0] != '\0')
+        log_notice(cli, "%s", flavour_warning(&server->parts.flavour));
     cli_say(cli, "listening on %s", where);
     accept_loop(server);
     close(server->listen_fd);
@@ -462,5 +493,5 @@ static enum cli_status run(struct cli *cli)
     return status;
 }
 
-const struct command command_serve = {"serve", "attested server: echo, forward or pipe", usage, 0,
-                                      run};
+const struct command command_serve = {
+    "serve", "attested server: echo, forward or pipe", usage, 0, run, flavour_options};

@@ -482,5 +482,5 @@ static enum cli_status run(struct cli *cli)
     return cli_usage(cli, "want init, import, list, remove, export or key");
 }
 
-const struct command command_store = {"store", "trust anchors, attestation keys, reference values",
-                                      usage, 3, run};
+const struct command command_store = {
+    "store", "trust anchors, attestation keys, reference values", usage, 3, run, NULL};

@@ -213,3 +213,70 @@ def test_colour_is_for_terminals_only(tmp_path):
     done = run("store", "init", status=USAGE, cwd=tmp_path)
     assert b"\x1b" not in done.stderr
     assert ATLS
+
+
+ATTESTS = ["serve", "--listen", "127.0.0.1:0", "--echo", "--attester", "soft:", "--insecure-soft"]
+REQUIRES = ["serve", "--listen", "127.0.0.1:0", "--echo", "--require-peer"]
+CONNECTS = ["connect", "localhost:1"]
+OTHER = "passport:keys.json"
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ([*ATTESTS, "--flavour", "late"], "--flavour is \"late\", want post, intra or pre"),
+    ([*ATTESTS, "--flavour", "pre"],
+     "--flavour pre wants --freshness nonce (evidence answers a nonce of the handshake) or --freshness none (it is "
+     "as old as the certificate, and can be replayed)"),
+    ([*CONNECTS, "--verifier", "local:x", "--flavour", "pre"], "--flavour pre wants --freshness nonce"),
+    ([*ATTESTS, "--flavour", "pre", "--freshness", "some"], "--freshness is \"some\", want none or nonce"),
+    ([*ATTESTS, "--freshness", "nonce"], "--freshness is for --flavour pre"),
+    ([*ATTESTS, "--flavour", "intra", "--freshness", "none"], "--freshness is for --flavour pre"),
+    ([*ATTESTS, "--secret-binder"], "--secret-binder is for --flavour intra"),
+    ([*ATTESTS, "--flavour", "pre", "--freshness", "none", "--secret-binder"],
+     "--secret-binder is for --flavour intra"),
+    ([*ATTESTS, "--extension-type", "65300"], "--extension-type is for --flavour intra"),
+    ([*ATTESTS, "--flavour", "intra", "--extension-type", "65279"], "want a number from 65280 to 65535"),
+    ([*ATTESTS, "--flavour", "intra", "--extension-type", "65536"], "want a number from 65280 to 65535"),
+    ([*ATTESTS, "--flavour", "intra", "--extension-type", "65281"], "--extension-type 65281 is renegotiation_info"),
+    ([*CONNECTS, "--verifier", "passport:https://v.example", "--accepted-verifier", "v"],
+     "--accepted-verifier is for --flavour intra"),
+    ([*ATTESTS, "--passport-from", "https://v.example", "--passport-verifier", "v"],
+     "--passport-verifier is for --flavour intra"),
+    ([*CONNECTS, "--verifier", "local:x", "--flavour", "intra", "--accepted-verifier", "v"],
+     "--accepted-verifier names the verifier of results, and wants --verifier passport:..."),
+    ([*ATTESTS, "--flavour", "intra", "--passport-verifier", "v"],
+     "--passport-verifier names the verifier of our results, and wants --passport-from"),
+    ([*CONNECTS, "--verifier", OTHER, "--flavour", "intra"], "--accepted-verifier is missing"),
+    ([*REQUIRES, "--verifier", "passport:https://", "--flavour", "intra", "--cert", "x", "--key", "x"],
+     "--accepted-verifier is missing"),
+    ([*ATTESTS, "--passport-from", "http://v.example", "--flavour", "intra"], "--passport-verifier is missing"),
+    ([*CONNECTS, "--verifier", OTHER, "--flavour", "intra", "--accepted-verifier", ""],
+     "--accepted-verifier has 0 bytes, want 1 to 255"),
+    ([*CONNECTS, "--verifier", OTHER, "--flavour", "intra", "--accepted-verifier", "v" * 256],
+     "--accepted-verifier has 256 bytes, want 1 to 255"),
+    ([*ATTESTS, "--flavour", "intra", "--cert", "x"], "--cert is not for a side that attests in --flavour intra"),
+    ([*ATTESTS, "--flavour", "pre", "--freshness", "none", "--key", "x"], "--key is not for a side that attests"),
+    ([*CONNECTS, "--unattested-server", "--attester", "soft:", "--insecure-soft", "--flavour", "intra", "--cert", "x"],
+     "--cert is not for a side that attests in --flavour intra"),
+    # Also where --identity attested would let it go without in flavour post.
+    ([*REQUIRES, "--verifier", "local:x", "--identity", "attested", "--flavour", "intra"],
+     "--cert and --key are missing: in --flavour intra only a side with --attester goes without"),
+    ([*REQUIRES, "--verifier", "local:x", "--flavour", "pre", "--freshness", "none", "--cert", "x"],
+     "--cert and --key are missing"),
+    ([*ATTESTS, "--flavour", "intra", "--raw"], "--raw is for --flavour post"),
+    ([*CONNECTS, "--verifier", "local:x", "--flavour", "pre", "--freshness", "nonce", "--raw"],
+     "--raw is for --flavour post"),
+    ([*REQUIRES, "--verifier", "local:x", "--flavour", "intra", "--reattest-interval", "5"],
+     "--reattest-interval is for --flavour post: the others attest once a connection"),
+    ([*CONNECTS, "--verifier", "local:x", "--flavour", "pre", "--freshness", "none", "--reattest-interval", "5"],
+     "--reattest-interval is for --flavour post"),
+])
+def test_options_of_flavours(arguments, says, tmp_path):
+    done = run(*arguments, status=USAGE, cwd=tmp_path)
+    assert done.stderr.startswith(f"atls {arguments[0]}: ".encode()) and says in done.stderr.decode(), done.stderr
+
+
+def test_help_shows_the_flavours():
+    for command in ("serve", "connect"):
+        text = run(command, "--help").stdout.decode()
+        assert all(f"\n  --{option} " in text or f"\n  --{option}\n" in text
+                   for option in ("flavour", "freshness", "secret-binder", "extension-type"))

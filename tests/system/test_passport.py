@@ -91,7 +91,7 @@ def test_a_server_shows_its_result(lab, service, form):
     # For people.
     text = run("connect", f"localhost:{server.port}", "--ca", lab.dir / "ca.pem", "--verifier",
                f"passport:{service.keys}", stdin=DATA).stderr.decode()
-    assert "bound to    key" in text and "s old, by" in text, text
+    assert "bound to    key only, not to connection; freshness: none" in text and "s old, by" in text, text
 
     # Made for this very connection.
     who = peer(judge(lab, server, f"passport:{service.keys}", "--fresh-result"))
