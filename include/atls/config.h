@@ -124,6 +124,8 @@ struct atls_config_options {
     /* intra: name of the Verifier whose results verifier takes, and of the one that passport
      * obtains them from, as both ends call it: UTF-8, 1 to 255 bytes; copied. */
     const char *accepted_verifier, *passport_verifier;
+    /* pre: how long certificates of ours are valid, 60 to 31622400 (366 days); 0: 86400. */
+    uint32_t certificate_lifetime_s;
 };
 
 ATLS_API void atls_config_options_init(struct atls_config_options *options);

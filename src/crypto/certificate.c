@@ -9,7 +9,7 @@
 #include "crypto/certificate_parts.h"
 #include "crypto/der.h"
 
-#define CERTIFICATE_LEN_MAX (64 * 1024)
+#define CERTIFICATE_LEN_MAX (256 * 1024) /* those with evidence are the largest */
 #define EXTENSIONS_MAX      64
 
 /* id-at-commonName, id-ce-keyUsage, id-ce-basicConstraints */
@@ -166,6 +166,33 @@ struct atls_bytes atls_certificate_extension(const struct atls_certificate *c,
             found = e.value;
     *out_count = count;
     return found;
+}
+
+/* id-ce-extKeyUsage, id-ce-subjectAltName: read by others, but known. */
+static const uint8_t oid_extended_key_usage[] = {0x55, 0x1d, 0x25};
+static const uint8_t oid_subject_alt_name[] = {0x55, 0x1d, 0x11};
+
+static bool is_one_of(struct atls_bytes oid, const struct atls_bytes *oids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (atls_bytes_equal(oid, oids[i]))
+            return true;
+    return false;
+}
+
+bool atls_certificate_understood(const struct atls_certificate *c, const struct atls_bytes *oids,
+                                 size_t count)
+{
+    const struct atls_bytes usual[] = {OID(oid_basic_constraints), OID(oid_key_usage),
+                                       OID(oid_extended_key_usage), OID(oid_subject_alt_name)};
+    struct atls_reader r = atls_reader_init(c->extensions);
+    struct atls_extension e;
+
+    while (atls_extension_get(&r, &e))
+        if (e.critical && !is_one_of(e.oid, usual, sizeof usual / sizeof usual[0]) &&
+            !is_one_of(e.oid, oids, count))
+            return false;
+    return true;
 }
 
 /* BasicConstraints { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL } */

@@ -15,7 +15,7 @@
 struct atls_certificate;
 
 /* One DER certificate of version 3 (RFC 5280 section 4.1), copied, exactly consumed. Errors:
- * ATLS_E_DECODE (malformed), ATLS_E_LIMIT (64 KiB, 64 extensions), ATLS_E_NOMEM. */
+ * ATLS_E_DECODE (malformed), ATLS_E_LIMIT (256 KiB, 64 extensions), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code
 atls_certificate_parse(struct atls_bytes der, struct atls_certificate **out, struct atls_err *err);
 struct atls_certificate *atls_certificate_ref(struct atls_certificate *c);
@@ -45,6 +45,17 @@ struct atls_key *atls_certificate_key_ref(const struct atls_certificate *c);
  * *out_count is how often it stands there: 0 leaves *out empty. */
 struct atls_bytes atls_certificate_extension(const struct atls_certificate *c,
                                              struct atls_bytes oid, size_t *out_count);
+
+/* True when each critical extension is known: basicConstraints, keyUsage, extKeyUsage and
+ * subjectAltName (RFC 5280), or one of the count OIDs (content octets). */
+bool atls_certificate_understood(const struct atls_certificate *c, const struct atls_bytes *oids,
+                                 size_t count);
+/* A certificate that names itself as its issuer is signed with its own key, by any algorithm that
+ * atls_certificate_make can use (for ECDSA also with a NULL parameter, as Mbed TLS writes it).
+ * Errors: ATLS_E_CERTIFICATE with reason chain-issuer (another issuer), chain-signature;
+ * ATLS_E_UNSUPPORTED with reason unsupported-algorithm (algorithm or key), ATLS_E_CRYPTO. */
+ATLS_MUST_CHECK enum atls_code atls_certificate_verify_self(const struct atls_certificate *c,
+                                                            struct atls_err *err);
 
 /* How a maker signs: the one algorithm that certificates and lists may have. */
 enum atls_certificate_signature {

@@ -9,10 +9,12 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
+#include "crypto/certificate_parts.h"
 #include "crypto/der.h"
 #include "crypto/libcrypto.h"
 
-#define CERTIFICATE_LIMIT 65536
+/* Evidence of full size fits; OpenSSL takes chains of 100 KiB. */
+#define CERTIFICATE_LIMIT (96 * 1024)
 #define SERIAL_LEN        16
 #define KEY_ID_LEN        20
 #define NAMES_MAX         64
@@ -89,6 +91,14 @@ static enum atls_code find_identifier(enum atls_signature scheme, struct atls_by
                      (unsigned int)scheme);
 }
 
+enum atls_signature atls_signature_of_identifier(struct atls_bytes whole)
+{
+    for (size_t i = 0; i < sizeof identifiers / sizeof identifiers[0]; i++)
+        if (atls_bytes_equal(whole, atls_bytes_of(identifiers[i].der, identifiers[i].len)))
+            return identifiers[i].scheme;
+    return ATLS_SIGNATURE_NONE;
+}
+
 /* Name of one commonName; an empty one when there is none. */
 static void put_name(struct atls_writer *w, const char *common_name)
 {
@@ -103,6 +113,23 @@ static void put_name(struct atls_writer *w, const char *common_name)
         atls_der_close(w, set);
     }
     atls_der_close(w, name);
+}
+
+static bool is_nameless(const struct atls_certificate_spec *spec)
+{
+    static const uint8_t empty[] = {0x30, 0x00};
+
+    if (spec->subject.len != 0)
+        return atls_bytes_equal(spec->subject, ARRAY(empty));
+    return spec->common_name == NULL || spec->common_name[0] == '\0';
+}
+
+static void put_subject(struct atls_writer *w, const struct atls_certificate_spec *spec)
+{
+    if (spec->subject.len != 0)
+        atls_put_bytes(w, spec->subject);
+    else
+        put_name(w, spec->common_name);
 }
 
 /* Time (RFC 5280 section 4.1.2.5): UTCTime through 2049, GeneralizedTime from 2050. */
@@ -161,13 +188,12 @@ static size_t count_names(const struct atls_certificate_spec *spec)
  * 4.2.1.6). */
 static void put_alternative_names(struct atls_writer *w, const struct atls_certificate_spec *spec)
 {
-    bool nameless = spec->common_name == NULL || spec->common_name[0] == '\0';
     size_t count = count_names(spec), names;
     struct extension e;
 
     if (count == 0)
         return;
-    e = open_extension(w, ARRAY(oid_subject_alt_name), nameless);
+    e = open_extension(w, ARRAY(oid_subject_alt_name), is_nameless(spec));
     names = atls_der_open(w, ATLS_DER_SEQUENCE);
     for (size_t i = 0; i < count; i++) {
         const char *name = spec->dns_names[i];
@@ -182,6 +208,16 @@ static void put_alternative_names(struct atls_writer *w, const struct atls_certi
     }
     atls_der_close(w, names);
     close_extension(w, e);
+}
+
+static void put_extra(struct atls_writer *w, const struct atls_certificate_spec *spec)
+{
+    for (size_t i = 0; i < spec->extra_count; i++) {
+        struct extension e = open_extension(w, spec->extra[i].oid, spec->extra[i].critical);
+
+        atls_put_bytes(w, spec->extra[i].value);
+        close_extension(w, e);
+    }
 }
 
 static void put_usage(struct atls_writer *w, bool is_ca)
@@ -282,12 +318,12 @@ static enum atls_code put_tbs(struct atls_writer *w, const struct atls_certifica
     if (issuer.subject.len != 0)
         atls_put_bytes(w, issuer.subject);
     else
-        put_name(w, spec->common_name);
+        put_subject(w, spec);
     validity = atls_der_open(w, ATLS_DER_SEQUENCE);
     if (!put_time(w, spec->not_before_s) || !put_time(w, spec->not_after_s))
         return atls_fail(err, ATLS_E_USAGE, "certificate: validity is not within 1950..9999");
     atls_der_close(w, validity);
-    put_name(w, spec->common_name);
+    put_subject(w, spec);
     atls_put_bytes(w, spec->spki);
     extensions = atls_der_open(w, ATLS_DER_CONTEXT_CONSTRUCTED(3));
     list = atls_der_open(w, ATLS_DER_SEQUENCE);
@@ -298,6 +334,7 @@ static enum atls_code put_tbs(struct atls_writer *w, const struct atls_certifica
         (code = put_authority_key_id(w, spec->issuer_certificate, err)) != ATLS_OK)
         return code;
     put_alternative_names(w, spec);
+    put_extra(w, spec);
     atls_der_close(w, list);
     atls_der_close(w, extensions);
     atls_der_close(w, tbs);
@@ -314,15 +351,16 @@ static enum atls_code put_request_info(struct atls_writer *w,
 
     (void)identifier, (void)err; /* the info of a request does not name the signature */
     atls_der_put_unsigned(w, atls_bytes_of(NULL, 0));
-    put_name(w, spec->common_name);
+    put_subject(w, spec);
     atls_put_bytes(w, spec->spki);
     attributes = atls_der_open(w, ATLS_DER_CONTEXT_CONSTRUCTED(0));
-    if (count_names(spec) != 0) {
+    if (count_names(spec) != 0 || spec->extra_count != 0) {
         attribute = atls_der_open(w, ATLS_DER_SEQUENCE);
         put_oid(w, ARRAY(oid_extension_request));
         set = atls_der_open(w, ATLS_DER_SET);
         list = atls_der_open(w, ATLS_DER_SEQUENCE);
         put_alternative_names(w, spec);
+        put_extra(w, spec);
         atls_der_close(w, list);
         atls_der_close(w, set);
         atls_der_close(w, attribute);

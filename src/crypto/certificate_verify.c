@@ -1,5 +1,7 @@
 #include "crypto/certificate.h"
 
+#include <string.h>
+
 #include "core/err.h"
 #include "core/reader.h"
 #include "crypto/certificate_parts.h"
@@ -143,6 +145,62 @@ enum atls_code atls_certificate_issued_by(const struct atls_certificate *child,
                                "Certificate of \"%.*s\": critical extension that is not known here",
                                shown(child->subject_cn), (const char *)child->subject_cn.ptr);
     return check_signature(&thing, issuer, algorithm, err);
+}
+
+/* AlgorithmIdentifier of ECDSA with a NULL where RFC 5758 section 3.2 wants no parameter. */
+static enum atls_signature scheme_with_null(struct atls_bytes whole)
+{
+    uint8_t shorter[32];
+    const size_t len = whole.len - 2;
+
+    if (whole.len < 4 || whole.len > sizeof shorter || whole.ptr[len] != ATLS_DER_NULL ||
+        whole.ptr[len + 1] != 0 || whole.ptr[1] != len)
+        return ATLS_SIGNATURE_NONE;
+    memcpy(shorter, whole.ptr, len);
+    shorter[1] = (uint8_t)(len - 2);
+    switch (atls_signature_of_identifier(atls_bytes_of(shorter, len))) {
+    case ATLS_ECDSA_P256_SHA256:
+        return ATLS_ECDSA_P256_SHA256;
+    case ATLS_ECDSA_P384_SHA384:
+        return ATLS_ECDSA_P384_SHA384;
+    case ATLS_ECDSA_P521_SHA512:
+        return ATLS_ECDSA_P521_SHA512;
+    default:
+        return ATLS_SIGNATURE_NONE;
+    }
+}
+
+static enum atls_code bad_signature(struct atls_err *err, const char *what)
+{
+    return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_SIGNATURE,
+                           ATLS_ALERT_BAD_CERTIFICATE, "Certificate: %s", what);
+}
+
+enum atls_code atls_certificate_verify_self(const struct atls_certificate *c, struct atls_err *err)
+{
+    const struct atls_signed_parts *p = &c->parts;
+    enum atls_signature scheme = atls_signature_of_identifier(p->algorithm);
+    enum atls_code code;
+
+    if (!atls_certificate_is_self_issued(c))
+        return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
+                               ATLS_ALERT_UNKNOWN_CA,
+                               "Certificate: issuer is \"%.*s\", want the subject itself",
+                               shown(c->issuer_cn), (const char *)c->issuer_cn.ptr);
+    if (!atls_bytes_equal(p->algorithm, p->inner_algorithm))
+        return bad_signature(err, "two different signature algorithms");
+    if (scheme == ATLS_SIGNATURE_NONE)
+        scheme = scheme_with_null(p->algorithm);
+    if (scheme == ATLS_SIGNATURE_NONE || c->key == NULL)
+        return atls_fail_alert(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNSUPPORTED_ALGORITHM,
+                               ATLS_ALERT_UNSUPPORTED_CERTIFICATE,
+                               "Certificate: %s that is not known here",
+                               c->key == NULL ? "key of a type" : "signature algorithm");
+    code = atls_key_verify(c->key, scheme, &p->tbs, 1, p->signature, err);
+    /* A scheme that is not of this key proves as little as a signature that does not match. */
+    if (code != ATLS_E_VERIFY && code != ATLS_E_UNSUPPORTED)
+        return code;
+    return bad_signature(err, "signature does not match its own key");
 }
 
 enum atls_code atls_certificate_check_time(const struct atls_certificate *c, int64_t time_s,

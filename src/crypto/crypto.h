@@ -285,6 +285,12 @@ ATLS_MUST_CHECK enum atls_code atls_chain_cache_key(struct atls_chain_cache *c,
 typedef enum atls_code atls_sign_function(void *arg, enum atls_signature scheme,
                                           struct atls_bytes tbs, struct atls_buf *out,
                                           struct atls_err *err);
+/* One more extension (RFC 5280 section 4.1.2.9); everything borrows. */
+struct atls_certificate_extra {
+    struct atls_bytes oid;   /* content octets */
+    struct atls_bytes value; /* content of extnValue */
+    bool critical;
+};
 struct atls_certificate_spec {
     const char *common_name;      /* subject and, self-signed, issuer */
     const char *const *dns_names; /* NULL-terminated; IP addresses are recognised */
@@ -296,14 +302,18 @@ struct atls_certificate_spec {
     /* Issued by another key: its certificate; NULL makes it self-signed. */
     struct atls_bytes issuer_certificate;
     bool is_ca;
+    /* A whole Name (DER) in place of common_name; or empty. */
+    struct atls_bytes subject;
+    const struct atls_certificate_extra *extra; /* of other OIDs than the names above need */
+    size_t extra_count;
 };
 /* A DER certificate, X.509 version 3 with a random serial number, for TLS or, with is_ca, for
- * issuing. Errors: ATLS_E_USAGE (names, validity, no sign), ATLS_E_LIMIT (64 names),
+ * issuing. Errors: ATLS_E_USAGE (names, validity, no sign), ATLS_E_LIMIT (64 names, 96 KiB),
  * ATLS_E_UNSUPPORTED (scheme), ATLS_E_DECODE (spki, issuer), those of sign. */
 ATLS_MUST_CHECK enum atls_code atls_certificate_make(const struct atls_certificate_spec *spec,
                                                      struct atls_buf *out, struct atls_err *err);
-/* PKCS#10 request (RFC 2986) with the names of spec in a subjectAltName; validity and issuer do not
- * count. Errors: as atls_certificate_make. */
+/* PKCS#10 request (RFC 2986) with the names of spec in a subjectAltName and its extra extensions;
+ * validity and issuer do not count. Errors: as atls_certificate_make. */
 ATLS_MUST_CHECK enum atls_code
 atls_certificate_request_make(const struct atls_certificate_spec *spec, struct atls_buf *out,
                               struct atls_err *err);

@@ -51,6 +51,17 @@ const char *atls_ra_tls_form_name(enum atls_ra_tls_form form)
     return (size_t)form < FORMS ? forms[form].name : "";
 }
 
+_Static_assert(OIDS == ATLS_RA_TLS_OIDS, "one row an OID");
+
+size_t atls_ra_tls_oids(struct atls_bytes *out, size_t count)
+{
+    size_t n = count < OIDS ? count : OIDS;
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = atls_bytes_of(oids[i].bytes, oids[i].len);
+    return n;
+}
+
 static enum atls_code malformed(struct atls_err *err, const char *what)
 {
     return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED, "certificate: %s malformed",
@@ -222,6 +233,11 @@ static enum atls_code put_x509(struct atls_bytes value, struct atls_writer *w, s
 static bool is_tagged_evidence(struct atls_bytes value)
 {
     return value.len > 0 && value.ptr[0] == FIRST_TAGGED_EVIDENCE;
+}
+
+bool atls_ra_tls_is_foreign(enum atls_ra_tls_form form, struct atls_bytes value)
+{
+    return form == ATLS_RA_TLS_DICE ? is_tagged_evidence(value) : form != ATLS_RA_TLS_CMW;
 }
 
 static enum atls_code put_dice(struct atls_bytes value, struct atls_writer *w, struct atls_err *err)

@@ -35,6 +35,12 @@ enum atls_ra_tls_form {
  * Static. */
 const char *atls_ra_tls_form_name(enum atls_ra_tls_form form);
 
+/* Object identifiers of extensions that hold evidence: content octets, static. Fills count of them,
+ * ATLS_RA_TLS_OIDS at most, the preferred first; the first is that of ATLS_RA_TLS_CMW, the second
+ * that of ATLS_RA_TLS_DICE. */
+#define ATLS_RA_TLS_OIDS 8
+size_t atls_ra_tls_oids(struct atls_bytes *out, size_t count);
+
 /* What a certificate may have, each; a TLS stack takes less by far. */
 #define ATLS_RA_TLS_CERTIFICATE_MAX (256 * 1024)
 #define ATLS_RA_TLS_EXTENSIONS_MAX  64
@@ -60,6 +66,8 @@ ATLS_MUST_CHECK enum atls_code atls_ra_tls_find(struct atls_bytes certificate,
 #define ATLS_TYPE_RA_TLS_OE_REPORT   "application/vnd.libatls.ra-tls.oe-report"
 #define ATLS_TYPE_RA_TLS_OE_EVIDENCE "application/vnd.libatls.ra-tls.oe-evidence"
 
+/* True when the extension holds one of the forms of others, which are no CMW. */
+bool atls_ra_tls_is_foreign(enum atls_ra_tls_form form, struct atls_bytes value);
 /* Writes the CMW, in CBOR, that evidence of this form is to a verifier: what a form holds that is a
  * CMW already (id-pe-cmw in CBOR; a DICE extension whose first byte says so), a record of one of
  * the types above otherwise. Errors: ATLS_E_DECODE (malformed), ATLS_E_UNSUPPORTED (a CMW in JSON,

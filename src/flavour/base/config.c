@@ -125,8 +125,29 @@ static enum atls_code check_intra(const struct atls_config_options *o, struct at
     return ATLS_OK;
 }
 
+/* 366 days */
+#define CERTIFICATE_LIFETIME_MAX_S 31622400
+
+static enum atls_code check_lifetime(const struct atls_config_options *o, struct atls_err *err)
+{
+    const uint32_t lifetime = o->certificate_lifetime_s;
+
+    if (lifetime == 0 ||
+        (o->attester != NULL && lifetime >= 60 && lifetime <= CERTIFICATE_LIFETIME_MAX_S))
+        return ATLS_OK;
+    return atls_fail(err, ATLS_E_CONFIG,
+                     "config: certificate_lifetime_s is %u, want 0, or 60 to %d and an attester",
+                     lifetime, CERTIFICATE_LIFETIME_MAX_S);
+}
+
 static enum atls_code check_pre(const struct atls_config_options *o, struct atls_err *err)
 {
+    bool results =
+        o->require_peer && atls_verifier_input(o->verifier) == ATLS_VERIFIER_TAKES_RESULTS;
+    enum atls_code code = check_lifetime(o, err);
+
+    if (code != ATLS_OK)
+        return code;
     switch (o->freshness) {
     case ATLS_FRESHNESS_UNSAID:
         return missing(err, "flavour pre wants a freshness: nonce or none");
@@ -135,6 +156,9 @@ static enum atls_code check_pre(const struct atls_config_options *o, struct atls
             return missing(err, "results that echo a binder want freshness nonce");
         return ATLS_OK;
     case ATLS_FRESHNESS_NONCE:
+        if (results && !atls_verifier_wants_binder(o->verifier))
+            return missing(err, "freshness nonce wants results that echo a binder: "
+                                "result_echoes_binder of the verifier");
         return ATLS_OK;
     }
     return missing(err, "freshness is no value of enum atls_freshness");
@@ -153,6 +177,8 @@ static enum atls_code check_flavour(const struct atls_config_options *o, struct 
     if (o->flavour != ATLS_FLAVOUR_PRE && o->freshness != ATLS_FRESHNESS_UNSAID)
         return missing(err, "freshness is for flavour pre only: evidence of the others is made for "
                             "the connection");
+    if (o->flavour != ATLS_FLAVOUR_PRE && o->certificate_lifetime_s != 0)
+        return missing(err, "certificate_lifetime_s is for flavour pre only");
     if (o->flavour == ATLS_FLAVOUR_POST)
         return ATLS_OK;
     if (o->raw || o->reattest_interval_s != 0 || o->on_failure != ATLS_ON_FAILURE_CLOSE)
@@ -230,11 +256,15 @@ static enum atls_code take_profiles(struct atls_config *c, struct atls_err *err)
         const unsigned int profile = atls_evidence_profile_find(*names);
 
         if (profile == 0)
-            return atls_fail(err, ATLS_E_CONFIG,
-                             "config: profile \"%s\", want kat-bundle, kat-batch, bare or parsec",
-                             *names);
+            return atls_fail(
+                err, ATLS_E_CONFIG,
+                "config: profile \"%s\", want kat-bundle, kat-batch, bare, parsec or ra-tls",
+                *names);
         c->profiles |= profile;
     }
+    if ((c->profiles & ATLS_PROFILE_RATLS) != 0 && c->options.flavour != ATLS_FLAVOUR_PRE)
+        return missing(err, "profile ra-tls is for flavour pre only: its evidence names no "
+                            "connection");
     return c->profiles != 0 ? ATLS_OK
                             : missing(err, "profiles are empty: no peer could be accepted");
 }

@@ -128,7 +128,7 @@ static void free_judge_job(struct atls_job *base)
 static size_t size_of(const struct atls_judgement *j)
 {
     size_t len = j->tls_spki.len + j->known.len + j->spki.len + j->cmw.len + j->binder.len +
-                 (j->peer_name == NULL ? 0 : strlen(j->peer_name) + 1);
+                 j->nonce.len + (j->peer_name == NULL ? 0 : strlen(j->peer_name) + 1);
 
     for (size_t i = 0; i < j->chain_len; i++)
         len += j->chain[i].len;
@@ -157,6 +157,7 @@ static void keep_all(struct judge_job *job, const struct atls_judgement *j)
     job->judgement.spki = keep(j->spki, &end);
     job->judgement.cmw = keep(j->cmw, &end);
     job->judgement.binder = keep(j->binder, &end);
+    job->judgement.nonce = keep(j->nonce, &end);
     if (j->peer_name != NULL)
         job->judgement.peer_name =
             (const char *)keep(atls_bytes_of(j->peer_name, strlen(j->peer_name) + 1), &end).ptr;

@@ -126,6 +126,7 @@ static enum atls_code check_evidence(const struct atls_judgement *j, struct atls
         .aik_spki = j->spki,
         .time_s = atls_clock_wall_s(&o->clock),
         .profiles = j->config->profiles,
+        .nonce = j->nonce,
     };
     enum atls_code code = atls_verifier_appraise(o->verifier, &appraisal, out, err);
 

@@ -49,6 +49,7 @@ struct atls_judgement {
     struct atls_bytes spki;   /* of chain[0] */
     struct atls_bytes cmw;    /* evidence or a result */
     struct atls_bytes binder; /* that evidence must answer: 32 or 48 bytes */
+    struct atls_bytes nonce;  /* of struct atls_appraisal, for profile ra-tls alone; or empty */
 };
 
 /* What was being judged when a judgement failed. */

@@ -316,7 +316,7 @@ static void truncations_and_trailing_bytes_are_refused(void **state)
 
 static void too_long_is_refused(void **state)
 {
-    static const uint8_t zeros[64 * 1024 + 1];
+    static const uint8_t zeros[256 * 1024 + 1];
     struct atls_certificate *c;
     struct atls_err err = ATLS_ERR_INIT;
 
