@@ -19,7 +19,9 @@ function(atls_library name)
     target_link_libraries(${name} PRIVATE ${modules} PUBLIC ${L_PUBLIC})
     target_include_directories(${name} INTERFACE
         "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:include>")
-    target_link_options(${name} PRIVATE "-Wl,--version-script=${map}")
+    # Once loaded they stay, as libcrypto does: what is fetched of it once per process, and the code that
+    # it calls for keys of attesters, outlive the plug-in that brought the library along.
+    target_link_options(${name} PRIVATE "-Wl,--version-script=${map}" -Wl,-z,nodelete)
     if(NOT ATLS_SANITIZE)
         target_link_options(${name} PRIVATE -Wl,-z,defs)
     endif()
