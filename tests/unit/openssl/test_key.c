@@ -23,7 +23,8 @@
 #include "pki.h"
 #include "tls/openssl/error.h"
 
-#define TEXT "what an attester signs"
+static const char text[] = "what an attester signs";
+#define TEXT_LEN (sizeof text - 1)
 
 static struct atls_attester *open_fake(struct fake_attester *fake, enum atls_key_type type)
 {
@@ -78,15 +79,15 @@ static EVP_PKEY *plain_key(const struct atls_private_key *key)
     return out;
 }
 
-/* True when the error queue, which is emptied, holds text. */
-static bool queue_has(const char *text)
+/* True when the error queue, which is emptied, holds the message. */
+static bool queue_has(const char *message)
 {
     const char *data;
     bool found = false;
     int flags;
 
     while (ERR_get_error_all(NULL, NULL, NULL, &data, &flags) != 0)
-        found = found || ((flags & ERR_TXT_STRING) != 0 && strstr(data, text) != NULL);
+        found = found || ((flags & ERR_TXT_STRING) != 0 && strstr(data, message) != NULL);
     return found;
 }
 
@@ -438,8 +439,8 @@ static void assert_verifies(EVP_PKEY *public, const char *digest, const unsigned
         assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING), 1);
         assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST), 1);
     }
-    assert_int_equal(
-        EVP_DigestVerify(ctx, signature, len, (const unsigned char *)TEXT, strlen(TEXT)), 1);
+    assert_int_equal(EVP_DigestVerify(ctx, signature, len, (const unsigned char *)text, TEXT_LEN),
+                     1);
     EVP_MD_CTX_free(ctx);
 }
 
@@ -458,18 +459,18 @@ static void signs_in_one_go_and_in_pieces(void **state)
         for (size_t d = 0; d < 2; d++) {
             assert_non_null(ctx = start(key, digests[d]));
             len = 0;
-            assert_int_equal(
-                EVP_DigestSign(ctx, NULL, &len, (const unsigned char *)TEXT, strlen(TEXT)), 1);
+            assert_int_equal(EVP_DigestSign(ctx, NULL, &len, (const unsigned char *)text, TEXT_LEN),
+                             1);
             assert_int_equal(len, EVP_PKEY_get_size(public));
             assert_int_equal(
-                EVP_DigestSign(ctx, signature, &len, (const unsigned char *)TEXT, strlen(TEXT)), 1);
+                EVP_DigestSign(ctx, signature, &len, (const unsigned char *)text, TEXT_LEN), 1);
             assert_verifies(public, digest_of(&rows[i]), signature, len);
             EVP_MD_CTX_free(ctx);
         }
         assert_non_null(ctx = start(key, digest_of(&rows[i])));
-        assert_int_equal(EVP_DigestSignUpdate(ctx, TEXT, 4), 1);
-        assert_int_equal(EVP_DigestSignUpdate(ctx, TEXT, 0), 1);
-        assert_int_equal(EVP_DigestSignUpdate(ctx, TEXT + 4, strlen(TEXT) - 4), 1);
+        assert_int_equal(EVP_DigestSignUpdate(ctx, text, 4), 1);
+        assert_int_equal(EVP_DigestSignUpdate(ctx, text, 0), 1);
+        assert_int_equal(EVP_DigestSignUpdate(ctx, text + 4, TEXT_LEN - 4), 1);
         len = sizeof signature;
         assert_int_equal(EVP_DigestSignFinal(ctx, signature, &len), 1);
         assert_verifies(public, digest_of(&rows[i]), signature, len);
@@ -492,7 +493,7 @@ static void a_context_signs_again(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) { /* what was gathered the first time is gone */
         assert_int_equal(EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key, NULL), 1);
-        assert_int_equal(EVP_DigestSignUpdate(ctx, TEXT, strlen(TEXT)), 1);
+        assert_int_equal(EVP_DigestSignUpdate(ctx, text, TEXT_LEN), 1);
         len = sizeof signature;
         if (i == 0)
             continue;
@@ -679,7 +680,7 @@ static void rsa_signs_only_when_asked_for_pss(void **state)
 
     (void)state;
     assert_int_equal(EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key, NULL), 1);
-    assert_int_equal(EVP_DigestSign(ctx, signature, &len, (const unsigned char *)TEXT, 4), 0);
+    assert_int_equal(EVP_DigestSign(ctx, signature, &len, (const unsigned char *)text, 4), 0);
     assert_true(queue_has("sign with padding of PKCS #1 v1.5, it signs with rsa_pss_rsae_sha256"));
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
@@ -702,7 +703,7 @@ static void nothing_but_signatures_of_text(void **state)
         abort();
     assert_true(EVP_PKEY_sign_init(digest) <= 0); /* of a digest made elsewhere */
     assert_true(EVP_PKEY_derive_init(digest) <= 0);
-    assert_int_equal(EVP_DigestSign(ctx, signature, &len, (const unsigned char *)TEXT, 4), 0);
+    assert_int_equal(EVP_DigestSign(ctx, signature, &len, (const unsigned char *)text, 4), 0);
     assert_true(queue_has("room for 8"));
     EVP_MD_CTX_free(ctx);
     assert_non_null(ctx = start(key, "SHA256"));
@@ -924,7 +925,7 @@ static void the_key_keeps_the_attester(void **state)
     assert_non_null(signing = start(key, "SHA256"));
     EVP_PKEY_free(key);
     assert_int_equal(
-        EVP_DigestSign(signing, signature, &len, (const unsigned char *)TEXT, strlen(TEXT)), 1);
+        EVP_DigestSign(signing, signature, &len, (const unsigned char *)text, TEXT_LEN), 1);
     assert_verifies(public, "SHA256", signature, len);
     assert_non_null(fake.key);
     EVP_MD_CTX_free(signing);
@@ -938,6 +939,7 @@ static void two_attesters_sign_for_themselves(void **state)
     struct atls_attester *one = open_fake(&fakes[0], ATLS_KEY_P256),
                          *two = open_fake(&fakes[1], ATLS_KEY_P256),
                          *rsa = open_fake(&fakes[2], ATLS_KEY_RSA);
+    char pss[] = "RSA-PSS+SHA256";
     struct ends e[2];
 
     (void)state;
@@ -954,7 +956,7 @@ static void two_attesters_sign_for_themselves(void **state)
     /* One context with two: the client's algorithms choose. */
     use_attester(e[0].server_ctx, rsa);
     trust(e[0].client_ctx, rsa);
-    assert_int_equal(SSL_CTX_set1_sigalgs_list(e[0].client_ctx, "RSA-PSS+SHA256"), 1);
+    assert_int_equal(SSL_CTX_set1_sigalgs_list(e[0].client_ctx, pss), 1);
     e[0].client_result = e[0].server_result = 0;
     handshake_of(&e[0]);
     assert_int_equal(e[0].server_result, -1); /* the client's own key is of the other kind */
@@ -1095,6 +1097,7 @@ static void no_version_below_1_3(void **state)
 {
     struct fake_attester fake;
     struct atls_attester *attester = open_fake(&fake, ATLS_KEY_RSA);
+    char pkcs1_only[] = "RSA+SHA256";
     struct ends e;
 
     (void)state;
@@ -1108,7 +1111,7 @@ static void no_version_below_1_3(void **state)
     ends_init(&e, attester, NULL);
     assert_int_equal(SSL_CTX_set_min_proto_version(e.server_ctx, TLS1_2_VERSION), 1);
     assert_int_equal(SSL_CTX_set_max_proto_version(e.client_ctx, TLS1_2_VERSION), 1);
-    assert_int_equal(SSL_CTX_set1_sigalgs_list(e.client_ctx, "RSA+SHA256"), 1);
+    assert_int_equal(SSL_CTX_set1_sigalgs_list(e.client_ctx, pkcs1_only), 1);
     handshake_of(&e);
     assert_int_not_equal(e.server_result, 1);
     assert_true(queue_has("sign with padding"));
@@ -1129,7 +1132,7 @@ static bool make_and_sign(struct atls_attester *attester, const struct row *row)
 
     if (atls_openssl_key_new(attester, &key, &err) == ATLS_OK)
         made = (ctx = start(key, digest_of(row))) != NULL &&
-               EVP_DigestSign(ctx, signature, &len, (const unsigned char *)TEXT, strlen(TEXT)) == 1;
+               EVP_DigestSign(ctx, signature, &len, (const unsigned char *)text, TEXT_LEN) == 1;
     else if (key != NULL || err.message[0] == '\0')
         fail();
     EVP_MD_CTX_free(ctx);
