@@ -40,7 +40,7 @@ function(atls_library name)
         DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 endfunction()
 
-atls_library(atls MODULES core crypto wire ea bind evidence attester verifier policy base post pre
+atls_library(atls MODULES core crypto wire ea bind evidence attester verifier policy base intra post pre
     DESCRIPTION "Attested TLS: exported authenticators, evidence, sessions"
     REQUIRES_PRIVATE "libcrypto >= 3.0")
 atls_library(atls-openssl MODULES openssl PUBLIC atls OpenSSL::SSL

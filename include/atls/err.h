@@ -57,6 +57,7 @@ enum atls_code {
 enum atls_alert {
     ATLS_ALERT_NONE = 0,
     ATLS_ALERT_UNEXPECTED_MESSAGE = 10,
+    ATLS_ALERT_HANDSHAKE_FAILURE = 40,
     ATLS_ALERT_BAD_CERTIFICATE = 42,
     ATLS_ALERT_UNSUPPORTED_CERTIFICATE = 43,
     ATLS_ALERT_CERTIFICATE_REVOKED = 44,
@@ -64,6 +65,7 @@ enum atls_alert {
     ATLS_ALERT_CERTIFICATE_UNKNOWN = 46,
     ATLS_ALERT_ILLEGAL_PARAMETER = 47,
     ATLS_ALERT_UNKNOWN_CA = 48,
+    ATLS_ALERT_ACCESS_DENIED = 49,
     ATLS_ALERT_DECODE_ERROR = 50,
     ATLS_ALERT_DECRYPT_ERROR = 51,
     ATLS_ALERT_INTERNAL_ERROR = 80,
@@ -189,7 +191,12 @@ enum atls_alert {
     X(COSE_TYPE, "cose-type")                                                                      \
     X(CLIENT_ID, "client-id")                                                                      \
     X(BATCH_PATH, "batch-path")                                                                    \
-    X(EVIDENCE_PROFILE, "evidence-profile")
+    X(EVIDENCE_PROFILE, "evidence-profile")                                                        \
+    X(ATTESTATION_REQUIRED, "attestation-required")                                                \
+    X(UNSUPPORTED_ATTESTATION_SCHEMES, "unsupported-attestation-schemes")                          \
+    X(SCHEME_MISMATCH, "scheme-mismatch")                                                          \
+    X(EXTENSION_MISPLACED, "extension-misplaced")                                                  \
+    X(TRANSCRIPT, "transcript")
 
 enum atls_reason {
 #define ATLS_REASON_ENUM(name, slug) ATLS_REASON_##name,

@@ -18,11 +18,14 @@
 
 /* HandshakeType (RFC 8446 section 4; 17 is of RFC 9261 section 4). */
 enum atls_tls_type {
+    ATLS_TLS_CLIENT_HELLO = 1,
+    ATLS_TLS_SERVER_HELLO = 2,
     ATLS_TLS_CERTIFICATE = 11,
     ATLS_TLS_CERTIFICATE_REQUEST = 13,
     ATLS_TLS_CERTIFICATE_VERIFY = 15,
     ATLS_TLS_CLIENT_CERTIFICATE_REQUEST = 17,
     ATLS_TLS_FINISHED = 20,
+    ATLS_TLS_MESSAGE_HASH = 254, /* never on the wire */
 };
 
 /* ExtensionType, those with a meaning here. */
