@@ -40,10 +40,10 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struc
  * with secret_binder, for keys are passed on to the program's when these are set before. Trust
  * anchors, verification parameters and the verify callback (SSL_CTX_set_verify) stay the program's,
  * and decide with identity same-key, and about peers that need not attest. Call it once, last,
- * before connections are made of ctx, which keeps a reference to config. A connection of ctx that
- * is driven without atls_openssl_new, _connect, _accept or _attach fails its handshake. Errors:
- * ATLS_E_USAGE (prepared for another configuration before), ATLS_E_UNSUPPORTED (flavour), those of
- * atls_openssl_use_attester, ATLS_E_TLS, ATLS_E_NOMEM. */
+ * before connections are made of ctx, which keeps a reference to config; a context for which it
+ * failed is good for nothing. A connection of ctx that is driven without atls_openssl_new,
+ * _connect, _accept or _attach fails its handshake. Errors: ATLS_E_USAGE (prepared before),
+ * ATLS_E_UNSUPPORTED (flavour), those of atls_openssl_use_attester, ATLS_E_TLS, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config, struct atls_err *err);
 

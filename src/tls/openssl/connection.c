@@ -10,7 +10,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "flavour/base/config.h"
+#include "tls/openssl/connection.h"
 #include "tls/openssl/error.h"
 
 /* Frames are read in pieces of this size; application data goes straight to its reader. */
@@ -20,89 +20,13 @@
 /* While the program only writes, the peer's frames are looked for this often. */
 #define LOOK_MS 100
 
-struct atls_openssl {
-    SSL *ssl;
-    struct atls_config *config;   /* referenced */
-    char *peer_name;              /* or NULL */
-    struct atls_session *session; /* NULL until the handshake is finished */
-    int64_t handshake_deadline_ms;
-    int64_t looked_ms;  /* when input was last looked for */
-    bool write_blocked; /* output waits for the socket */
-    bool blocking;
-    bool broken;           /* TLS failed: nothing more can be said over it */
-    struct atls_err error; /* why */
-    int fd, fd_flags;      /* of a blocking connection */
-};
-
-static int64_t now_ms(const struct atls_openssl *c)
-{
-    return atls_clock_monotonic_ms(&c->config->options.clock);
-}
-
 /* ---- TLS ---- */
-
-enum io { IO_DONE, IO_WANT_READ, IO_WANT_WRITE, IO_END, IO_FAILED };
-
-/* TLS is broken: the session ends with it, the cause being known already. */
-static void abandon(struct atls_session *s)
-{
-    enum atls_code ignored = s == NULL ? ATLS_OK : atls_session_input_end(s, NULL);
-
-    (void)ignored;
-}
-
-/* Judges the return value of an SSL function; err is set for IO_FAILED only. */
-static enum io judge(struct atls_openssl *c, int returned, const char *what, struct atls_err *err)
-{
-    int saved = errno;
-
-    if (returned == 1)
-        return IO_DONE;
-    switch (SSL_get_error(c->ssl, returned)) {
-    case SSL_ERROR_WANT_READ:
-        return IO_WANT_READ;
-    case SSL_ERROR_WANT_WRITE:
-        return IO_WANT_WRITE;
-    case SSL_ERROR_ZERO_RETURN:
-        return IO_END;
-    case SSL_ERROR_SYSCALL:
-        c->broken = true;
-        if (saved == 0) {
-            (void)atls_fail(&c->error, ATLS_E_TLS, "%s: connection ended without close_notify",
-                            what);
-        } else {
-            (void)atls_fail_errno(&c->error, saved, "%s", what);
-            c->error.code = ATLS_E_TLS;
-        }
-        break;
-    default:
-        c->broken = true;
-        (void)atls_openssl_fail(&c->error, c->ssl, what);
-        break;
-    }
-    abandon(c->session);
-    if (err != NULL)
-        *err = c->error;
-    return IO_FAILED;
-}
-
-static void begin(void)
-{
-    ERR_clear_error(); /* SSL_get_error looks at the whole queue of the thread */
-    errno = 0;
-}
-
-static enum io tls_handshake(struct atls_openssl *c, struct atls_err *err)
-{
-    begin();
-    return judge(c, SSL_do_handshake(c->ssl), "TLS handshake", err);
-}
 
 static enum io tls_read(struct atls_openssl *c, void *buf, size_t len, size_t *out_len,
                         struct atls_err *err)
 {
-    begin();
-    return judge(c, SSL_read_ex(c->ssl, buf, len, out_len), "TLS read", err);
+    atls_io_begin();
+    return atls_io_judge(c, SSL_read_ex(c->ssl, buf, len, out_len), "TLS read", err);
 }
 
 /* Writes output until it is drained or the socket is full. */
@@ -115,8 +39,8 @@ static enum atls_code flush(struct atls_openssl *c, struct atls_err *err)
         size_t len = 0;
         enum io io;
 
-        begin();
-        io = judge(c, SSL_write_ex(c->ssl, out.ptr, out.len, &len), "TLS write", err);
+        atls_io_begin();
+        io = atls_io_judge(c, SSL_write_ex(c->ssl, out.ptr, out.len, &len), "TLS write", err);
         if (io == IO_FAILED || io == IO_END)
             return c->broken ? c->error.code : atls_fail(err, ATLS_E_CLOSED, "TLS write: closed");
         if (io != IO_DONE) {
@@ -130,22 +54,11 @@ static enum atls_code flush(struct atls_openssl *c, struct atls_err *err)
 
 /* ---- life ---- */
 
-static enum atls_code start_session(struct atls_openssl *c, struct atls_err *err)
-{
-    struct atls_buf spki = ATLS_BUF_INIT;
-    struct atls_tls tls;
-    enum atls_code code = atls_openssl_tls(c->ssl, &tls, &spki, err);
-
-    if (code == ATLS_OK)
-        code = atls_session_new(c->config, &tls, c->peer_name, &c->session, err);
-    atls_buf_clear(&spki);
-    return code;
-}
-
 enum atls_code atls_openssl_new(SSL *ssl, struct atls_config *config, const char *peer_name,
                                 struct atls_openssl **out, struct atls_err *err)
 {
     struct atls_openssl *c = calloc(1, sizeof *c);
+    enum atls_code code;
 
     if (c == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "connection: out of memory");
@@ -159,9 +72,13 @@ enum atls_code atls_openssl_new(SSL *ssl, struct atls_config *config, const char
     c->ssl = ssl;
     c->config = atls_config_ref(config);
     c->fd = -1;
-    c->handshake_deadline_ms = now_ms(c) + config->options.gate_timeout_ms;
+    c->handshake_deadline_ms = atls_connection_now_ms(c) + config->options.gate_timeout_ms;
     /* Output may move and grow between two attempts to write it. */
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if ((code = atls_connection_attach(c, err)) != ATLS_OK) {
+        atls_openssl_free(c);
+        return code;
+    }
     *out = c;
     return ATLS_OK;
 }
@@ -170,6 +87,8 @@ void atls_openssl_free(struct atls_openssl *c)
 {
     if (c == NULL)
         return;
+    if (c->handshake != NULL)
+        atls_handshake_abandon(c->handshake);
     if (c->blocking && (c->fd_flags & O_NONBLOCK) == 0)
         (void)fcntl(c->fd, F_SETFL, c->fd_flags);
     atls_session_free(c->session);
@@ -185,13 +104,20 @@ struct atls_session *atls_openssl_session(struct atls_openssl *c)
 
 struct atls_job *atls_openssl_job(struct atls_openssl *c)
 {
-    return c->session == NULL ? NULL : atls_session_job(c->session);
+    if (c->session != NULL)
+        return atls_session_job(c->session);
+    return c->handshake == NULL ? NULL : atls_handshake_job(c->handshake);
 }
 
 enum atls_code atls_openssl_complete(struct atls_openssl *c, struct atls_job *job,
                                      struct atls_err *err)
 {
-    return atls_session_complete(c->session, job, err);
+    if (c->handshake != NULL && atls_handshake_complete(c->handshake, job))
+        return ATLS_OK; /* the next step says what came of it */
+    if (c->session != NULL)
+        return atls_session_complete(c->session, job, err);
+    atls_job_free(job);
+    return atls_fail(err, ATLS_E_USAGE, "connection: the job is not of this connection");
 }
 
 int64_t atls_openssl_deadline_ms(const struct atls_openssl *c)
@@ -207,28 +133,6 @@ bool atls_openssl_ended(const struct atls_openssl *c)
 
 /* ---- one step ---- */
 
-static enum atls_code handshake(struct atls_openssl *c, enum atls_want *want, struct atls_err *err)
-{
-    if (now_ms(c) >= c->handshake_deadline_ms)
-        return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
-                                "TLS handshake not finished after %u ms",
-                                c->config->options.gate_timeout_ms);
-    switch (tls_handshake(c, err)) {
-    case IO_DONE:
-        return start_session(c, err);
-    case IO_WANT_READ:
-        *want = ATLS_WANT_READ;
-        return ATLS_OK;
-    case IO_WANT_WRITE:
-        *want = ATLS_WANT_WRITE;
-        return ATLS_OK;
-    case IO_END:
-    case IO_FAILED:
-        break;
-    }
-    return c->broken ? c->error.code : atls_fail(err, ATLS_E_TLS, "TLS handshake: closed");
-}
-
 /* Reads what the session wants beside application data; *out_blocked when the socket has no more.
  */
 static enum atls_code read_frames(struct atls_openssl *c, bool *out_blocked, struct atls_err *err)
@@ -238,12 +142,13 @@ static enum atls_code read_frames(struct atls_openssl *c, bool *out_blocked, str
     size_t len = 0, consumed;
 
     *out_blocked = false;
-    c->looked_ms = now_ms(c);
+    c->looked_ms = atls_connection_now_ms(c);
     switch (tls_read(c, piece, wanted < sizeof piece ? wanted : sizeof piece, &len, err)) {
     case IO_DONE:
         return atls_session_input(c->session, atls_bytes_of(piece, len), &consumed, err);
     case IO_WANT_READ:
     case IO_WANT_WRITE:
+    case IO_WANT_JOB:
         *out_blocked = true;
         return ATLS_OK;
     case IO_END:
@@ -288,7 +193,8 @@ static enum atls_code pump(struct atls_openssl *c, bool look, enum atls_want *wa
             *err = c->error;
         return c->error.code;
     }
-    if (c->session == NULL && ((code = handshake(c, want, err)) != ATLS_OK || c->session == NULL))
+    if (c->session == NULL &&
+        ((code = atls_connection_handshake(c, want, err)) != ATLS_OK || c->session == NULL))
         return code;
     while (code == ATLS_OK && (code = atls_session_tick(c->session, err)) == ATLS_OK &&
            (code = flush(c, err)) == ATLS_OK) {
@@ -350,7 +256,7 @@ static enum atls_code wait_for(struct atls_openssl *c, enum atls_want want, stru
 
     if (c->session != NULL)
         atls_session_trim(c->session);
-    if (wait_until(c, events, now_ms(c), atls_openssl_deadline_ms(c)) < 0)
+    if (wait_until(c, events, atls_connection_now_ms(c), atls_openssl_deadline_ms(c)) < 0)
         return atls_fail_errno(err, errno, "waiting for the socket");
     return ATLS_OK;
 }
@@ -367,13 +273,13 @@ static void goodbye(struct atls_openssl *c, bool linger)
     size_t len;
     bool sent = false;
 
-    if (c->broken || !SSL_is_init_finished(c->ssl))
+    if (c->broken || !SSL_is_init_finished(c->ssl) || (c->handshake != NULL && c->session == NULL))
         return;
     do {
         enum io io = IO_DONE;
 
         if (!sent && (c->session == NULL || flush(c, &ignored) == ATLS_OK) && !c->write_blocked) {
-            begin();
+            atls_io_begin();
             sent = SSL_shutdown(c->ssl) >= 0;
         }
         while (!c->broken && io == IO_DONE)
@@ -491,6 +397,7 @@ static enum atls_code read_data(struct atls_openssl *c, void *buf, size_t len, s
         return ATLS_OK;
     case IO_WANT_READ:
     case IO_WANT_WRITE:
+    case IO_WANT_JOB:
         *out_len = 0;
         return ATLS_OK;
     case IO_END:
@@ -539,7 +446,7 @@ enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_
 {
     struct atls_bytes rest = atls_bytes_of(buf, len);
     enum atls_want want = ATLS_WANT_NOTHING;
-    bool look = now_ms(c) - c->looked_ms >= LOOK_MS;
+    bool look = atls_connection_now_ms(c) - c->looked_ms >= LOOK_MS;
     enum atls_code code;
 
     while ((code = pump(c, look, &want, err)) == ATLS_OK && want != ATLS_WANT_JOB) {

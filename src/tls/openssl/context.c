@@ -2,8 +2,13 @@
 
 #include <atls/openssl.h>
 
+#include "core/err.h"
 #include "core/reader.h"
+#include "tls/openssl/callbacks.h"
 #include "tls/openssl/error.h"
+
+/* What one certificate message may hold: a CMW as large as an extension, and a long chain. */
+#define CERTIFICATE_MESSAGE_MAX (102400 + 65536)
 
 static const unsigned char alpn[] = {6, 'a', 't', 'l', 's', '/', '1'};
 
@@ -39,7 +44,8 @@ static int require_alpn(SSL *ssl, int *out_alert, void *arg)
     return SSL_CLIENT_HELLO_ERROR;
 }
 
-enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struct atls_err *err)
+/* TLS 1.3 without anything of an earlier connection, which no evidence would stand behind. */
+static enum atls_code restrict_tls(SSL_CTX *ctx, struct atls_err *err)
 {
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1)
@@ -52,9 +58,64 @@ enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struct atls_err *err)
         return atls_openssl_fail(err, NULL, "OpenSSL: tickets and early data cannot be turned off");
     /* An end without close_notify is truncation, and is told apart from an orderly end. */
     SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    return ATLS_OK;
+}
+
+enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struct atls_err *err)
+{
+    enum atls_code code = restrict_tls(ctx, err);
+
+    if (code != ATLS_OK)
+        return code;
     if (SSL_CTX_set_alpn_protos(ctx, alpn, sizeof alpn) != 0)
         return atls_openssl_fail(err, NULL, "OpenSSL: ALPN cannot be set");
     SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
     SSL_CTX_set_client_hello_cb(ctx, require_alpn, NULL);
     return ATLS_OK;
+}
+
+const struct atls_flavour_hooks *atls_flavour_hooks_of(enum atls_flavour flavour)
+{
+    switch (flavour) {
+    case ATLS_FLAVOUR_INTRA:
+        return &atls_intra_hooks;
+    case ATLS_FLAVOUR_PRE:
+        return &atls_pre_hooks;
+    case ATLS_FLAVOUR_POST:
+        break;
+    }
+    return NULL;
+}
+
+/* Evidence travels in the Certificate message. */
+static void make_room(SSL_CTX *ctx)
+{
+    if (SSL_CTX_get_max_cert_list(ctx) < CERTIFICATE_MESSAGE_MAX)
+        SSL_CTX_set_max_cert_list(ctx, CERTIFICATE_MESSAGE_MAX);
+#if defined(SSL_OP_NO_TX_CERTIFICATE_COMPRESSION) && defined(SSL_OP_NO_RX_CERTIFICATE_COMPRESSION)
+    /* Signatures and digests do not shrink, and a small message could unpack to a large one. */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION |
+                                 SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+#endif
+}
+
+enum atls_code atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config,
+                                        struct atls_err *err)
+{
+    const enum atls_flavour flavour = config->options.flavour;
+    const struct atls_flavour_hooks *hooks = atls_flavour_hooks_of(flavour);
+    enum atls_code code;
+
+    if (flavour == ATLS_FLAVOUR_POST)
+        return atls_openssl_prepare(ctx, err);
+    if (hooks == NULL)
+        return atls_fail(err, ATLS_E_UNSUPPORTED, "OpenSSL: flavour %s is not in this build",
+                         atls_flavour_name(flavour));
+    if (atls_callbacks_config(ctx) != NULL)
+        return atls_fail(err, ATLS_E_USAGE, "OpenSSL: the context was prepared before");
+    make_room(ctx);
+    if ((code = restrict_tls(ctx, err)) != ATLS_OK ||
+        (code = atls_callbacks_set(ctx, config, err)) != ATLS_OK)
+        return code;
+    return hooks->prepare(ctx, config, err);
 }

@@ -48,10 +48,12 @@ struct atls_handshake {
     bool shown;                        /* our attestation went out */
     struct atls_result *result;        /* of the accepted peer, or NULL */
     struct atls_buf spki, certificate; /* of that peer: DER key and end-entity certificate */
-    bool shut;                         /* the SSL, by us, since the handshake ended */
-    bool passed;                       /* all post-conditions hold; the SSL is open */
-    struct atls_session *session;      /* once passed, until a struct atls_openssl takes it */
-    struct atls_err error;             /* the first failure: nothing succeeds after it */
+    void (*info)(const SSL *ssl, int where, int ret); /* the program's state callback, or NULL */
+    BIO_callback_fn_ex bio_callback; /* the program's, of the BIO that is shut; or NULL */
+    bool shut;                       /* the SSL, by us, since the handshake ended */
+    bool passed;                     /* all post-conditions hold; the SSL is open */
+    struct atls_session *session;    /* once passed, until a struct atls_openssl takes it */
+    struct atls_err error;           /* the first failure: nothing succeeds after it */
 };
 
 /* The peer as TLS shows it, in verification; everything borrows. */
@@ -75,8 +77,8 @@ struct atls_flavour_hooks {
      * a HelloRetryRequest. */
     enum atls_code (*client_hello)(struct atls_handshake *h, struct atls_err *err);
     /* Our side, in the certificate callback, where both roles can pause. *out NULL: nothing to do.
-     * own_done takes over what a run job made (job->code may be a failure) before it is freed; not
-     * called when there was no job. Certificate and key may be set on h->ssl in both. */
+     * own_done takes over what a job made that has run (job->code may be a failure) before it is
+     * freed. Certificate and key may be set on h->ssl in both. */
     enum atls_code (*own_job)(struct atls_handshake *h, struct atls_job **out,
                               struct atls_err *err);
     enum atls_code (*own_done)(struct atls_handshake *h, struct atls_job *job,
@@ -84,8 +86,11 @@ struct atls_flavour_hooks {
     /* The server's own work is not done in the certificate callback: the flavour calls
      * atls_handshake_work where it can be done. */
     bool own_late_on_server;
-    /* The peer, when the configuration requires it: a job of atls_judge_job_new. peer_done is
-     * called after it accepted the peer (h->result and the like are set). */
+    /* Client: the server has shown its certificate; nothing is negotiated after that. */
+    enum atls_code (*negotiated)(struct atls_handshake *h, struct atls_err *err);
+    /* The peer, with require_peer alone: a job of atls_judge_job_new; *out NULL: it is refused as
+     * not attested. peer_done is called after the job accepted the peer (h->result and the like are
+     * set). */
     enum atls_code (*peer_job)(struct atls_handshake *h, const struct atls_tls_peer *peer,
                                struct atls_job **out, struct atls_err *err);
     enum atls_code (*peer_done)(struct atls_handshake *h, struct atls_err *err);
@@ -122,6 +127,10 @@ enum atls_work_outcome { ATLS_WORK_FAILED = -1, ATLS_WORK_PAUSED = 0, ATLS_WORK_
 /* Our side's work. FAILED: h->error says why. PAUSED (NATIVE only): return to OpenSSL so that it
  * calls again. */
 enum atls_work_outcome atls_handshake_work(struct atls_handshake *h, enum atls_pause pause);
+/* The peer's: identity, evidence, policy. */
+enum atls_work_outcome atls_handshake_judge(struct atls_handshake *h,
+                                            const struct atls_tls_peer *peer,
+                                            enum atls_pause pause);
 
 /* All post-conditions; opens the SSL and makes h->session. Again after it passed: ATLS_OK. */
 ATLS_MUST_CHECK enum atls_code atls_handshake_finish(struct atls_handshake *h,
@@ -131,6 +140,7 @@ ATLS_MUST_CHECK enum atls_code atls_handshake_finish(struct atls_handshake *h,
 
 /* The job that waits to be given out, NULL when there is none. It is the caller's. */
 struct atls_job *atls_handshake_job(struct atls_handshake *h);
+bool atls_handshake_job_waits(const struct atls_handshake *h);
 bool atls_handshake_job_is_out(const struct atls_handshake *h);
 /* Takes job back; false when it is none of this handshake. */
 bool atls_handshake_complete(struct atls_handshake *h, struct atls_job *job);

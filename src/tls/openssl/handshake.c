@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "tls/openssl/error.h"
+#include "tls/openssl/facts.h"
 
 static enum atls_code export_value(void *arg, const char *label, struct atls_bytes context,
                                    uint8_t *out, size_t out_len, struct atls_err *err)
@@ -55,8 +56,7 @@ static enum atls_code find_peer_key(const SSL *ssl, struct atls_buf *out, struct
     return ATLS_OK;
 }
 
-enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out, struct atls_buf *spki_storage,
-                                struct atls_err *err)
+enum atls_code atls_openssl_facts(SSL *ssl, struct atls_tls *out, struct atls_err *err)
 {
     struct atls_tls tls = {
         .arg = ssl,
@@ -67,8 +67,6 @@ enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out, struct atls_buf 
         .early_data = SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_NOT_SENT ? ATLS_ANSWER_NO
                                                                                 : ATLS_ANSWER_YES,
     };
-    const unsigned char *protocol;
-    unsigned int len;
     enum atls_code code;
 
     if (!SSL_is_init_finished(ssl))
@@ -76,6 +74,22 @@ enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out, struct atls_buf 
     if (tls.version != TLS1_3_VERSION)
         return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_TLS_VERSION,
                                 "TLS version is %s, want TLSv1.3", SSL_get_version(ssl));
+    if ((code = find_hash(ssl, &tls.hash, err)) != ATLS_OK)
+        return code;
+    *out = tls;
+    return ATLS_OK;
+}
+
+enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out, struct atls_buf *spki_storage,
+                                struct atls_err *err)
+{
+    struct atls_tls tls;
+    const unsigned char *protocol;
+    unsigned int len;
+    enum atls_code code;
+
+    if ((code = atls_openssl_facts(ssl, &tls, err)) != ATLS_OK)
+        return code;
     SSL_get0_alpn_selected(ssl, &protocol, &len);
     if (!atls_bytes_equal_text(atls_bytes_of(protocol, len), ATLS_ALPN))
         return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_NO_COMMON_PARAMETERS,
@@ -83,8 +97,7 @@ enum atls_code atls_openssl_tls(SSL *ssl, struct atls_tls *out, struct atls_buf 
     if (tls.role == ATLS_ROLE_SERVER && SSL_get_num_tickets(ssl) != 0)
         return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_TLS_RESUMED,
                                 "TLS session tickets are on: call atls_openssl_prepare");
-    if ((code = find_hash(ssl, &tls.hash, err)) != ATLS_OK ||
-        (code = find_peer_key(ssl, spki_storage, err)) != ATLS_OK)
+    if ((code = find_peer_key(ssl, spki_storage, err)) != ATLS_OK)
         return code;
     tls.peer_spki = atls_buf_bytes(spki_storage);
     *out = tls;

@@ -1,0 +1,58 @@
+/* Two connections of atls/openssl.h, client and server, of a flavour that attests inside of the
+ * handshake: in one thread over a pair of BIOs, step by step. */
+#ifndef ATLS_TEST_TLS_PAIR_H
+#define ATLS_TEST_TLS_PAIR_H
+
+#include <atls/openssl.h>
+
+#include "session_pair.h"
+
+#define TLS_PAIR_NAME "server.example"
+
+struct tls_end {
+    struct pair_end *end; /* configuration */
+    SSL_CTX *ctx;
+    SSL *ssl;
+    struct atls_openssl *conn; /* NULL: the test drives the SSL itself */
+    enum atls_want want;
+    enum atls_code code; /* of the step that failed, or ATLS_OK */
+    struct atls_err err;
+    bool open;
+    struct atls_job *job; /* held, with hold_jobs */
+    unsigned int jobs;    /* given out */
+    unsigned int steps;
+    int alert_sent, alert_received; /* 0: none */
+};
+
+struct tls_pair {
+    struct pair p;
+    struct tls_end client, server;
+    size_t room;      /* of each direction of the BIO pair; 0: 17000 */
+    bool sha384, hrr; /* suite; a first flight that the server answers with HelloRetryRequest */
+    bool async;       /* SSL_MODE_ASYNC on the server */
+    bool hold_jobs;   /* the test runs end->job and calls tls_end_complete */
+};
+
+/* Mutual attestation with fakes, identity "attested"; change p.client.options and the like, then
+ * prepare contexts. */
+void tls_pair_init(struct tls_pair *t, enum atls_flavour flavour);
+void tls_pair_prepare(struct tls_pair *t);
+/* The SSLs of a connection, not attached. */
+void tls_pair_ssl(struct tls_pair *t);
+/* tls_pair_prepare (when it was not called), tls_pair_ssl and atls_openssl_new. */
+void tls_pair_start(struct tls_pair *t);
+/* Steps until both ends are open or failed, or nothing moves any more. */
+void tls_pair_run(struct tls_pair *t);
+/* The SSLs and connections are freed; contexts and configurations stay. */
+void tls_pair_disconnect(struct tls_pair *t);
+void tls_pair_clear(struct tls_pair *t);
+
+/* One step, and the job that it gave out. */
+void tls_end_step(struct tls_pair *t, struct tls_end *e);
+/* Runs the job that is held, and gives it back. */
+void tls_end_complete(struct tls_end *e);
+
+/* Fails the test unless both ends are open, then moves len bytes each way. */
+void tls_pair_assert_open(const char *row, struct tls_pair *t, size_t len);
+
+#endif
