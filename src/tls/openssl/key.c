@@ -156,9 +156,10 @@ enum atls_code atls_openssl_use_attester(SSL_CTX *ctx, struct atls_attester *att
 
     if ((code = atls_openssl_key_new(attester, &key, err)) != ATLS_OK)
         return code;
-    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1)
-        code = atls_openssl_fail(err, NULL, "OpenSSL: TLS 1.3 cannot be the only version");
-    else
+    code = SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1
+               ? ATLS_OK
+               : atls_openssl_fail(err, NULL, "OpenSSL: TLS 1.3 cannot be the lowest version");
+    if (code == ATLS_OK)
         code = use((struct target){ctx, NULL}, key, chain, count, err);
     EVP_PKEY_free(key);
     return code;

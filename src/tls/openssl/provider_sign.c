@@ -1,5 +1,6 @@
 #include "tls/openssl/provider.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,40 +99,47 @@ static int check_digest(const struct signer *s, const char *name)
     return fits ? 1 : refuse(s, "digest", name);
 }
 
-/* The padding comes as a number or as a name. */
-static int check_padding(struct signer *s, const OSSL_PARAM *param)
+/* Padding and salt come as text or as a number; *out_text is NULL for a number. */
+static int get_choice(const OSSL_PARAM *param, const char **out_text, int *out_number)
 {
-    const char *name = NULL;
-    int number = 0;
-
+    *out_text = NULL;
     if (param->data_type == OSSL_PARAM_UTF8_STRING
-            ? OSSL_PARAM_get_utf8_string_ptr(param, &name) != 1
-            : OSSL_PARAM_get_int(param, &number) != 1)
-        return 0;
-    s->pss = name != NULL ? strcmp(name, OSSL_PKEY_RSA_PAD_MODE_PSS) == 0
-                          : number == RSA_PKCS1_PSS_PADDING;
-    return s->pss ? 1 : refuse(s, "padding", name != NULL ? name : "other than PSS");
+            ? OSSL_PARAM_get_utf8_string_ptr(param, out_text) == 1
+            : OSSL_PARAM_get_int(param, out_number) == 1)
+        return 1;
+    ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL,
+                   "key of the attester: %s is neither text nor number", param->key);
+    return 0;
 }
 
-/* So does the length of the salt, which in TLS is that of the digest (RFC 8446 section 4.2.3). */
+static int check_padding(struct signer *s, const OSSL_PARAM *param)
+{
+    const char *text;
+    int number;
+
+    if (!get_choice(param, &text, &number))
+        return 0;
+    s->pss = text != NULL ? strcmp(text, OSSL_PKEY_RSA_PAD_MODE_PSS) == 0
+                          : number == RSA_PKCS1_PSS_PADDING;
+    return s->pss ? 1 : refuse(s, "padding", text != NULL ? text : "other than PSS");
+}
+
+/* In TLS the salt is as long as the digest (RFC 8446 section 4.2.3). */
 static int check_salt(const struct signer *s, const OSSL_PARAM *param)
 {
-    const char *name = NULL;
-    int number = 0;
+    const size_t len = atls_hash_len(s->key->algorithm->hash);
+    const char *text;
+    char digits[8];
+    int number;
+    bool fits;
 
-    if (param->data_type == OSSL_PARAM_UTF8_STRING) {
-        if (OSSL_PARAM_get_utf8_string_ptr(param, &name) != 1)
-            return 0;
-        if (strcmp(name, OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST) == 0)
-            return 1;
-        number = strspn(name, "0123456789") == strlen(name) ? atoi(name) : 0;
-    } else if (OSSL_PARAM_get_int(param, &number) != 1) {
+    if (!get_choice(param, &text, &number))
         return 0;
-    }
-    return number == RSA_PSS_SALTLEN_DIGEST ||
-                   (number > 0 && (size_t)number == atls_hash_len(s->key->algorithm->hash))
-               ? 1
-               : refuse(s, "salt length", name != NULL ? name : "other than the digest's");
+    snprintf(digits, sizeof digits, "%zu", len);
+    fits = text != NULL
+               ? strcmp(text, OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST) == 0 || strcmp(text, digits) == 0
+               : number == RSA_PSS_SALTLEN_DIGEST || (number > 0 && (size_t)number == len);
+    return fits ? 1 : refuse(s, "salt length", text != NULL ? text : "other than the digest's");
 }
 
 static int check_digest_param(const struct signer *s, const OSSL_PARAM *param)

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "testlib.h"
 
 #include <openssl/core_names.h>
@@ -22,6 +26,7 @@
 #include "fake_attester.h"
 #include "pki.h"
 #include "tls/openssl/error.h"
+#include "tls/openssl/provider.h"
 
 static const char text[] = "what an attester signs";
 #define TEXT_LEN (sizeof text - 1)
@@ -406,6 +411,66 @@ static void nobody_gets_the_private_half(void **state)
     }
 }
 
+static const char *const kinds[] = {"EC", "RSA", "ED25519"};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+static void the_provider_says_what_it_takes_and_tells(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++) {
+        EVP_PKEY_CTX *ctx =
+            EVP_PKEY_CTX_new_from_name(atls_provider_library(), kinds[i], ATLS_PROVIDER_QUERY);
+        const char *public = i == 1 ? OSSL_PKEY_PARAM_RSA_N : OSSL_PKEY_PARAM_PUB_KEY;
+        EVP_KEYMGMT *keys =
+            EVP_KEYMGMT_fetch(atls_provider_library(), kinds[i], ATLS_PROVIDER_QUERY);
+
+        if (ctx == NULL || keys == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
+            abort();
+        assert_non_null(
+            OSSL_PARAM_locate_const(EVP_PKEY_fromdata_settable(ctx, EVP_PKEY_PUBLIC_KEY), public));
+        assert_null(EVP_PKEY_fromdata_settable(ctx, OSSL_KEYMGMT_SELECT_PRIVATE_KEY));
+        assert_non_null(
+            OSSL_PARAM_locate_const(EVP_KEYMGMT_gettable_params(keys), OSSL_PKEY_PARAM_BITS));
+        EVP_KEYMGMT_free(keys);
+        EVP_PKEY_CTX_free(ctx);
+    }
+}
+
+/* NULL when the provider refuses. */
+static EVP_PKEY *import(const char *type, OSSL_PARAM *params)
+{
+    EVP_PKEY_CTX *ctx =
+        EVP_PKEY_CTX_new_from_name(atls_provider_library(), type, ATLS_PROVIDER_QUERY);
+    EVP_PKEY *out = NULL;
+
+    if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
+        abort();
+    if (EVP_PKEY_fromdata(ctx, &out, EVP_PKEY_KEYPAIR, params) != 1)
+        out = NULL;
+    EVP_PKEY_CTX_free(ctx);
+    return out;
+}
+
+static void what_the_provider_cannot_take_is_refused(void **state)
+{
+    unsigned char byte = 1;
+    struct atls_provided *key = NULL;
+    OSSL_PARAM empty[] = {OSSL_PARAM_construct_end()};
+    OSSL_PARAM cut[] = {OSSL_PARAM_construct_octet_string(ATLS_PROVIDER_KEY, &byte, 1),
+                        OSSL_PARAM_construct_end()};
+    OSSL_PARAM typeless[] = {OSSL_PARAM_construct_octet_string(ATLS_PROVIDER_KEY, &key, sizeof key),
+                             OSSL_PARAM_construct_end()};
+
+    (void)state;
+    typeless[0].data_type = OSSL_PARAM_UTF8_STRING;
+    for (size_t i = 0; i < KINDS; i++) {
+        assert_null(import(kinds[i], empty));
+        assert_null(import(kinds[i], cut));
+        assert_null(import(kinds[i], typeless));
+    }
+    ERR_clear_error();
+}
+
 /* ---- signatures ---- */
 
 /* As libssl does it. NULL when the set-up is refused. */
@@ -627,6 +692,27 @@ static int other_digest_by_name(EVP_PKEY_CTX *ctx)
     return set(ctx, OSSL_PARAM_construct_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, name, 0));
 }
 
+static int padding_of_no_type(EVP_PKEY_CTX *ctx)
+{
+    unsigned char byte = RSA_PKCS1_PSS_PADDING;
+
+    return set(ctx, OSSL_PARAM_construct_octet_string(OSSL_SIGNATURE_PARAM_PAD_MODE, &byte, 1));
+}
+
+static int salt_of_no_type(EVP_PKEY_CTX *ctx)
+{
+    unsigned char byte = 32;
+
+    return set(ctx, OSSL_PARAM_construct_octet_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, &byte, 1));
+}
+
+static int another_parameter(EVP_PKEY_CTX *ctx)
+{
+    unsigned char byte = 0;
+
+    return set(ctx, OSSL_PARAM_construct_octet_string("another", &byte, 1));
+}
+
 static void rsa_parameters_are_checked(void **state)
 {
     static const struct {
@@ -646,6 +732,9 @@ static void rsa_parameters_are_checked(void **state)
         {"PKCS #1 by name", other_padding_by_name, "sign with padding pkcs1"},
         {"salt by number", salt_by_number, NULL},
         {"salt by a strange name", other_salt_by_name, "sign with salt length 32 or so"},
+        {"padding of no type", padding_of_no_type, "is neither text nor number"},
+        {"salt of no type", salt_of_no_type, "is neither text nor number"},
+        {"another parameter", another_parameter, NULL},
         {"digest by name", digest_by_name, NULL},
         {"other digest by name", other_digest_by_name, "sign with digest SHA2-512"},
     };
@@ -684,6 +773,28 @@ static void rsa_signs_only_when_asked_for_pss(void **state)
     assert_true(queue_has("sign with padding of PKCS #1 v1.5, it signs with rsa_pss_rsae_sha256"));
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
+    atls_attester_unref(attester);
+}
+
+/* As OpenSSL makes one to compare ours with. */
+static void a_public_half_alone_signs_nothing(void **state)
+{
+    struct fake_attester fake;
+    struct atls_attester *attester = open_fake(&fake, ATLS_KEY_P256);
+    EVP_PKEY *public = public_of(attester), *half;
+    OSSL_PARAM *params = NULL;
+
+    (void)state;
+    assert_int_equal(EVP_PKEY_todata(public, EVP_PKEY_PUBLIC_KEY, &params), 1);
+    half = import("EC", params);
+    if (half == NULL)
+        abort();
+    assert_int_equal(EVP_PKEY_eq(half, public), 1);
+    assert_null(start(half, "SHA256"));
+    assert_true(queue_has("key has no attester"));
+    OSSL_PARAM_free(params);
+    EVP_PKEY_free(half);
+    EVP_PKEY_free(public);
     atls_attester_unref(attester);
 }
 
@@ -1154,6 +1265,34 @@ static bool use_once(struct atls_attester *attester)
     return used;
 }
 
+/* OSSL_LIB_CTX_new of OpenSSL 3.0 itself loses memory when it runs short of it. */
+static void count_leaks(bool on)
+{
+#ifdef __SANITIZE_ADDRESS__
+    on ? __lsan_enable() : __lsan_disable();
+#endif
+    (void)on;
+}
+
+/* The provider that could not be made is made when it is next asked for. */
+static void short_of_memory_there_is_no_provider(void **state)
+{
+    OSSL_LIB_CTX *library = NULL;
+    size_t n;
+
+    (void)state;
+    for (n = 0; library == NULL; n++) {
+        test_failing_alloc_arm(n);
+        count_leaks(false);
+        library = atls_provider_library();
+        count_leaks(true);
+        (void)test_failing_alloc_disarm();
+        ERR_clear_error();
+    }
+    assert_true(n > 1);
+    assert_ptr_equal(atls_provider_library(), library);
+}
+
 /* One allocation after the other fails: no key, or one that works. */
 static void short_of_memory_there_is_no_key(void **state)
 {
@@ -1193,17 +1332,21 @@ static void short_of_memory_there_is_no_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_of_memory_there_is_no_key), /* first: the provider, too */
+        cmocka_unit_test(short_of_memory_there_is_no_provider), /* before it is made */
+        cmocka_unit_test(short_of_memory_there_is_no_key),
         cmocka_unit_test(servers_and_clients_sign_with_every_key),
         cmocka_unit_test(the_software_attester_signs),
         cmocka_unit_test(the_public_half_is_that_of_the_certificate),
         cmocka_unit_test(keys_of_others_are_not_equal),
         cmocka_unit_test(nobody_gets_the_private_half),
+        cmocka_unit_test(the_provider_says_what_it_takes_and_tells),
+        cmocka_unit_test(what_the_provider_cannot_take_is_refused),
         cmocka_unit_test(signs_in_one_go_and_in_pieces),
         cmocka_unit_test(a_context_signs_again),
         cmocka_unit_test(another_digest_is_refused),
         cmocka_unit_test(rsa_parameters_are_checked),
         cmocka_unit_test(rsa_signs_only_when_asked_for_pss),
+        cmocka_unit_test(a_public_half_alone_signs_nothing),
         cmocka_unit_test(nothing_but_signatures_of_text),
         cmocka_unit_test(the_attester_s_message_reaches_the_caller),
         cmocka_unit_test(unfit_attesters_are_refused),
