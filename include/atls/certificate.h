@@ -83,7 +83,9 @@ struct atls_ra_certificate_check {
      * (the caller sees to that). With freshness none: empty. */
     struct atls_bytes nonce;
     enum atls_role role;   /* of the judge: a client judges the certificate of a server */
-    const char *peer_name; /* pkix: DNS name or IP address that it must carry; NULL: any */
+    /* pkix: DNS name or IP address that it must carry; a client must give it, NULL for a server:
+     * any. */
+    const char *peer_name;
     bool chain_validated;  /* same-key: TLS validated this chain, and so its key */
     bool ignore_dates; /* of the certificate that carries evidence; never those of a PKIX chain */
 };

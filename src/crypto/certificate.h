@@ -50,10 +50,10 @@ struct atls_bytes atls_certificate_extension(const struct atls_certificate *c,
  * subjectAltName (RFC 5280), or one of the count OIDs (content octets). */
 bool atls_certificate_understood(const struct atls_certificate *c, const struct atls_bytes *oids,
                                  size_t count);
-/* A certificate that names itself as its issuer is signed with its own key, by any algorithm that
- * atls_certificate_make can use (for ECDSA also with a NULL parameter, as Mbed TLS writes it).
- * Errors: ATLS_E_CERTIFICATE with reason chain-issuer (another issuer), chain-signature;
- * ATLS_E_UNSUPPORTED with reason unsupported-algorithm (algorithm or key), ATLS_E_CRYPTO. */
+/* A certificate that names itself as its issuer is signed with its own key, by any algorithm of
+ * libcrypto that is worth 112 bits. Errors: ATLS_E_CERTIFICATE with reason chain-issuer (another
+ * issuer), chain-signature; ATLS_E_UNSUPPORTED with reason unsupported-algorithm (algorithm or
+ * key), ATLS_E_DECODE, ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_certificate_verify_self(const struct atls_certificate *c,
                                                             struct atls_err *err);
 

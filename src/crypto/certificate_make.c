@@ -9,7 +9,6 @@
 #include "core/err.h"
 #include "core/reader.h"
 #include "core/writer.h"
-#include "crypto/certificate_parts.h"
 #include "crypto/der.h"
 #include "crypto/libcrypto.h"
 
@@ -89,14 +88,6 @@ static enum atls_code find_identifier(enum atls_signature scheme, struct atls_by
         }
     return atls_fail(err, ATLS_E_UNSUPPORTED, "certificate: no signature scheme 0x%04x",
                      (unsigned int)scheme);
-}
-
-enum atls_signature atls_signature_of_identifier(struct atls_bytes whole)
-{
-    for (size_t i = 0; i < sizeof identifiers / sizeof identifiers[0]; i++)
-        if (atls_bytes_equal(whole, atls_bytes_of(identifiers[i].der, identifiers[i].len)))
-            return identifiers[i].scheme;
-    return ATLS_SIGNATURE_NONE;
 }
 
 /* Name of one commonName; an empty one when there is none. */

@@ -41,9 +41,6 @@ struct atls_extension {
     bool critical;
 };
 
-/* The scheme that a whole AlgorithmIdentifier of a signature names; ATLS_SIGNATURE_NONE for one
- * that certificates are not made with here. */
-enum atls_signature atls_signature_of_identifier(struct atls_bytes whole);
 /* Splits one SIGNED{}, exactly consumed. */
 ATLS_MUST_CHECK bool atls_signed_parts_read(struct atls_bytes der, struct atls_signed_parts *out);
 /* The next Extension. */

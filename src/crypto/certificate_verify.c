@@ -1,11 +1,13 @@
 #include "crypto/certificate.h"
 
-#include <string.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
 
 #include "core/err.h"
 #include "core/reader.h"
 #include "crypto/certificate_parts.h"
 #include "crypto/der.h"
+#include "crypto/libcrypto.h"
 
 #define SALT_LEN 48
 
@@ -147,60 +149,46 @@ enum atls_code atls_certificate_issued_by(const struct atls_certificate *child,
     return check_signature(&thing, issuer, algorithm, err);
 }
 
-/* AlgorithmIdentifier of ECDSA with a NULL where RFC 5758 section 3.2 wants no parameter. */
-static enum atls_signature scheme_with_null(struct atls_bytes whole)
-{
-    uint8_t shorter[32];
-    const size_t len = whole.len - 2;
+/* Fewer bits would let others make a second certificate of the same digest. */
+#define SELF_SIGNATURE_BITS 112
 
-    if (whole.len < 4 || whole.len > sizeof shorter || whole.ptr[len] != ATLS_DER_NULL ||
-        whole.ptr[len + 1] != 0 || whole.ptr[1] != len)
-        return ATLS_SIGNATURE_NONE;
-    memcpy(shorter, whole.ptr, len);
-    shorter[1] = (uint8_t)(len - 2);
-    switch (atls_signature_of_identifier(atls_bytes_of(shorter, len))) {
-    case ATLS_ECDSA_P256_SHA256:
-        return ATLS_ECDSA_P256_SHA256;
-    case ATLS_ECDSA_P384_SHA384:
-        return ATLS_ECDSA_P384_SHA384;
-    case ATLS_ECDSA_P521_SHA512:
-        return ATLS_ECDSA_P521_SHA512;
-    default:
-        return ATLS_SIGNATURE_NONE;
+static enum atls_code check_self_signature(X509 *x, struct atls_err *err)
+{
+    EVP_PKEY *key = X509_get0_pubkey(x);
+    int bits = 0;
+
+    if (key == NULL || X509_get_signature_info(x, NULL, NULL, &bits, NULL) != 1 ||
+        bits < SELF_SIGNATURE_BITS) {
+        ERR_clear_error();
+        return atls_fail_alert(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNSUPPORTED_ALGORITHM,
+                               ATLS_ALERT_UNSUPPORTED_CERTIFICATE,
+                               "Certificate: %s that is not accepted here",
+                               key == NULL ? "key of a type" : "signature algorithm");
     }
-}
-
-static enum atls_code bad_signature(struct atls_err *err, const char *what)
-{
+    if (X509_verify(x, key) == 1)
+        return ATLS_OK;
+    if (atls_libcrypto_lacks_memory())
+        return atls_fail_memory(err, "certificate");
     return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_SIGNATURE,
-                           ATLS_ALERT_BAD_CERTIFICATE, "Certificate: %s", what);
+                           ATLS_ALERT_BAD_CERTIFICATE,
+                           "Certificate: signature does not match its own key");
 }
 
 enum atls_code atls_certificate_verify_self(const struct atls_certificate *c, struct atls_err *err)
 {
-    const struct atls_signed_parts *p = &c->parts;
-    enum atls_signature scheme = atls_signature_of_identifier(p->algorithm);
     enum atls_code code;
+    X509 *x;
 
     if (!atls_certificate_is_self_issued(c))
         return atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
                                ATLS_ALERT_UNKNOWN_CA,
                                "Certificate: issuer is \"%.*s\", want the subject itself",
                                shown(c->issuer_cn), (const char *)c->issuer_cn.ptr);
-    if (!atls_bytes_equal(p->algorithm, p->inner_algorithm))
-        return bad_signature(err, "two different signature algorithms");
-    if (scheme == ATLS_SIGNATURE_NONE)
-        scheme = scheme_with_null(p->algorithm);
-    if (scheme == ATLS_SIGNATURE_NONE || c->key == NULL)
-        return atls_fail_alert(err, ATLS_E_UNSUPPORTED, ATLS_REASON_UNSUPPORTED_ALGORITHM,
-                               ATLS_ALERT_UNSUPPORTED_CERTIFICATE,
-                               "Certificate: %s that is not known here",
-                               c->key == NULL ? "key of a type" : "signature algorithm");
-    code = atls_key_verify(c->key, scheme, &p->tbs, 1, p->signature, err);
-    /* A scheme that is not of this key proves as little as a signature that does not match. */
-    if (code != ATLS_E_VERIFY && code != ATLS_E_UNSUPPORTED)
+    if ((code = atls_x509_parse(atls_buf_bytes(&c->der), &x, err)) != ATLS_OK)
         return code;
-    return bad_signature(err, "signature does not match its own key");
+    code = check_self_signature(x, err);
+    X509_free(x);
+    return code;
 }
 
 enum atls_code atls_certificate_check_time(const struct atls_certificate *c, int64_t time_s,

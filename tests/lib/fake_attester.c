@@ -13,6 +13,7 @@
 #include "core/writer.h"
 #include "evidence/evidence.h"
 #include "verifier/result.h"
+#include "wire/cmw.h"
 
 #define DIGEST_LEN 32
 
@@ -77,6 +78,20 @@ static enum atls_code aik_sign(void *self, enum atls_signature scheme, struct at
     return atls_private_key_sign(fake->key, scheme, tbs, out, err);
 }
 
+static enum atls_code make_record(const char *media_type, struct atls_writer *value,
+                                  struct atls_buf *out_cmw, struct atls_err *err)
+{
+    const struct atls_cmw record = atls_cmw_record(media_type, atls_writer_bytes(value), 0);
+    struct atls_writer w = atls_writer_init(1 << 20);
+    enum atls_code code = atls_cmw_encode(&record, &w, err);
+
+    if (code == ATLS_OK)
+        code = atls_writer_finish(&w, out_cmw, err);
+    atls_writer_clear(&w);
+    atls_writer_clear(value);
+    return code;
+}
+
 static enum atls_code make_evidence(void *self, const struct atls_challenge *challenge,
                                     struct atls_buf *out_cmw, struct atls_err *err)
 {
@@ -103,6 +118,8 @@ static enum atls_code make_evidence(void *self, const struct atls_challenge *cha
     atls_put_bytes(&w, atls_bytes_of(digest, DIGEST_LEN));
     while (w.failed == ATLS_OK && w.len < fake->evidence_len)
         atls_put_u8(&w, (uint8_t)w.len);
+    if (fake->media_type != NULL)
+        return make_record(fake->media_type, &w, out_cmw, err);
     return atls_writer_finish(&w, out_cmw, err);
 }
 
@@ -189,18 +206,36 @@ static void close_verifier(void *self)
     (void)self;
 }
 
+/* The value of a record; the length of a binder, which other evidence begins with, is 32 or 48. */
+static enum atls_code unwrap(struct atls_bytes evidence, struct atls_reader *out,
+                             struct atls_err *err)
+{
+    struct atls_arena arena = atls_arena_init(4096);
+    struct atls_cmw cmw;
+    enum atls_code code = ATLS_OK;
+
+    if (evidence.len != 0 && evidence.ptr[0] >= 0x80 &&
+        (code = atls_cmw_decode(evidence, &arena, &cmw, err)) == ATLS_OK)
+        evidence = cmw.value;
+    if (code == ATLS_OK)
+        *out = atls_reader_init(evidence);
+    atls_arena_clear(&arena);
+    return code;
+}
+
 /* out_nonce: the challenge that the evidence answers. A passport may answer any. */
 static enum atls_code check_evidence(const struct fake_verifier *fake,
                                      const struct atls_appraisal *a, struct atls_bytes *out_nonce,
                                      struct atls_err *err)
 {
-    struct atls_reader r = atls_reader_init(a->evidence);
+    struct atls_reader r;
     uint8_t digest[ATLS_HASH_MAX];
     struct atls_bytes binder, key;
     uint8_t len;
     enum atls_code code;
 
-    if ((code = atls_hash_one(ATLS_HASH_SHA256, a->aik_spki, digest, err)) != ATLS_OK)
+    if ((code = atls_hash_one(ATLS_HASH_SHA256, a->aik_spki, digest, err)) != ATLS_OK ||
+        (code = unwrap(a->evidence, &r, err)) != ATLS_OK)
         return code;
     if (!atls_get_u8(&r, &len) || !atls_get_bytes(&r, len, &binder) ||
         !atls_get_bytes(&r, DIGEST_LEN, &key))
@@ -226,6 +261,7 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
     enum atls_code code;
 
     fake->profiles = a->profiles;
+    fake->nonce_len = a->nonce.len;
     delay(fake->delay_ms);
     if (fake->silent)
         return fake->fail;

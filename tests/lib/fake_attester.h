@@ -1,6 +1,6 @@
 /* An attester whose evidence is what a test says, and the verifier for it, both through the public
  * tables of operations. Evidence is: length of the binder, binder, 32 bytes of SHA-256 over the
- * AIK, padding. */
+ * AIK, padding; or a CMW record of it, which the verifier takes as well. */
 #ifndef ATLS_TEST_FAKE_ATTESTER_H
 #define ATLS_TEST_FAKE_ATTESTER_H
 
@@ -29,6 +29,7 @@ struct fake_attester {
     const char *certificate;      /* file, or NULL: self-signed */
     const char *const *dns_names; /* of the self-signed certificate */
     unsigned int profiles;        /* that it makes; 0: KAT */
+    const char *media_type;       /* of the CMW record that its evidence is; NULL: it is none */
     _Atomic unsigned int asked;   /* profiles that it was last asked for, by any thread */
     struct atls_attester_ops ops; /* its own, filled in by open */
 };
@@ -59,6 +60,7 @@ struct fake_verifier {
     bool takes_results;            /* passports */
     bool wants_binder;             /* and of these only such as echo the binder */
     _Atomic unsigned int profiles; /* that the latest appraisal takes, in any thread */
+    _Atomic size_t nonce_len;      /* of the latest appraisal */
 };
 struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);
 
