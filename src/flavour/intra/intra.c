@@ -27,6 +27,12 @@ static enum atls_code make_offer(struct atls_intra *intra, struct atls_err *err)
     client = atls_open_vec(&w, 0xffff);
     atls_intra_schemes_put(&w, &intra->own.schemes);
     atls_close_vec(&w, client);
+    if (w.failed == ATLS_E_LIMIT) {
+        atls_writer_clear(&w);
+        return atls_fail(err, ATLS_E_CONFIG,
+                         "remoteAttestation: a technology or Verifier whose name no media type "
+                         "or vector can hold");
+    }
     return atls_writer_finish(&w, &intra->offer, err);
 }
 

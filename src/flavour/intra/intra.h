@@ -53,7 +53,8 @@ enum atls_intra_place {
 struct atls_intra; /* one connection */
 
 /* State of one connection, by what config offers and requires; holds a reference of it. Errors:
- * ATLS_E_CONFIG (nothing to offer), ATLS_E_LIMIT (offers do not fit), ATLS_E_NOMEM. */
+ * ATLS_E_CONFIG (nothing to offer, names that no scheme can carry), ATLS_E_LIMIT (too many
+ * schemes), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code atls_intra_new(struct atls_config *config, enum atls_role role,
                                               struct atls_intra **out, struct atls_err *err);
 void atls_intra_free(struct atls_intra *intra); /* wiped; NULL is fine */
