@@ -69,6 +69,55 @@ void tls_pair_prepare(struct tls_pair *t)
     assert_int_equal(SSL_CTX_set1_groups_list(t->server.ctx, t->hrr ? "P-384" : "P-256:P-384"), 1);
 }
 
+/* ---- a BIO that moves one byte at a time ---- */
+
+static int piece_write(BIO *bio, const char *data, size_t len, size_t *out_len)
+{
+    const bool waits = BIO_get_data(bio) == NULL;
+    int ok = 0;
+
+    BIO_clear_retry_flags(bio);
+    BIO_set_data(bio, waits ? bio : NULL);
+    if (!waits && len != 0)
+        ok = BIO_write_ex(BIO_next(bio), data, 1, out_len);
+    if (ok != 1)
+        BIO_set_retry_write(bio);
+    return ok;
+}
+
+static int piece_read(BIO *bio, char *data, size_t len, size_t *out_len)
+{
+    int ok = len == 0 ? 0 : BIO_read_ex(BIO_next(bio), data, 1, out_len);
+
+    BIO_clear_retry_flags(bio);
+    if (ok != 1)
+        BIO_set_retry_read(bio);
+    return ok;
+}
+
+static long piece_ctrl(BIO *bio, int command, long number, void *ptr)
+{
+    return BIO_ctrl(BIO_next(bio), command, number, ptr);
+}
+
+static BIO *piecemeal(BIO *below)
+{
+    static BIO_METHOD *method;
+    BIO *bio;
+
+    if (method == NULL) {
+        method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_FILTER, "piecemeal");
+        assert_non_null(method);
+        BIO_meth_set_write_ex(method, piece_write);
+        BIO_meth_set_read_ex(method, piece_read);
+        BIO_meth_set_ctrl(method, piece_ctrl);
+    }
+    bio = BIO_new(method);
+    assert_non_null(bio);
+    BIO_set_init(bio, 1);
+    return BIO_push(bio, below);
+}
+
 void tls_pair_ssl(struct tls_pair *t)
 {
     const size_t room = t->room == 0 ? 17000 : t->room;
@@ -79,6 +128,10 @@ void tls_pair_ssl(struct tls_pair *t)
     assert_non_null(t->client.ssl);
     assert_non_null(t->server.ssl);
     assert_int_equal(BIO_new_bio_pair(&client, room, &server, room), 1);
+    if (t->piecemeal) {
+        client = piecemeal(client);
+        server = piecemeal(server);
+    }
     SSL_set_bio(t->client.ssl, client, client);
     SSL_set_bio(t->server.ssl, server, server);
     SSL_set_connect_state(t->client.ssl);
@@ -148,7 +201,7 @@ void tls_pair_run(struct tls_pair *t)
 {
     size_t still = 0;
 
-    for (size_t i = 0; i < STEPS_MAX && still < 3; i++) {
+    for (size_t i = 0; i < STEPS_MAX && still < 5; i++) {
         const size_t before = moved(&t->client) + moved(&t->server);
 
         tls_end_step(t, &t->client);

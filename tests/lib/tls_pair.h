@@ -29,6 +29,7 @@ struct tls_pair {
     struct tls_end client, server;
     size_t room;      /* of each direction of the BIO pair; 0: 17000 */
     bool sha384, hrr; /* suite; a first flight that the server answers with HelloRetryRequest */
+    bool piecemeal;   /* one byte a read and a write, and every second write has to wait */
     bool async;       /* SSL_MODE_ASYNC on the server */
     bool hold_jobs;   /* the test runs end->job and calls tls_end_complete */
 };
