@@ -143,7 +143,7 @@ static enum atls_code take_server_hello(struct atls_transcript *t, const struct 
                                         struct atls_err *err)
 {
     const bool first = t->expected == FIRST_SERVER_HELLO;
-    struct server_hello hello;
+    struct server_hello hello = {.hash = ATLS_HASH_NONE};
     enum atls_code code = read_server_hello(m->body, &hello, err);
 
     if (code != ATLS_OK)
