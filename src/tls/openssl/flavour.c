@@ -401,6 +401,8 @@ static enum atls_code make_session(struct atls_handshake *h, struct atls_err *er
         (code = check_alpn(h, atls_bytes_of(selected, len), err)) != ATLS_OK ||
         (code = check(h, err)) != ATLS_OK)
         return code;
+    if (h->config->options.identity == ATLS_IDENTITY_SAME_KEY && h->result != NULL)
+        tls.peer_spki = established.spki; /* whose chain TLS verified, or there were no result */
     if (len != 0)
         memcpy(protocol, selected, len); /* at most 255 */
     established.inner_protocol = protocol;
