@@ -376,6 +376,9 @@ static enum atls_code check_alpn(const struct atls_handshake *h, struct atls_byt
 
 static enum atls_code check(struct atls_handshake *h, struct atls_err *err)
 {
+    if (SSL_session_reused(h->ssl) != 0)
+        return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_TLS_RESUMED,
+                                "TLS handshake resumed a session, want a full one");
     if (h->config->options.require_peer && h->result == NULL)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
                                 "peer: the handshake brought no attestation, want it");
