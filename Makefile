@@ -10,7 +10,7 @@ all: deps
 
 demo: deps
 	@scripts/build release
-	@build/release/apps/atls demo
+	@build/release/apps/atls demo --flavour all
 	@scripts/demo-tee build/release/apps/atls
 
 test: deps-test

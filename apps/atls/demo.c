@@ -22,7 +22,7 @@
 #define TIMEOUT_MS 20000
 
 static const char usage[] =
-    "usage: atls demo [--tee NAME] [--json]\n"
+    "usage: atls demo [--flavour HOW | --tee NAME] [--json]\n"
     "\n"
     "Starts two software TPMs (swtpm), makes a certificate authority and a verifier's store in a\n"
     "temporary directory, enrols both TPMs, runs attested TLS connections between them, judged by\n"
@@ -31,9 +31,14 @@ static const char usage[] =
     "service, and then shows that tampering of many kinds is refused, each time for the right\n"
     "reason. Needs the packages swtpm and swtpm-tools. Nothing outside the directory is touched.\n"
     "\n"
+    "  --flavour HOW\n"
+    "              post (default), intra, pre or all of them, one after the other\n"
+    "              (docs/flavours.md)\n"
     "  --tee NAME  snp, tdx or cca: confidential machines instead of TPMs, simulated by\n"
     "              atls-tee-sim; needs FUSE\n"
-    "  --json      one JSON object a line: {\"check\", \"ok\", \"detail\"}\n"
+    "  --json      one JSON object a line: {\"check\", \"ok\", \"detail\"}, of\n"
+    "              connections also \"flavour\", of flavour pre \"freshness\", and \"gap\"\n"
+    "              where something passes that this flavour is known not to stop\n"
     "  --help      this text\n"
     "\n"
     "Exit status: 0 all as expected; 2 something could not be done; 3 a check came out wrong.\n";
@@ -57,21 +62,55 @@ void demo_title(const struct demo *demo, const char *title)
         printf("\n%s%s%s\n", cli_colour(stdout, CLI_BOLD), title, cli_colour(stdout, CLI_PLAIN));
 }
 
-void demo_report(struct demo *demo, bool good, const char *what, const char *detail)
+enum outcome { AS_EXPECTED, NOT_AS_EXPECTED, KNOWN_GAP };
+
+static void report_json(const struct demo *demo, enum outcome outcome, const char *what,
+                        const char *detail)
 {
-    if (good)
-        demo->good++;
-    else
+    json_t *line = json_pack("{ss sb ss}", "check", what, "ok", (int)(outcome != NOT_AS_EXPECTED),
+                             "detail", detail);
+
+    if (outcome == KNOWN_GAP)
+        (void)json_object_set_new(line, "gap", json_true());
+    if (demo->connecting)
+        (void)json_object_set_new(line, "flavour", json_string(atls_flavour_name(demo->flavour)));
+    if (demo->connecting && demo->flavour == ATLS_FLAVOUR_PRE)
+        (void)json_object_set_new(
+            line, "freshness",
+            json_string(demo->freshness == ATLS_FRESHNESS_NONCE ? "nonce" : "none"));
+    (void)cli_print_json(demo->cli, stdout, line);
+}
+
+static void report(struct demo *demo, enum outcome outcome, const char *what, const char *detail)
+{
+    static const struct {
+        const char *mark;
+        enum cli_colour colour;
+    } marks[] = {[AS_EXPECTED] = {"ok", CLI_GREEN},
+                 [NOT_AS_EXPECTED] = {"FAILED", CLI_RED},
+                 [KNOWN_GAP] = {"passes", CLI_YELLOW}};
+
+    if (outcome == NOT_AS_EXPECTED)
         demo->bad++;
-    if (cli_flag(demo->cli, "json"))
-        (void)cli_print_json(
-            demo->cli, stdout,
-            json_pack("{ss sb ss}", "check", what, "ok", (int)good, "detail", detail));
     else
-        printf("%s%-6s%s  %s\n        %s%s%s\n", cli_colour(stdout, good ? CLI_GREEN : CLI_RED),
-               good ? "ok" : "FAILED", cli_colour(stdout, CLI_PLAIN), what,
+        demo->good++;
+    if (cli_flag(demo->cli, "json"))
+        report_json(demo, outcome, what, detail);
+    else
+        printf("%s%-6s%s  %s\n        %s%s%s\n", cli_colour(stdout, marks[outcome].colour),
+               marks[outcome].mark, cli_colour(stdout, CLI_PLAIN), what,
                cli_colour(stdout, CLI_DIM), detail, cli_colour(stdout, CLI_PLAIN));
     fflush(stdout);
+}
+
+void demo_report(struct demo *demo, bool good, const char *what, const char *detail)
+{
+    report(demo, good ? AS_EXPECTED : NOT_AS_EXPECTED, what, detail);
+}
+
+void demo_report_gap(struct demo *demo, bool through, const char *what, const char *detail)
+{
+    report(demo, through ? KNOWN_GAP : NOT_AS_EXPECTED, what, detail);
 }
 
 /* ---- preparation ---- */
@@ -89,6 +128,14 @@ enum atls_code demo_verifier(const char *store, const char *const *rules,
     return atls_verifier_open(uri, backends, &options, out, err);
 }
 
+/* With a nonce a result has to answer it. */
+struct atls_verifier *demo_verifier_of(const struct demo *demo, enum demo_topology topology)
+{
+    if (topology == DEMO_PASSPORT && demo->freshness == ATLS_FRESHNESS_NONCE)
+        return demo->fresh;
+    return demo->remote[topology];
+}
+
 enum atls_code demo_config(const struct demo *demo, const struct demo_config *want,
                            struct atls_config **out, struct atls_err *err)
 {
@@ -96,6 +143,9 @@ enum atls_code demo_config(const struct demo *demo, const struct demo_config *wa
     struct atls_config_options options;
 
     atls_config_options_init(&options);
+    options.flavour = demo->flavour;
+    options.freshness = demo->freshness;
+    options.secret_binder = want->secret_binder;
     options.attester = want->attester;
     options.passport = want->passport;
     options.require_peer = want->require_peer;
@@ -107,6 +157,11 @@ enum atls_code demo_config(const struct demo *demo, const struct demo_config *wa
         if (want->soft)
             options.evidence_types = with_soft;
     }
+    if (demo->flavour == ATLS_FLAVOUR_INTRA && options.verifier != NULL &&
+        atls_verifier_input(options.verifier) == ATLS_VERIFIER_TAKES_RESULTS)
+        options.accepted_verifier = LAB_VERIFIER;
+    if (demo->flavour == ATLS_FLAVOUR_INTRA && want->passport != NULL)
+        options.passport_verifier = LAB_VERIFIER;
     options.gate_timeout_ms = options.answer_timeout_ms = TIMEOUT_MS;
     return atls_config_new(&options, out, err);
 }
@@ -198,23 +253,6 @@ enum atls_code demo_open_attester(struct demo *demo, int device, struct atls_err
     return atls_attester_open(d->uri, backends, &options, &demo->attesters[device], err);
 }
 
-static enum atls_code make_tls(struct demo *demo, struct atls_err *err)
-{
-    enum atls_code code;
-
-    demo->server_tls = SSL_CTX_new(TLS_server_method());
-    demo->client_tls = SSL_CTX_new(TLS_client_method());
-    if (demo->server_tls == NULL || demo->client_tls == NULL ||
-        SSL_CTX_use_certificate(demo->server_tls, demo->lab.tls) != 1 ||
-        SSL_CTX_use_PrivateKey(demo->server_tls, demo->lab.tls_key) != 1 ||
-        X509_STORE_add_cert(SSL_CTX_get_cert_store(demo->client_tls), demo->lab.ca) != 1)
-        return parts_tls_error(err, "TLS contexts");
-    SSL_CTX_set_verify(demo->client_tls, SSL_VERIFY_PEER, NULL);
-    if ((code = atls_openssl_prepare(demo->server_tls, err)) != ATLS_OK)
-        return code;
-    return atls_openssl_prepare(demo->client_tls, err);
-}
-
 /* The daemon answers before it has read its store, and says so. */
 static enum atls_code open_passport(const struct atls_passport_options *options,
                                     struct atls_passport **out, struct atls_err *err)
@@ -251,6 +289,9 @@ static enum atls_code start_service(struct demo *demo, struct atls_err *err)
         snprintf(uri, sizeof(uri), "%s:%s", schemes[i], demo->service.url);
         code = atls_verifier_open(uri, backends, &options, &demo->remote[i], err);
     }
+    options.result_echoes_binder = true;
+    if (code == ATLS_OK)
+        code = atls_verifier_open(uri, backends, &options, &demo->fresh, err);
     atls_passport_options_init(&passport);
     passport.verifier_url = demo->service.url;
     passport.ca_file = demo->service.ca_file;
@@ -290,8 +331,7 @@ static enum atls_code prepare(struct demo *demo, struct atls_err *err)
         (code = demo->tee != NULL ? demo_tee_prepare(demo, err) : prepare_tpms(demo, err)) !=
             ATLS_OK ||
         (code = demo_verifier(demo->lab.store, NULL, &demo->verifier, err)) != ATLS_OK ||
-        (code = atls_policy_default(&demo->policy, err)) != ATLS_OK ||
-        (code = make_tls(demo, err)) != ATLS_OK)
+        (code = atls_policy_default(&demo->policy, err)) != ATLS_OK)
         return code;
     return start_service(demo, err);
 }
@@ -304,11 +344,10 @@ static void clear(struct demo *demo)
         atls_attester_unref(demo->attesters[i]);
     for (int i = 0; i < DEMO_TOPOLOGIES; i++)
         atls_verifier_unref(demo->remote[i]);
+    atls_verifier_unref(demo->fresh);
     demo_service_stop(&demo->service);
     atls_policy_unref(demo->policy);
     atls_verifier_unref(demo->verifier);
-    SSL_CTX_free(demo->server_tls);
-    SSL_CTX_free(demo->client_tls);
     lab_clear(&demo->lab);
 }
 
@@ -330,20 +369,27 @@ static enum cli_status run(struct cli *cli)
     struct sigaction action = {.sa_handler = on_signal};
     struct demo demo = {.cli = cli};
     struct atls_err err = ATLS_ERR_INIT;
-    const char *tee = cli_value(cli, "tee");
+    const char *tee = cli_value(cli, "tee"), *flavour = cli_value(cli, "flavour");
+    struct demo_flavours flavours;
     enum cli_status status;
 
     if (tee != NULL && (demo.tee = demo_tee_find(tee)) == NULL)
         return cli_usage(cli, "--tee %s: want snp, tdx or cca", tee);
+    if (tee != NULL && flavour != NULL)
+        return cli_usage(cli, "--flavour is shown with TPMs, not with --tee");
+    if (!demo_flavours_find(flavour != NULL ? flavour : "post", &flavours))
+        return cli_usage(cli, "--flavour is \"%s\", want post, intra, pre or all", flavour);
     sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     if (prepare(&demo, &err) == ATLS_OK) {
-        demo_run_good(&demo);
-        if (demo.tee != NULL)
+        demo.connecting = true;
+        if (demo.tee != NULL) {
+            demo_run_good(&demo);
             demo_tee_run(&demo);
-        else
-            demo_run_tampered(&demo);
+        } else {
+            demo_flavours_run(&demo, &flavours);
+        }
         status = summary(&demo);
     } else {
         (void)cli_fail(cli, &err);

@@ -10,27 +10,54 @@
 #include <atls/store.h>
 #include <atls/tpm2.h>
 
-#include <openssl/pem.h>
-
+#include "demo_liar.h"
 #include "io.h"
+#include "parts.h"
 
-/* ---- the good ones ---- */
+/* ---- ends ---- */
 
-static enum atls_code open_ends(struct bench *bench, const struct demo_config *server,
-                                const struct demo_config *client, struct atls_err *err)
+/* The context of one side. In flavours intra and pre the certificate of a side that attests is its
+ * attester's. */
+static enum atls_code make_tls(const struct demo *demo, enum atls_role role,
+                               struct atls_config *config, bool attests, SSL_CTX **out,
+                               struct atls_err *err)
+{
+    const struct lab *lab = &demo->lab;
+    bool own = role == ATLS_ROLE_SERVER && (!attests || demo->flavour == ATLS_FLAVOUR_POST);
+
+    *out = SSL_CTX_new(role == ATLS_ROLE_SERVER ? TLS_server_method() : TLS_client_method());
+    if (*out == NULL || X509_STORE_add_cert(SSL_CTX_get_cert_store(*out), lab->ca) != 1 ||
+        (own && (SSL_CTX_use_certificate(*out, lab->tls) != 1 ||
+                 SSL_CTX_use_PrivateKey(*out, lab->tls_key) != 1)))
+        return parts_tls_error(err, "TLS context");
+    if (role == ATLS_ROLE_CLIENT)
+        SSL_CTX_set_verify(*out, SSL_VERIFY_PEER, NULL);
+    return atls_openssl_prepare_for(*out, config, err);
+}
+
+enum atls_code demo_open_ends(struct bench *bench, const struct demo_config *server,
+                              const struct demo_config *client, struct atls_err *err)
 {
     enum atls_code code;
 
     if ((code = demo_config(bench->demo, server, &bench->server, err)) != ATLS_OK ||
-        (code = demo_config(bench->demo, client, &bench->client, err)) != ATLS_OK)
+        (code = demo_config(bench->demo, client, &bench->client, err)) != ATLS_OK ||
+        (code = make_tls(bench->demo, ATLS_ROLE_SERVER, bench->server, server->attester != NULL,
+                         &bench->server_tls, err)) != ATLS_OK ||
+        (code = make_tls(bench->demo, ATLS_ROLE_CLIENT, bench->client, client->attester != NULL,
+                         &bench->client_tls, err)) != ATLS_OK)
         return code;
-    bench->link.server = (struct link_side){bench->server, bench->demo->server_tls};
-    bench->link.client = (struct link_side){bench->client, bench->demo->client_tls};
+    bench->link.server = (struct link_side){bench->server, bench->server_tls};
+    bench->link.client = (struct link_side){bench->client, bench->client_tls};
     return ATLS_OK;
 }
 
-static void bench_clear(struct bench *bench)
+void demo_clear_bench(struct bench *bench)
 {
+    SSL_SESSION_free(bench->link.ticket);
+    SSL_CTX_free(bench->link.plain);
+    SSL_CTX_free(bench->server_tls);
+    SSL_CTX_free(bench->client_tls);
     atls_config_unref(bench->server);
     atls_config_unref(bench->client);
     atls_policy_unref(bench->policy);
@@ -38,6 +65,8 @@ static void bench_clear(struct bench *bench)
     atls_attester_unref(bench->attester);
     atls_buf_clear(&bench->recorded);
 }
+
+/* ---- the good ones ---- */
 
 static const char *const topologies[DEMO_TOPOLOGIES] = {
     [DEMO_LOCAL] = "Connections that must work: the verifier is in the relying party",
@@ -58,7 +87,8 @@ static const struct good_case {
 static struct demo_config good_side(const struct demo *demo, enum demo_topology topology,
                                     int device, bool attests, bool judges)
 {
-    struct demo_config side = {.require_peer = judges, .verifier = demo->remote[topology]};
+    struct demo_config side = {.require_peer = judges,
+                               .verifier = demo_verifier_of(demo, topology)};
 
     if (attests)
         side.attester = demo->attesters[device];
@@ -100,10 +130,10 @@ static void run_good(struct demo *demo, enum demo_topology topology, const struc
         good_side(demo, topology, LAB_DEVICE_CLIENT, good->client_attests, good->server_attests);
     struct bench bench = {.demo = demo};
     struct atls_err err = ATLS_ERR_INIT;
-    enum atls_code code = open_ends(&bench, &server, &client, &err);
+    enum atls_code code = demo_open_ends(&bench, &server, &client, &err);
 
     run_to_good_end(&bench, good, code, &err);
-    bench_clear(&bench);
+    demo_clear_bench(&bench);
 }
 
 void demo_run_accepted(struct demo *demo, const char *what, demo_prepare *prepare)
@@ -114,225 +144,19 @@ void demo_run_accepted(struct demo *demo, const char *what, demo_prepare *prepar
     enum atls_code code = prepare(&bench, &err);
 
     run_to_good_end(&bench, &good, code, &err);
-    bench_clear(&bench);
+    demo_clear_bench(&bench);
 }
 
 void demo_run_good(struct demo *demo)
 {
-    for (int t = 0; t < DEMO_TOPOLOGIES && demo_goes_on(); t++) {
+    /* Without freshness the topologies differ in nothing that could be seen. */
+    const int count = demo->freshness == ATLS_FRESHNESS_NONE ? 1 : DEMO_TOPOLOGIES;
+
+    for (int t = 0; t < count && demo_goes_on(); t++) {
         demo_title(demo, topologies[t]);
         for (size_t i = 0; i < sizeof(good_cases) / sizeof(good_cases[0]) && demo_goes_on(); i++)
             run_good(demo, (enum demo_topology)t, &good_cases[i]);
     }
-}
-
-/* ---- an attester that lies ---- */
-
-enum lie {
-    LIE_ABOUT_QUOTE,   /* changes what the TPM signed */
-    LIE_ABOUT_PCR,     /* changes a PCR value beside the quote */
-    LIE_OTHER_BINDER,  /* evidence for another connection */
-    LIE_OLD_EVIDENCE,  /* evidence of an earlier connection */
-    LIE_OTHER_KEY,     /* its own key, the TPM's evidence */
-    LIE_NOTHING_TO_SAY /* no evidence at all */
-};
-
-struct liar {
-    enum lie lie;
-    struct atls_attester *machine; /* whose evidence it abuses */
-    struct atls_attester *key;     /* whose key it signs with */
-    struct atls_buf old;
-};
-
-/* The next liar that opens: a URI cannot carry a pointer. */
-static struct liar *opening;
-
-static enum atls_code liar_open(const char *rest, const struct atls_attester_options *options,
-                                void **out_self, struct atls_err *err)
-{
-    (void)rest;
-    (void)options;
-    (void)err;
-    *out_self = opening;
-    return ATLS_OK;
-}
-
-static void liar_close(void *self)
-{
-    struct liar *liar = self;
-
-    atls_attester_unref(liar->machine);
-    atls_attester_unref(liar->key);
-    atls_buf_clear(&liar->old);
-    free(liar);
-}
-
-static struct atls_bytes liar_aik_spki(void *self)
-{
-    return atls_attester_aik_spki(((struct liar *)self)->key);
-}
-
-static enum atls_signature liar_aik_scheme(void *self)
-{
-    return atls_attester_aik_scheme(((struct liar *)self)->key);
-}
-
-static enum atls_code liar_aik_sign(void *self, enum atls_signature scheme, struct atls_bytes tbs,
-                                    struct atls_buf *out, struct atls_err *err)
-{
-    return atls_attester_sign(((struct liar *)self)->key, scheme, tbs, out, err);
-}
-
-/* Flips a bit at some distance behind the first place where mark stands. */
-static bool flip_behind(struct atls_buf *buf, struct atls_bytes mark, size_t distance)
-{
-    for (size_t i = 0; i + mark.len + distance < buf->len; i++)
-        if (memcmp(buf->ptr + i, mark.ptr, mark.len) == 0) {
-            buf->ptr[i + mark.len + distance] ^= 1;
-            return true;
-        }
-    return false;
-}
-
-static enum atls_code lie_about(struct liar *liar, struct atls_buf *evidence, struct atls_err *err)
-{
-    /* TPM_GENERATED and TPM_ST_ATTEST_QUOTE, then the signer's name and more. */
-    static const uint8_t quote[] = {0xff, 0x54, 0x43, 0x47, 0x80, 0x18};
-    /* Head of a 32-byte string in CBOR behind index 7 of the PCR values. */
-    static const uint8_t pcr7[] = {0x07, 0x58, 0x20};
-    bool found = true;
-
-    if (liar->lie == LIE_ABOUT_QUOTE)
-        found = flip_behind(evidence, atls_bytes_of(quote, sizeof(quote)), 90);
-    else if (liar->lie == LIE_ABOUT_PCR)
-        found = flip_behind(evidence, atls_bytes_of(pcr7, sizeof(pcr7)), 0);
-    return found ? ATLS_OK : io_error(err, ATLS_E_INTERNAL, "nothing to tamper with was found");
-}
-
-static enum atls_code copy_old(const struct liar *liar, struct atls_buf *out, struct atls_err *err)
-{
-    if ((out->ptr = malloc(liar->old.len)) == NULL)
-        return io_error(err, ATLS_E_NOMEM, "out of memory");
-    memcpy(out->ptr, liar->old.ptr, liar->old.len);
-    out->len = liar->old.len;
-    return ATLS_OK;
-}
-
-static enum atls_code liar_evidence(void *self, const struct atls_challenge *challenge,
-                                    struct atls_buf *out_cmw, struct atls_err *err)
-{
-    const struct atls_bytes binder = challenge->binder;
-    struct liar *liar = self;
-    uint8_t other[48];
-    enum atls_code code;
-
-    if (liar->lie == LIE_NOTHING_TO_SAY)
-        return io_error(err, ATLS_E_DEVICE, "no evidence today");
-    if (liar->lie == LIE_OLD_EVIDENCE)
-        return copy_old(liar, out_cmw, err);
-    memcpy(other, binder.ptr, binder.len);
-    if (liar->lie == LIE_OTHER_BINDER)
-        other[0] ^= 1;
-    code = atls_attester_evidence(liar->machine, atls_bytes_of(other, binder.len), out_cmw, err);
-    if (code == ATLS_OK && (code = lie_about(liar, out_cmw, err)) != ATLS_OK)
-        atls_buf_clear(out_cmw);
-    return code;
-}
-
-static const char *liar_evidence_type(void *self)
-{
-    return atls_attester_evidence_type(((struct liar *)self)->machine);
-}
-
-static const struct atls_attester_ops liar_ops = {
-    .scheme = "liar",
-    .evidence_type = "tpm",
-    .evidence_type_of = liar_evidence_type,
-    .open = liar_open,
-    .close = liar_close,
-    .aik_spki = liar_aik_spki,
-    .aik_scheme = liar_aik_scheme,
-    .aik_sign = liar_aik_sign,
-    .evidence = liar_evidence,
-};
-
-static enum atls_code open_soft(const struct demo *demo, const char *certificate,
-                                struct atls_attester **out, struct atls_err *err)
-{
-    static const struct atls_attester_ops *const backends[] = {&atls_soft_attester, NULL};
-    struct atls_attester_options options;
-    char key[LAB_PATH], uri[3 * LAB_PATH];
-
-    lab_path(&demo->lab, "soft.pem", key);
-    snprintf(uri, sizeof(uri), "soft:%s?aik=%s", key, key);
-    atls_attester_options_init(&options);
-    options.insecure = true;
-    options.certificate = certificate;
-    return atls_attester_open(uri, backends, &options, out, err);
-}
-
-/* A software attester whose AIK the identity CA has certified for the server's name. */
-static enum atls_code open_certified_soft(const struct demo *demo, char certificate[LAB_PATH],
-                                          struct atls_attester **out, struct atls_err *err)
-{
-    struct atls_attester *bare;
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    char path[LAB_PATH];
-    FILE *file;
-    bool written;
-    enum atls_code code;
-
-    lab_path(&demo->lab, "soft.pem", path);
-    file = key != NULL ? fopen(path, "w") : NULL;
-    written = file != NULL && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1;
-    if (file != NULL && fclose(file) != 0)
-        written = false;
-    EVP_PKEY_free(key);
-    if (!written)
-        return io_error(err, ATLS_E_IO, "write %s", path);
-    if ((code = open_soft(demo, NULL, &bare, err)) != ATLS_OK)
-        return code;
-    lab_path(&demo->lab, "soft-aik.pem", certificate);
-    code = lab_issue(&demo->lab,
-                     &(struct lab_certificate){.name = LAB_SERVER,
-                                               .spki = atls_attester_aik_spki(bare),
-                                               .not_after_days = 30},
-                     certificate, err);
-    atls_attester_unref(bare);
-    return code == ATLS_OK ? open_soft(demo, certificate, out, err) : code;
-}
-
-static enum atls_code open_liar(struct bench *bench, enum lie lie, struct atls_err *err)
-{
-    static const struct atls_attester_ops *const backends[] = {&liar_ops, NULL};
-    static const uint8_t earlier[32] = {1};
-    struct atls_attester *tpm = bench->demo->attesters[LAB_DEVICE_SERVER];
-    struct liar *liar = calloc(1, sizeof(*liar));
-    struct atls_attester_options options;
-    char certificate[LAB_PATH];
-    enum atls_code code = ATLS_OK;
-
-    if (liar == NULL)
-        return io_error(err, ATLS_E_NOMEM, "out of memory");
-    atls_attester_options_init(&options);
-    options.certificate = bench->demo->lab.devices[LAB_DEVICE_SERVER].aik_chain;
-    liar->lie = lie;
-    liar->machine = atls_attester_ref(tpm);
-    if (lie == LIE_OLD_EVIDENCE)
-        code =
-            atls_attester_evidence(tpm, atls_bytes_of(earlier, sizeof(earlier)), &liar->old, err);
-    if (lie == LIE_OTHER_KEY) {
-        code = open_certified_soft(bench->demo, certificate, &liar->key, err);
-        options.certificate = certificate;
-    } else {
-        liar->key = atls_attester_ref(tpm);
-    }
-    if (code != ATLS_OK) {
-        liar_close(liar);
-        return code;
-    }
-    opening = liar;
-    return atls_attester_open("liar:", backends, &options, &bench->attester, err);
 }
 
 /* ---- the tampered ones ---- */
@@ -346,47 +170,47 @@ enum atls_code demo_usual_ends(struct bench *bench, struct atls_err *err)
     const struct demo_config client = {
         .require_peer = true, .verifier = bench->verifier, .policy = bench->policy};
 
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
 static enum atls_code tamper_quote(struct bench *bench, struct atls_err *err)
 {
-    enum atls_code code = open_liar(bench, LIE_ABOUT_QUOTE, err);
+    enum atls_code code = demo_open_liar(bench, LIE_ABOUT_QUOTE, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
-static enum atls_code tamper_pcr(struct bench *bench, struct atls_err *err)
+enum atls_code demo_tamper_pcr(struct bench *bench, struct atls_err *err)
 {
-    enum atls_code code = open_liar(bench, LIE_ABOUT_PCR, err);
+    enum atls_code code = demo_open_liar(bench, LIE_ABOUT_PCR, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 enum atls_code demo_other_binder(struct bench *bench, struct atls_err *err)
 {
-    enum atls_code code = open_liar(bench, LIE_OTHER_BINDER, err);
+    enum atls_code code = demo_open_liar(bench, LIE_OTHER_BINDER, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 enum atls_code demo_old_evidence(struct bench *bench, struct atls_err *err)
 {
-    enum atls_code code = open_liar(bench, LIE_OLD_EVIDENCE, err);
+    enum atls_code code = demo_open_liar(bench, LIE_OLD_EVIDENCE, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 enum atls_code demo_other_key(struct bench *bench, struct atls_err *err)
 {
-    enum atls_code code = open_liar(bench, LIE_OTHER_KEY, err);
+    enum atls_code code = demo_open_liar(bench, LIE_OTHER_KEY, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
 
 static enum atls_code declines(struct bench *bench, struct atls_err *err)
 {
-    enum atls_code code = open_liar(bench, LIE_NOTHING_TO_SAY, err);
+    enum atls_code code = demo_open_liar(bench, LIE_NOTHING_TO_SAY, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
@@ -420,42 +244,56 @@ static enum atls_code early_data(struct bench *bench, struct atls_err *err)
     return with_recording(bench, link_early_data, err);
 }
 
-static enum atls_code tls12(struct bench *bench, struct atls_err *err)
+/* A plain TLS server with a certificate that TLS is content with. */
+static enum atls_code plain_server(struct bench *bench, int version, struct atls_err *err)
 {
-    bench->link.serve = link_tls12;
+    const struct lab *lab = &bench->demo->lab;
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+
+    bench->link.serve = link_plain;
+    bench->link.plain = context;
+    if (context == NULL || SSL_CTX_set_min_proto_version(context, version) != 1 ||
+        SSL_CTX_set_max_proto_version(context, version) != 1 ||
+        SSL_CTX_use_certificate(context, lab->tls) != 1 ||
+        SSL_CTX_use_PrivateKey(context, lab->tls_key) != 1)
+        return parts_tls_error(err, "TLS context");
     return demo_usual_ends(bench, err);
 }
 
-static enum atls_code without_alpn(struct bench *bench, struct atls_err *err)
+enum atls_code demo_tls12(struct bench *bench, struct atls_err *err)
 {
-    bench->link.serve = link_without_alpn;
-    return demo_usual_ends(bench, err);
+    return plain_server(bench, TLS1_2_VERSION, err);
 }
 
-static enum atls_code does_not_attest(struct bench *bench, struct atls_err *err)
+enum atls_code demo_plain(struct bench *bench, struct atls_err *err)
+{
+    return plain_server(bench, TLS1_3_VERSION, err);
+}
+
+enum atls_code demo_does_not_attest(struct bench *bench, struct atls_err *err)
 {
     const struct demo_config server = {.require_peer = true};
     const struct demo_config client = {.attester = bench->demo->attesters[LAB_DEVICE_CLIENT],
                                        .require_peer = true};
 
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
-static enum atls_code client_does_not_attest(struct bench *bench, struct atls_err *err)
+enum atls_code demo_client_does_not_attest(struct bench *bench, struct atls_err *err)
 {
     const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER],
                                        .require_peer = true};
     const struct demo_config client = {.require_peer = true};
 
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
-static enum atls_code equal_keys(struct bench *bench, struct atls_err *err)
+enum atls_code demo_equal_keys(struct bench *bench, struct atls_err *err)
 {
     const struct demo_config both = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER],
                                      .require_peer = true};
 
-    return open_ends(bench, &both, &both, err);
+    return demo_open_ends(bench, &both, &both, err);
 }
 
 static enum atls_code with_certificate(struct bench *bench, const struct lab_certificate *spec,
@@ -480,7 +318,7 @@ static enum atls_code with_certificate(struct bench *bench, const struct lab_cer
     return demo_usual_ends(bench, err);
 }
 
-static enum atls_code wrong_name(struct bench *bench, struct atls_err *err)
+enum atls_code demo_wrong_name(struct bench *bench, struct atls_err *err)
 {
     return with_certificate(
         bench, &(struct lab_certificate){.name = "other.example", .not_after_days = 30}, err);
@@ -499,21 +337,21 @@ static enum atls_code other_ca(struct bench *bench, struct atls_err *err)
         &(struct lab_certificate){.name = LAB_SERVER, .not_after_days = 30, .other_ca = true}, err);
 }
 
-static enum atls_code soft_evidence(struct bench *bench, struct atls_err *err)
+enum atls_code demo_soft_evidence(struct bench *bench, struct atls_err *err)
 {
     const struct demo_config client = {.require_peer = true, .soft = true};
     struct demo_config server = {.require_peer = false};
     char certificate[LAB_PATH];
-    enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
+    enum atls_code code = demo_open_soft(bench->demo, certificate, &bench->attester, err);
 
     server.attester = bench->attester;
-    return code == ATLS_OK ? open_ends(bench, &server, &client, err) : code;
+    return code == ATLS_OK ? demo_open_ends(bench, &server, &client, err) : code;
 }
 
-static enum atls_code soft_not_asked_for(struct bench *bench, struct atls_err *err)
+enum atls_code demo_soft_not_asked_for(struct bench *bench, struct atls_err *err)
 {
     char certificate[LAB_PATH];
-    enum atls_code code = open_certified_soft(bench->demo, certificate, &bench->attester, err);
+    enum atls_code code = demo_open_soft(bench->demo, certificate, &bench->attester, err);
 
     return code == ATLS_OK ? demo_usual_ends(bench, err) : code;
 }
@@ -618,18 +456,18 @@ static enum atls_code evidence_for_a_passport(struct bench *bench, struct atls_e
                                        .verifier = bench->demo->remote[DEMO_PASSPORT]};
     const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER]};
 
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
 /* The passport of one machine in the hands of another, whose key is not the one it names. */
-static enum atls_code passport_of_another(struct bench *bench, struct atls_err *err)
+enum atls_code demo_passport_of_another(struct bench *bench, struct atls_err *err)
 {
     const struct demo_config client = {.require_peer = true,
-                                       .verifier = bench->demo->remote[DEMO_PASSPORT]};
+                                       .verifier = demo_verifier_of(bench->demo, DEMO_PASSPORT)};
     const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER],
                                        .passport = bench->demo->passports[LAB_DEVICE_CLIENT]};
 
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
 static enum atls_code other_verifier(struct bench *bench, struct atls_err *err)
@@ -648,7 +486,7 @@ static enum atls_code other_verifier(struct bench *bench, struct atls_err *err)
     if ((code = atls_verifier_open(uri, backends, &options, &bench->verifier, err)) != ATLS_OK)
         return code;
     client.verifier = bench->verifier;
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
 static enum atls_code changed_before_the_service(struct bench *bench, struct atls_err *err)
@@ -657,7 +495,7 @@ static enum atls_code changed_before_the_service(struct bench *bench, struct atl
                                        .verifier = bench->demo->remote[DEMO_SERVICE]};
     const struct demo_config server = {.attester = bench->demo->attesters[LAB_DEVICE_SERVER]};
 
-    return open_ends(bench, &server, &client, err);
+    return demo_open_ends(bench, &server, &client, err);
 }
 
 static enum atls_code extend_pcr7(void *arg, struct atls_err *err)
@@ -674,7 +512,7 @@ static enum atls_code changed_in_mid_stream(struct bench *bench, struct atls_err
     return demo_usual_ends(bench, err);
 }
 
-static enum atls_code changed_before(struct bench *bench, struct atls_err *err)
+enum atls_code demo_changed_before(struct bench *bench, struct atls_err *err)
 {
     return demo_usual_ends(bench, err); /* PCR 7 stays extended until the TPM is reset */
 }
@@ -682,7 +520,7 @@ static enum atls_code changed_before(struct bench *bench, struct atls_err *err)
 static const struct demo_case tampered_cases[] = {
     {"a bit of what the TPM signed is changed", tamper_quote, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_SIGNATURE, NULL},
-    {"a PCR value beside the quote is changed", tamper_pcr, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
+    {"a PCR value beside the quote is changed", demo_tamper_pcr, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_PCR_DIGEST_MISMATCH, NULL},
     {"evidence made for another connection", demo_other_binder, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_NONCE_MISMATCH, NULL},
@@ -698,20 +536,20 @@ static const struct demo_case tampered_cases[] = {
      ATLS_REASON_GATE_CLOSED, NULL},
     {"the server declines to attest itself (empty authenticator)", declines, DEMO_BY_CLIENT,
      ATLS_E_DECLINED, ATLS_REASON_EMPTY_AUTHENTICATOR, NULL},
-    {"the server has nothing to attest itself with", does_not_attest, DEMO_BY_CLIENT, ATLS_OK,
+    {"the server has nothing to attest itself with", demo_does_not_attest, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"the client does not attest itself and the server requires it", client_does_not_attest,
+    {"the client does not attest itself and the server requires it", demo_client_does_not_attest,
      DEMO_BY_SERVER, ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"both sides show one and the same key (reflection)", equal_keys, DEMO_BY_CLIENT, ATLS_OK,
+    {"both sides show one and the same key (reflection)", demo_equal_keys, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_EQUAL_KEYS, NULL},
-    {"software evidence that nobody asked for", soft_not_asked_for, DEMO_BY_CLIENT, ATLS_OK,
+    {"software evidence that nobody asked for", demo_soft_not_asked_for, DEMO_BY_CLIENT, ATLS_OK,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"software evidence before a verifier that does not allow it", soft_evidence, DEMO_BY_CLIENT,
-     ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY, NULL},
+    {"software evidence before a verifier that does not allow it", demo_soft_evidence,
+     DEMO_BY_CLIENT, ATLS_E_EVIDENCE, ATLS_REASON_INSECURE_TECHNOLOGY, NULL},
     {"a TPM whose attestation key was never enrolled", not_enrolled, DEMO_BY_CLIENT,
      ATLS_E_EVIDENCE, ATLS_REASON_UNTRUSTED_AK, NULL},
-    {"the key's certificate is for another name", wrong_name, DEMO_BY_CLIENT, ATLS_E_CERTIFICATE,
-     ATLS_REASON_CERTIFICATE_NAME, NULL},
+    {"the key's certificate is for another name", demo_wrong_name, DEMO_BY_CLIENT,
+     ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_NAME, NULL},
     {"the key's certificate has expired", expired, DEMO_BY_CLIENT, ATLS_E_CERTIFICATE,
      ATLS_REASON_CERTIFICATE_EXPIRED, NULL},
     {"the key's certificate is of a CA that nobody trusts", other_ca, DEMO_BY_CLIENT,
@@ -720,19 +558,22 @@ static const struct demo_case tampered_cases[] = {
      ATLS_REASON_POLICY, "no-reference-values"},
     {"the relying party's own policy says no", policy_refuses, DEMO_BY_CLIENT, ATLS_E_REFUSED,
      ATLS_REASON_POLICY, "closed for maintenance"},
-    {"a server that speaks TLS 1.2 only", tls12, DEMO_BY_CLIENT, ATLS_E_TLS, ATLS_REASON_NONE,
-     NULL},
-    {"a plain TLS server that does not know the protocol", without_alpn, DEMO_BY_CLIENT, ATLS_E_TLS,
+    {"a server that speaks TLS 1.2 only", demo_tls12, DEMO_BY_CLIENT, ATLS_E_TLS,
+     ATLS_REASON_PEER_REFUSED, NULL},
+    {"a plain TLS server that does not know the protocol", demo_plain, DEMO_BY_CLIENT, ATLS_E_TLS,
      ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
     {"evidence where the relying party takes passports alone", evidence_for_a_passport,
      DEMO_BY_CLIENT, ATLS_OK, ATLS_REASON_NO_COMMON_PARAMETERS, NULL},
-    {"the passport of another machine", passport_of_another, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
+    {"the passport of another machine", demo_passport_of_another, DEMO_BY_CLIENT, ATLS_E_EVIDENCE,
      ATLS_REASON_KEY_BINDING_MISMATCH, NULL},
     {"a verifier service whose results another key has signed", other_verifier, DEMO_BY_CLIENT,
      ATLS_E_UNAVAILABLE, ATLS_REASON_SIGNATURE, NULL},
+};
+
+static const struct demo_case changed_cases[] = {
     {"PCR 7 changes in mid-stream: the next attestation ends the connection", changed_in_mid_stream,
      DEMO_BY_CLIENT, ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
-    {"PCR 7 has changed: a new connection is not opened", changed_before, DEMO_BY_CLIENT,
+    {"PCR 7 has changed: a new connection is not opened", demo_changed_before, DEMO_BY_CLIENT,
      ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
     {"PCR 7 has changed: the service finds it, too", changed_before_the_service, DEMO_BY_CLIENT,
      ATLS_E_REFUSED, ATLS_REASON_POLICY, "PCR 7"},
@@ -766,13 +607,21 @@ void demo_run_case(struct demo *demo, const struct demo_case *tampered, const vo
              verdict->code != ATLS_OK ? verdict->message : "accepted",
              atls_reason_name(verdict->reason));
     demo_report(demo, good, tampered->what, detail);
-    bench_clear(&bench);
+    demo_clear_bench(&bench);
+}
+
+void demo_run_cases(struct demo *demo, const struct demo_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count && demo_goes_on(); i++)
+        demo_run_case(demo, &cases[i], NULL);
 }
 
 void demo_run_tampered(struct demo *demo)
 {
-    demo_title(demo, "Tampering that must be refused");
-    for (size_t i = 0; i < sizeof(tampered_cases) / sizeof(tampered_cases[0]) && demo_goes_on();
-         i++)
-        demo_run_case(demo, &tampered_cases[i], NULL);
+    demo_run_cases(demo, tampered_cases, sizeof(tampered_cases) / sizeof(tampered_cases[0]));
+}
+
+void demo_run_changed(struct demo *demo)
+{
+    demo_run_cases(demo, changed_cases, sizeof(changed_cases) / sizeof(changed_cases[0]));
 }

@@ -11,10 +11,11 @@
 
 #include <atls/attester.h>
 
-#define LAB_PATH   160 /* of a file in the laboratory */
-#define LAB_SERVER "server.example"
-#define LAB_CLIENT "client.example"
-#define LAB_CLASS  "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
+#define LAB_PATH     160 /* of a file in the laboratory */
+#define LAB_SERVER   "server.example"
+#define LAB_CLIENT   "client.example"
+#define LAB_VERIFIER "verifier.example" /* what both sides call the service */
+#define LAB_CLASS    "31fb5abf-023e-4992-aa4e-95f9c1503bfa"
 
 enum { LAB_DEVICE_SERVER, LAB_DEVICE_CLIENT, LAB_DEVICES };
 

@@ -153,7 +153,8 @@ static void connect_by_the_rules(struct link *link, int fd)
     SSL *ssl = new_tls(link->client.tls, fd);
     struct atls_openssl *conn = NULL;
 
-    if (ssl == NULL || SSL_set1_host(ssl, LAB_SERVER) != 1) {
+    if (ssl == NULL || SSL_set1_host(ssl, LAB_SERVER) != 1 ||
+        (link->ticket != NULL && SSL_set_session(ssl, link->ticket) != 1)) {
         parts_tls_error(&link->client_err, "client");
     } else if (atls_openssl_connect(ssl, link->client.config, LAB_SERVER, &conn,
                                     &link->client_err) == ATLS_OK) {
@@ -306,30 +307,112 @@ void link_early_data(struct link *link, int fd)
     say(link, fd, atls_bytes_of(flight, hello + sizeof(data)));
 }
 
-/* A plain TLS server with the true server's certificate and key. */
-static void serve_plain(struct link *link, int fd, int version)
+void link_plain(struct link *link, int fd)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    SSL *ssl = NULL;
+    SSL *ssl = new_tls(link->plain, fd);
 
-    if (context != NULL && SSL_CTX_set_min_proto_version(context, version) == 1 &&
-        SSL_CTX_set_max_proto_version(context, version) == 1 &&
-        SSL_CTX_use_certificate(context, SSL_CTX_get0_certificate(link->server.tls)) == 1 &&
-        SSL_CTX_use_PrivateKey(context, SSL_CTX_get0_privatekey(link->server.tls)) == 1 &&
-        (ssl = new_tls(context, fd)) != NULL && SSL_accept(ssl) == 1)
+    if (ssl != NULL && SSL_accept(ssl) == 1)
         read_to_end(ssl);
     SSL_free(ssl);
+}
+
+/* One byte, behind which the client knows that it has the tickets, too. */
+static void give_ticket(struct link *link, int fd)
+{
+    SSL *ssl = new_tls(link->plain, fd);
+
+    if (ssl != NULL && SSL_accept(ssl) == 1 && SSL_write(ssl, "", 1) == 1)
+        read_to_end(ssl);
+    SSL_free(ssl);
+}
+
+enum atls_code link_take_ticket(struct link *link, struct atls_err *err)
+{
+    struct serving serving = {link, give_ticket, -1};
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    pthread_t thread;
+    SSL *ssl = NULL;
+    char byte;
+    int fd;
+
+    if (context == NULL || !start_server(&serving, &thread, &fd)) {
+        SSL_CTX_free(context);
+        return io_error(err, ATLS_E_NOMEM, "no memory, socket pair or thread for a ticket");
+    }
+    if ((ssl = new_tls(context, fd)) != NULL && SSL_connect(ssl) == 1 &&
+        SSL_read(ssl, &byte, 1) == 1) {
+        link->ticket = SSL_get1_session(ssl);
+        SSL_shutdown(ssl);
+    }
+    SSL_free(ssl);
     SSL_CTX_free(context);
+    end_server(&serving, thread, fd);
+    return link->ticket != NULL ? ATLS_OK : parts_tls_error(err, "no ticket");
 }
 
-void link_tls12(struct link *link, int fd)
+/* Connects to the true server and asks for what the client asked for: its host name, with the nonce
+ * in it. */
+static SSL *connect_as(SSL *to_client, SSL_CTX *context, int fd)
 {
-    serve_plain(link, fd, TLS1_2_VERSION);
+    const char *asked = SSL_get_servername(to_client, TLSEXT_NAMETYPE_host_name);
+    SSL *ssl = new_tls(context, fd);
+    char name[256];
+
+    if (ssl == NULL)
+        return NULL;
+    snprintf(name, sizeof(name), "%s", asked != NULL ? asked : "");
+    if ((asked == NULL || SSL_set_tlsext_host_name(ssl, name) == 1) && SSL_connect(ssl) == 1)
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
 }
 
-void link_without_alpn(struct link *link, int fd)
+struct middle {
+    SSL_CTX *context; /* of a client that asks for no attestation */
+    int fd;           /* towards the true server */
+    SSL *to_server;
+};
+
+/* Shows the client what the true server shows. */
+static int copy_certificate(SSL *ssl, void *arg)
 {
-    serve_plain(link, fd, TLS1_3_VERSION);
+    struct middle *middle = arg;
+    STACK_OF(X509) * chain;
+
+    middle->to_server = connect_as(ssl, middle->context, middle->fd);
+    chain = middle->to_server != NULL ? SSL_get_peer_cert_chain(middle->to_server) : NULL;
+    if (sk_X509_num(chain) < 1 || SSL_clear_chain_certs(ssl) != 1 ||
+        SSL_use_certificate(ssl, sk_X509_value(chain, 0)) != 1)
+        return 0;
+    for (int i = 1; i < sk_X509_num(chain); i++)
+        if (SSL_add1_chain_cert(ssl, sk_X509_value(chain, i)) != 1)
+            return 0;
+    return SSL_use_PrivateKey(ssl, SSL_CTX_get0_privatekey(SSL_get_SSL_CTX(ssl)));
+}
+
+void link_passes_on(struct link *link, int fd)
+{
+    struct serving serving = {link, serve_by_the_rules, -1};
+    struct middle middle = {.context = SSL_CTX_new(TLS_client_method())};
+    pthread_t thread;
+    SSL *to_client;
+
+    if (middle.context == NULL || !start_server(&serving, &thread, &middle.fd)) {
+        SSL_CTX_free(middle.context);
+        return;
+    }
+    to_client = new_tls(link->plain, fd);
+    if (to_client != NULL) {
+        SSL_set_cert_cb(to_client, copy_certificate, &middle);
+        if (SSL_accept(to_client) == 1 && middle.to_server != NULL)
+            pass_both_ways(to_client, middle.to_server);
+    }
+    shutdown(fd, SHUT_RDWR);
+    shutdown(middle.fd, SHUT_RDWR);
+    SSL_free(to_client);
+    SSL_free(middle.to_server);
+    SSL_CTX_free(middle.context);
+    end_server(&serving, thread, middle.fd);
 }
 
 /* ---- recording ---- */

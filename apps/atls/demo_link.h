@@ -27,6 +27,8 @@ struct link {
     struct link_side server, client;
     link_server *serve;         /* NULL: a server that keeps the rules */
     struct atls_bytes recorded; /* what replaying servers replay */
+    SSL_CTX *plain;             /* of servers that are no attested ones (link_plain) */
+    SSL_SESSION *ticket;        /* the client resumes this session; or NULL */
     /* Called on the client's thread after the first exchange; then the server must attest again. */
     enum atls_code (*between)(void *arg, struct atls_err *err);
     void *arg;
@@ -45,8 +47,12 @@ void link_run(struct link *link);
 link_server link_in_the_middle; /* passes frames between the client and the true server */
 link_server link_replay;        /* says again what a true server said on an earlier connection */
 link_server link_early_data;    /* sends data before it has attested itself */
-link_server link_tls12;         /* offers TLS 1.2 only */
-link_server link_without_alpn;  /* speaks TLS 1.3, but not this protocol */
+link_server link_plain;         /* speaks TLS as link->plain does, and nothing of attestation */
+link_server link_passes_on;     /* flavour pre: shows the true server's certificate, has its key (of
+                                   link->plain), and passes everything on */
+
+/* Has link->plain give a ticket to a client of its own, for link->ticket. */
+ATLS_MUST_CHECK enum atls_code link_take_ticket(struct link *link, struct atls_err *err);
 
 /* Connects to the true server as a client that keeps the rules, and records all it says. *out is
  * the caller's to clear. */

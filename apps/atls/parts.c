@@ -153,7 +153,8 @@ static bool add_profile(const struct cli *cli, const char *text, size_t len,
     if (len < sizeof name)
         memcpy(name, text, len);
     if ((profile = atls_evidence_profile_find(name)) == 0) {
-        cli_usage(cli, "--profile names \"%.*s\", want kat-bundle, kat-batch, bare or parsec",
+        cli_usage(cli,
+                  "--profile names \"%.*s\", want kat-bundle, kat-batch, bare, parsec or ra-tls",
                   (int)len, text);
         return false;
     }
@@ -407,7 +408,8 @@ static enum atls_code set_certificate(const struct cli *cli, const struct parts 
             return parts_tls_error(err, key);
         return ATLS_OK;
     }
-    if (role == ATLS_ROLE_CLIENT)
+    if (role == ATLS_ROLE_CLIENT ||
+        (parts->flavour.flavour != ATLS_FLAVOUR_POST && parts->attester != NULL))
         return ATLS_OK;
     if (parts->identity != ATLS_IDENTITY_ATTESTED)
         return io_error(err, ATLS_E_CONFIG,
@@ -423,13 +425,10 @@ static enum atls_code open_tls(const struct cli *cli, enum atls_role role, struc
     parts->tls = SSL_CTX_new(role == ATLS_ROLE_CLIENT ? TLS_client_method() : TLS_server_method());
     if (parts->tls == NULL)
         return parts_tls_error(err, "TLS context");
-    if (parts->flavour.flavour != ATLS_FLAVOUR_POST)
-        return io_error(err, ATLS_E_UNSUPPORTED, "flavour %s is not in this build",
-                        atls_flavour_name(parts->flavour.flavour));
-    if ((code = atls_openssl_prepare(parts->tls, err)) != ATLS_OK ||
-        (code = set_certificate(cli, parts, role, err)) != ATLS_OK)
+    if ((code = set_certificate(cli, parts, role, err)) != ATLS_OK ||
+        (code = set_verification(parts, role, err)) != ATLS_OK)
         return code;
-    return set_verification(parts, role, err);
+    return atls_openssl_prepare_for(parts->tls, parts->config, err);
 }
 
 static enum atls_code open_config(const struct cli *cli, unsigned long interval_s,

@@ -26,7 +26,7 @@ bool parts_result_usage(const struct cli *cli, const char *passport_from);
 /* Profiles of evidence, as --profile NAME,... names them. */
 struct parts_profiles {
     unsigned int set;     /* enum atls_evidence_profile; 0: the option is absent */
-    const char *names[5]; /* static, NULL-terminated */
+    const char *names[8]; /* static, NULL-terminated */
 };
 /* False, after an explanation, when a name is unknown. */
 bool parts_profiles(const struct cli *cli, struct parts_profiles *out);

@@ -32,7 +32,40 @@ def test_every_check_comes_out_right():
     assert status == YES, (lines, errors)
     assert [line["check"] for line in lines if not line["ok"]] == []
     assert len(lines) >= 25
+    assert {line.get("flavour") for line in lines[2:]} == {"post"} and not any("gap" in line for line in lines)
     assert left == []
+
+
+@pytest.mark.parametrize("flavour", ["post", "intra", "pre", "all"])
+def test_flavours(flavour):
+    need("swtpm", "swtpm_setup", "swtpm_localca")
+    status, lines, errors, left = demo("--flavour", flavour)
+    assert status == YES, (lines, errors)
+    assert [line["check"] for line in lines if not line["ok"]] == []
+    assert left == []
+    variants = {"post": ["post"], "intra": ["intra"], "pre": ["pre nonce", "pre none"]}
+    variants["all"] = sum(variants.values(), [])
+    found = {}
+    for line in lines[2:]:
+        found.setdefault(f"{line['flavour']} {line.get('freshness', '')}".strip(), []).append(line)
+    assert sorted(found) == sorted(variants[flavour])
+    # Server, client and both, by each verifier; and what each of them must refuse.
+    good = {"post": 9, "intra": 10, "pre nonce": 9, "pre none": 3}
+    gaps = {"post": 0, "intra": 0, "pre nonce": 1, "pre none": 3}
+    for variant, of in found.items():
+        text = "".join(line["detail"] for line in of)
+        assert sum("affirming" in line["detail"] for line in of) == good[variant], of
+        assert sum(line.get("gap", False) for line in of) == gaps[variant], of
+        assert all(f"[{slug}]" in text for slug in ("nonce-mismatch", "key-binding-mismatch", "equal-keys")), of
+        assert ("PCR 7" in text) == (variant != "pre none"), of
+        assert ("[tls-resumed]" in text) == (variant != "post"), of
+
+
+def test_what_pre_does_not_stop_is_said_with_what_does():
+    need("swtpm", "swtpm_setup", "swtpm_localca")
+    text = run("demo", "--flavour", "pre").stdout.decode()
+    passes = [line for line in text.splitlines() if line.startswith("passes  ")]
+    assert len(passes) == 4 and text.count("what stops it: --f") == 4 and "FAILED" not in text
 
 
 @pytest.mark.parametrize("tee", SLUGS)
@@ -57,6 +90,11 @@ def test_without_fuse_it_says_so(tmp_path):
     assert "need FUSE: report: cannot be mounted" in errors
     status, lines, errors, left = demo("--tee", "tdx", env={"ATLS_TEE_SIM": "/nonexistent/sim"})
     assert (status, lines, left) == (UNKNOWN, [], []) and "/nonexistent/sim is not installed" in errors
+
+
+def test_other_flavours_are_a_usage_error():
+    assert b"want post, intra, pre or all" in run("demo", "--flavour", "late", status=USAGE).stderr
+    assert b"not with --tee" in run("demo", "--flavour", "pre", "--tee", "snp", status=USAGE).stderr
 
 
 def test_other_technologies_are_a_usage_error():
