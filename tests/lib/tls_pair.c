@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "testlib.h"
 
@@ -29,6 +31,55 @@ static void note_alert(const SSL *ssl, int where, int ret)
         e->alert_received = ret & 0xff;
     if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT)
         e->alert_sent = ret & 0xff;
+}
+
+static X509 *x509_of(struct atls_bytes der)
+{
+    const unsigned char *at = der.ptr;
+    X509 *x = d2i_X509(NULL, &at, (long)der.len);
+
+    assert_non_null(x);
+    return x;
+}
+
+void tls_use_identity(SSL_CTX *ctx, const struct test_identity *identity,
+                      const struct test_identity *issuer)
+{
+    struct atls_buf pem = ATLS_BUF_INIT;
+    X509 *x = x509_of(atls_buf_bytes(&identity->certificate));
+    EVP_PKEY *key;
+    BIO *bio;
+
+    test_assert_code(atls_private_key_to_pem(identity->key, &pem, NULL), ATLS_OK, NULL);
+    bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    assert_non_null(key);
+    assert_int_equal(SSL_CTX_use_certificate(ctx, x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    if (issuer != NULL)
+        assert_int_equal(
+            SSL_CTX_add_extra_chain_cert(ctx, x509_of(atls_buf_bytes(&issuer->certificate))), 1);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    X509_free(x);
+    atls_buf_clear(&pem);
+}
+
+void tls_trust(SSL_CTX *ctx, struct atls_bytes certificate)
+{
+    X509 *x = x509_of(certificate);
+
+    assert_int_equal(X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x), 1);
+    X509_free(x);
+}
+
+void tls_join(SSL *client, SSL *server, size_t room)
+{
+    BIO *a = NULL, *b = NULL;
+
+    assert_int_equal(BIO_new_bio_pair(&a, room, &b, room), 1);
+    SSL_set_bio(client, a, a);
+    SSL_set_bio(server, b, b);
 }
 
 void tls_pair_init(struct tls_pair *t, enum atls_flavour flavour)

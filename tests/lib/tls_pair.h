@@ -5,6 +5,7 @@
 
 #include <atls/openssl.h>
 
+#include "pki.h"
 #include "session_pair.h"
 
 #define TLS_PAIR_NAME "server.example"
@@ -52,6 +53,14 @@ void tls_pair_clear(struct tls_pair *t);
 void tls_end_step(struct tls_pair *t, struct tls_end *e);
 /* Runs the job that is held, and gives it back. */
 void tls_end_complete(struct tls_end *e);
+
+/* Key and certificate of a program, and a certificate that follows it in the chain (or NULL). */
+void tls_use_identity(SSL_CTX *ctx, const struct test_identity *identity,
+                      const struct test_identity *issuer);
+/* Adds to the trust anchors of ctx. */
+void tls_trust(SSL_CTX *ctx, struct atls_bytes certificate);
+/* Connects two SSLs by BIOs with so much room in each direction. */
+void tls_join(SSL *client, SSL *server, size_t room);
 
 /* Fails the test unless both ends are open, then moves len bytes each way. */
 void tls_pair_assert_open(const char *row, struct tls_pair *t, size_t len);

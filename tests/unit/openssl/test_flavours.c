@@ -1,0 +1,442 @@
+/* Programs that drive the SSL themselves, and what stays shut when they forget something. */
+#include "tls/openssl/flavour.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "testlib.h"
+
+#include <openssl/err.h>
+
+#include "core/err.h"
+#include "tls/openssl/error.h"
+#include "tls_pair.h"
+
+#define ROOM 200000
+
+/* What a program calls to get through the handshake. */
+enum drive { DRIVE_HANDSHAKE = 0, DRIVE_READ = 1, DRIVE_WRITE = 2 };
+
+static void drive(SSL *ssl, enum drive how)
+{
+    uint8_t buf[16] = "forgotten data";
+    size_t n;
+
+    ERR_clear_error();
+    if (how == DRIVE_HANDSHAKE)
+        (void)SSL_do_handshake(ssl);
+    else if (how == DRIVE_READ)
+        (void)SSL_read_ex(ssl, buf, sizeof buf, &n);
+    else
+        (void)SSL_write_ex(ssl, buf, sizeof buf, &n);
+}
+
+static void drive_both(const struct tls_pair *t, enum drive client, enum drive server)
+{
+    for (int i = 0; i < 20; i++) {
+        drive(t->client.ssl, client);
+        drive(t->server.ssl, server);
+    }
+}
+
+static void attach_both(struct tls_pair *t)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(atls_openssl_attach(t->client.ssl, t->p.client.config, TLS_PAIR_NAME, &err),
+                     ATLS_OK, &err);
+    test_assert_code(atls_openssl_attach(t->server.ssl, t->p.server.config, NULL, &err), ATLS_OK,
+                     &err);
+}
+
+static void start(struct tls_pair *t)
+{
+    if (t->p.client.config == NULL)
+        tls_pair_prepare(t);
+    tls_pair_ssl(t);
+    tls_join(t->client.ssl, t->server.ssl, ROOM);
+    SSL_set_mode(t->client.ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_set_mode(t->server.ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
+/* Application data from one end to the other; 0 or 1. */
+static int passes(SSL *from, SSL *to)
+{
+    uint8_t byte = 7, got = 0;
+    size_t n = 0;
+
+    if (SSL_write_ex(from, &byte, 1, &n) != 1)
+        return 0;
+    return SSL_read_ex(to, &got, 1, &n) == 1 && got == 7;
+}
+
+/* What SSL_write had begun goes out once that is allowed, when it is repeated as OpenSSL wants. */
+static void finish_write(SSL *from, SSL *to, enum drive how)
+{
+    uint8_t buf[64];
+    size_t n = 0;
+
+    if (how != DRIVE_WRITE)
+        return;
+    drive(from, how);
+    assert_int_equal(SSL_read_ex(to, buf, sizeof buf, &n), 1);
+    assert_int_equal(n, 16);
+}
+
+/* Nothing goes in or out, whatever is called however often. */
+static void assert_shut(const char *row, SSL *ssl)
+{
+    const uint64_t written = BIO_number_written(SSL_get_wbio(ssl));
+    uint8_t buf[16] = {0};
+    size_t n = 0;
+
+    for (int i = 0; i < 3; i++)
+        if (SSL_write_ex(ssl, buf, sizeof buf, &n) == 1 ||
+            SSL_read_ex(ssl, buf, sizeof buf, &n) == 1)
+            fail_msg("%s: data moves", row);
+    if (BIO_number_written(SSL_get_wbio(ssl)) != written)
+        fail_msg("%s: bytes went out", row);
+}
+
+static void passes_once_it_was_asked(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        struct tls_pair t;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_peer peer;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        start(&t);
+        attach_both(&t);
+        drive_both(&t, (enum drive)(i % 3), (enum drive)(i / 3));
+        assert_true(SSL_is_init_finished(t.client.ssl));
+        assert_true(SSL_is_init_finished(t.server.ssl));
+        assert_shut("client", t.client.ssl);
+        assert_shut("server", t.server.ssl);
+        test_assert_code(atls_openssl_attested(t.client.ssl, &peer, &err), ATLS_OK, &err);
+        assert_true(peer.attested);
+        assert_string_equal(peer.binding, "connection");
+        assert_int_equal(peer.flavour, ATLS_FLAVOUR_INTRA);
+        assert_shut("server", t.server.ssl);
+        test_assert_code(atls_openssl_attested(t.server.ssl, NULL, &err), ATLS_OK, &err);
+        test_assert_code(atls_openssl_attested(t.server.ssl, &peer, &err), ATLS_OK, &err);
+        assert_true(peer.self_attested);
+        finish_write(t.client.ssl, t.server.ssl, (enum drive)(i % 3));
+        finish_write(t.server.ssl, t.client.ssl, (enum drive)(i / 3));
+        assert_int_equal(passes(t.client.ssl, t.server.ssl), 1);
+        assert_int_equal(passes(t.server.ssl, t.client.ssl), 1);
+        tls_pair_clear(&t);
+    }
+}
+
+/* ---- forgotten ---- */
+
+/* The other end has asked, and would take what came. */
+static void moves_nothing_when_it_was_forgotten(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const enum drive how = (enum drive)(i % 3);
+        const bool server = i / 3 == 1;
+        struct tls_pair t;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct tls_end *forgets = server ? &t.server : &t.client;
+        struct tls_end *other = server ? &t.client : &t.server;
+        uint8_t byte;
+        size_t n;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        start(&t);
+        attach_both(&t);
+        drive_both(&t, server ? DRIVE_HANDSHAKE : how, server ? how : DRIVE_HANDSHAKE);
+        test_assert_code(atls_openssl_attested(other->ssl, NULL, &err), ATLS_OK, &err);
+        assert_int_equal(SSL_write_ex(other->ssl, "secret", 6, &n), 1);
+        assert_shut("forgotten", forgets->ssl);
+        drive(forgets->ssl, how);
+        ERR_clear_error();
+        assert_int_equal(SSL_read_ex(other->ssl, &byte, 1, &n), 0);
+        assert_int_equal(SSL_get_error(other->ssl, 0), SSL_ERROR_WANT_READ);
+        tls_pair_clear(&t);
+    }
+}
+
+static void fails_when_nothing_was_attached(void **state)
+{
+    (void)state;
+    for (int server = 0; server < 2; server++) {
+        struct tls_pair t;
+        struct tls_end *forgets = server ? &t.server : &t.client;
+        struct tls_end *other = server ? &t.client : &t.server;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        start(&t);
+        test_assert_code(atls_openssl_attach(other->ssl, other->end->config,
+                                             server ? TLS_PAIR_NAME : NULL, &err),
+                         ATLS_OK, &err);
+        drive(t.client.ssl, DRIVE_HANDSHAKE);
+        if (server)
+            drive(t.server.ssl, DRIVE_HANDSHAKE);
+        test_assert_code(atls_openssl_fail(&err, NULL, "test"), ATLS_E_TLS, &err);
+        assert_non_null(strstr(err.message, "atls_openssl_attach was not called"));
+        assert_int_equal(forgets->alert_sent, SSL_AD_INTERNAL_ERROR);
+        assert_false(SSL_is_init_finished(forgets->ssl));
+        test_assert_code(atls_openssl_attested(forgets->ssl, NULL, &err), ATLS_E_USAGE, &err);
+        tls_pair_clear(&t);
+    }
+}
+
+static void tells_a_program_why(void **state)
+{
+    struct tls_pair t;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    t.p.server.attester.wrong_binder = true;
+    start(&t);
+    attach_both(&t);
+    test_assert_code(atls_openssl_attested(t.client.ssl, NULL, &err), ATLS_E_TLS, &err);
+    assert_non_null(strstr(err.message, "not finished"));
+    drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+    test_assert_code(atls_openssl_attested(t.client.ssl, NULL, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_NONCE_MISMATCH);
+    test_assert_code(atls_openssl_attested(t.server.ssl, NULL, &err), ATLS_E_TLS, &err);
+    tls_pair_clear(&t);
+}
+
+/* ---- peers that know nothing of it ---- */
+
+/* A context of a program without this library; identity for a server. */
+static void make_plain(struct tls_pair *t, struct tls_end *e, const struct test_identity *identity)
+{
+    const bool server = e == &t->server;
+
+    SSL_CTX_free(e->ctx);
+    e->ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    assert_non_null(e->ctx);
+    tls_use_identity(e->ctx, identity, NULL);
+}
+
+struct plain_row {
+    const char *name;
+    bool plain_server; /* otherwise the client is */
+    bool required;
+    enum atls_code code;
+    enum atls_reason reason;
+    int alert; /* 0: the handshake ends without one */
+};
+
+static void refuses_who_knows_nothing_of_it(void **state)
+{
+    static const struct plain_row rows[] = {
+        {"server, required", true, true, ATLS_E_PROTOCOL, ATLS_REASON_ATTESTATION_REQUIRED,
+         SSL_AD_HANDSHAKE_FAILURE},
+        {"client, required", false, true, ATLS_E_PROTOCOL, ATLS_REASON_ATTESTATION_REQUIRED,
+         SSL_AD_ACCESS_DENIED},
+    };
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (int how = 0; how < 3; how++) {
+            struct tls_pair t;
+            struct tls_end *ours = rows[i].plain_server ? &t.client : &t.server;
+            struct tls_end *plain = rows[i].plain_server ? &t.server : &t.client;
+            struct atls_err err = ATLS_ERR_INIT;
+            enum atls_code code;
+
+            tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+            tls_pair_prepare(&t);
+            make_plain(&t, plain, &leaf);
+            start(&t);
+            test_assert_code(atls_openssl_attach(ours->ssl, ours->end->config, TLS_PAIR_NAME, &err),
+                             ATLS_OK, &err);
+            drive_both(&t, (enum drive)how, (enum drive)how);
+            code = atls_openssl_attested(ours->ssl, NULL, &err);
+            if (code != rows[i].code || err.reason != rows[i].reason ||
+                ours->alert_sent != rows[i].alert)
+                fail_msg("%s: %s, alert %d: %s", rows[i].name, atls_code_name(code),
+                         ours->alert_sent, err.message);
+            assert_shut(rows[i].name, ours->ssl);
+            tls_pair_clear(&t);
+        }
+    }
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+/* ---- resumption by force ---- */
+
+static void share_ticket_keys(SSL_CTX *ctx)
+{
+    unsigned char keys[80] = {1, 2, 3};
+
+    assert_int_equal(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys), 1);
+}
+
+/* What SSL_CTX_sess_set_new_cb collects. */
+static SSL_SESSION *collected;
+
+static int collect(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    SSL_SESSION_free(collected);
+    collected = session;
+    return 1;
+}
+
+/* A session of a plain connection with a server that has these ticket keys. */
+static SSL_SESSION *plain_session(const struct test_identity *leaf)
+{
+    SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method()),
+            *server_ctx = SSL_CTX_new(TLS_server_method());
+    SSL *client, *server;
+    uint8_t byte;
+    SSL_SESSION *session;
+
+    tls_use_identity(server_ctx, leaf, NULL);
+    assert_int_equal(SSL_CTX_set_ciphersuites(server_ctx, "TLS_AES_128_GCM_SHA256"), 1);
+    share_ticket_keys(server_ctx);
+    SSL_CTX_set_session_id_context(server_ctx, (const unsigned char *)"x", 1);
+    SSL_CTX_set_session_cache_mode(client_ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(client_ctx, collect);
+    client = SSL_new(client_ctx);
+    server = SSL_new(server_ctx);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    tls_join(client, server, ROOM);
+    for (int i = 0; i < 10; i++) {
+        (void)SSL_do_handshake(client);
+        (void)SSL_do_handshake(server);
+    }
+    (void)SSL_read(client, &byte, 1);
+    session = collected;
+    collected = NULL;
+    assert_non_null(session);
+    SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else it counts as bad */
+    SSL_free(client);
+    SSL_free(server);
+    SSL_CTX_free(client_ctx);
+    SSL_CTX_free(server_ctx);
+    ERR_clear_error();
+    return session;
+}
+
+/* A program that undoes what was prepared: our server accepts a ticket. Nothing is required of the
+ * client, which does not even know the extension. */
+static void shuts_a_server_that_resumed(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct tls_pair t;
+        SSL_SESSION *session = plain_session(&leaf);
+        struct atls_err err = ATLS_ERR_INIT;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        t.p.server.requires = false;
+        tls_pair_prepare(&t);
+        make_plain(&t, &t.client, &leaf);
+        share_ticket_keys(t.server.ctx);
+        SSL_CTX_set_session_id_context(t.server.ctx, (const unsigned char *)"x", 1);
+        SSL_CTX_clear_options(t.server.ctx, SSL_OP_NO_TICKET);
+        start(&t);
+        assert_int_equal(SSL_set_session(t.client.ssl, session), 1);
+        test_assert_code(atls_openssl_attach(t.server.ssl, t.p.server.config, NULL, &err), ATLS_OK,
+                         &err);
+        drive_both(&t, DRIVE_HANDSHAKE, (enum drive)how);
+        assert_int_equal(SSL_session_reused(t.server.ssl), 1);
+        assert_shut("resumed", t.server.ssl);
+        test_assert_code(atls_openssl_attested(t.server.ssl, NULL, &err), ATLS_E_TLS, &err);
+        assert_int_equal(err.reason, ATLS_REASON_TLS_RESUMED);
+        assert_shut("resumed", t.server.ssl);
+        assert_int_equal(passes(t.client.ssl, t.server.ssl), 0);
+        SSL_SESSION_free(session);
+        tls_pair_clear(&t);
+    }
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+static void refuses_to_resume(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+    SSL_SESSION *session = plain_session(&leaf);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct tls_pair t;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    start(&t);
+    attach_both(&t);
+    assert_int_equal(SSL_set_session(t.client.ssl, session), 1);
+    drive(t.client.ssl, DRIVE_HANDSHAKE);
+    test_assert_code(atls_openssl_attested(t.client.ssl, NULL, &err), ATLS_E_TLS, &err);
+    assert_int_equal(err.reason, ATLS_REASON_TLS_RESUMED);
+    assert_false(SSL_is_init_finished(t.client.ssl));
+    SSL_SESSION_free(session);
+    tls_pair_clear(&t);
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+/* ---- TLS 1.2 by force ---- */
+
+static void shuts_connections_of_tls_1_2(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const enum drive how = (enum drive)(i % 3);
+        const bool server = i / 3 == 1;
+        struct tls_pair t;
+        struct tls_end *ours = server ? &t.server : &t.client;
+        struct tls_end *plain = server ? &t.client : &t.server;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        ours->end->requires = false;
+        tls_pair_prepare(&t);
+        make_plain(&t, plain, &leaf);
+        if (server) /* the attester's key is one of TLS 1.3 alone */
+            tls_use_identity(ours->ctx, &leaf, NULL);
+        assert_int_equal(SSL_CTX_set_max_proto_version(plain->ctx, TLS1_2_VERSION), 1);
+        start(&t);
+        SSL_set_verify(t.client.ssl, SSL_VERIFY_NONE, NULL);
+        assert_int_equal(SSL_set_min_proto_version(ours->ssl, TLS1_2_VERSION), 1);
+        assert_int_equal(SSL_set_max_proto_version(ours->ssl, TLS1_2_VERSION), 1);
+        test_assert_code(atls_openssl_attach(ours->ssl, ours->end->config, TLS_PAIR_NAME, &err),
+                         ATLS_OK, &err);
+        drive_both(&t, server ? DRIVE_HANDSHAKE : how, server ? how : DRIVE_HANDSHAKE);
+        assert_shut("TLS 1.2", ours->ssl);
+        test_assert_code(atls_openssl_attested(ours->ssl, NULL, &err), ATLS_E_TLS, &err);
+        assert_int_equal(err.reason, ATLS_REASON_TLS_VERSION);
+        assert_shut("TLS 1.2", ours->ssl);
+        assert_int_equal(passes(plain->ssl, ours->ssl), 0);
+        tls_pair_clear(&t);
+    }
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(passes_once_it_was_asked),
+        cmocka_unit_test(moves_nothing_when_it_was_forgotten),
+        cmocka_unit_test(fails_when_nothing_was_attached),
+        cmocka_unit_test(tells_a_program_why),
+        cmocka_unit_test(refuses_who_knows_nothing_of_it),
+        cmocka_unit_test(shuts_a_server_that_resumed),
+        cmocka_unit_test(refuses_to_resume),
+        cmocka_unit_test(shuts_connections_of_tls_1_2),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
