@@ -424,6 +424,259 @@ static void shuts_connections_of_tls_1_2(void **state)
     test_identity_clear(&ca);
 }
 
+/* ---- ALPN ---- */
+
+static const char *const h2[] = {"h2", NULL};
+static const char *const http[] = {"http/1.1", NULL};
+static const char *const both[] = {"h2", "http/1.1", NULL};
+static const char *const both_turned[] = {"http/1.1", "h2", NULL};
+
+static void negotiates_the_inner_protocol(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *const *client, *const *server;
+        const char *want; /* NULL: refused */
+    } rows[] = {
+        {"nobody", NULL, NULL, ""},
+        {"client alone", h2, NULL, ""},
+        {"server alone", NULL, h2, ""},
+        {"one in common", both, http, "http/1.1"},
+        {"the server's order counts", both, both_turned, "http/1.1"},
+        {"none in common", h2, http, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct tls_pair t;
+        struct atls_peer peer;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        t.p.client.options.inner_protocols = rows[i].client;
+        t.p.server.options.inner_protocols = rows[i].server;
+        tls_pair_start(&t);
+        tls_pair_run(&t);
+        if (rows[i].want == NULL) {
+            test_assert_code(t.server.code, ATLS_E_TLS, &t.server.err);
+            assert_int_equal(t.server.alert_sent, SSL_AD_NO_APPLICATION_PROTOCOL);
+            test_assert_code(t.client.code, ATLS_E_TLS, &t.client.err);
+            assert_int_equal(t.client.err.reason, ATLS_REASON_PEER_REFUSED);
+            assert_non_null(strstr(t.client.err.message, "no application protocol"));
+        } else {
+            tls_pair_assert_open(rows[i].name, &t, 10);
+            atls_session_peer(atls_openssl_session(t.client.conn), &peer);
+            assert_string_equal(peer.inner_protocol, rows[i].want);
+            atls_session_peer(atls_openssl_session(t.server.conn), &peer);
+            assert_string_equal(peer.inner_protocol, rows[i].want);
+        }
+        tls_pair_clear(&t);
+    }
+}
+
+/* A program that took the ALPN callback back. */
+static int choose_another(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                          const unsigned char *in, unsigned int in_len, void *arg)
+{
+    static const unsigned char name[] = "other";
+
+    (void)ssl;
+    (void)in;
+    (void)in_len;
+    (void)arg;
+    *out = name;
+    *out_len = 5;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void refuses_a_protocol_that_is_none_of_ours(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct tls_pair t;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    t.p.server.options.inner_protocols = h2;
+    t.p.server.requires = false;
+    tls_pair_prepare(&t);
+    make_plain(&t, &t.client, &leaf);
+    assert_int_equal(SSL_CTX_set_alpn_protos(t.client.ctx, (const unsigned char *)"\05other", 6),
+                     0);
+    SSL_CTX_set_alpn_select_cb(t.server.ctx, choose_another, NULL);
+    start(&t);
+    test_assert_code(atls_openssl_attach(t.server.ssl, t.p.server.config, NULL, &err), ATLS_OK,
+                     &err);
+    drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+    assert_true(SSL_is_init_finished(t.server.ssl));
+    test_assert_code(atls_openssl_attested(t.server.ssl, NULL, &err), ATLS_E_TLS, &err);
+    assert_int_equal(err.reason, ATLS_REASON_NO_COMMON_PARAMETERS);
+    assert_shut("another protocol", t.server.ssl);
+    tls_pair_clear(&t);
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+/* ---- wrong use ---- */
+
+static void refuses_wrong_use(void **state)
+{
+    struct tls_pair t;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_openssl *conn = NULL;
+    SSL_CTX *plain = SSL_CTX_new(TLS_client_method());
+    SSL *ssl;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    t.p.client.options.identity = ATLS_IDENTITY_PKIX;
+    t.p.client.options.system_anchors = true;
+    tls_pair_prepare(&t);
+    assert_int_equal(atls_openssl_prepare_for(t.client.ctx, t.p.client.config, &err), ATLS_E_USAGE);
+    tls_pair_ssl(&t);
+    assert_int_equal(atls_openssl_attach(t.client.ssl, t.p.server.config, TLS_PAIR_NAME, &err),
+                     ATLS_E_USAGE); /* another configuration */
+    assert_int_equal(atls_openssl_attach(t.client.ssl, t.p.client.config, NULL, &err),
+                     ATLS_E_CONFIG); /* pkix wants a name */
+    test_assert_code(atls_openssl_attach(t.client.ssl, t.p.client.config, TLS_PAIR_NAME, &err),
+                     ATLS_OK, &err);
+    assert_int_equal(atls_openssl_attach(t.client.ssl, t.p.client.config, TLS_PAIR_NAME, &err),
+                     ATLS_E_USAGE); /* twice */
+    assert_int_equal(atls_openssl_new(t.client.ssl, t.p.server.config, TLS_PAIR_NAME, &conn, &err),
+                     ATLS_E_USAGE); /* attached with another */
+    ssl = SSL_new(plain);
+    assert_int_equal(atls_openssl_new(ssl, t.p.client.config, TLS_PAIR_NAME, &conn, &err),
+                     ATLS_E_USAGE); /* of a context that was not prepared */
+    assert_null(conn);
+    SSL_free(ssl);
+    SSL_CTX_free(plain);
+    /* A role that changes afterwards is none that was attached. */
+    SSL_set_accept_state(t.client.ssl);
+    assert_null(atls_handshake_of(t.client.ssl));
+    tls_pair_clear(&t);
+}
+
+static void attaches_before_the_handshake_only(void **state)
+{
+    struct tls_pair t;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    start(&t);
+    drive(t.client.ssl, DRIVE_HANDSHAKE);
+    assert_int_equal(atls_openssl_attach(t.client.ssl, t.p.client.config, TLS_PAIR_NAME, &err),
+                     ATLS_E_USAGE);
+    tls_pair_clear(&t);
+}
+
+/* A copy of an SSL is no attested connection. */
+static void copies_nothing(void **state)
+{
+    struct tls_pair t;
+    SSL *copy;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    start(&t);
+    attach_both(&t);
+    copy = SSL_dup(t.client.ssl);
+    assert_non_null(copy);
+    assert_null(atls_handshake_of(copy));
+    SSL_free(copy);
+    tls_pair_clear(&t);
+}
+
+static void makes_connections_of_attached_ssls(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) { /* before the handshake, and after it */
+        struct tls_pair t;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_openssl *again = NULL;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        start(&t);
+        attach_both(&t);
+        if (late)
+            drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+        test_assert_code(
+            atls_openssl_new(t.client.ssl, t.p.client.config, TLS_PAIR_NAME, &t.client.conn, &err),
+            ATLS_OK, &err);
+        test_assert_code(
+            atls_openssl_new(t.server.ssl, t.p.server.config, NULL, &t.server.conn, &err), ATLS_OK,
+            &err);
+        tls_pair_run(&t);
+        tls_pair_assert_open("attached before", &t, 1000);
+        assert_int_equal(atls_openssl_attested(t.client.ssl, NULL, &err), ATLS_E_USAGE);
+        test_assert_code(
+            atls_openssl_new(t.client.ssl, t.p.client.config, TLS_PAIR_NAME, &again, &err), ATLS_OK,
+            &err);
+        assert_int_equal(atls_openssl_step(again, &t.client.want, &err), ATLS_E_USAGE);
+        atls_openssl_free(again);
+        tls_pair_clear(&t);
+    }
+}
+
+/* A server that another context took over (server_name) has lost what was prepared. */
+static SSL_CTX *other_ctx;
+
+static int take_over(SSL *ssl, int *alert, void *arg)
+{
+    (void)alert;
+    (void)arg;
+    return SSL_set_SSL_CTX(ssl, other_ctx) == NULL ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK;
+}
+
+static void shuts_a_server_whose_context_was_exchanged(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct tls_pair t;
+
+    (void)state;
+    other_ctx = SSL_CTX_new(TLS_server_method());
+    tls_use_identity(other_ctx, &leaf, NULL);
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    t.p.server.attests = false;
+    t.p.client.requires = false;
+    tls_pair_prepare(&t);
+    make_plain(&t, &t.client, &leaf);
+    tls_use_identity(t.server.ctx, &leaf, NULL);
+    SSL_CTX_set_tlsext_servername_callback(t.server.ctx, take_over);
+    start(&t);
+    test_assert_code(atls_openssl_attach(t.server.ssl, t.p.server.config, NULL, &err), ATLS_OK,
+                     &err);
+    SSL_set_tlsext_host_name(t.client.ssl, TLS_PAIR_NAME);
+    drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+    assert_shut("exchanged", t.server.ssl);
+    assert_true(atls_openssl_attested(t.server.ssl, NULL, &err) != ATLS_OK);
+    assert_int_equal(passes(t.client.ssl, t.server.ssl), 0);
+    tls_pair_clear(&t);
+    SSL_CTX_free(other_ctx);
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+#if !defined(__SANITIZE_THREAD__)
+/* The stack of an ASYNC job is too small for attesters; only who takes jobs may have it. */
+static void refuses_async_without_jobs(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct tls_pair t;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    t.async = true;
+    start(&t);
+    attach_both(&t);
+    drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+    test_assert_code(atls_openssl_attested(t.server.ssl, NULL, &err), ATLS_E_USAGE, &err);
+    assert_non_null(strstr(err.message, "SSL_MODE_ASYNC"));
+    assert_int_equal(t.server.alert_sent, SSL_AD_INTERNAL_ERROR);
+    tls_pair_clear(&t);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +688,16 @@ int main(void)
         cmocka_unit_test(shuts_a_server_that_resumed),
         cmocka_unit_test(refuses_to_resume),
         cmocka_unit_test(shuts_connections_of_tls_1_2),
+        cmocka_unit_test(negotiates_the_inner_protocol),
+        cmocka_unit_test(refuses_a_protocol_that_is_none_of_ours),
+        cmocka_unit_test(refuses_wrong_use),
+        cmocka_unit_test(attaches_before_the_handshake_only),
+        cmocka_unit_test(copies_nothing),
+        cmocka_unit_test(makes_connections_of_attached_ssls),
+        cmocka_unit_test(shuts_a_server_whose_context_was_exchanged),
+#if !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(refuses_async_without_jobs),
+#endif
     };
 
     signal(SIGPIPE, SIG_IGN);
