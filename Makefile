@@ -29,6 +29,9 @@ format:
 fuzz: deps-test
 	@scripts/fuzz
 
+attack: deps-test
+	@scripts/attack
+
 coverage: deps-test
 	@scripts/coverage
 
