@@ -137,7 +137,8 @@ struct atls_config; /* immutable once built, reference counted, share freely */
  * attester, passport without attester, profiles without require_peer, empty or unknown,
  * passport_only without passport, raw with reattest_interval_s, a zero limit, anchors or crls
  * without pkix, an option of one flavour with another, pre without freshness, intra with results of
- * a Verifier without a name; ATLS_E_DECODE for anchors and crls; ATLS_E_UNSUPPORTED and
+ * a Verifier without a name or such as
+ * are to echo the binder; ATLS_E_DECODE for anchors and crls; ATLS_E_UNSUPPORTED and
  * ATLS_E_LIMIT for crls (as atls_store_import_crls); ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_config_new(const struct atls_config_options *options,
                                                         struct atls_config **out,

@@ -120,6 +120,8 @@ static enum atls_code check_intra(const struct atls_config_options *o, struct at
     if (results != (o->accepted_verifier != NULL))
         return missing(err, results ? "results want accepted_verifier, the name of their Verifier"
                                     : "accepted_verifier wants a verifier that takes results");
+    if (results && atls_verifier_wants_binder(o->verifier))
+        return missing(err, "flavour intra cannot ask for results that echo the binder");
     if ((o->passport != NULL) != (o->passport_verifier != NULL))
         return missing(err, "passport and passport_verifier go together in flavour intra");
     return ATLS_OK;

@@ -608,7 +608,8 @@ static void judges_results_by_flavour(void **state)
         enum atls_code want;
     } cases[] = {
         {"post", ATLS_FLAVOUR_POST, ATLS_FRESHNESS_UNSAID, true, NULL, ATLS_OK},
-        {"intra", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, true, "v", ATLS_OK},
+        {"intra", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, false, "v", ATLS_OK},
+        {"intra, echo", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, true, "v", ATLS_E_CONFIG},
         {"intra, nameless", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, false, NULL, ATLS_E_CONFIG},
         {"pre, old", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, false, NULL, ATLS_OK},
         {"pre, echo of nothing", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, true, NULL, ATLS_E_CONFIG},
