@@ -199,7 +199,8 @@ static enum cli_status run(struct cli *cli)
     if (parts.identity == ATLS_IDENTITY_ATTESTED)
         cli_say(cli, "TLS does not check the server's certificate: its evidence vouches for it");
     relay->fd = relay->wake_fd = -1;
-    relay->raw = cli_flag(cli, "raw") || parts.flavour.flavour != ATLS_FLAVOUR_POST;
+    relay->raw = cli_flag(cli, "raw");
+    relay->plain = parts.flavour.flavour != ATLS_FLAVOUR_POST;
     relay->from_app = STDIN_FILENO;
     relay->to_app = STDOUT_FILENO;
     relay->attested = show_peer;

@@ -237,6 +237,24 @@ static int until_deadline(const struct relay *relay)
 
 enum { POLL_PEER, POLL_FROM_APP, POLL_TO_APP, POLL_WAKE, POLL_COUNT };
 
+/* After the close_notify of a plain stream there is nothing to be read but the end of the socket,
+ * which counts where only the peer could still use what we have to say. */
+static bool says_no_more(const struct relay *relay)
+{
+    return relay->plain && peer_is_done(relay) &&
+           (relay->app_is_socket || relay->echo || buffered(&relay->to_peer) > 0);
+}
+
+/* The peer of a plain stream has ended its data and closed the socket: what standard input might
+ * yet bring has nobody to go to. */
+static bool peer_is_gone(const struct relay *relay)
+{
+    char byte;
+
+    return relay->plain && peer_is_done(relay) && !says_no_more(relay) &&
+           recv(relay->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* Sleeps until something can move, then moves what the application's descriptors allow. */
 static enum atls_code wait_and_move(struct relay *relay, enum atls_want want, struct atls_err *err)
 {
@@ -251,7 +269,8 @@ static enum atls_code wait_and_move(struct relay *relay, enum atls_want want, st
     if (want == ATLS_WANT_WRITE || buffered(&relay->to_peer) > 0)
         fds[POLL_PEER].events |= POLLOUT;
     /* Whoever waits to write reads meanwhile: the peer may be waiting for the same. */
-    if ((relay->opened || want != ATLS_WANT_WRITE) && room(&relay->from_peer) > 0)
+    if ((relay->opened || want != ATLS_WANT_WRITE) && room(&relay->from_peer) > 0 &&
+        !says_no_more(relay))
         fds[POLL_PEER].events |= POLLIN;
     if (relay->opened && room(&relay->to_peer) > 0)
         fds[POLL_FROM_APP].fd = relay->from_app;
@@ -338,7 +357,7 @@ enum atls_code relay_run(struct relay *relay, struct atls_err *err)
             if ((code = announce_end(relay, err)) != ATLS_OK ||
                 (code = drive(relay, &want, err)) != ATLS_OK)
                 return code;
-            if (atomic_load(&relay->stop_now) || both_done(relay))
+            if (atomic_load(&relay->stop_now) || both_done(relay) || peer_is_gone(relay))
                 return ATLS_OK; /* relay_clear says CLOSE */
             notice_attestation(relay);
             if (end_is_news(relay))

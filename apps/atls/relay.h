@@ -22,7 +22,8 @@ struct relay {
     SSL *ssl; /* the relay's, over a non-blocking socket that is the relay's too */
     int fd;
     struct atls_openssl *conn;
-    bool raw;
+    bool raw;   /* of flavour post: one end for both directions */
+    bool plain; /* flavours intra and pre: application data alone; close_notify ends a direction */
 
     int from_app;       /* read here and sent to the peer; -1: nothing (more) to send */
     int to_app;         /* what the peer sent goes here; -1: nowhere */

@@ -252,8 +252,8 @@ static void start(struct server *server, int fd)
     c->server = server;
     name_peer(fd, c->peer);
     c->relay.fd = fd;
-    c->relay.raw =
-        cli_flag(server->cli, "raw") || server->parts.flavour.flavour != ATLS_FLAVOUR_POST;
+    c->relay.raw = cli_flag(server->cli, "raw");
+    c->relay.plain = server->parts.flavour.flavour != ATLS_FLAVOUR_POST;
     c->relay.echo = cli_flag(server->cli, "echo");
     c->relay.from_app = server->pipe ? STDIN_FILENO : -1;
     c->relay.to_app = server->pipe ? STDOUT_FILENO : -1;

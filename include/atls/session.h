@@ -139,8 +139,9 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_write(struct atls_session *
                                                            struct atls_err *err);
 
 /* Our application data ends here: nothing more can be written. The peer's data goes on, and so does
- * re-attestation, until either side closes. Errors: ATLS_E_USAGE (the gate is closed, raw mode:
- * there the end of TLS is the end of both directions). */
+ * re-attestation, until either side closes. In flavours intra and pre TLS ends the data: of one
+ * direction by its close_notify. Errors: ATLS_E_USAGE (the gate is closed, raw mode of flavour
+ * post: there the end of TLS is the end of both directions). */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_end(struct atls_session *s,
                                                          struct atls_err *err);
 /* True when the peer has said that its application data has ended, and all of it was read. */

@@ -125,7 +125,7 @@ static enum atls_code fill_open(struct atls_session *s, const struct atls_establ
     s->inner_protocol = strcpy(s->inner_storage, e->inner_protocol);
     s->gate_deadline_ms = s->own.deadline_ms = s->reattest_ms = ATLS_NEVER;
     s->out = atls_writer_init(2 * ATLS_OUTPUT_ROOM);
-    s->hello_received = s->opened = s->raw_sent = s->raw_received = true;
+    s->hello_received = s->opened = s->raw_sent = s->raw_received = s->ends_by_tls = true;
     s->shown = e->shown;
     s->self_attested = e->shown && s->role == ATLS_ROLE_SERVER;
     if (e->result == NULL)
@@ -280,6 +280,16 @@ enum atls_code atls_session_input(struct atls_session *s, struct atls_bytes byte
     return code;
 }
 
+/* Over, once the data of both directions have ended. */
+static enum atls_code end_by_both(struct atls_session *s, struct atls_err *err)
+{
+    const struct atls_err none = ATLS_ERR_INIT;
+
+    if (s->end_sent && s->end_received)
+        (void)atls_gate_end(s, &none, err);
+    return ATLS_OK;
+}
+
 enum atls_code atls_session_input_end(struct atls_session *s, struct atls_err *err)
 {
     struct atls_err cause = ATLS_ERR_INIT;
@@ -287,6 +297,10 @@ enum atls_code atls_session_input_end(struct atls_session *s, struct atls_err *e
 
     if (s->closed)
         return s->error.code == ATLS_OK ? ATLS_OK : closed(s, err);
+    if (s->ends_by_tls) {
+        s->end_received = true;
+        return end_by_both(s, err);
+    }
     s->peer_ended = true;
     if (!s->raw_received)
         code = atls_fail(&cause, ATLS_E_CLOSED, "peer: ended TLS without CLOSE%s",
@@ -406,7 +420,7 @@ size_t atls_session_data_left(const struct atls_session *s)
     if (!atls_gate_is_open(s) || atls_session_read(s).len != 0)
         return 0;
     if (s->raw_received)
-        return SIZE_MAX;
+        return s->end_received ? 0 : SIZE_MAX;
     return s->header_len == sizeof s->header && s->frame.type == ATLS_FRAME_DATA ? s->body_left : 0;
 }
 
@@ -460,6 +474,10 @@ enum atls_code atls_session_end(struct atls_session *s, struct atls_err *err)
 
     if (s->closed)
         return closed(s, err);
+    if (s->ends_by_tls) {
+        s->end_sent = true;
+        return end_by_both(s, err);
+    }
     if (!atls_gate_is_open(s) || s->raw_sent)
         return atls_fail_reason(
             err, ATLS_E_USAGE, s->raw_sent ? ATLS_REASON_NONE : ATLS_REASON_GATE_CLOSED,

@@ -77,6 +77,7 @@ struct atls_session {
     bool self_attested;     /* we, by the peer, now */
     bool raw_sent, raw_received;
     bool end_sent, end_received; /* of application data */
+    bool ends_by_tls;            /* new_open: close_notify ends one direction of the data */
     bool shown; /* our attestation went out in the handshake; what the peer thinks is not known */
 
     /* Requests. */
@@ -109,9 +110,12 @@ struct atls_established {
     const char *inner_protocol;          /* ALPN, "" when none; copied */
 };
 /* A session in raw mode from the start: what TLS carries is application data, and there is no
- * re-attestation. What config requires of the peer must be in established: else ATLS_E_EVIDENCE
- * (not-attested). The peer counts as content with our attestation once it has sent anything, a
- * client once its handshake has ended: until then it may still refuse. Errors: as atls_session_new.
+ * re-attestation. close_notify ends the data of who sends it (RFC 8446 section 6.1): after
+ * atls_session_end the caller does, behind what the output holds, and it tells of the peer's by
+ * atls_session_input_end. With both the session has ended. What config requires of the peer must be
+ * in established: else ATLS_E_EVIDENCE (not-attested). The peer counts as content with our
+ * attestation once it has sent anything, a client once its handshake has ended: until then it may
+ * still refuse. Errors: as atls_session_new.
  */
 ATLS_MUST_CHECK enum atls_code atls_session_new_open(struct atls_config *config,
                                                      const struct atls_tls *tls,

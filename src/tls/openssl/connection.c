@@ -29,6 +29,22 @@ static enum io tls_read(struct atls_openssl *c, void *buf, size_t len, size_t *o
     return atls_io_judge(c, SSL_read_ex(c->ssl, buf, len, out_len), "TLS read", err);
 }
 
+/* Ends our direction alone (RFC 8446 section 6.1). */
+static enum atls_code say_end(struct atls_openssl *c, struct atls_err *err)
+{
+    int sent;
+
+    atls_io_begin();
+    if ((sent = SSL_shutdown(c->ssl)) < 0) {
+        if (atls_io_judge(c, sent, "TLS close_notify", err) == IO_FAILED)
+            return c->error.code;
+        c->write_blocked = true;
+        return ATLS_OK;
+    }
+    c->end_said = true;
+    return ATLS_OK;
+}
+
 /* Writes output until it is drained or the socket is full. */
 static enum atls_code flush(struct atls_openssl *c, struct atls_err *err)
 {
@@ -49,7 +65,7 @@ static enum atls_code flush(struct atls_openssl *c, struct atls_err *err)
         }
         atls_session_output_done(c->session, len);
     }
-    return ATLS_OK;
+    return c->end_due && !c->end_said ? say_end(c, err) : ATLS_OK;
 }
 
 /* ---- life ---- */
@@ -280,7 +296,7 @@ static void goodbye(struct atls_openssl *c, bool linger)
 
         if (!sent && (c->session == NULL || flush(c, &ignored) == ATLS_OK) && !c->write_blocked) {
             atls_io_begin();
-            sent = SSL_shutdown(c->ssl) >= 0;
+            sent = c->end_said || SSL_shutdown(c->ssl) >= 0;
         }
         while (!c->broken && io == IO_DONE)
             io = tls_read(c, rest, sizeof rest, &len, &ignored);
@@ -480,8 +496,10 @@ enum atls_code atls_openssl_end(struct atls_openssl *c, struct atls_err *err)
     if (c->session == NULL)
         return atls_fail_reason(err, ATLS_E_USAGE, ATLS_REASON_GATE_CLOSED,
                                 "connection: the gate is closed, data cannot end");
-    if ((code = atls_session_end(c->session, err)) == ATLS_OK)
+    if ((code = atls_session_end(c->session, err)) == ATLS_OK) {
+        c->end_due = c->config->options.flavour != ATLS_FLAVOUR_POST;
         code = flush(c, err);
+    }
     while (code == ATLS_OK && c->blocking && c->write_blocked &&
            (code = wait_for(c, ATLS_WANT_WRITE, err)) == ATLS_OK)
         code = flush(c, err);

@@ -17,9 +17,10 @@ struct atls_openssl {
     int64_t looked_ms;  /* when input was last looked for */
     bool write_blocked; /* output waits for the socket */
     bool blocking;
-    bool broken;           /* TLS failed: nothing more can be said over it */
-    struct atls_err error; /* why */
-    int fd, fd_flags;      /* of a blocking connection */
+    bool end_due, end_said; /* close_notify, behind the output: our data have ended */
+    bool broken;            /* TLS failed: nothing more can be said over it */
+    struct atls_err error;  /* why */
+    int fd, fd_flags;       /* of a blocking connection */
 };
 
 int64_t atls_connection_now_ms(const struct atls_openssl *c);

@@ -160,11 +160,53 @@ static void data_is_not_framed(void **state)
     test_assert_code(atls_session_reattest(s, &err), ATLS_E_USAGE, &err);
     assert_non_null(strstr(err.message, "connect anew"));
     atls_session_output_done(s, 5);
-    test_assert_code(atls_session_input_end(s, &err), ATLS_OK, &err); /* TLS has but one end */
-    assert_int_equal(atls_session_next(s), ATLS_NEXT_CLOSED);
-    assert_int_equal(atls_session_error(s)->code, ATLS_OK);
     atls_session_free(s);
     close_world(&w);
+}
+
+/* close_notify of one side leaves the other one its say. */
+static void each_direction_ends_by_itself(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_established e;
+        struct atls_session *s;
+        struct world w;
+        size_t len = 0;
+
+        open_world(&w, ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE);
+        e = established_by(&w);
+        s = open_session(&w, &good_tls, &e);
+        if (first == 0) {
+            test_assert_code(atls_session_input_end(s, &err), ATLS_OK, &err);
+            test_assert_code(atls_session_input_end(s, &err), ATLS_OK, &err); /* said again */
+            assert_true(atls_session_peer_ended(s));
+            assert_true(atls_session_data_left(s) == 0);
+            test_assert_code(atls_session_write(s, atls_bytes_of("yet", 3), &len, &err), ATLS_OK,
+                             &err);
+            assert_int_equal(len, 3);
+            atls_session_output_done(s, len);
+        } else {
+            test_assert_code(atls_session_end(s, &err), ATLS_OK, &err);
+            test_assert_code(atls_session_end(s, &err), ATLS_OK, &err);
+            assert_false(atls_session_peer_ended(s));
+            assert_true(atls_session_output(s).len == 0); /* TLS says it */
+            test_assert_code(atls_session_write(s, atls_bytes_of("no", 2), &len, &err),
+                             ATLS_E_USAGE, &err);
+            test_assert_code(atls_session_input(s, atls_bytes_of("yet", 3), &len, &err), ATLS_OK,
+                             &err);
+            test_assert_bytes(atls_session_read(s), atls_bytes_of("yet", 3));
+            atls_session_read_done(s, 3);
+        }
+        assert_int_equal(atls_session_next(s), ATLS_NEXT_OPEN);
+        test_assert_code(first == 0 ? atls_session_end(s, &err) : atls_session_input_end(s, &err),
+                         ATLS_OK, &err);
+        assert_int_equal(atls_session_error(s)->code, ATLS_OK);
+        assert_false(atls_session_is_open(s));
+        atls_session_free(s);
+        close_world(&w);
+    }
 }
 
 /* A server may refuse what we showed after our handshake has ended. */
@@ -333,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_was_found_of_the_peer),
         cmocka_unit_test(data_is_not_framed),
+        cmocka_unit_test(each_direction_ends_by_itself),
         cmocka_unit_test(what_the_peer_thinks_of_us_shows_later),
         cmocka_unit_test(input_tells_as_well),
         cmocka_unit_test(one_condition_missing_is_enough),
