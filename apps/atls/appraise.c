@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "io.h"
 #include "parts.h"
+#include "verdict.h"
 
 static const char usage[] =
     "usage: atls appraise --evidence FILE --binder HEX --aik FILE --verifier URI [--policy FILE]\n"
@@ -86,26 +87,6 @@ static enum atls_code read_inputs(const struct cli *cli, struct inputs *out, str
     return parts_policy(cli, &out->policy, err);
 }
 
-/* The EAR as a JSON value, NULL when memory runs out. */
-static json_t *ear_json(struct atls_result *result)
-{
-    const char *text = atls_result_json(result);
-
-    return text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-}
-
-static json_t *reasons_json(const struct atls_decision *decision)
-{
-    json_t *reasons = json_array();
-
-    for (size_t i = 0; i < decision->reason_count && reasons != NULL; i++)
-        if (json_array_append_new(reasons, json_string(decision->reasons[i])) != 0) {
-            json_decref(reasons);
-            return NULL;
-        }
-    return reasons;
-}
-
 /* What was judged, and what ties it to challenge and key. */
 static void print_what(const struct cli *cli, const struct inputs *inputs,
                        const struct atls_result *result)
@@ -121,60 +102,14 @@ static void print_what(const struct cli *cli, const struct inputs *inputs,
            cli_flag(cli, "fresh-result") ? " and answers the challenge" : "");
 }
 
-/* Several parts of one machine are told one by one. */
-static void print_parts(const struct atls_result *result)
-{
-    const size_t count = atls_result_submods(result);
-
-    for (size_t i = 0; count > 1 && i < count; i++) {
-        printf("          ");
-        /* Another verifier chose the name. */
-        for (const char *at = atls_result_submod_name(result, i); *at != '\0'; at++)
-            printf(*at >= 0x20 && *at < 0x7f ? "%c" : "\\x%02x", (unsigned char)*at);
-        printf(": %s\n", atls_tier_name(atls_result_submod_status(result, i)));
-    }
-}
-
 static enum cli_status report(const struct cli *cli, const struct inputs *inputs,
                               struct atls_result *result, const struct atls_decision *decision)
 {
-    const char *explanation = atls_result_explanation(result);
-    enum cli_status status = decision->accept ? CLI_YES : CLI_REFUSED, printed;
-    char instance[80];
-
-    if (cli_flag(cli, "json")) {
-        printed = cli_print_json(cli, stdout,
-                                 json_pack("{ss so ss so}", "decision",
-                                           decision->accept ? "accept" : "refuse", "reasons",
-                                           reasons_json(decision), "explanation", explanation,
-                                           "ear", ear_json(result)));
-        return printed == CLI_YES ? status : printed;
-    }
+    if (cli_flag(cli, "json"))
+        return cli_print_json(cli, stdout, verdict_json(result, decision));
     print_what(cli, inputs, result);
-    if (atls_result_instance(result).len > 0)
-        printf("instance: %s\n", io_hex(atls_result_instance(result), instance, sizeof(instance)));
-    printf("status:   %s\n", atls_tier_name(atls_result_status(result)));
-    print_parts(result);
-    if (explanation[0] != '\0')
-        printf("because:  %s\n", explanation);
-    printf("decision: %s%s%s\n", cli_colour(stdout, decision->accept ? CLI_GREEN : CLI_RED),
-           decision->accept ? "accept" : "refuse", cli_colour(stdout, CLI_PLAIN));
-    for (size_t i = 0; i < decision->reason_count; i++)
-        printf("          %s\n", decision->reasons[i]);
-    return status;
-}
-
-static enum cli_status refuse(const struct cli *cli, const struct atls_err *err)
-{
-    enum cli_status status = cli_fail_peer(cli, err);
-
-    if (cli_flag(cli, "json") && status == CLI_REFUSED &&
-        cli_print_json(cli, stdout,
-                       json_pack("{ss ss ss}", "decision", "refuse", "reason",
-                                 atls_reason_name(err->reason), "message", err->message)) !=
-            CLI_YES)
-        return CLI_UNKNOWN;
-    return status;
+    verdict_print(result, decision);
+    return CLI_YES;
 }
 
 static enum cli_status decide(const struct cli *cli, const struct inputs *inputs,
@@ -194,12 +129,9 @@ static enum cli_status decide(const struct cli *cli, const struct inputs *inputs
             return cli_fail(cli, &err);
     }
     if (atls_policy_decide(inputs->policy, result, &decision, &err) != ATLS_OK)
-        return refuse(cli, &err);
+        return verdict_refuse(cli, &err);
     status = report(cli, inputs, result, &decision);
-    if (status == CLI_REFUSED)
-        cli_say(cli, "refused: %s",
-                decision.reason_count > 0 ? decision.reasons[0] : atls_result_explanation(result));
-    return status;
+    return status == CLI_YES ? verdict_status(cli, result, &decision) : status;
 }
 
 static enum cli_status run(struct cli *cli)
@@ -229,7 +161,7 @@ static enum cli_status run(struct cli *cli)
     if (atls_verifier_appraise(inputs.verifier, &appraisal, &result, &err) == ATLS_OK)
         status = decide(cli, &inputs, result);
     else
-        status = refuse(cli, &err);
+        status = verdict_refuse(cli, &err);
     atls_result_unref(result);
     inputs_clear(&inputs);
     return status;

@@ -5,6 +5,7 @@
 #include "cli.h"
 
 extern const struct command command_appraise;
+extern const struct command command_certificate;
 extern const struct command command_collateral;
 extern const struct command command_connect;
 extern const struct command command_corim;

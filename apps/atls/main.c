@@ -8,7 +8,7 @@
 static const struct command *const commands[] = {
     &command_demo,       &command_serve,   &command_connect, &command_evidence,
     &command_appraise,   &command_inspect, &command_enrol,   &command_store,
-    &command_collateral, &command_corim,   &command_ear,
+    &command_collateral, &command_corim,   &command_ear,     &command_certificate,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -17,7 +17,7 @@ static void print_help(FILE *stream)
 {
     fputs("usage: atls COMMAND [OPTION ...]\n\n", stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(stream, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nExit status: 0 yes; 1 usage or configuration; 2 could not tell; 3 refused.\n"
           "More: atls COMMAND --help, man atls-COMMAND\n",
           stream);

@@ -255,23 +255,24 @@ static enum atls_code append_store_crls(struct atls_store *store, struct atls_bu
 
 /* Anchors: --ca, else the anchors for TLS in a local store, else (empty) what the system trusts.
  * Revocation lists: --crl, and with anchors of a local store those of that store. */
-static enum atls_code find_anchors(const struct cli *cli, struct parts *out, struct atls_err *err)
+enum atls_code parts_anchors(const struct cli *cli, struct atls_buf *anchors, struct atls_buf *crls,
+                             struct atls_err *err)
 {
     const char *ca = cli_value(cli, "ca"), *crl = cli_value(cli, "crl");
     const char *verifier = cli_value(cli, "verifier");
     struct atls_store *store;
     enum atls_code code;
 
-    if (crl != NULL && (code = io_read_file(crl, &out->crls, err)) != ATLS_OK)
+    if (crl != NULL && (code = io_read_file(crl, crls, err)) != ATLS_OK)
         return code;
     if (ca != NULL)
-        return io_read_file(ca, &out->anchors, err);
+        return io_read_file(ca, anchors, err);
     if (verifier == NULL || strncmp(verifier, "local:", 6) != 0)
         return ATLS_OK;
     if ((code = atls_store_open(verifier + 6, ATLS_STORE_READ, &store, err)) != ATLS_OK)
         return code;
-    if ((code = atls_store_anchors_pem(store, ATLS_ANCHOR_TLS, &out->anchors, err)) == ATLS_OK)
-        code = append_store_crls(store, &out->crls, err);
+    if ((code = atls_store_anchors_pem(store, ATLS_ANCHOR_TLS, anchors, err)) == ATLS_OK)
+        code = append_store_crls(store, crls, err);
     atls_store_close(store);
     return code;
 }
@@ -462,7 +463,7 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
     return atls_config_new(&options, &parts->config, err);
 }
 
-static bool find_identity(const struct cli *cli, enum atls_identity *out)
+bool parts_identity(const struct cli *cli, enum atls_identity *out)
 {
     const char *name = cli_value(cli, "identity");
 
@@ -498,7 +499,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_code code;
 
-    if (!find_identity(cli, &parts.identity) || !passport_usage(cli) ||
+    if (!parts_identity(cli, &parts.identity) || !passport_usage(cli) ||
         !flavour_usage(cli, role, require_peer, &parts.flavour) ||
         !parts_profiles(cli, &parts.profiles) ||
         !cli_number(cli, "reattest-interval", 1, 86400, &interval_s) ||
@@ -518,7 +519,7 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
         (code = open_passport(cli, &parts, &err)) == ATLS_OK &&
         (code = parts_verifier(cli, &parts.verifier, &err)) == ATLS_OK &&
         (!require_peer || (code = parts_policy(cli, &parts.policy, &err)) == ATLS_OK) &&
-        (code = find_anchors(cli, &parts, &err)) == ATLS_OK &&
+        (code = parts_anchors(cli, &parts.anchors, &parts.crls, &err)) == ATLS_OK &&
         (code = open_config(cli, interval_s, timeout_s, require_peer, &parts, &err)) == ATLS_OK)
         code = open_tls(cli, role, &parts, &err);
     if (code != ATLS_OK) {

@@ -30,6 +30,13 @@ struct parts_profiles {
 };
 /* False, after an explanation, when a name is unknown. */
 bool parts_profiles(const struct cli *cli, struct parts_profiles *out);
+/* --identity; *out keeps its value when the option is absent. False, after an explanation, when the
+ * name is unknown. */
+bool parts_identity(const struct cli *cli, enum atls_identity *out);
+/* Anchors and revocation lists (PEM) for identity pkix: of --ca and --crl, else those of the store
+ * of a local verifier; empty: what the system trusts. The caller clears both. */
+ATLS_MUST_CHECK enum atls_code parts_anchors(const struct cli *cli, struct atls_buf *anchors,
+                                             struct atls_buf *crls, struct atls_err *err);
 /* Opens --policy, or the built-in policy when the option is absent. */
 ATLS_MUST_CHECK enum atls_code parts_policy(const struct cli *cli, struct atls_policy **out,
                                             struct atls_err *err);

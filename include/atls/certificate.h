@@ -72,6 +72,21 @@ ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_ra_certificate_request(const struct atls_ra_certificate_options *options, struct atls_buf *out,
                             struct atls_err *err);
 
+/* What a certificate says of itself. */
+struct atls_ra_certificate_facts {
+    const char *form; /* as in struct atls_ra_certificate_verdict */
+    bool critical;    /* of the extension */
+    bool self_issued; /* names itself as its issuer; the signature is not looked at */
+    int64_t not_before_s, not_after_s; /* seconds since 1970 */
+    struct atls_bytes spki;            /* DER key as it stands there; borrows from der */
+    struct atls_buf cmw; /* what a Verifier is given: a CMW, CBOR; the caller's to clear */
+};
+/* Takes one certificate (DER) apart; nothing is verified. Errors: ATLS_E_DECODE, ATLS_E_LIMIT,
+ * ATLS_E_EVIDENCE (not-attested), ATLS_E_UNSUPPORTED (a CMW in JSON), ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_ra_certificate_read(struct atls_bytes der, struct atls_ra_certificate_facts *out,
+                         struct atls_err *err);
+
 /* What to judge. Call atls_ra_certificate_check_init first; everything is borrowed. */
 struct atls_ra_certificate_check {
     size_t size; /* of this struct, set by init */
@@ -82,11 +97,11 @@ struct atls_ra_certificate_check {
     /* With freshness nonce: what was sent, ATLS_RA_NONCE_LEN bytes, used for this certificate alone
      * (the caller sees to that). With freshness none: empty. */
     struct atls_bytes nonce;
-    enum atls_role role;   /* of the judge: a client judges the certificate of a server */
+    enum atls_role role; /* of the judge: a client judges the certificate of a server */
     /* pkix: DNS name or IP address that it must carry; a client must give it, NULL for a server:
      * any. */
     const char *peer_name;
-    bool chain_validated;  /* same-key: TLS validated this chain, and so its key */
+    bool chain_validated; /* same-key: TLS validated this chain, and so its key */
     bool ignore_dates; /* of the certificate that carries evidence; never those of a PKIX chain */
 };
 ATLS_API void atls_ra_certificate_check_init(struct atls_ra_certificate_check *check);

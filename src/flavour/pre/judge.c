@@ -159,6 +159,33 @@ void atls_pre_peer_clear(struct atls_pre_peer *p)
 
 /* ---- offline ---- */
 
+enum atls_code atls_ra_certificate_read(struct atls_bytes der,
+                                        struct atls_ra_certificate_facts *out, struct atls_err *err)
+{
+    struct atls_certificate *certificate = NULL;
+    struct atls_writer w = atls_writer_init(der.len + CMW_ROOM);
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    struct atls_ra_tls found;
+    enum atls_code code;
+
+    if ((code = atls_certificate_parse(der, &certificate, err)) == ATLS_OK &&
+        (code = atls_ra_tls_find(der, &found, err)) == ATLS_OK &&
+        (code = atls_ra_tls_cmw(found.form, found.value, &w, err)) == ATLS_OK &&
+        (code = atls_writer_finish(&w, &cmw, err)) == ATLS_OK)
+        *out = (struct atls_ra_certificate_facts){
+            .form = atls_ra_tls_form_name(found.form),
+            .critical = found.critical,
+            .self_issued = atls_certificate_is_self_issued(certificate),
+            .not_before_s = atls_certificate_not_before_s(certificate),
+            .not_after_s = atls_certificate_not_after_s(certificate),
+            .spki = found.spki,
+            .cmw = cmw,
+        };
+    atls_writer_clear(&w);
+    atls_certificate_unref(certificate);
+    return code;
+}
+
 void atls_ra_certificate_check_init(struct atls_ra_certificate_check *check)
 {
     *check = (struct atls_ra_certificate_check){.size = sizeof *check, .role = ATLS_ROLE_CLIENT};
