@@ -190,8 +190,8 @@ void tls_pair_ssl(struct tls_pair *t)
     SSL_set_accept_state(t->server.ssl);
     SSL_set_ex_data(t->client.ssl, end_index(), &t->client);
     SSL_set_ex_data(t->server.ssl, end_index(), &t->server);
-    if (t->async)
-        SSL_set_mode(t->server.ssl, SSL_MODE_ASYNC);
+    if (t->async || t->async_client)
+        SSL_set_mode(t->async_client ? t->client.ssl : t->server.ssl, SSL_MODE_ASYNC);
 }
 
 void tls_pair_start(struct tls_pair *t)

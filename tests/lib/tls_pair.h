@@ -28,11 +28,12 @@ struct tls_end {
 struct tls_pair {
     struct pair p;
     struct tls_end client, server;
-    size_t room;      /* of each direction of the BIO pair; 0: 17000 */
-    bool sha384, hrr; /* suite; a first flight that the server answers with HelloRetryRequest */
-    bool piecemeal;   /* one byte a read and a write, and every second write has to wait */
-    bool async;       /* SSL_MODE_ASYNC on the server */
-    bool hold_jobs;   /* the test runs end->job and calls tls_end_complete */
+    size_t room;       /* of each direction of the BIO pair; 0: 17000 */
+    bool sha384, hrr;  /* suite; a first flight that the server answers with HelloRetryRequest */
+    bool piecemeal;    /* one byte a read and a write, and every second write has to wait */
+    bool async;        /* SSL_MODE_ASYNC on the server */
+    bool async_client; /* on the client instead */
+    bool hold_jobs;    /* the test runs end->job and calls tls_end_complete */
 };
 
 /* Mutual attestation with fakes, identity "attested"; change p.client.options and the like, then

@@ -32,6 +32,7 @@ static void free_handshake(void *parent, void *ptr, CRYPTO_EX_DATA *data, int in
         return;
     atls_job_free(h->own_work.job);
     atls_job_free(h->peer_work.job);
+    atls_job_free(h->sign_work.job);
     if (h->hooks->free != NULL)
         h->hooks->free(h->own);
     atls_session_free(h->session);
@@ -313,38 +314,66 @@ enum atls_work_outcome atls_handshake_judge(struct atls_handshake *h,
     return pursue(h, &h->peer_work, pause, &steps, peer);
 }
 
+enum atls_code atls_handshake_give(struct atls_handshake *h, struct atls_job *job,
+                                   struct atls_job **out_back, struct atls_err *err)
+{
+    struct atls_work *w = &h->sign_work;
+    bool is_back;
+
+    job->owner = h;
+    w->job = job;
+    w->state = ATLS_WORK_READY;
+    is_back = wait_for_job(h, w, err);
+    if (is_back)
+        *out_back = w->job;
+    else
+        atls_job_free(w->job); /* NULL when it is out */
+    w->job = NULL;
+    w->state = ATLS_WORK_NONE;
+    return is_back ? ATLS_OK : ATLS_E_CLOSED;
+}
+
 /* ---- who drives the handshake ---- */
 
-struct atls_job *atls_handshake_job(struct atls_handshake *h)
+/* One at a time, as OpenSSL comes to them. */
+static struct atls_work *work_in(struct atls_handshake *h, enum atls_work_state state)
 {
-    struct atls_work *const works[] = {&h->own_work, &h->peer_work};
+    struct atls_work *const works[] = {&h->own_work, &h->peer_work, &h->sign_work};
 
-    for (size_t i = 0; i < 2; i++)
-        if (works[i]->state == ATLS_WORK_READY) {
-            struct atls_job *job = works[i]->job;
-
-            works[i]->job = NULL;
-            works[i]->state = ATLS_WORK_OUT;
-            return job;
-        }
+    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++)
+        if (works[i]->state == state)
+            return works[i];
     return NULL;
 }
 
-bool atls_handshake_job_waits(const struct atls_handshake *h)
+struct atls_job *atls_handshake_job(struct atls_handshake *h)
 {
-    return h->own_work.state == ATLS_WORK_READY || h->peer_work.state == ATLS_WORK_READY;
+    struct atls_work *w = work_in(h, ATLS_WORK_READY);
+    struct atls_job *job;
+
+    if (w == NULL)
+        return NULL;
+    job = w->job;
+    w->job = NULL;
+    w->state = ATLS_WORK_OUT;
+    return job;
 }
 
-bool atls_handshake_job_is_out(const struct atls_handshake *h)
+bool atls_handshake_job_waits(struct atls_handshake *h)
 {
-    return h->own_work.state == ATLS_WORK_OUT || h->peer_work.state == ATLS_WORK_OUT;
+    return work_in(h, ATLS_WORK_READY) != NULL;
+}
+
+bool atls_handshake_job_is_out(struct atls_handshake *h)
+{
+    return work_in(h, ATLS_WORK_OUT) != NULL;
 }
 
 bool atls_handshake_complete(struct atls_handshake *h, struct atls_job *job)
 {
-    struct atls_work *w = h->own_work.state == ATLS_WORK_OUT ? &h->own_work : &h->peer_work;
+    struct atls_work *w = work_in(h, ATLS_WORK_OUT);
 
-    if (job->owner != h || w->state != ATLS_WORK_OUT)
+    if (job->owner != h || w == NULL)
         return false;
     w->job = job;
     w->state = ATLS_WORK_BACK;

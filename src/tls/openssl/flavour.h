@@ -44,7 +44,7 @@ struct atls_handshake {
     void *own;       /* of the flavour; freed by its hook */
     bool gives_jobs; /* a struct atls_openssl drives the handshake */
     bool abandoned;  /* no job will come back */
-    struct atls_work own_work, peer_work;
+    struct atls_work own_work, peer_work, sign_work;
     bool shown;                        /* our attestation went out */
     struct atls_result *result;        /* of the accepted peer, or NULL */
     struct atls_buf spki, certificate; /* of that peer: DER key and end-entity certificate */
@@ -132,6 +132,13 @@ enum atls_work_outcome atls_handshake_judge(struct atls_handshake *h,
                                             const struct atls_tls_peer *peer,
                                             enum atls_pause pause);
 
+/* Inside of an ASYNC job of a handshake that gives jobs: gives out job (taken over, whatever
+ * comes), pauses, and has it back when it was run. Errors: ATLS_E_CLOSED (the handshake was given
+ * up). */
+ATLS_MUST_CHECK enum atls_code atls_handshake_give(struct atls_handshake *h, struct atls_job *job,
+                                                   struct atls_job **out_back,
+                                                   struct atls_err *err);
+
 /* All post-conditions; opens the SSL and makes h->session. Again after it passed: ATLS_OK. */
 ATLS_MUST_CHECK enum atls_code atls_handshake_finish(struct atls_handshake *h,
                                                      struct atls_err *err);
@@ -140,8 +147,8 @@ ATLS_MUST_CHECK enum atls_code atls_handshake_finish(struct atls_handshake *h,
 
 /* The job that waits to be given out, NULL when there is none. It is the caller's. */
 struct atls_job *atls_handshake_job(struct atls_handshake *h);
-bool atls_handshake_job_waits(const struct atls_handshake *h);
-bool atls_handshake_job_is_out(const struct atls_handshake *h);
+bool atls_handshake_job_waits(struct atls_handshake *h);
+bool atls_handshake_job_is_out(struct atls_handshake *h);
 /* Takes job back; false when it is none of this handshake. */
 bool atls_handshake_complete(struct atls_handshake *h, struct atls_job *job);
 /* No job will come back: lets a handshake that pauses inside of an ASYNC job run to its (failed)

@@ -1,4 +1,5 @@
 #include "tls/openssl/provider.h"
+#include "tls/openssl/sign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,7 +223,7 @@ static int sign(const struct signer *s, struct atls_bytes tbs, unsigned char *ou
     }
     if (s->key->algorithm->key_type == ATLS_KEY_RSA && !s->pss)
         return refuse(s, "padding", "of PKCS #1 v1.5");
-    code = atls_attester_sign(s->key->attester, s->key->algorithm->scheme, tbs, &signature, &err);
+    code = atls_sign_outside(s->key->attester, s->key->algorithm->scheme, tbs, &signature, &err);
     if (code == ATLS_OK && signature.len > size)
         code = atls_fail(&err, ATLS_E_USAGE,
                          "key of the attester: signature has %zu bytes, room for %zu",

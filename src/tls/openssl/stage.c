@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "tls/openssl/connection.h"
 #include "tls/openssl/error.h"
+#include "tls/openssl/sign.h"
 
 int64_t atls_connection_now_ms(const struct atls_openssl *c)
 {
@@ -157,6 +158,17 @@ static bool waits_for_job(struct atls_openssl *c)
     return h != NULL && (atls_handshake_job_waits(h) || atls_handshake_job_is_out(h));
 }
 
+static int shake(struct atls_openssl *c)
+{
+    int returned;
+
+    atls_io_begin();
+    atls_sign_enter(c->handshake);
+    returned = SSL_do_handshake(c->ssl);
+    atls_sign_enter(NULL);
+    return returned;
+}
+
 static enum atls_code late(struct atls_openssl *c, struct atls_err *err)
 {
     return atls_fail_reason(err, ATLS_E_TIMEOUT, ATLS_REASON_DEADLINE,
@@ -174,8 +186,7 @@ enum atls_code atls_connection_handshake(struct atls_openssl *c, enum atls_want 
             *want = ATLS_WANT_JOB;
             return ATLS_OK;
         }
-        atls_io_begin();
-        switch (atls_io_judge(c, SSL_do_handshake(c->ssl), "TLS handshake", err)) {
+        switch (atls_io_judge(c, shake(c), "TLS handshake", err)) {
         case IO_DONE:
             return start_session(c, err);
         case IO_WANT_READ:

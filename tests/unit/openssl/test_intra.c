@@ -227,14 +227,20 @@ static void goes_on_byte_by_byte(void **state)
 static void gives_every_slow_step_out(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 6; i++) {
         struct tls_pair t;
+        unsigned int client_jobs = 2, server_jobs = 0; /* a client judges and shows */
 
         tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
         t.hold_jobs = true;
-        t.hrr = i == 1;
+        t.hrr = i % 2 == 1;
 #if !defined(__SANITIZE_THREAD__)
-        t.async = true;
+        t.async = i / 2 == 1;
+        t.async_client = i / 2 == 2;
+        if (t.async)
+            server_jobs = 3; /* a server so, too, and its CertificateVerify is signed */
+        if (t.async_client)
+            client_jobs = 3;
 #endif
         tls_pair_start(&t);
         for (int turn = 0; turn < 20 && !(t.client.open && t.server.open); turn++) {
@@ -254,46 +260,95 @@ static void gives_every_slow_step_out(void **state)
             }
         }
         tls_pair_assert_open("jobs", &t, 100);
-        assert_int_equal(t.client.jobs, 2); /* the server judged, itself shown */
-        assert_int_equal(t.server.jobs, t.async ? 2 : 0);
+        assert_int_equal(t.client.jobs, client_jobs);
+        assert_int_equal(t.server.jobs, server_jobs);
         tls_pair_clear(&t);
     }
+}
+
+/* Runs until the n-th job of one end is held. */
+static void run_to_job(struct tls_pair *t, struct tls_end *e, unsigned int n)
+{
+    struct tls_end *other = e == &t->client ? &t->server : &t->client;
+
+    t->hold_jobs = true;
+    for (int turn = 0; turn < 20; turn++) {
+        tls_pair_run(t);
+        if (other->job != NULL)
+            tls_end_complete(other);
+        if (e->jobs == n)
+            break;
+        if (e->job != NULL)
+            tls_end_complete(e);
+    }
+    if (e->job == NULL)
+        abort();
 }
 
 /* Connections that end while a job is out: everything is given back. */
 static void ends_while_a_job_is_out(void **state)
 {
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (unsigned int i = 0; i < 10; i++) {
         struct tls_pair t;
-        struct tls_end *e;
+        struct tls_end *e, *other;
         struct atls_err err = ATLS_ERR_INIT;
         struct atls_job *job;
 
         tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
-        t.hold_jobs = true;
 #if !defined(__SANITIZE_THREAD__)
-        t.async = i < 2;
+        t.async = i < 6;
 #endif
         tls_pair_start(&t);
-        tls_pair_run(&t);
         e = t.async ? &t.server : &t.client;
-        if (e->job == NULL)
-            abort();
+        other = t.async ? &t.client : &t.server;
+        run_to_job(&t, e, t.async ? i / 2 % 3 + 1 : i / 2 % 2 + 1);
         job = e->job;
+        e->job = NULL;
         if (i % 2 == 0) { /* the job outlives the connection */
             atls_openssl_close(e->conn);
             e->conn = NULL;
             atls_job_run(job);
             atls_job_free(job);
         } else { /* or comes to another */
-            struct tls_end *other = t.async ? &t.client : &t.server;
-
             assert_int_equal(atls_openssl_complete(other->conn, job, &err), ATLS_E_USAGE);
         }
-        e->job = NULL;
         tls_pair_clear(&t);
     }
+}
+
+static int64_t clock_of_test(void *arg)
+{
+    return *(const int64_t *)arg;
+}
+
+/* The deadline of the handshake counts for jobs, too. */
+static void ends_when_a_job_takes_too_long(void **state)
+{
+    int64_t now = 1000;
+    struct tls_pair t;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    t.p.client.options.clock.arg = &now;
+    t.p.client.options.clock.monotonic_ms = clock_of_test;
+    t.hold_jobs = true;
+    tls_pair_start(&t);
+    assert_int_equal(atls_openssl_deadline_ms(t.client.conn), 31000);
+    tls_pair_run(&t);
+    assert_non_null(t.client.job);
+    now = 30999;
+    test_assert_code(atls_openssl_step(t.client.conn, &t.client.want, &t.client.err), ATLS_OK,
+                     &t.client.err);
+    assert_int_equal(t.client.want, ATLS_WANT_JOB);
+    now = 31000;
+    assert_int_equal(atls_openssl_step(t.client.conn, &t.client.want, &t.client.err),
+                     ATLS_E_TIMEOUT);
+    assert_int_equal(t.client.err.reason, ATLS_REASON_DEADLINE);
+    tls_end_complete(&t.client); /* too late */
+    assert_int_equal(atls_openssl_step(t.client.conn, &t.client.want, &t.client.err),
+                     ATLS_E_TIMEOUT);
+    tls_pair_clear(&t);
 }
 
 /* ---- refusals ---- */
@@ -373,6 +428,24 @@ static void server_finds_measurements_async(struct tls_pair *t)
 #endif
 }
 
+static void client_attester_signs_nothing(struct tls_pair *t)
+{
+    t->p.client.attester.fail_sign = ATLS_E_DEVICE;
+}
+
+static void server_attester_signs_nothing(struct tls_pair *t)
+{
+    t->p.server.attester.fail_sign = ATLS_E_DEVICE;
+}
+
+static void server_attester_signs_nothing_async(struct tls_pair *t)
+{
+    server_attester_signs_nothing(t);
+#if !defined(__SANITIZE_THREAD__)
+    t->async = true;
+#endif
+}
+
 static void client_shows_nothing(struct tls_pair *t)
 {
     t->p.client.attests = false;
@@ -445,6 +518,12 @@ static const struct refusal refusals[] = {
      SSL_AD_INTERNAL_ERROR},
     {"the server's attester fails, asynchronously", server_attester_fails_async, false,
      ATLS_E_DEVICE, ATLS_REASON_NONE, SSL_AD_INTERNAL_ERROR},
+    {"the client's attester does not sign", client_attester_signs_nothing, true, ATLS_E_TLS,
+     ATLS_REASON_NONE, SSL_AD_INTERNAL_ERROR},
+    {"the server's attester does not sign", server_attester_signs_nothing, false, ATLS_E_TLS,
+     ATLS_REASON_NONE, SSL_AD_INTERNAL_ERROR},
+    {"the server's attester does not sign, asynchronously", server_attester_signs_nothing_async,
+     false, ATLS_E_TLS, ATLS_REASON_NONE, SSL_AD_INTERNAL_ERROR},
     {"the client shows nothing", client_shows_nothing, false, ATLS_E_PROTOCOL,
      ATLS_REASON_UNSUPPORTED_ATTESTATION_SCHEMES, SSL_AD_HANDSHAKE_FAILURE},
     {"nothing in common", server_is_of_another_type, false, ATLS_E_PROTOCOL,
@@ -605,6 +684,7 @@ int main(void)
         cmocka_unit_test(goes_on_byte_by_byte),
         cmocka_unit_test(gives_every_slow_step_out),
         cmocka_unit_test(ends_while_a_job_is_out),
+        cmocka_unit_test(ends_when_a_job_takes_too_long),
         cmocka_unit_test(refuses_with_the_right_alert),
         cmocka_unit_test(refuses_in_threads),
         cmocka_unit_test(binds_to_the_secret),
