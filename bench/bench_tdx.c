@@ -111,8 +111,9 @@ static void run_signatures(void *arg, unsigned long count)
     struct atls_err err = ATLS_ERR_INIT;
 
     for (count *= 2; count-- > 0;)
-        if (atls_key_verify_raw(atls_pck_key(r->pck), ATLS_ECDSA_P256_SHA256,
-                                r->quote.qe_report.raw, r->quote.qe_signature, &err) != ATLS_OK)
+        if (atls_key_verify_raw(atls_pck_key(r->platform.pck), ATLS_ECDSA_P256_SHA256,
+                                r->quote.dcap.qe_report.raw, r->quote.dcap.qe_signature,
+                                &err) != ATLS_OK)
             die("signature", &err);
 }
 

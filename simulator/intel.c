@@ -497,3 +497,24 @@ void atls_sim_tdx_init(struct atls_sim_tdx *order, int64_t time_s)
     q->certification = 5;
     q->terminated = true;
 }
+
+/* What TDX has not is left as it is, and not written. */
+void atls_sim_sgx_init(struct atls_sim_tdx *order, int64_t time_s)
+{
+    struct atls_sim_tdx_quote *q = &order->quote;
+    struct atls_sim_sgx_report *enclave = &q->enclave;
+
+    atls_sim_tdx_init(order, time_s);
+    order->sgx = true;
+    order->tcb_info.id = order->evaluation.id = "SGX";
+    order->qe_identity.id = "QE";
+    order->prod_id = q->qe_prod_id = 1;
+    q->version = 3;
+    q->tee_type = 0;
+    enclave->attributes[0] = 0x05; /* INIT, MODE64BIT */
+    enclave->attributes[8] = 0xe7;
+    memset(enclave->mr_enclave, 0xe1, sizeof enclave->mr_enclave);
+    memset(enclave->mr_signer, 0x51, sizeof enclave->mr_signer);
+    enclave->prod_id = 7;
+    enclave->isv_svn = 3;
+}

@@ -1,5 +1,6 @@
 /* Intel, simulated: TEST root, PCK authorities, TCB signing, a platform with its PCK certificate
- * and quoting enclave, the documents that are published of it, and quotes of its trust domains.
+ * and quoting enclave, the documents that are published of it, and quotes of its trust domains, or
+ * of its enclaves (SGX).
  * Everything is to order, because tests need each thing that can be wrong.
  *
  *     struct atls_sim_tdx order;
@@ -79,7 +80,7 @@ struct atls_sim_tdx_certificate {
 };
 
 struct atls_sim_tdx_document {
-    const char *id; /* "TDX", "TD_QE" */
+    const char *id; /* "TDX", "TD_QE"; of SGX "SGX", "QE" */
     unsigned int version;
     int64_t issue_s, next_update_s;
     uint32_t evaluation_number;
@@ -87,11 +88,18 @@ struct atls_sim_tdx_document {
     bool absent;
 };
 
+/* The report of an enclave, in place of that of a trust domain. */
+struct atls_sim_sgx_report {
+    uint8_t misc_select[4], attributes[16], mr_enclave[32], mr_signer[32];
+    uint16_t prod_id, isv_svn;
+};
+
 struct atls_sim_tdx_quote {
-    unsigned int version;   /* 4 or 5 */
+    unsigned int version;   /* 4 or 5; of SGX 3 or 4 */
     unsigned int body_type; /* of version 5: 2 or 3 */
     unsigned int key_type;  /* 2 */
-    uint32_t tee_type;      /* 0x81 */
+    uint32_t tee_type;      /* 0x81; 0: SGX */
+    struct atls_sim_sgx_report enclave;
     uint8_t tcb_svn[16], mr_seam[48], mr_signer_seam[48];
     uint64_t seam_attributes, attributes, xfam;
     uint8_t mr_td[48], mr_config_id[48], mr_owner[48], mr_owner_config[48], rtmr[4][48];
@@ -110,6 +118,7 @@ struct atls_sim_tdx_quote {
 };
 
 struct atls_sim_tdx {
+    bool sgx;       /* TCB info has no part of TDX */
     bool processor; /* the Processor CA issued the PCK certificate */
     /* PCK certificate */
     uint8_t ppid[16], instance[16], fmspc[6], pce_id[2], components[16];
@@ -141,6 +150,9 @@ struct atls_sim_tdx {
 };
 /* A platform of which nothing is wrong at time_s: all up to date, module 1.5, quote version 4. */
 void atls_sim_tdx_init(struct atls_sim_tdx *order, int64_t time_s);
+
+/* The same of SGX: an enclave, quote version 3, what is published of SGX. */
+void atls_sim_sgx_init(struct atls_sim_tdx *order, int64_t time_s);
 
 /* ---- what is made ---- */
 

@@ -103,8 +103,11 @@ static void put_levels(struct atls_writer *w, const struct atls_sim_tdx *order)
 
         put(w, "%s{\"tcb\":{", i == 0 ? "" : ",");
         put_components(w, "sgxtcbcomponents", level->sgx);
-        put(w, ",\"pcesvn\":%u,", level->pce_svn);
-        put_components(w, "tdxtcbcomponents", level->tdx);
+        put(w, ",\"pcesvn\":%u", level->pce_svn);
+        if (!order->sgx) {
+            put(w, ",");
+            put_components(w, "tdxtcbcomponents", level->tdx);
+        }
         put(w, "}");
         put_status(w, &level->status);
         put(w, "}");
@@ -120,17 +123,9 @@ static void put_module(struct atls_writer *w, const struct atls_sim_tdx_module *
     put_mask(w, "attributesMask", m->mask);
 }
 
-static void put_tcb_info(struct atls_writer *w, const struct atls_sim_tdx *order)
+static void put_modules(struct atls_writer *w, const struct atls_sim_tdx *order)
 {
-    char fmspc[16];
-
-    put_head(w, &order->tcb_info);
-    for (size_t i = 0; i < 6; i++)
-        snprintf(fmspc + 2 * i, 3, order->upper_case_fmspc ? "%02X" : "%02x", order->info_fmspc[i]);
-    put(w, ",\"fmspc\":\"%s\"", fmspc);
-    put_hex(w, "pceId", order->info_pce_id, sizeof order->info_pce_id);
-    put(w, ",\"tcbType\":0,\"tcbEvaluationDataNumber\":%u,\"tdxModule\":{\"x\":0",
-        (unsigned)order->tcb_info.evaluation_number);
+    put(w, ",\"tdxModule\":{\"x\":0");
     put_module(w, &order->module);
     put(w, "}");
     for (size_t i = 0; i < order->module_count; i++) {
@@ -140,6 +135,21 @@ static void put_tcb_info(struct atls_writer *w, const struct atls_sim_tdx *order
         put_svn_levels(w, order->modules[i].levels, order->modules[i].level_count);
         put(w, i + 1 == order->module_count ? "}]" : "}");
     }
+}
+
+static void put_tcb_info(struct atls_writer *w, const struct atls_sim_tdx *order)
+{
+    char fmspc[16];
+
+    put_head(w, &order->tcb_info);
+    for (size_t i = 0; i < 6; i++)
+        snprintf(fmspc + 2 * i, 3, order->upper_case_fmspc ? "%02X" : "%02x", order->info_fmspc[i]);
+    put(w, ",\"fmspc\":\"%s\"", fmspc);
+    put_hex(w, "pceId", order->info_pce_id, sizeof order->info_pce_id);
+    put(w, ",\"tcbType\":0,\"tcbEvaluationDataNumber\":%u",
+        (unsigned)order->tcb_info.evaluation_number);
+    if (!order->sgx)
+        put_modules(w, order);
     put_levels(w, order);
     put(w, "}");
 }

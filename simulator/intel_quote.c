@@ -1,4 +1,4 @@
-/* Quotes of versions 4 and 5. */
+/* Quotes of versions 3, 4 and 5. */
 #include <string.h>
 
 #include "core/err.h"
@@ -6,6 +6,7 @@
 #include "simulator/intel_parts.h"
 
 #define QUOTE_MAX (256 * 1024)
+#define PCE_SVN   13 /* in the header of version 3, where nobody relies on it */
 
 static void put_le(struct atls_writer *w, uint64_t value, size_t len)
 {
@@ -29,15 +30,40 @@ static void put_header(struct atls_writer *w, const struct atls_sim_tdx_quote *q
     put_le(w, q->version, 2);
     put_le(w, q->key_type, 2);
     put_le(w, q->tee_type, 4);
-    put_le(w, 0, 4);
+    put_le(w, q->version == 3 ? q->qe_isv_svn : 0, 2);
+    put_le(w, q->version == 3 ? PCE_SVN : 0, 2);
     PUT(w, vendor);
     put_fill(w, 0x33, 20);
+}
+
+#define TEE_TYPE_SGX 0
+
+static void put_enclave(struct atls_writer *w, const struct atls_sim_tdx_quote *q)
+{
+    const struct atls_sim_sgx_report *r = &q->enclave;
+
+    put_fill(w, 0x0c, 16);
+    PUT(w, r->misc_select);
+    put_fill(w, 0, 28);
+    PUT(w, r->attributes);
+    PUT(w, r->mr_enclave);
+    put_fill(w, 0, 32);
+    PUT(w, r->mr_signer);
+    put_fill(w, 0, 96);
+    put_le(w, r->prod_id, 2);
+    put_le(w, r->isv_svn, 2);
+    put_fill(w, 0, 60);
+    PUT(w, q->report_data);
 }
 
 static void put_body(struct atls_writer *w, const struct atls_sim_tdx_quote *q)
 {
     const bool is_15 = q->version == 5 && q->body_type == 3;
 
+    if (q->tee_type == TEE_TYPE_SGX) {
+        put_enclave(w, q);
+        return;
+    }
     if (q->version == 5) {
         put_le(w, q->body_type, 2);
         put_le(w, is_15 ? 648 : 584, 4);
@@ -155,11 +181,13 @@ static enum atls_code put_signature_data(struct atls_writer *w, const struct atl
         (code = atls_sim_intel_point(key, point, err)) != ATLS_OK)
         return code;
     signature[63] ^= q->break_signature;
-    put_le(w, 64 + 64 + 6 + certification.len, 4);
+    put_le(w, 64 + 64 + (q->version == 3 ? 0u : 6u) + certification.len, 4);
     PUT(w, signature);
     PUT(w, point);
-    put_le(w, 6, 2);
-    put_le(w, certification.len, 4);
+    if (q->version != 3) {
+        put_le(w, 6, 2);
+        put_le(w, certification.len, 4);
+    }
     atls_put_bytes(w, certification);
     put_fill(w, q->padding_byte, q->padding);
     return ATLS_OK;

@@ -28,7 +28,7 @@ static struct atls_certificate_set *believe(struct atls_bytes quote)
     size_t count = 0;
 
     if (atls_tdx_quote_decode(quote, &q, NULL) != ATLS_OK ||
-        atls_certificates_parse(q.certification, chain, 4, &count, NULL) != ATLS_OK)
+        atls_certificates_parse(q.dcap.certification, chain, 4, &count, NULL) != ATLS_OK)
         return NULL;
     if (atls_certificate_set_new(&set, NULL) == ATLS_OK &&
         atls_certificate_set_add(set, chain[count - 1], NULL) != ATLS_OK) {
@@ -43,7 +43,7 @@ static struct atls_certificate_set *believe(struct atls_bytes quote)
 static void verify(struct atls_bytes quote, const struct atls_cmw *endorsements)
 {
     static const struct atls_tdx_rules lenient = {
-        .statuses = 0xff, .tcb_date_s = 1, .allow_debug = true, .allow_ve = true};
+        .dcap = {.statuses = 0xff, .tcb_date_s = 1}, .allow_debug = true, .allow_ve = true};
     struct atls_certificate_set *anchors = believe(quote);
     const struct atls_endorsement_source source = {.arg = anchors, .tee_anchors = tee_anchors};
     const struct atls_cmw *log =

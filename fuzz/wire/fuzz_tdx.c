@@ -23,16 +23,17 @@ static void quote(struct atls_bytes in)
 
     if (atls_tdx_quote_decode(in, &q, NULL) != ATLS_OK)
         return;
-    rest = 4 + 64 + 64 + 6 + ATLS_SGX_REPORT_LEN + 64 + 2 + q.qe_auth.len + 6;
-    REQUIRE(q.signed_part.ptr == in.ptr);
-    REQUIRE(q.signed_part.len + rest + q.certification.len + q.trailing.len == in.len);
-    REQUIRE(q.certification.ptr == in.ptr + q.signed_part.len + rest);
-    REQUIRE(q.trailing.ptr == q.certification.ptr + q.certification.len);
+    rest = 4 + 64 + 64 + 6 + ATLS_SGX_REPORT_LEN + 64 + 2 + q.dcap.qe_auth.len + 6;
+    REQUIRE(q.dcap.signed_part.ptr == in.ptr);
+    REQUIRE(q.dcap.signed_part.len + rest + q.dcap.certification.len + q.dcap.trailing.len ==
+            in.len);
+    REQUIRE(q.dcap.certification.ptr == in.ptr + q.dcap.signed_part.len + rest);
+    REQUIRE(q.dcap.trailing.ptr == q.dcap.certification.ptr + q.dcap.certification.len);
     REQUIRE(q.body.report_data.len == 64 && q.body.tcb_svn.len == 16);
     REQUIRE(q.body.mr_service_td.len == (q.body.is_15 ? 48 : 0));
-    REQUIRE(atls_sgx_report_decode(q.qe_report.raw, &again, NULL) == ATLS_OK);
-    in.len -= q.trailing.len;
-    REQUIRE(atls_tdx_quote_decode(in, &q, NULL) == ATLS_OK && q.trailing.len == 0);
+    REQUIRE(atls_sgx_report_decode(q.dcap.qe_report.raw, &again, NULL) == ATLS_OK);
+    in.len -= q.dcap.trailing.len;
+    REQUIRE(atls_tdx_quote_decode(in, &q, NULL) == ATLS_OK && q.dcap.trailing.len == 0);
 }
 
 static void event_log(struct atls_bytes in)

@@ -196,7 +196,9 @@ enum atls_alert {
     X(UNSUPPORTED_ATTESTATION_SCHEMES, "unsupported-attestation-schemes")                          \
     X(SCHEME_MISMATCH, "scheme-mismatch")                                                          \
     X(EXTENSION_MISPLACED, "extension-misplaced")                                                  \
-    X(TRANSCRIPT, "transcript")
+    X(TRANSCRIPT, "transcript")                                                                    \
+    X(ENCLAVE_DEBUG, "enclave-debug")                                                              \
+    X(ENCLAVE_ATTRIBUTES, "enclave-attributes")
 
 enum atls_reason {
 #define ATLS_REASON_ENUM(name, slug) ATLS_REASON_##name,

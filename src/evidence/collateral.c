@@ -26,6 +26,9 @@ const struct atls_collateral_row atls_collateral_rows[] = {
     {ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, "tdx-pck-crl-chain", TYPE_CHAIN, "pem"},
     {ATLS_COLLATERAL_TDX_ROOT_CRL, "tdx-root-crl", TYPE_CRL, "crl"},
     {ATLS_COLLATERAL_TDX_EVALUATION, "tdx-evaluation", TYPE_JSON, "json"},
+    {ATLS_COLLATERAL_SGX_TCB_INFO, "sgx-tcb-info", TYPE_JSON, "json"},
+    {ATLS_COLLATERAL_SGX_QE_IDENTITY, "sgx-qe-identity", TYPE_JSON, "json"},
+    {ATLS_COLLATERAL_SGX_EVALUATION, "sgx-evaluation", TYPE_JSON, "json"},
     {ATLS_COLLATERAL_NONE, NULL, NULL, NULL},
 };
 

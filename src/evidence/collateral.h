@@ -26,7 +26,12 @@ enum atls_collateral_kind {
     ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, /* subject: likewise */
     ATLS_COLLATERAL_TDX_ROOT_CRL,      /* DER; subject: "root" */
     ATLS_COLLATERAL_TDX_EVALUATION,    /* JSON, evaluation data numbers; subject: "tdx" */
+    /* SGX. Chains and lists are those of TDX: the same authorities issue them. */
+    ATLS_COLLATERAL_SGX_TCB_INFO,    /* JSON as served; subject: FMSPC */
+    ATLS_COLLATERAL_SGX_QE_IDENTITY, /* JSON as served; subject: "qe" */
+    ATLS_COLLATERAL_SGX_EVALUATION,  /* JSON, evaluation data numbers; subject: "sgx" */
 };
+#define ATLS_COLLATERAL_LAST ATLS_COLLATERAL_SGX_EVALUATION
 
 /* Longest is that of a VEK: line, 128 digits of chip id, 16 of TCB. */
 #define ATLS_COLLATERAL_SUBJECT_MAX 192

@@ -10,6 +10,7 @@ const struct atls_technology *const atls_technologies[] = {
     &atls_technology_tpm,
     &atls_technology_snp,
     &atls_technology_tdx,
+    &atls_technology_sgx,
     &atls_technology_cca,
     &atls_technology_psa,
     &atls_technology_soft,
@@ -162,6 +163,11 @@ static enum atls_code check_profile(const struct atls_evidence_request *request,
                                 "\"%s\" evidence has profile %s, which is not accepted here",
                                 o->technology->name,
                                 atls_evidence_profile_name(o->format->profile));
+    if (o->format->profile == ATLS_PROFILE_RATLS && request->scope != ATLS_EVIDENCE_COMPLETE)
+        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_EVIDENCE_PROFILE,
+                                "\"%s\" evidence has profile ra-tls, which a Verifier elsewhere "
+                                "cannot judge: it does not see the certificate",
+                                o->technology->name);
     if (!takes_any_nonce(request, o->format) && request->binder.len != 32 &&
         request->binder.len != 48)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NONCE_MISMATCH,

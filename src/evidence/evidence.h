@@ -200,6 +200,7 @@ extern const struct atls_technology atls_technology_tpm;
 extern const struct atls_technology atls_technology_soft;
 extern const struct atls_technology atls_technology_snp;
 extern const struct atls_technology atls_technology_tdx;
+extern const struct atls_technology atls_technology_sgx;
 extern const struct atls_technology atls_technology_cca;
 extern const struct atls_technology atls_technology_psa;
 

@@ -69,19 +69,36 @@ enum atls_tdx_status {
     ATLS_TDX_REVOKED = 1 << 8, /* never accepted */
 };
 
-struct atls_tdx_rules {
+/* Of quotes of either, each under its own prefix. */
+struct atls_dcap_rules {
     unsigned int statuses; /* tdx.statuses=UpToDate,...; 0: UpToDate alone; tcb-* */
     int64_t tcb_date_s;    /* tdx.tcb-date=YYYY-MM-DD: floor that out-of-date statuses need */
     bool crl_optional;     /* tdx.crl=optional; crl-unavailable */
-    bool allow_debug;      /* tdx.debug=allow; td-debug */
-    bool allow_ve;         /* tdx.sept-ve-disable=optional; td-attributes */
     bool allow_trailing;   /* tdx.trailing-data=allow; trailing-data */
     struct atls_rule_number evaluation; /* tdx.evaluation-number: least; tcb-eval-number */
-    uint64_t attributes_set;            /* tdx.attributes-set, -clear: bits; td-attributes */
+};
+
+struct atls_tdx_rules {
+    struct atls_dcap_rules dcap;
+    bool allow_debug;        /* tdx.debug=allow; td-debug */
+    bool allow_ve;           /* tdx.sept-ve-disable=optional; td-attributes */
+    uint64_t attributes_set; /* tdx.attributes-set, -clear: bits; td-attributes */
     uint64_t attributes_clear;
     struct atls_rule_number xfam; /* tdx.xfam: bits that may be; td-attributes */
     size_t service_td_count;      /* tdx.service-td=HEX,...; mr-service-td-not-allowed */
     uint8_t service_td[ATLS_RULE_IDS_MAX][48];
+};
+
+struct atls_sgx_rules {
+    struct atls_dcap_rules dcap;
+    bool by_signer;          /* sgx.identity=signer: MRSIGNER, ISVPRODID and ISVSVN must have
+                                reference values, in place of MRENCLAVE; measurement */
+    bool allow_debug;        /* sgx.debug=allow; enclave-debug */
+    uint64_t attributes_set; /* sgx.attributes-set, -clear: bits of flags; enclave-attributes */
+    uint64_t attributes_clear;
+    struct atls_rule_number xfrm;        /* sgx.xfrm: bits that may be; enclave-attributes */
+    struct atls_rule_number misc_select; /* sgx.misc-select: bits that may be; likewise */
+    struct atls_rule_number isv_svn;     /* sgx.isv-svn: least; measurement */
 };
 
 struct atls_arm_rules {
@@ -99,6 +116,7 @@ struct atls_arm_rules {
 struct atls_rules {
     struct atls_snp_rules snp;
     struct atls_tdx_rules tdx;
+    struct atls_sgx_rules sgx;
     struct atls_arm_rules arm;
 };
 

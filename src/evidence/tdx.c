@@ -8,6 +8,8 @@
 #include "core/err.h"
 #include "evidence/answer.h"
 #include "evidence/claims.h"
+#include "evidence/ra_tls.h"
+#include "wire/ra_tls.h"
 #include "wire/tsm.h"
 
 static bool is_tdx_report(struct atls_bytes pat)
@@ -60,7 +62,10 @@ static enum atls_code verify(const struct atls_bundle *bundle,
         .event_log =
             atls_cmw_find_record(bundle->endorsements, ATLS_TDX_EVENT_LOG, ATLS_TDX_EVENT_LOG_TYPE),
         .rules = options->rules != NULL ? &options->rules->tdx : NULL,
-        .sources = {request->source, bundle->endorsements, request->cache, request->time_s},
+        .sources = {.source = request->source,
+                    .endorsements = bundle->endorsements,
+                    .cache = request->cache,
+                    .time_s = request->time_s},
         .trust_elsewhere = request->scope == ATLS_EVIDENCE_KEY_TRUST_ELSEWHERE,
     };
     struct atls_answer answer;
@@ -72,6 +77,59 @@ static enum atls_code verify(const struct atls_bundle *bundle,
     memcpy(expected, answer.challenge,
            answer.len); /* REPORTDATA of a shorter nonce ends in zeros */
     return judge(&check, &answer, request, out, err);
+}
+
+/* ---- in a certificate ---- */
+
+static bool is_dice_of_tdx(struct atls_bytes pat)
+{
+    return atls_ra_tls_dice_is(pat, ATLS_DCAP_TDX);
+}
+
+static enum atls_code judge_ra_tls(const struct atls_tdx_check *check,
+                                   const struct atls_ra_tls_answer *answer,
+                                   const struct atls_evidence_request *request,
+                                   struct atls_claims *out, struct atls_err *err)
+{
+    struct atls_tdx_result result;
+    struct atls_claims claims;
+    enum atls_code code = atls_tdx_verify(check, &result, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if ((code = atls_ra_tls_accept(answer, request, err)) == ATLS_OK)
+        code = atls_tdx_make_claims(&atls_technology_tdx, check, &result, request->aik_spki,
+                                    &claims, err);
+    if (code == ATLS_OK && atls_ra_tls_add_details(answer, request, &claims)) {
+        *out = claims;
+    } else if (code == ATLS_OK) {
+        atls_claims_clear(&claims);
+        code = atls_fail(err, ATLS_E_NOMEM, "TDX: out of memory");
+    }
+    atls_tdx_result_clear(&result);
+    return code;
+}
+
+static enum atls_code verify_ra_tls(const struct atls_bundle *bundle,
+                                    const struct atls_evidence_request *request,
+                                    struct atls_claims *out, struct atls_err *err)
+{
+    const struct atls_evidence_options *options = atls_evidence_options_of(request);
+    struct atls_ra_tls_answer answer;
+    enum atls_code code = atls_ra_tls_expect(&bundle->pat, request, &answer, err);
+
+    if (code != ATLS_OK)
+        return code;
+    return judge_ra_tls(
+        &(struct atls_tdx_check){.quote = answer.quote,
+                                 .report_data =
+                                     atls_bytes_of(answer.report_data, sizeof answer.report_data),
+                                 .rules = options->rules != NULL ? &options->rules->tdx : NULL,
+                                 .sources = {.source = request->source,
+                                             .endorsements = bundle->endorsements,
+                                             .cache = request->cache,
+                                             .time_s = request->time_s}},
+        &answer, request, out, err);
 }
 
 static const struct atls_evidence_format formats[] = {
@@ -89,6 +147,10 @@ static const struct atls_evidence_format formats[] = {
      .kat_type = ATLS_TYPE_KAT_BATCH,
      .profile = ATLS_PROFILE_BATCH},
     {.pat_type = ATLS_TYPE_TDX_QUOTE, .profile = ATLS_PROFILE_BARE},
+    {.pat_type = ATLS_TYPE_RA_TLS_DICE,
+     .profile = ATLS_PROFILE_RATLS,
+     .recognises = is_dice_of_tdx,
+     .verify = verify_ra_tls},
     {.pat_type = NULL},
 };
 

@@ -13,9 +13,8 @@
 #ifndef ATLS_EVIDENCE_TDX_H
 #define ATLS_EVIDENCE_TDX_H
 
+#include "evidence/dcap.h"
 #include "evidence/evidence.h"
-#include "evidence/tdx_documents.h"
-#include "evidence/tdx_status.h"
 #include "wire/tdx.h"
 
 struct atls_tdx_check {
@@ -24,17 +23,15 @@ struct atls_tdx_check {
     struct atls_bytes event_log;        /* empty: none */
     const struct atls_tdx_rules *rules; /* NULL: strict */
     /* Anchors and collateral; nothing of it is asked with trust_elsewhere. */
-    struct atls_tdx_sources sources;
+    struct atls_dcap_sources sources;
     /* Whether to trust the PCK certificate is another Verifier's to say: structure, the quote's own
      * signature and report data are checked. */
     bool trust_elsewhere;
 };
 
 struct atls_tdx_result {
-    struct atls_tdx_quote quote; /* borrows from check.quote */
-    struct atls_pck *pck;        /* NULL with trust_elsewhere, as what follows */
-    struct atls_tdx_documents documents;
-    struct atls_tdx_tcb_status tcb; /* borrows from documents */
+    struct atls_tdx_quote quote;        /* borrows from check.quote */
+    struct atls_dcap_platform platform; /* nothing in it with trust_elsewhere */
     bool has_event_log;
     size_t events;
 };

@@ -12,19 +12,19 @@
 
 /* ---- where documents come from ---- */
 
-void atls_tdx_offer_clear(struct atls_tdx_offer *offer)
+void atls_dcap_offer_clear(struct atls_dcap_offer *offer)
 {
     atls_buf_clear(&offer->own);
 }
 
-enum atls_code atls_tdx_offer_get(const struct atls_tdx_sources *sources,
-                                  enum atls_collateral_kind kind, const char *subject,
-                                  struct atls_tdx_offer *out, struct atls_err *err)
+enum atls_code atls_dcap_offer_get(const struct atls_dcap_sources *sources,
+                                   enum atls_collateral_kind kind, const char *subject,
+                                   struct atls_dcap_offer *out, struct atls_err *err)
 {
     const struct atls_endorsement_source *source = sources->source;
     const struct atls_collateral_query query = {kind, subject};
     struct atls_err local = ATLS_ERR_INIT, *e = err != NULL ? err : &local;
-    struct atls_tdx_offer offer = {.failure = ATLS_OK};
+    struct atls_dcap_offer offer = {.failure = ATLS_OK};
     enum atls_code code;
 
     offer.bundled = atls_collateral_in(sources->endorsements, kind);
@@ -44,13 +44,13 @@ enum atls_code atls_tdx_offer_get(const struct atls_tdx_sources *sources,
     return ATLS_OK;
 }
 
-struct atls_bytes atls_tdx_offer_first(const struct atls_tdx_offer *offer)
+struct atls_bytes atls_dcap_offer_first(const struct atls_dcap_offer *offer)
 {
     return offer->own.len != 0 ? atls_buf_bytes(&offer->own) : offer->bundled;
 }
 
 /* Nobody has a document of this kind. */
-static enum atls_code unavailable(const struct atls_tdx_offer *offer, enum atls_reason reason,
+static enum atls_code unavailable(const struct atls_dcap_offer *offer, enum atls_reason reason,
                                   enum atls_collateral_kind kind, struct atls_err *err)
 {
     const struct atls_collateral_row *row = atls_collateral_row_of(kind);
@@ -58,24 +58,26 @@ static enum atls_code unavailable(const struct atls_tdx_offer *offer, enum atls_
 
     if (offer->failure != ATLS_OK)
         return atls_fail_reason(err, offer->failure, reason,
-                                "TDX: %s cannot be had now, and none came with the evidence", name);
-    if (offer->stale != ATLS_REASON_NONE)
-        return atls_fail_reason(err,
-                                offer->stale == ATLS_REASON_COLLATERAL_EXPIRED ||
-                                        offer->stale == ATLS_REASON_COLLATERAL_NOT_YET_VALID
-                                    ? ATLS_E_EVIDENCE
-                                    : ATLS_E_CERTIFICATE,
-                                offer->stale,
-                                "TDX: %s on file is not of this time, and none came with the "
-                                "evidence",
+                                "collateral: %s cannot be had now, and none came with the evidence",
                                 name);
+    if (offer->stale != ATLS_REASON_NONE)
+        return atls_fail_reason(
+            err,
+            offer->stale == ATLS_REASON_COLLATERAL_EXPIRED ||
+                    offer->stale == ATLS_REASON_COLLATERAL_NOT_YET_VALID
+                ? ATLS_E_EVIDENCE
+                : ATLS_E_CERTIFICATE,
+            offer->stale,
+            "collateral: %s on file is not of this time, and none came with the "
+            "evidence",
+            name);
     return atls_fail_reason(err, ATLS_E_EVIDENCE, reason,
-                            "TDX: %s is neither on file nor with the evidence", name);
+                            "collateral: %s is neither on file nor with the evidence", name);
 }
 
 /* ---- documents ---- */
 
-struct atls_tdx_document {
+struct atls_dcap_document {
     atomic_uint references;
     struct atls_buf text;
     struct atls_arena arena;
@@ -95,59 +97,83 @@ struct kind {
     const char *member; /* of the frame */
     const char *tag;    /* in the cache */
     enum atls_reason mismatch;
-    enum atls_code (*read)(const struct atls_json_value *content, struct atls_tdx_document *out,
-                           bool *out_is_tdx, struct atls_err *err);
+    enum atls_dcap_tee tee;
+    /* *out_fits: id and version are those of tee. */
+    enum atls_code (*read)(const struct kind *kind, const struct atls_json_value *content,
+                           struct atls_dcap_document *out, bool *out_fits, struct atls_err *err);
 };
 
-static enum atls_code read_tcb_info(const struct atls_json_value *content,
-                                    struct atls_tdx_document *out, bool *out_is_tdx,
+static enum atls_code read_tcb_info(const struct kind *kind, const struct atls_json_value *content,
+                                    struct atls_dcap_document *out, bool *out_fits,
                                     struct atls_err *err)
 {
-    enum atls_code code =
-        atls_tdx_tcb_info_read(content, &out->arena, out_is_tdx, &out->content.tcb_info, err);
+    struct atls_tdx_tcb_info *info = &out->content.tcb_info;
+    enum atls_code code = kind->tee == ATLS_DCAP_SGX
+                              ? atls_sgx_tcb_info_read(content, &out->arena, out_fits, info, err)
+                              : atls_tdx_tcb_info_read(content, &out->arena, out_fits, info, err);
 
-    if (code == ATLS_OK && *out_is_tdx)
-        out->window = out->content.tcb_info.window;
+    if (code == ATLS_OK && *out_fits)
+        out->window = info->window;
     return code;
 }
 
-static enum atls_code read_qe_identity(const struct atls_json_value *content,
-                                       struct atls_tdx_document *out, bool *out_is_tdx,
+static enum atls_code read_qe_identity(const struct kind *kind,
+                                       const struct atls_json_value *content,
+                                       struct atls_dcap_document *out, bool *out_fits,
                                        struct atls_err *err)
 {
+    struct atls_tdx_qe_identity *identity = &out->content.qe_identity;
     enum atls_code code =
-        atls_tdx_qe_identity_read(content, &out->arena, out_is_tdx, &out->content.qe_identity, err);
+        kind->tee == ATLS_DCAP_SGX
+            ? atls_sgx_qe_identity_read(content, &out->arena, out_fits, identity, err)
+            : atls_tdx_qe_identity_read(content, &out->arena, out_fits, identity, err);
 
-    if (code == ATLS_OK && *out_is_tdx)
-        out->window = out->content.qe_identity.window;
+    if (code == ATLS_OK && *out_fits)
+        out->window = identity->window;
     return code;
 }
 
-static enum atls_code read_evaluation(const struct atls_json_value *content,
-                                      struct atls_tdx_document *out, bool *out_is_tdx,
+static enum atls_code read_evaluation(const struct kind *kind,
+                                      const struct atls_json_value *content,
+                                      struct atls_dcap_document *out, bool *out_fits,
                                       struct atls_err *err)
 {
-    enum atls_code code =
-        atls_tdx_evaluation_read(content, out_is_tdx, &out->content.evaluation, err);
+    struct atls_tdx_evaluation *evaluation = &out->content.evaluation;
+    enum atls_code code = kind->tee == ATLS_DCAP_SGX
+                              ? atls_sgx_evaluation_read(content, out_fits, evaluation, err)
+                              : atls_tdx_evaluation_read(content, out_fits, evaluation, err);
 
-    if (code == ATLS_OK && *out_is_tdx)
-        out->window = out->content.evaluation.window;
+    if (code == ATLS_OK && *out_fits)
+        out->window = evaluation->window;
     return code;
 }
 
-static const struct kind kind_tcb_info = {ATLS_COLLATERAL_TDX_TCB_INFO, ATLS_TDX_TCB_INFO,
-                                          "tdx-tcb-info", ATLS_REASON_TCB_INFO_MISMATCH,
-                                          read_tcb_info};
-static const struct kind kind_qe_identity = {ATLS_COLLATERAL_TDX_QE_IDENTITY, ATLS_TDX_QE_IDENTITY,
-                                             "tdx-qe-identity", ATLS_REASON_QE_IDENTITY_MISMATCH,
-                                             read_qe_identity};
-static const struct kind kind_evaluation = {ATLS_COLLATERAL_TDX_EVALUATION, ATLS_TDX_EVALUATION,
-                                            "tdx-evaluation", ATLS_REASON_TCB_EVAL_NUMBER,
-                                            read_evaluation};
+/* What is published of each technology, and what its documents are called. */
+static const struct published {
+    struct kind tcb_info, qe_identity, evaluation;
+    const char *enclave, *numbers; /* subjects */
+} published[] = {
+    [ATLS_DCAP_TDX] = {{ATLS_COLLATERAL_TDX_TCB_INFO, ATLS_TDX_TCB_INFO, "tdx-tcb-info",
+                        ATLS_REASON_TCB_INFO_MISMATCH, ATLS_DCAP_TDX, read_tcb_info},
+                       {ATLS_COLLATERAL_TDX_QE_IDENTITY, ATLS_TDX_QE_IDENTITY, "tdx-qe-identity",
+                        ATLS_REASON_QE_IDENTITY_MISMATCH, ATLS_DCAP_TDX, read_qe_identity},
+                       {ATLS_COLLATERAL_TDX_EVALUATION, ATLS_TDX_EVALUATION, "tdx-evaluation",
+                        ATLS_REASON_TCB_EVAL_NUMBER, ATLS_DCAP_TDX, read_evaluation},
+                       "td",
+                       "tdx"},
+    [ATLS_DCAP_SGX] = {{ATLS_COLLATERAL_SGX_TCB_INFO, ATLS_TDX_TCB_INFO, "sgx-tcb-info",
+                        ATLS_REASON_TCB_INFO_MISMATCH, ATLS_DCAP_SGX, read_tcb_info},
+                       {ATLS_COLLATERAL_SGX_QE_IDENTITY, ATLS_TDX_QE_IDENTITY, "sgx-qe-identity",
+                        ATLS_REASON_QE_IDENTITY_MISMATCH, ATLS_DCAP_SGX, read_qe_identity},
+                       {ATLS_COLLATERAL_SGX_EVALUATION, ATLS_TDX_EVALUATION, "sgx-evaluation",
+                        ATLS_REASON_TCB_EVAL_NUMBER, ATLS_DCAP_SGX, read_evaluation},
+                       "qe",
+                       "sgx"},
+};
 
 static void *document_ref(void *thing)
 {
-    struct atls_tdx_document *d = thing;
+    struct atls_dcap_document *d = thing;
 
     atomic_fetch_add_explicit(&d->references, 1, memory_order_relaxed);
     return d;
@@ -155,7 +181,7 @@ static void *document_ref(void *thing)
 
 static void document_unref(void *thing)
 {
-    struct atls_tdx_document *d = thing;
+    struct atls_dcap_document *d = thing;
 
     if (d == NULL || atomic_fetch_sub_explicit(&d->references, 1, memory_order_acq_rel) != 1)
         return;
@@ -165,7 +191,7 @@ static void document_unref(void *thing)
     free(d);
 }
 
-static void narrow(struct atls_tdx_document *d, int64_t not_before_s, int64_t not_after_s)
+static void narrow(struct atls_dcap_document *d, int64_t not_before_s, int64_t not_after_s)
 {
     if (not_before_s > d->not_before_s)
         d->not_before_s = not_before_s;
@@ -191,7 +217,8 @@ static enum atls_code check_signing_chain(struct atls_certificate *const chain[2
 }
 
 static enum atls_code find_signer(struct atls_bytes chain_text, const struct atls_certificate *root,
-                                  int64_t time_s, struct atls_tdx_document *d, struct atls_err *err)
+                                  int64_t time_s, struct atls_dcap_document *d,
+                                  struct atls_err *err)
 {
     struct atls_certificate *chain[2] = {NULL, NULL};
     size_t count;
@@ -213,7 +240,7 @@ static enum atls_code find_signer(struct atls_bytes chain_text, const struct atl
     return code;
 }
 
-static enum atls_code check_signature(const struct kind *kind, const struct atls_tdx_document *d,
+static enum atls_code check_signature(const struct kind *kind, const struct atls_dcap_document *d,
                                       const struct atls_tdx_signed *s, struct atls_err *err)
 {
     const struct atls_key *key = atls_certificate_key(d->signer);
@@ -228,7 +255,7 @@ static enum atls_code check_signature(const struct kind *kind, const struct atls
     return code;
 }
 
-static enum atls_code check_window(const struct kind *kind, const struct atls_tdx_document *d,
+static enum atls_code check_window(const struct kind *kind, const struct atls_dcap_document *d,
                                    int64_t time_s, struct atls_err *err)
 {
     if (time_s < d->window.issue_s)
@@ -241,19 +268,20 @@ static enum atls_code check_window(const struct kind *kind, const struct atls_td
 }
 
 static enum atls_code read_document(const struct kind *kind, int64_t time_s,
-                                    struct atls_tdx_document *d, struct atls_err *err)
+                                    struct atls_dcap_document *d, struct atls_err *err)
 {
     struct atls_tdx_signed s;
-    bool is_tdx;
+    bool fits;
     enum atls_code code;
 
     if ((code = atls_tdx_signed_open(atls_buf_bytes(&d->text), kind->member, &s, err)) != ATLS_OK ||
         (code = check_signature(kind, d, &s, err)) != ATLS_OK ||
-        (code = kind->read(&s.content, d, &is_tdx, err)) != ATLS_OK)
+        (code = kind->read(kind, &s.content, d, &fits, err)) != ATLS_OK)
         return code;
-    if (!is_tdx)
+    if (!fits)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, kind->mismatch,
-                                "%s: id and version are not those of TDX", kind->member);
+                                "%s: id and version are not those of %s", kind->member,
+                                atls_dcap_tee_name(kind->tee));
     if ((code = check_window(kind, d, time_s, err)) == ATLS_OK)
         narrow(d, d->window.issue_s, d->window.next_update_s);
     return code;
@@ -277,11 +305,11 @@ static struct atls_cached_thing key_of(const struct origin *o)
     return key;
 }
 
-static enum atls_code make_document(const struct atls_tdx_sources *sources, const struct origin *o,
-                                    struct atls_tdx_document **out, struct atls_err *err)
+static enum atls_code make_document(const struct atls_dcap_sources *sources, const struct origin *o,
+                                    struct atls_dcap_document **out, struct atls_err *err)
 {
     const struct atls_cached_thing key = key_of(o);
-    struct atls_tdx_document *d = calloc(1, sizeof *d);
+    struct atls_dcap_document *d = calloc(1, sizeof *d);
     enum atls_code code;
 
     if (d == NULL)
@@ -302,12 +330,12 @@ static enum atls_code make_document(const struct atls_tdx_sources *sources, cons
     return ATLS_OK;
 }
 
-static enum atls_code cached_document(const struct atls_tdx_sources *sources,
-                                      const struct origin *o, struct atls_tdx_document **out,
+static enum atls_code cached_document(const struct atls_dcap_sources *sources,
+                                      const struct origin *o, struct atls_dcap_document **out,
                                       struct atls_err *err)
 {
     const struct atls_cached_thing key = key_of(o);
-    struct atls_tdx_document *d = atls_chain_cache_get(sources->cache, &key, sources->time_s);
+    struct atls_dcap_document *d = atls_chain_cache_get(sources->cache, &key, sources->time_s);
 
     if (d == NULL)
         return make_document(sources, o, out, err);
@@ -317,10 +345,10 @@ static enum atls_code cached_document(const struct atls_tdx_sources *sources,
 
 /* The Verifier's own where it holds, else the bundle's; each with the chain that is beside it, or
  * with the other's. What was found last says why none does. */
-static enum atls_code choose_document(const struct atls_tdx_sources *sources,
-                                      const struct atls_tdx_offer *text,
-                                      const struct atls_tdx_offer *chain, struct origin *o,
-                                      struct atls_tdx_document **out, struct atls_err *err)
+static enum atls_code choose_document(const struct atls_dcap_sources *sources,
+                                      const struct atls_dcap_offer *text,
+                                      const struct atls_dcap_offer *chain, struct origin *o,
+                                      struct atls_dcap_document **out, struct atls_err *err)
 {
     struct atls_bytes texts[2] = {atls_buf_bytes(&text->own), text->bundled};
     struct atls_bytes chains[2] = {atls_buf_bytes(&chain->own), chain->bundled};
@@ -340,19 +368,19 @@ static enum atls_code choose_document(const struct atls_tdx_sources *sources,
     return code;
 }
 
-static enum atls_code get_document(const struct atls_tdx_sources *sources, const char *subject,
-                                   const struct atls_tdx_offer *chain, struct origin *o,
-                                   struct atls_tdx_document **out, struct atls_err *err)
+static enum atls_code get_document(const struct atls_dcap_sources *sources, const char *subject,
+                                   const struct atls_dcap_offer *chain, struct origin *o,
+                                   struct atls_dcap_document **out, struct atls_err *err)
 {
-    struct atls_tdx_offer offer;
-    enum atls_code code = atls_tdx_offer_get(sources, o->kind->kind, subject, &offer, err);
+    struct atls_dcap_offer offer;
+    enum atls_code code = atls_dcap_offer_get(sources, o->kind->kind, subject, &offer, err);
 
     if (code != ATLS_OK)
         return code;
     /* A list of numbers is of use to those who have one; nobody needs it. */
-    if (o->kind != &kind_evaluation || atls_tdx_offer_first(&offer).len != 0)
+    if (o->kind->read != read_evaluation || atls_dcap_offer_first(&offer).len != 0)
         code = choose_document(sources, &offer, chain, o, out, err);
-    atls_tdx_offer_clear(&offer);
+    atls_dcap_offer_clear(&offer);
     return code;
 }
 
@@ -368,36 +396,38 @@ static void fmspc_text(const struct atls_pck *pck, char out[2 * ATLS_FMSPC_LEN +
     out[2 * ATLS_FMSPC_LEN] = 0;
 }
 
-enum atls_code atls_tdx_documents_get(const struct atls_tdx_sources *sources,
-                                      const struct atls_pck *pck, struct atls_tdx_documents *out,
-                                      struct atls_err *err)
+enum atls_code atls_dcap_documents_get(const struct atls_dcap_sources *sources,
+                                       const struct atls_pck *pck, struct atls_dcap_documents *out,
+                                       struct atls_err *err)
 {
     const struct atls_certificate *root = atls_pck_chain_of(pck)->root;
-    struct origin info = {.kind = &kind_tcb_info, .root = root};
-    struct origin identity = {.kind = &kind_qe_identity, .root = root};
-    struct origin evaluation = {.kind = &kind_evaluation, .root = root};
-    struct atls_tdx_documents d = {NULL, NULL, NULL};
-    struct atls_tdx_offer chain;
+    const struct published *p = &published[sources->tee];
+    struct origin info = {.kind = &p->tcb_info, .root = root};
+    struct origin identity = {.kind = &p->qe_identity, .root = root};
+    struct origin evaluation = {.kind = &p->evaluation, .root = root};
+    struct atls_dcap_documents d = {NULL, NULL, NULL};
+    struct atls_dcap_offer chain;
     char fmspc[2 * ATLS_FMSPC_LEN + 1];
     enum atls_code code;
 
     fmspc_text(pck, fmspc);
-    code = atls_tdx_offer_get(sources, ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb", &chain, err);
+    code = atls_dcap_offer_get(sources, ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb", &chain, err);
     if (code != ATLS_OK)
         return code;
     if ((code = get_document(sources, fmspc, &chain, &info, &d.tcb_info, err)) == ATLS_OK &&
-        (code = get_document(sources, "td", &chain, &identity, &d.qe_identity, err)) == ATLS_OK)
-        code = get_document(sources, "tdx", &chain, &evaluation, &d.evaluation, err);
-    atls_tdx_offer_clear(&chain);
+        (code = get_document(sources, p->enclave, &chain, &identity, &d.qe_identity, err)) ==
+            ATLS_OK)
+        code = get_document(sources, p->numbers, &chain, &evaluation, &d.evaluation, err);
+    atls_dcap_offer_clear(&chain);
     if (code != ATLS_OK) {
-        atls_tdx_documents_clear(&d);
+        atls_dcap_documents_clear(&d);
         return code;
     }
     *out = d;
     return ATLS_OK;
 }
 
-void atls_tdx_documents_clear(struct atls_tdx_documents *documents)
+void atls_dcap_documents_clear(struct atls_dcap_documents *documents)
 {
     document_unref(documents->tcb_info);
     document_unref(documents->qe_identity);
@@ -405,18 +435,19 @@ void atls_tdx_documents_clear(struct atls_tdx_documents *documents)
     documents->tcb_info = documents->qe_identity = documents->evaluation = NULL;
 }
 
-const struct atls_tdx_tcb_info *atls_tdx_tcb_info_of(const struct atls_tdx_documents *documents)
+const struct atls_tdx_tcb_info *atls_tdx_tcb_info_of(const struct atls_dcap_documents *documents)
 {
     return &documents->tcb_info->content.tcb_info;
 }
 
 const struct atls_tdx_qe_identity *
-atls_tdx_qe_identity_of(const struct atls_tdx_documents *documents)
+atls_tdx_qe_identity_of(const struct atls_dcap_documents *documents)
 {
     return &documents->qe_identity->content.qe_identity;
 }
 
-const struct atls_tdx_evaluation *atls_tdx_evaluation_of(const struct atls_tdx_documents *documents)
+const struct atls_tdx_evaluation *
+atls_tdx_evaluation_of(const struct atls_dcap_documents *documents)
 {
     return documents->evaluation != NULL ? &documents->evaluation->content.evaluation : NULL;
 }
@@ -453,7 +484,7 @@ static void answer_unref(void *thing)
     (void)thing;
 }
 
-static enum atls_code ask_list(const struct atls_tdx_sources *sources, const struct question *q,
+static enum atls_code ask_list(const struct atls_dcap_sources *sources, const struct question *q,
                                struct atls_bytes crl, struct atls_err *err)
 {
     static char answer;
@@ -487,30 +518,30 @@ static bool is_final(enum atls_code code, enum atls_reason reason)
     return code == ATLS_OK || code == ATLS_E_NOMEM || reason == ATLS_REASON_CERTIFICATE_REVOKED;
 }
 
-static enum atls_code ask(const struct atls_tdx_sources *sources, const struct question *q,
+static enum atls_code ask(const struct atls_dcap_sources *sources, const struct question *q,
                           bool optional, struct atls_err *err)
 {
     struct atls_err local = ATLS_ERR_INIT, *e = err != NULL ? err : &local;
-    struct atls_tdx_offer offer;
-    enum atls_code code = atls_tdx_offer_get(sources, q->kind, q->subject, &offer, e);
+    struct atls_dcap_offer offer;
+    enum atls_code code = atls_dcap_offer_get(sources, q->kind, q->subject, &offer, e);
 
     if (code != ATLS_OK)
         return code;
-    if (atls_tdx_offer_first(&offer).len == 0) {
+    if (atls_dcap_offer_first(&offer).len == 0) {
         code = optional ? ATLS_OK : unavailable(&offer, ATLS_REASON_CRL_UNAVAILABLE, q->kind, e);
     } else {
-        code = ask_list(sources, q, atls_tdx_offer_first(&offer), e);
+        code = ask_list(sources, q, atls_dcap_offer_first(&offer), e);
         if (!is_final(code, e->reason) && offer.own.len != 0 && offer.bundled.len != 0)
             code = ask_list(sources, q, offer.bundled, e);
     }
-    atls_tdx_offer_clear(&offer);
+    atls_dcap_offer_clear(&offer);
     return code;
 }
 
-enum atls_code atls_tdx_check_revocation(const struct atls_tdx_sources *sources,
-                                         const struct atls_pck *pck,
-                                         const struct atls_tdx_documents *documents, bool optional,
-                                         struct atls_err *err)
+enum atls_code atls_dcap_check_revocation(const struct atls_dcap_sources *sources,
+                                          const struct atls_pck *pck,
+                                          const struct atls_dcap_documents *documents,
+                                          bool optional, struct atls_err *err)
 {
     const struct atls_pck_chain *chain = atls_pck_chain_of(pck);
     struct question root = {

@@ -208,7 +208,8 @@ enum atls_code atls_pck_check_name(const struct atls_certificate *c, const char 
 {
     if (!atls_bytes_equal_text(atls_certificate_subject_cn(c), name))
         return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
-                                "TDX: certificate in the role of \"%s\" has another name", name);
+                                "PCK chain: certificate in the role of \"%s\" has another name",
+                                name);
     return ATLS_OK;
 }
 
@@ -217,7 +218,7 @@ enum atls_code atls_pck_check_use(const struct atls_certificate *c, bool is_ca, 
 {
     if (atls_certificate_is_ca(c) != is_ca)
         return atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
-                                "TDX: a certificate of the chain %s",
+                                "PCK chain: a certificate %s",
                                 is_ca ? "may not issue certificates" : "is an authority");
     return atls_certificate_check_time(c, time_s, err);
 }

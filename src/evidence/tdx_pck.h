@@ -1,5 +1,5 @@
-/* The PCK certificate of a TDX platform: its chain, and what its extension says. Private to
- * src/evidence, but for the attester "tsm", which reads what its own quote needs. */
+/* The PCK certificate of a platform of SGX or TDX: its chain, and what its extension says. Private
+ * to src/evidence, but for the attester "tsm", which reads what its own quote needs. */
 #ifndef ATLS_EVIDENCE_TDX_PCK_H
 #define ATLS_EVIDENCE_TDX_PCK_H
 

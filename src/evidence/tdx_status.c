@@ -56,7 +56,7 @@ const char *atls_tdx_status_name(unsigned int status)
 
 static enum atls_code not_supported(struct atls_err *err, const char *what)
 {
-    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_NOT_SUPPORTED, "TDX: %s", what);
+    return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_NOT_SUPPORTED, "TCB: %s", what);
 }
 
 /* ---- levels ---- */
@@ -93,7 +93,7 @@ enum atls_code atls_tdx_qe_level(const struct atls_tdx_qe_identity *qe, uint16_t
 
     if (level == NULL)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_NOT_SUPPORTED,
-                                "TDX: no TCB level of the quoting enclave reaches down to its "
+                                "TCB: no level of the quoting enclave reaches down to its "
                                 "ISVSVN %u",
                                 isv_svn);
     *out = level;
@@ -116,9 +116,9 @@ static bool reaches_sgx(const struct atls_tdx_tcb *tcb, const struct atls_tdx_pl
 /* A module with an identity of its own has levels of its own: its two components do not count. */
 static bool reaches_tdx(const struct atls_tdx_tcb *tcb, const struct atls_tdx_platform_level *level)
 {
-    const uint8_t *svn = tcb->body->tcb_svn.ptr;
+    const uint8_t *svn = tcb->body != NULL ? tcb->body->tcb_svn.ptr : NULL;
 
-    return reaches(svn, level->tdx, svn[MODULE_VERSION] > 0 ? MICROCODE : 0);
+    return svn == NULL || reaches(svn, level->tdx, svn[MODULE_VERSION] > 0 ? MICROCODE : 0);
 }
 
 /* Highest level that the SGX part reaches, and highest that both parts reach. */
@@ -140,8 +140,8 @@ static enum atls_code find_platform(const struct atls_tdx_tcb_info *info,
             return ATLS_OK;
         }
     }
-    return not_supported(err, *sgx == NULL ? "no TCB level reaches down to the platform's SGX TCB"
-                                           : "no TCB level reaches down to the platform's TDX TCB");
+    return not_supported(err, *sgx == NULL ? "no level reaches down to the platform's SGX TCB"
+                                           : "no level reaches down to the platform's TDX TCB");
 }
 
 /* ---- merging ---- */
@@ -170,7 +170,7 @@ static enum atls_code read_status(const struct atls_tdx_level *level, unsigned i
                                   struct atls_err *err)
 {
     *out = atls_tdx_status_of(level->status);
-    return *out != 0 ? ATLS_OK : not_supported(err, "a TCB level has a status that is not known");
+    return *out != 0 ? ATLS_OK : not_supported(err, "a level has a status that is not known");
 }
 
 static void use_level(struct atls_tdx_tcb_status *s, const struct atls_tdx_level *level)
@@ -190,20 +190,22 @@ static enum atls_code find_module(const struct atls_tdx_tcb_info *info, uint8_t 
                             "TCB info: no identity of a TDX module of version %u", version);
 }
 
-static enum atls_code find_module_level(const struct atls_tdx_tcb_info *info, const uint8_t *svn,
+static enum atls_code find_module_level(const struct atls_tdx_tcb_info *info,
+                                        const struct atls_tdx_tcb *tcb,
                                         const struct atls_tdx_level **out, struct atls_err *err)
 {
+    const uint8_t *svn = tcb->body != NULL ? tcb->body->tcb_svn.ptr : NULL;
     const struct atls_tdx_module *module;
     enum atls_code code;
 
     *out = NULL;
-    if (svn[MODULE_VERSION] == 0)
+    if (svn == NULL || svn[MODULE_VERSION] == 0)
         return ATLS_OK;
     if ((code = find_module(info, svn[MODULE_VERSION], &module, err)) != ATLS_OK)
         return code;
     *out = svn_level(module->levels, module->level_count, svn[MODULE_SVN]);
     return *out != NULL ? ATLS_OK
-                        : not_supported(err, "no TCB level reaches down to the TDX module's SVN");
+                        : not_supported(err, "no level reaches down to the TDX module's SVN");
 }
 
 /* Whether the module that is loaded now is what the highest levels want: a relaunch would do. */
@@ -232,7 +234,7 @@ static enum atls_code advise_relaunch(const struct atls_tdx_tcb_info *info,
     bool renewed;
     enum atls_code code;
 
-    if (!tcb->body->is_15 || parts->qe != ATLS_TDX_UP_TO_DATE ||
+    if (tcb->body == NULL || !tcb->body->is_15 || parts->qe != ATLS_TDX_UP_TO_DATE ||
         (parts->sgx & UP_TO_DATE_OR_ADVICE) == 0 || (*status & OUT_OF_DATE) == 0 ||
         parts->module != ATLS_TDX_OUT_OF_DATE)
         return ATLS_OK;
@@ -255,7 +257,7 @@ enum atls_code atls_tdx_tcb_status(const struct atls_tdx_tcb_info *info,
     enum atls_code code;
 
     if ((code = find_platform(info, tcb, &sgx, &tdx, err)) != ATLS_OK ||
-        (code = find_module_level(info, tcb->body->tcb_svn.ptr, &module, err)) != ATLS_OK ||
+        (code = find_module_level(info, tcb, &module, err)) != ATLS_OK ||
         (code = atls_tdx_qe_level(qe, tcb->qe_isv_svn, &enclave, err)) != ATLS_OK ||
         (code = read_status(sgx, &parts.sgx, err)) != ATLS_OK ||
         (code = read_status(tdx, &parts.tdx, err)) != ATLS_OK ||
@@ -285,19 +287,19 @@ static enum atls_reason reason_of(unsigned int status)
 }
 
 enum atls_code atls_tdx_check_status(const struct atls_tdx_tcb_status *tcb,
-                                     const struct atls_tdx_rules *rules, struct atls_err *err)
+                                     const struct atls_dcap_rules *rules, struct atls_err *err)
 {
     const unsigned int accepted = rules->statuses != 0 ? rules->statuses : ATLS_TDX_UP_TO_DATE;
 
     if (tcb->status == ATLS_TDX_REVOKED || (accepted & tcb->status) == 0)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, reason_of(tcb->status),
-                                "TDX: TCB status %s is not accepted",
+                                "TCB: status %s is not accepted",
                                 atls_tdx_status_name(tcb->status));
     if ((tcb->status & OUT_OF_DATE) == 0)
         return ATLS_OK;
     if (rules->tcb_date_s == 0 || tcb->date_s < rules->tcb_date_s)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_OUT_OF_DATE,
-                                "TDX: TCB status %s of a level whose date is %s",
+                                "TCB: status %s of a level whose date is %s",
                                 atls_tdx_status_name(tcb->status),
                                 rules->tcb_date_s == 0 ? "held to no floor" : "below the floor");
     return ATLS_OK;

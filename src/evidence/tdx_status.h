@@ -7,11 +7,12 @@
 #include "wire/tdx.h"
 #include "wire/tdx_collateral.h"
 
-/* What the PCK certificate says of a platform, and the quote of module and quoting enclave. */
+/* What the PCK certificate says of a platform, and the quote of module and quoting enclave. Without
+ * a body it is a platform of SGX, whose levels have no part of TDX. */
 struct atls_tdx_tcb {
     const uint8_t *sgx; /* ATLS_TDX_COMPONENTS of them */
     uint16_t pce_svn;
-    const struct atls_tdx_body *body;
+    const struct atls_tdx_body *body; /* NULL: SGX */
     uint16_t qe_isv_svn;
 };
 
@@ -49,7 +50,7 @@ ATLS_MUST_CHECK enum atls_code atls_tdx_tcb_status(const struct atls_tdx_tcb_inf
 /* Whether rules accept it. Errors: ATLS_E_EVIDENCE: tcb-out-of-date (also what a relaunch would
  * mend), tcb-configuration, tcb-revoked. */
 ATLS_MUST_CHECK enum atls_code atls_tdx_check_status(const struct atls_tdx_tcb_status *tcb,
-                                                     const struct atls_tdx_rules *rules,
+                                                     const struct atls_dcap_rules *rules,
                                                      struct atls_err *err);
 
 #endif

@@ -6,151 +6,24 @@
 
 #include "core/err.h"
 #include "core/reader.h"
-#include "core/secret.h"
 #include "evidence/event_log.h"
 #include "wire/tpm_event_log.h"
 
 #define ATTRIBUTES_KNOWN                                                                           \
     (ATLS_TDX_ATTRIBUTE_DEBUG | UINT64_C(1) << 27 | ATLS_TDX_ATTRIBUTE_SEPT_VE_DISABLE |           \
      UINT64_C(1) << 29 | UINT64_C(1) << 30 | UINT64_C(1) << 31 | UINT64_C(1) << 63)
-#define SGX_ATTRIBUTE_DEBUG 0x02
-#define MODULE_VERSION      1
-#define POINT_LEN           64
+#define MODULE_VERSION 1
 
 static enum atls_code refuse(struct atls_err *err, enum atls_reason reason, const char *what)
 {
     return atls_fail_reason(err, ATLS_E_EVIDENCE, reason, "TDX: %s", what);
 }
 
-/* A signature that fails is the evidence's fault, whatever libcrypto calls it. */
-static enum atls_code verify_signature(const struct atls_key *key, struct atls_bytes signed_part,
-                                       struct atls_bytes signature, enum atls_reason reason,
-                                       struct atls_err *err)
-{
-    enum atls_code code =
-        atls_key_verify_raw(key, ATLS_ECDSA_P256_SHA256, signed_part, signature, err);
-
-    if (code == ATLS_E_VERIFY || code == ATLS_E_DECODE)
-        return refuse(err, reason,
-                      reason == ATLS_REASON_QUOTE_SIGNATURE
-                          ? "the quote does not verify with the attestation key"
-                          : "the report of the quoting enclave does not verify with the PCK");
-    return code;
-}
-
-/* ---- the platform ---- */
-
-/* Whoever publishes the revocation list of the leaf's issuer has its chain, too. */
-static enum atls_code find_issuers(const struct atls_tdx_check *check, struct atls_bytes leaf_text,
-                                   struct atls_tdx_offer *out, struct atls_err *err)
-{
-    struct atls_certificate *leaf = NULL;
-    const char *authority;
-    size_t count;
-    enum atls_code code = atls_certificates_parse(leaf_text, &leaf, 1, &count, err);
-
-    if (code != ATLS_OK)
-        return code;
-    authority = atls_pck_authority_of(leaf);
-    code = *authority == '\0'
-               ? atls_fail_reason(err, ATLS_E_CERTIFICATE, ATLS_REASON_CHAIN_ISSUER,
-                                  "TDX: the PCK certificate names no issuer of such")
-               : atls_tdx_offer_get(&check->sources, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, authority,
-                                    out, err);
-    atls_certificate_unref(leaf);
-    return code;
-}
-
-/* The leaf came alone. */
-static enum atls_code verify_leaf(const struct atls_tdx_check *check, struct atls_pck_check *pck,
-                                  struct atls_pck **out, struct atls_err *err)
-{
-    struct atls_tdx_offer offer;
-    enum atls_code code = find_issuers(check, pck->certificates, &offer, err);
-
-    if (code != ATLS_OK)
-        return code;
-    pck->issuers = atls_tdx_offer_first(&offer);
-    if (pck->issuers.len == 0)
-        code = refuse(err, ATLS_REASON_COLLATERAL_UNAVAILABLE,
-                      "the PCK certificate came without its chain");
-    else
-        code = atls_pck_verify(pck, out, err);
-    if (code != ATLS_OK && offer.own.len != 0 && offer.bundled.len != 0) {
-        pck->issuers = offer.bundled;
-        code = atls_pck_verify(pck, out, err);
-    }
-    atls_tdx_offer_clear(&offer);
-    return code;
-}
-
-static enum atls_code find_pck(const struct atls_tdx_check *check, const struct atls_tdx_quote *q,
-                               const struct atls_certificate_set *anchors, struct atls_pck **out,
-                               struct atls_err *err)
-{
-    struct atls_pck_check pck = {.certificates = q->certification,
-                                 .anchors = anchors,
-                                 .cache = check->sources.cache,
-                                 .time_s = check->sources.time_s};
-
-    if (q->certification_type == ATLS_TDX_CERTIFICATION_PCK_CHAIN)
-        return atls_pck_verify(&pck, out, err);
-    if (q->certification_type == ATLS_TDX_CERTIFICATION_PCK_LEAF)
-        return verify_leaf(check, &pck, out, err);
-    return atls_fail_reason(err, ATLS_E_UNSUPPORTED, ATLS_REASON_COLLATERAL_UNAVAILABLE,
-                            "TDX: certification data of type %u names a PCK certificate and holds "
-                            "none",
-                            q->certification_type);
-}
-
-static enum atls_code verify_pck(const struct atls_tdx_check *check, struct atls_tdx_result *r,
-                                 struct atls_err *err)
-{
-    const struct atls_endorsement_source *source = check->sources.source;
-    struct atls_certificate_set *anchors = NULL;
-    enum atls_code code = ATLS_OK;
-
-    if (source != NULL && source->tee_anchors != NULL)
-        code = source->tee_anchors(source->arg, &anchors, err);
-    if (code != ATLS_OK)
-        return code;
-    code = find_pck(check, &r->quote, anchors, &r->pck, err);
-    atls_certificate_set_unref(anchors);
-    return code;
-}
-
-/* The documents are of this platform, belong together, and are recent enough. */
-static enum atls_code check_documents(const struct atls_tdx_result *r,
-                                      const struct atls_tdx_rules *rules, struct atls_err *err)
-{
-    const struct atls_tdx_evaluation *evaluation = atls_tdx_evaluation_of(&r->documents);
-    const struct atls_tdx_qe_identity *qe = atls_tdx_qe_identity_of(&r->documents);
-    const struct atls_tdx_tcb_info *info = atls_tdx_tcb_info_of(&r->documents);
-    const struct atls_pck_facts *facts = atls_pck_facts_of(r->pck);
-    const uint32_t number = info->evaluation_number;
-
-    if (memcmp(facts->fmspc, info->fmspc, sizeof facts->fmspc) != 0)
-        return refuse(err, ATLS_REASON_FMSPC_MISMATCH, "TCB info is of another FMSPC");
-    if (memcmp(facts->pce_id, info->pce_id, sizeof facts->pce_id) != 0)
-        return refuse(err, ATLS_REASON_PCEID_MISMATCH, "TCB info is of another PCE-ID");
-    if (qe->evaluation_number != number)
-        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_EVAL_NUMBER,
-                                "TDX: TCB info of evaluation number %u, QE identity of %u",
-                                (unsigned)number, (unsigned)qe->evaluation_number);
-    if (rules->evaluation.set && number < rules->evaluation.value)
-        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_EVAL_NUMBER,
-                                "TDX: TCB info of evaluation number %u, want at least %llu",
-                                (unsigned)number, (unsigned long long)rules->evaluation.value);
-    if (evaluation != NULL && number < evaluation->least)
-        return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_TCB_EVAL_NUMBER,
-                                "TDX: TCB info of evaluation number %u, the oldest in use is %u",
-                                (unsigned)number, (unsigned)evaluation->least);
-    return ATLS_OK;
-}
+/* ---- the module ---- */
 
 static enum atls_code check_module(const struct atls_tdx_result *r, struct atls_err *err)
 {
-    const struct atls_tdx_tcb_info *info = atls_tdx_tcb_info_of(&r->documents);
+    const struct atls_tdx_tcb_info *info = atls_tdx_tcb_info_of(&r->platform.documents);
     const struct atls_tdx_body *body = &r->quote.body;
     const uint8_t version = body->tcb_svn.ptr[MODULE_VERSION];
     const struct atls_tdx_module *module =
@@ -167,144 +40,7 @@ static enum atls_code check_module(const struct atls_tdx_result *r, struct atls_
     return ATLS_OK;
 }
 
-/* Steps 2 to 6. */
-static enum atls_code verify_platform(const struct atls_tdx_check *check,
-                                      const struct atls_tdx_rules *rules, struct atls_tdx_result *r,
-                                      struct atls_err *err)
-{
-    enum atls_code code;
-
-    if ((code = verify_pck(check, r, err)) != ATLS_OK ||
-        (code = atls_tdx_documents_get(&check->sources, r->pck, &r->documents, err)) != ATLS_OK ||
-        (code = atls_tdx_check_revocation(&check->sources, r->pck, &r->documents,
-                                          rules->crl_optional, err)) != ATLS_OK ||
-        (code = check_documents(r, rules, err)) != ATLS_OK)
-        return code;
-    return check_module(r, err);
-}
-
-/* ---- the quoting enclave ---- */
-
-/* The enclave vouches for the attestation key. */
-static enum atls_code check_qe_report_data(const struct atls_tdx_quote *q, struct atls_err *err)
-{
-    const struct atls_bytes parts[] = {q->attestation_key, q->qe_auth};
-    const struct atls_bytes found = q->qe_report.report_data;
-    uint8_t digest[ATLS_HASH_MAX];
-    enum atls_code code = atls_hash_parts(ATLS_HASH_SHA256, parts, 2, digest, err);
-
-    if (code != ATLS_OK)
-        return code;
-    if (!atls_secret_equal(atls_bytes_of(found.ptr, 32), atls_bytes_of(digest, 32)) ||
-        !atls_bytes_are_zero(atls_bytes_of(found.ptr + 32, 32)))
-        return refuse(err, ATLS_REASON_QE_REPORT_DATA,
-                      "the quoting enclave vouches for another attestation key");
-    return ATLS_OK;
-}
-
-static bool masked_equal(struct atls_bytes found, const uint8_t *mask, const uint8_t *want)
-{
-    for (size_t i = 0; i < found.len; i++)
-        if ((found.ptr[i] & mask[i]) != want[i])
-            return false;
-    return true;
-}
-
-static enum atls_code check_qe_identity(const struct atls_sgx_report *report,
-                                        const struct atls_tdx_qe_identity *qe, struct atls_err *err)
-{
-    const char *differs = NULL;
-
-    if (!masked_equal(report->misc_select, qe->misc_select_mask, qe->misc_select))
-        differs = "MISCSELECT of the quoting enclave is not that of its identity";
-    else if (!masked_equal(report->attributes, qe->attributes_mask, qe->attributes))
-        differs = "ATTRIBUTES of the quoting enclave are not those of its identity";
-    else if (memcmp(report->mr_signer.ptr, qe->mr_signer, sizeof qe->mr_signer) != 0)
-        differs = "MRSIGNER of the quoting enclave is not that of its identity";
-    else if (report->isv_prod_id != qe->isv_prod_id)
-        differs = "ISVPRODID of the quoting enclave is not that of its identity";
-    else if ((report->attributes.ptr[0] & SGX_ATTRIBUTE_DEBUG) != 0)
-        differs = "the quoting enclave is one for debugging";
-    return differs == NULL ? ATLS_OK : refuse(err, ATLS_REASON_QE_IDENTITY_MISMATCH, differs);
-}
-
-static enum atls_code attestation_key(const struct atls_tdx_check *check,
-                                      const struct atls_tdx_quote *q, struct atls_key **out,
-                                      struct atls_err *err)
-{
-    /* SubjectPublicKeyInfo of an uncompressed point of P-256, but for its coordinates. */
-    static const uint8_t head[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
-                                   0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-                                   0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
-    uint8_t spki[sizeof head + POINT_LEN];
-    enum atls_code code;
-
-    memcpy(spki, head, sizeof head);
-    memcpy(spki + sizeof head, q->attestation_key.ptr, POINT_LEN);
-    code = atls_chain_cache_key(check->sources.cache, atls_bytes_of(spki, sizeof spki), out, err);
-    if (code == ATLS_E_DECODE)
-        return refuse(err, ATLS_REASON_QUOTE_SIGNATURE,
-                      "the attestation key is not a point of its curve");
-    return code;
-}
-
-static enum atls_code check_quote_signature(const struct atls_tdx_check *check,
-                                            const struct atls_tdx_quote *q, struct atls_err *err)
-{
-    struct atls_key *key;
-    enum atls_code code = attestation_key(check, q, &key, err);
-
-    if (code != ATLS_OK)
-        return code;
-    code = verify_signature(key, q->signed_part, q->signature, ATLS_REASON_QUOTE_SIGNATURE, err);
-    atls_key_unref(key);
-    return code;
-}
-
-/* Steps 7 to 11. */
-static enum atls_code verify_quote(const struct atls_tdx_check *check,
-                                   const struct atls_tdx_result *r, struct atls_err *err)
-{
-    const struct atls_tdx_qe_identity *qe = atls_tdx_qe_identity_of(&r->documents);
-    const struct atls_sgx_report *report = &r->quote.qe_report;
-    const struct atls_tdx_level *level;
-    enum atls_code code;
-
-    if ((code = verify_signature(atls_pck_key(r->pck), report->raw, r->quote.qe_signature,
-                                 ATLS_REASON_QE_REPORT_SIGNATURE, err)) != ATLS_OK ||
-        (code = check_qe_report_data(&r->quote, err)) != ATLS_OK ||
-        (code = check_qe_identity(report, qe, err)) != ATLS_OK ||
-        (code = atls_tdx_qe_level(qe, report->isv_svn, &level, err)) != ATLS_OK)
-        return code;
-    return check_quote_signature(check, &r->quote, err);
-}
-
 /* ---- what the trust domain is ---- */
-
-/* Step 12. */
-static enum atls_code check_tcb(struct atls_tdx_result *r, const struct atls_tdx_rules *rules,
-                                struct atls_err *err)
-{
-    const struct atls_pck_facts *facts = atls_pck_facts_of(r->pck);
-    const struct atls_tdx_tcb tcb = {.sgx = facts->components,
-                                     .pce_svn = facts->pce_svn,
-                                     .body = &r->quote.body,
-                                     .qe_isv_svn = r->quote.qe_report.isv_svn};
-    enum atls_code code =
-        atls_tdx_tcb_status(atls_tdx_tcb_info_of(&r->documents),
-                            atls_tdx_qe_identity_of(&r->documents), &tcb, &r->tcb, err);
-
-    return code == ATLS_OK ? atls_tdx_check_status(&r->tcb, rules, err) : code;
-}
-
-static enum atls_code check_report_data(const struct atls_tdx_check *check,
-                                        const struct atls_tdx_quote *q, struct atls_err *err)
-{
-    if (!atls_secret_equal(q->body.report_data, check->report_data))
-        return refuse(err, ATLS_REASON_REPORT_DATA_MISMATCH,
-                      "REPORTDATA is not the expected challenge");
-    return ATLS_OK;
-}
 
 static enum atls_code check_attributes(const struct atls_tdx_body *body,
                                        const struct atls_tdx_rules *rules, struct atls_err *err)
@@ -334,14 +70,6 @@ static enum atls_code check_service_td(const struct atls_tdx_body *body,
             return ATLS_OK;
     return refuse(err, ATLS_REASON_MR_SERVICE_TD_NOT_ALLOWED,
                   "a service trust domain is bound that the rules do not name");
-}
-
-static enum atls_code check_trailing(const struct atls_tdx_quote *q,
-                                     const struct atls_tdx_rules *rules, struct atls_err *err)
-{
-    if (rules->allow_trailing || atls_bytes_are_zero(q->trailing))
-        return ATLS_OK;
-    return refuse(err, ATLS_REASON_TRAILING_DATA, "bytes other than zeros follow the quote");
 }
 
 /* ---- event log ---- */
@@ -399,58 +127,62 @@ static enum atls_code check_event_log(const struct atls_tdx_check *check, struct
 
 /* Steps 12 to 16. */
 static enum atls_code check_domain(const struct atls_tdx_check *check,
+                                   const struct atls_dcap_check *dcap,
                                    const struct atls_tdx_rules *rules, struct atls_tdx_result *r,
                                    struct atls_err *err)
 {
     const struct atls_tdx_body *body = &r->quote.body;
     enum atls_code code;
 
-    if ((code = check_tcb(r, rules, err)) != ATLS_OK ||
-        (code = check_trailing(&r->quote, rules, err)) != ATLS_OK ||
-        (code = check_report_data(check, &r->quote, err)) != ATLS_OK ||
+    if ((code = atls_dcap_check_tcb(dcap, &r->quote.dcap, body, &r->platform, err)) != ATLS_OK ||
+        (code = atls_dcap_check_trailing(dcap, &r->quote.dcap, err)) != ATLS_OK ||
+        (code = atls_dcap_check_report_data(dcap, body->report_data, err)) != ATLS_OK ||
         (code = check_attributes(body, rules, err)) != ATLS_OK ||
         (code = check_service_td(body, rules, err)) != ATLS_OK)
         return code;
     return check_event_log(check, r, err);
 }
 
-static enum atls_code verify_here(const struct atls_tdx_check *check, struct atls_tdx_result *r,
+static enum atls_code verify_here(const struct atls_tdx_check *check,
+                                  const struct atls_dcap_check *dcap,
+                                  const struct atls_tdx_rules *rules, struct atls_tdx_result *r,
                                   struct atls_err *err)
 {
-    static const struct atls_tdx_rules strict;
-    const struct atls_tdx_rules *rules = check->rules != NULL ? check->rules : &strict;
+    const struct atls_dcap_quote *quote = &r->quote.dcap;
     enum atls_code code;
 
-    if ((code = verify_platform(check, rules, r, err)) != ATLS_OK ||
-        (code = verify_quote(check, r, err)) != ATLS_OK)
+    if ((code = atls_dcap_verify_platform(dcap, quote, &r->platform, err)) != ATLS_OK ||
+        (code = check_module(r, err)) != ATLS_OK ||
+        (code = atls_dcap_verify_quote(dcap, quote, &r->platform, err)) != ATLS_OK)
         return code;
-    return check_domain(check, rules, r, err);
+    return check_domain(check, dcap, rules, r, err);
 }
 
 /* What a quote says of itself: its own key signed it, over the challenge. */
-static enum atls_code verify_alone(const struct atls_tdx_check *check,
+static enum atls_code verify_alone(const struct atls_dcap_check *dcap,
                                    const struct atls_tdx_result *r, struct atls_err *err)
 {
-    enum atls_code code;
+    enum atls_code code = atls_dcap_verify_alone(dcap, &r->quote.dcap, err);
 
-    if ((code = check_qe_report_data(&r->quote, err)) != ATLS_OK ||
-        (code = check_quote_signature(check, &r->quote, err)) != ATLS_OK)
-        return code;
-    return check_report_data(check, &r->quote, err);
+    return code == ATLS_OK ? atls_dcap_check_report_data(dcap, r->quote.body.report_data, err)
+                           : code;
 }
 
 void atls_tdx_result_clear(struct atls_tdx_result *result)
 {
     if (result == NULL)
         return;
-    atls_pck_unref(result->pck);
-    atls_tdx_documents_clear(&result->documents);
+    atls_dcap_platform_clear(&result->platform);
     memset(result, 0, sizeof *result);
 }
 
 enum atls_code atls_tdx_verify(const struct atls_tdx_check *check, struct atls_tdx_result *out,
                                struct atls_err *err)
 {
+    static const struct atls_tdx_rules strict;
+    const struct atls_tdx_rules *rules = check->rules != NULL ? check->rules : &strict;
+    const struct atls_dcap_check dcap = {
+        .sources = check->sources, .rules = &rules->dcap, .report_data = check->report_data};
     struct atls_tdx_result r;
     enum atls_code code;
 
@@ -460,7 +192,8 @@ enum atls_code atls_tdx_verify(const struct atls_tdx_check *check, struct atls_t
                          check->report_data.len);
     if ((code = atls_tdx_quote_decode(check->quote, &r.quote, err)) != ATLS_OK)
         return code;
-    code = check->trust_elsewhere ? verify_alone(check, &r, err) : verify_here(check, &r, err);
+    code = check->trust_elsewhere ? verify_alone(&dcap, &r, err)
+                                  : verify_here(check, &dcap, rules, &r, err);
     if (code != ATLS_OK) {
         atls_tdx_result_clear(&r);
         return code;

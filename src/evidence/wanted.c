@@ -118,14 +118,14 @@ static enum atls_code tell_platform(const struct wanting *w, const struct atls_c
 static enum atls_code want_tdx(const struct wanting *w, struct atls_bytes in, struct atls_err *err)
 {
     struct atls_certificate *certificates[CERTIFICATES_MAX];
-    struct atls_tdx_quote quote;
+    struct atls_dcap_quote quote;
     size_t count = 0;
     enum atls_code code;
 
-    if ((code = atls_tdx_quote_decode(in, &quote, err)) != ATLS_OK)
+    if ((code = atls_dcap_quote_decode(in, ATLS_DCAP_TDX, &quote, err)) != ATLS_OK)
         return code;
-    if (quote.certification_type != ATLS_TDX_CERTIFICATION_PCK_CHAIN &&
-        quote.certification_type != ATLS_TDX_CERTIFICATION_PCK_LEAF)
+    if (quote.certification_type != ATLS_DCAP_CERTIFICATION_PCK_CHAIN &&
+        quote.certification_type != ATLS_DCAP_CERTIFICATION_PCK_LEAF)
         return atls_fail(err, ATLS_E_UNSUPPORTED, "quote: has no certificate of its platform");
     if ((code = atls_certificates_parse(quote.certification, certificates, CERTIFICATES_MAX, &count,
                                         err)) != ATLS_OK)

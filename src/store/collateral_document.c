@@ -131,10 +131,13 @@ enum atls_code store_collateral_read(enum atls_collateral_kind kind, struct atls
     case ATLS_COLLATERAL_TDX_ROOT_CRL:
         return read_crl(document, out, err);
     case ATLS_COLLATERAL_TDX_TCB_INFO:
+    case ATLS_COLLATERAL_SGX_TCB_INFO:
         return read_json(document, "tcbInfo", out, err);
     case ATLS_COLLATERAL_TDX_QE_IDENTITY:
+    case ATLS_COLLATERAL_SGX_QE_IDENTITY:
         return read_json(document, "enclaveIdentity", out, err);
     case ATLS_COLLATERAL_TDX_EVALUATION:
+    case ATLS_COLLATERAL_SGX_EVALUATION:
         return read_json(document, "tcbEvaluationDataNumbers", out, err);
     case ATLS_COLLATERAL_NONE:
         break;

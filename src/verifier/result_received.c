@@ -14,10 +14,11 @@ static const struct {
     const char *technology;
     bool insecure;
 } labels[] = {
-    {"TPM", "tpm", false},     {"PARSEC_TPM", "tpm", false}, {"TPM_ENACTTRUST", "tpm", false},
-    {"SEVSNP", "snp", false},  {"SNP", "snp", false},        {"TDX", "tdx", false},
-    {"PSA_IOT", "psa", false}, {"PSA", "psa", false},        {"CCA", "cca", false},
-    {"CCA_*", "cca", false},   {"PARSEC_CCA", "cca", false}, {"SOFT", "soft", true},
+    {"TPM", "tpm", false},    {"PARSEC_TPM", "tpm", false}, {"TPM_ENACTTRUST", "tpm", false},
+    {"SEVSNP", "snp", false}, {"SNP", "snp", false},        {"TDX", "tdx", false},
+    {"SGX", "sgx", false},    {"PSA_IOT", "psa", false},    {"PSA", "psa", false},
+    {"CCA", "cca", false},    {"CCA_*", "cca", false},      {"PARSEC_CCA", "cca", false},
+    {"SOFT", "soft", true},
 };
 #define LABELS (sizeof labels / sizeof labels[0])
 

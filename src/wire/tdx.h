@@ -1,6 +1,5 @@
-/* Intel TDX quotes (DCAP, version 4 and 5), byte by byte. Fields are little-endian; keys and
- * signatures are raw big-endian x || y and r || s, 32 bytes each. Pure codec: nothing is verified.
- */
+/* Intel TDX: bodies of quotes (DCAP, version 4 and 5) and event logs, byte by byte. Fields are
+ * little-endian. Pure codec: nothing is verified. */
 #ifndef ATLS_WIRE_TDX_H
 #define ATLS_WIRE_TDX_H
 
@@ -10,34 +9,18 @@
 
 #include <atls/bytes.h>
 
+#include "wire/dcap.h"
+
 #define ATLS_TYPE_TDX_QUOTE "application/tdx-quote"
 
-#define ATLS_TDX_HEADER_LEN      48
-#define ATLS_TDX_BODY_10_LEN     584
-#define ATLS_TDX_BODY_15_LEN     648
 #define ATLS_TDX_SVN_LEN         16
 #define ATLS_TDX_MR_LEN          48
 #define ATLS_TDX_RTMRS           4
 #define ATLS_TDX_REPORT_DATA_LEN 64
-#define ATLS_SGX_REPORT_LEN      384
-/* A quote is some 5 KiB, padded by clouds to 8000; its QE authentication data could be 64 KiB. */
-#define ATLS_TDX_QUOTE_MAX (80 * 1024)
-
-#define ATLS_TDX_TEE_TYPE       0x81u
-#define ATLS_TDX_KEY_ECDSA_P256 2
-#define ATLS_TDX_BODY_TYPE_10   2
-#define ATLS_TDX_BODY_TYPE_15   3
 
 /* Bits of TDATTRIBUTES. */
 #define ATLS_TDX_ATTRIBUTE_DEBUG           (UINT64_C(1) << 0)
 #define ATLS_TDX_ATTRIBUTE_SEPT_VE_DISABLE (UINT64_C(1) << 28)
-
-/* What certification data is. */
-enum atls_tdx_certification {
-    ATLS_TDX_CERTIFICATION_PCK_LEAF = 4,  /* PEM */
-    ATLS_TDX_CERTIFICATION_PCK_CHAIN = 5, /* PEM: leaf, intermediate, root */
-    ATLS_TDX_CERTIFICATION_QE_REPORT = 6,
-};
 
 /* TD report body; every view borrows and has the length of its field. */
 struct atls_tdx_body {
@@ -52,38 +35,15 @@ struct atls_tdx_body {
     struct atls_bytes mr_service_td; /* 1.5, else empty */
 };
 
-/* SGX report body, of the quoting enclave. */
-struct atls_sgx_report {
-    struct atls_bytes raw; /* all 384 bytes: what is signed */
-    struct atls_bytes cpu_svn, misc_select, attributes, mr_enclave, mr_signer, report_data;
-    uint16_t isv_prod_id, isv_svn;
-};
-
 struct atls_tdx_quote {
-    uint16_t version;              /* 4 or 5 */
-    struct atls_bytes user_data;   /* 20 bytes of the header */
-    struct atls_bytes signed_part; /* header, descriptor, body: what the attestation key signs */
+    struct atls_dcap_quote dcap; /* version 4 or 5 */
     struct atls_tdx_body body;
-    struct atls_bytes signature;       /* r || s */
-    struct atls_bytes attestation_key; /* x || y */
-    struct atls_sgx_report qe_report;
-    struct atls_bytes qe_signature; /* of qe_report, by the PCK key */
-    struct atls_bytes qe_auth;      /* any length */
-    uint16_t certification_type;    /* 1 to 5 */
-    struct atls_bytes certification;
-    struct atls_bytes trailing; /* after the signature data; usually empty or zeros */
 };
 
-/* Reads a quote. *out borrows from in and is written on success only. Errors: ATLS_E_UNSUPPORTED
- * (unsupported-version, unsupported-algorithm), ATLS_E_EVIDENCE (vendor-id, tee-type), all told
- * from the header before what follows is read; ATLS_E_DECODE (malformed), also where lengths do not
- * nest exactly; ATLS_E_LIMIT. */
+/* Reads a quote. *out borrows from in and is written on success only. Errors: those of
+ * atls_dcap_quote_decode. */
 ATLS_MUST_CHECK enum atls_code
 atls_tdx_quote_decode(struct atls_bytes in, struct atls_tdx_quote *out, struct atls_err *err);
-
-/* Reads an SGX report body of exactly 384 bytes. Errors: ATLS_E_DECODE. */
-ATLS_MUST_CHECK enum atls_code
-atls_sgx_report_decode(struct atls_bytes in, struct atls_sgx_report *out, struct atls_err *err);
 
 /* The event log of the guest's firmware and boot (the area that ACPI table CCEL describes, padding
  * allowed), among a bundle's endorsements. */

@@ -254,8 +254,16 @@ static int compare_levels(const struct atls_tdx_platform_level *a,
     return order != 0 ? order : memcmp(a->tdx, b->tdx, sizeof a->tdx);
 }
 
-static bool read_platform_levels(const struct atls_json_value *object, struct memory *memory,
-                                 struct atls_tdx_tcb_info *info)
+static bool read_platform_level(const struct atls_json_value *tcb, bool with_tdx,
+                                struct atls_tdx_platform_level *out)
+{
+    return read_components(tcb, "sgxtcbcomponents", out->sgx) &&
+           get_u16(tcb, "pcesvn", &out->pce_svn) &&
+           (!with_tdx || read_components(tcb, "tdxtcbcomponents", out->tdx));
+}
+
+static bool read_platform_levels(const struct atls_json_value *object, bool with_tdx,
+                                 struct memory *memory, struct atls_tdx_tcb_info *info)
 {
     struct atls_json_value array, element, tcb;
     struct atls_json_walk walk;
@@ -270,9 +278,7 @@ static bool read_platform_levels(const struct atls_json_value *object, struct me
 
         if (!atls_json_next(&walk, NULL, &element) ||
             !read_level(&element, memory, &tcb, &level.level) ||
-            !read_components(&tcb, "sgxtcbcomponents", level.sgx) ||
-            !get_u16(&tcb, "pcesvn", &level.pce_svn) ||
-            !read_components(&tcb, "tdxtcbcomponents", level.tdx))
+            !read_platform_level(&tcb, with_tdx, &level))
             return false;
         for (; at > 0 && compare_levels(&info->levels[at - 1], &level) < 0; at--)
             info->levels[at] = info->levels[at - 1];
@@ -322,33 +328,71 @@ static enum atls_code failed_step(const struct memory *memory, const char *docum
     return memory->exhausted ? no_memory(document, err) : missing(document, member, err);
 }
 
+static const char tcb_info_name[] = "TCB info";
+
+/* What both technologies have but for the levels. */
+static enum atls_code read_head(const struct atls_json_value *content,
+                                struct atls_tdx_tcb_info *info, struct atls_err *err)
+{
+    if (!get_window(content, &info->window))
+        return missing(tcb_info_name, "issueDate\", \"nextUpdate", err);
+    if (!get_hex(content, "fmspc", info->fmspc, sizeof info->fmspc))
+        return missing(tcb_info_name, "fmspc", err);
+    if (!get_hex(content, "pceId", info->pce_id, sizeof info->pce_id))
+        return missing(tcb_info_name, "pceId", err);
+    if (!get_u32(content, "tcbEvaluationDataNumber", &info->evaluation_number))
+        return missing(tcb_info_name, "tcbEvaluationDataNumber", err);
+    return ATLS_OK;
+}
+
+static enum atls_code read_tdx_part(const struct atls_json_value *content, struct memory *memory,
+                                    struct atls_tdx_tcb_info *info, struct atls_err *err)
+{
+    struct atls_json_value module;
+
+    if (!atls_json_member(content, "tdxModule", &module) ||
+        !read_module_facts(&module, &info->module))
+        return missing(tcb_info_name, "tdxModule", err);
+    if (!read_modules(content, memory, info))
+        return failed_step(memory, tcb_info_name, "tdxModuleIdentities", err);
+    return ATLS_OK;
+}
+
 enum atls_code atls_tdx_tcb_info_read(const struct atls_json_value *content,
                                       struct atls_arena *arena, bool *out_is_tdx,
                                       struct atls_tdx_tcb_info *out, struct atls_err *err)
 {
-    static const char name[] = "TCB info";
     struct memory memory = {arena, false};
     struct atls_tdx_tcb_info info = {.evaluation_number = 0};
-    struct atls_json_value module;
+    enum atls_code code;
 
     *out_is_tdx = has_id(content, "TDX", 3);
     if (!*out_is_tdx)
         return ATLS_OK;
-    if (!get_window(content, &info.window))
-        return missing(name, "issueDate\", \"nextUpdate", err);
-    if (!get_hex(content, "fmspc", info.fmspc, sizeof info.fmspc))
-        return missing(name, "fmspc", err);
-    if (!get_hex(content, "pceId", info.pce_id, sizeof info.pce_id))
-        return missing(name, "pceId", err);
-    if (!get_u32(content, "tcbEvaluationDataNumber", &info.evaluation_number))
-        return missing(name, "tcbEvaluationDataNumber", err);
-    if (!atls_json_member(content, "tdxModule", &module) ||
-        !read_module_facts(&module, &info.module))
-        return missing(name, "tdxModule", err);
-    if (!read_modules(content, &memory, &info))
-        return failed_step(&memory, name, "tdxModuleIdentities", err);
-    if (!read_platform_levels(content, &memory, &info))
-        return failed_step(&memory, name, "tcbLevels", err);
+    if ((code = read_head(content, &info, err)) != ATLS_OK ||
+        (code = read_tdx_part(content, &memory, &info, err)) != ATLS_OK)
+        return code;
+    if (!read_platform_levels(content, true, &memory, &info))
+        return failed_step(&memory, tcb_info_name, "tcbLevels", err);
+    *out = info;
+    return ATLS_OK;
+}
+
+enum atls_code atls_sgx_tcb_info_read(const struct atls_json_value *content,
+                                      struct atls_arena *arena, bool *out_is_sgx,
+                                      struct atls_tdx_tcb_info *out, struct atls_err *err)
+{
+    struct memory memory = {arena, false};
+    struct atls_tdx_tcb_info info = {.evaluation_number = 0};
+    enum atls_code code;
+
+    *out_is_sgx = has_id(content, "SGX", 3);
+    if (!*out_is_sgx)
+        return ATLS_OK;
+    if ((code = read_head(content, &info, err)) != ATLS_OK)
+        return code;
+    if (!read_platform_levels(content, false, &memory, &info))
+        return failed_step(&memory, tcb_info_name, "tcbLevels", err);
     *out = info;
     return ATLS_OK;
 }
@@ -366,17 +410,14 @@ static bool read_qe_facts(const struct atls_json_value *content, struct atls_tdx
            get_u16(content, "isvprodid", &out->isv_prod_id);
 }
 
-enum atls_code atls_tdx_qe_identity_read(const struct atls_json_value *content,
-                                         struct atls_arena *arena, bool *out_is_tdx,
-                                         struct atls_tdx_qe_identity *out, struct atls_err *err)
+static enum atls_code read_qe_identity(const struct atls_json_value *content,
+                                       struct atls_arena *arena, struct atls_tdx_qe_identity *out,
+                                       struct atls_err *err)
 {
     static const char name[] = "QE identity";
     struct memory memory = {arena, false};
     struct atls_tdx_qe_identity identity = {.evaluation_number = 0};
 
-    *out_is_tdx = has_id(content, "TD_QE", 2);
-    if (!*out_is_tdx)
-        return ATLS_OK;
     if (!get_window(content, &identity.window))
         return missing(name, "issueDate\", \"nextUpdate", err);
     if (!get_u32(content, "tcbEvaluationDataNumber", &identity.evaluation_number))
@@ -389,10 +430,26 @@ enum atls_code atls_tdx_qe_identity_read(const struct atls_json_value *content,
     return ATLS_OK;
 }
 
+enum atls_code atls_tdx_qe_identity_read(const struct atls_json_value *content,
+                                         struct atls_arena *arena, bool *out_is_tdx,
+                                         struct atls_tdx_qe_identity *out, struct atls_err *err)
+{
+    *out_is_tdx = has_id(content, "TD_QE", 2);
+    return *out_is_tdx ? read_qe_identity(content, arena, out, err) : ATLS_OK;
+}
+
+enum atls_code atls_sgx_qe_identity_read(const struct atls_json_value *content,
+                                         struct atls_arena *arena, bool *out_is_sgx,
+                                         struct atls_tdx_qe_identity *out, struct atls_err *err)
+{
+    *out_is_sgx = has_id(content, "QE", 2);
+    return *out_is_sgx ? read_qe_identity(content, arena, out, err) : ATLS_OK;
+}
+
 /* ---- evaluation data numbers ---- */
 
-enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content, bool *out_is_tdx,
-                                        struct atls_tdx_evaluation *out, struct atls_err *err)
+static enum atls_code read_evaluation(const struct atls_json_value *content,
+                                      struct atls_tdx_evaluation *out, struct atls_err *err)
 {
     static const char name[] = "TCB evaluation data numbers";
     struct atls_tdx_evaluation evaluation = {.least = UINT32_MAX};
@@ -400,9 +457,6 @@ enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content, b
     struct atls_json_walk walk;
     size_t count;
 
-    *out_is_tdx = has_id(content, "TDX", 1);
-    if (!*out_is_tdx)
-        return ATLS_OK;
     if (!get_window(content, &evaluation.window))
         return missing(name, "issueDate\", \"nextUpdate", err);
     if (!open_array(content, "tcbEvalNumbers", ATLS_TDX_LEVELS_MAX, &array, &count) || count == 0)
@@ -419,4 +473,18 @@ enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content, b
     }
     *out = evaluation;
     return ATLS_OK;
+}
+
+enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content, bool *out_is_tdx,
+                                        struct atls_tdx_evaluation *out, struct atls_err *err)
+{
+    *out_is_tdx = has_id(content, "TDX", 1);
+    return *out_is_tdx ? read_evaluation(content, out, err) : ATLS_OK;
+}
+
+enum atls_code atls_sgx_evaluation_read(const struct atls_json_value *content, bool *out_is_sgx,
+                                        struct atls_tdx_evaluation *out, struct atls_err *err)
+{
+    *out_is_sgx = has_id(content, "SGX", 1);
+    return *out_is_sgx ? read_evaluation(content, out, err) : ATLS_OK;
 }

@@ -1,6 +1,6 @@
-/* What Intel publishes of TDX platforms, as JSON: TCB info (version 3), the identity of the quoting
- * enclave (version 2) and TCB evaluation data numbers (version 1). Each is {"NAME":{...},
- * "signature":"128 hex digits"}, signed over the exact text of the inner object.
+/* What Intel publishes of platforms of TDX and SGX, as JSON: TCB info (version 3), the identity of
+ * the quoting enclave (version 2) and TCB evaluation data numbers (version 1). Each is
+ * {"NAME":{...}, "signature":"128 hex digits"}, signed over the exact text of the inner object.
  *
  *     code = atls_tdx_signed_open(text, "tcbInfo", &doc, err);
  *     verify doc.signature over doc.content.raw
@@ -90,6 +90,13 @@ ATLS_MUST_CHECK enum atls_code atls_tdx_tcb_info_read(const struct atls_json_val
                                                       struct atls_tdx_tcb_info *out,
                                                       struct atls_err *err);
 
+/* The same of SGX: levels without a part of TDX, which is zeros, and no modules. *out_is_sgx: id
+ * SGX and version 3 (version 2 has no id, and is not read). */
+ATLS_MUST_CHECK enum atls_code atls_sgx_tcb_info_read(const struct atls_json_value *content,
+                                                      struct atls_arena *arena, bool *out_is_sgx,
+                                                      struct atls_tdx_tcb_info *out,
+                                                      struct atls_err *err);
+
 struct atls_tdx_qe_identity {
     struct atls_tdx_window window;
     uint32_t evaluation_number;
@@ -106,6 +113,12 @@ ATLS_MUST_CHECK enum atls_code atls_tdx_qe_identity_read(const struct atls_json_
                                                          struct atls_tdx_qe_identity *out,
                                                          struct atls_err *err);
 
+/* *out_is_sgx: id QE and version 2. */
+ATLS_MUST_CHECK enum atls_code atls_sgx_qe_identity_read(const struct atls_json_value *content,
+                                                         struct atls_arena *arena, bool *out_is_sgx,
+                                                         struct atls_tdx_qe_identity *out,
+                                                         struct atls_err *err);
+
 struct atls_tdx_evaluation {
     struct atls_tdx_window window;
     uint32_t least, greatest; /* number that is published */
@@ -113,6 +126,11 @@ struct atls_tdx_evaluation {
 /* *out_is_tdx: id TDX and version 1; else as atls_tdx_tcb_info_read. */
 ATLS_MUST_CHECK enum atls_code atls_tdx_evaluation_read(const struct atls_json_value *content,
                                                         bool *out_is_tdx,
+                                                        struct atls_tdx_evaluation *out,
+                                                        struct atls_err *err);
+/* *out_is_sgx: id SGX and version 1. */
+ATLS_MUST_CHECK enum atls_code atls_sgx_evaluation_read(const struct atls_json_value *content,
+                                                        bool *out_is_sgx,
                                                         struct atls_tdx_evaluation *out,
                                                         struct atls_err *err);
 

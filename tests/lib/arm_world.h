@@ -46,7 +46,7 @@ void test_arm_enrol(struct test_arm_world *w, const uint8_t *implementation_id,
 
 /* Every technology but own, then NULL: what a key may be enrolled for and own must not believe. A
  * refusal names both, which is checked with test_assert_other_technology. */
-#define TEST_OTHER_TECHNOLOGIES 6
+#define TEST_OTHER_TECHNOLOGIES 7
 void test_other_technologies(const char *own, const char *out[TEST_OTHER_TECHNOLOGIES]);
 void test_assert_other_technology(const struct atls_err *err, enum atls_reason want,
                                   const char *own, const char *other);

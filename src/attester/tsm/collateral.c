@@ -20,7 +20,7 @@
 /* Intel's and AMD's documents hold for weeks: room for a timer that failed some days in a row. */
 #define SOON_S           (3 * 86400)
 #define CERTIFICATES_MAX 8
-#define KINDS            (ATLS_COLLATERAL_TDX_EVALUATION + 1)
+#define KINDS            (ATLS_COLLATERAL_LAST + 1)
 
 enum said { SAID_NOTHING = 0, SAID_MISSING, SAID_SOON, SAID_EXPIRED };
 

@@ -118,14 +118,14 @@ static bool needs_of_pck(const struct atls_certificate *pck, struct atls_tsm_nee
 bool atls_tsm_tdx_needs(struct atls_bytes quote, struct atls_tsm_needs *out)
 {
     struct atls_certificate *chain[PCK_CHAIN_MAX];
-    struct atls_tdx_quote parts;
+    struct atls_dcap_quote parts;
     struct atls_bytes pem;
     size_t count = 0;
     bool ok;
 
-    if (atls_tdx_quote_decode(quote, &parts, NULL) != ATLS_OK ||
-        (parts.certification_type != ATLS_TDX_CERTIFICATION_PCK_LEAF &&
-         parts.certification_type != ATLS_TDX_CERTIFICATION_PCK_CHAIN))
+    if (atls_dcap_quote_decode(quote, ATLS_DCAP_TDX, &parts, NULL) != ATLS_OK ||
+        (parts.certification_type != ATLS_DCAP_CERTIFICATION_PCK_LEAF &&
+         parts.certification_type != ATLS_DCAP_CERTIFICATION_PCK_CHAIN))
         return false;
     pem = parts.certification;
     if (pem.len > 0 && pem.ptr[pem.len - 1] == '\0')

@@ -95,14 +95,14 @@ static struct atls_bytes tdx_report_data(struct atls_bytes quote)
     struct atls_bytes rest;
     uint16_t version, type;
 
-    if (!atls_get_u16le(&r, &version) || !atls_get_bytes(&r, ATLS_TDX_HEADER_LEN - 2, &rest))
+    if (!atls_get_u16le(&r, &version) || !atls_get_bytes(&r, ATLS_DCAP_HEADER_LEN - 2, &rest))
         return none;
     if (version == 4)
-        return part(quote, ATLS_TDX_HEADER_LEN + TDX_REPORT_DATA, ATLS_QUOTE_CHALLENGE_LEN);
+        return part(quote, ATLS_DCAP_HEADER_LEN + TDX_REPORT_DATA, ATLS_QUOTE_CHALLENGE_LEN);
     if (version != 5 || !atls_get_u16le(&r, &type) ||
         (type != ATLS_TDX_BODY_TYPE_10 && type != ATLS_TDX_BODY_TYPE_15))
         return none;
-    return part(quote, ATLS_TDX_HEADER_LEN + TDX_DESCRIPTOR_LEN + TDX_REPORT_DATA,
+    return part(quote, ATLS_DCAP_HEADER_LEN + TDX_DESCRIPTOR_LEN + TDX_REPORT_DATA,
                 ATLS_QUOTE_CHALLENGE_LEN);
 }
 

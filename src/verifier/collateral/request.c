@@ -148,6 +148,15 @@ static void set_chain(struct collateral_request *out, const char *header,
     out->chain = (struct atls_collateral_query){kind, subject};
 }
 
+/* SGX and TDX have a branch each of what is published per technology. */
+static const char *branch_of(enum atls_collateral_kind kind)
+{
+    return kind == ATLS_COLLATERAL_SGX_TCB_INFO || kind == ATLS_COLLATERAL_SGX_QE_IDENTITY ||
+                   kind == ATLS_COLLATERAL_SGX_EVALUATION
+               ? "sgx"
+               : "tdx";
+}
+
 static enum atls_code tcb_info_request(const struct atls_collateral_query *query,
                                        struct collateral_request *out, struct atls_err *err)
 {
@@ -155,7 +164,8 @@ static enum atls_code tcb_info_request(const struct atls_collateral_query *query
 
     if (fmspc.len != FMSPC_LEN || !is_hex(fmspc))
         return not_published(query, "want 12 hexadecimal digits (FMSPC)", err);
-    snprintf(out->path, sizeof out->path, "/tdx/certification/v4/tcb?fmspc=%s", query->subject);
+    snprintf(out->path, sizeof out->path, "/%s/certification/v4/tcb?fmspc=%s",
+             branch_of(query->kind), query->subject);
     set_chain(out, "TCB-Info-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb");
     return ATLS_OK;
 }
@@ -181,28 +191,36 @@ static enum atls_code pck_crl_request(const struct atls_collateral_query *query,
 static enum atls_code identity_request(const struct atls_collateral_query *query,
                                        struct collateral_request *out, struct atls_err *err)
 {
-    const char *want = query->kind == ATLS_COLLATERAL_TDX_TCB_CHAIN ? "tcb" : "td";
+    const char *want = query->kind == ATLS_COLLATERAL_TDX_TCB_CHAIN     ? "tcb"
+                       : query->kind == ATLS_COLLATERAL_TDX_QE_IDENTITY ? "td"
+                                                                        : "qe";
 
     if (strcmp(query->subject, want) != 0)
         return not_published(query, "there is no such subject", err);
-    snprintf(out->path, sizeof out->path, "/tdx/certification/v4/qe/identity");
+    snprintf(out->path, sizeof out->path, "/%s/certification/v4/qe/identity",
+             branch_of(query->kind));
     set_chain(out, "SGX-Enclave-Identity-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb");
     return ATLS_OK;
 }
 
-static enum atls_code single_request(const struct atls_collateral_query *query,
-                                     struct collateral_request *out, struct atls_err *err)
+static enum atls_code root_crl_request(const struct atls_collateral_query *query,
+                                       struct collateral_request *out, struct atls_err *err)
 {
-    bool is_crl = query->kind == ATLS_COLLATERAL_TDX_ROOT_CRL;
-
-    if (strcmp(query->subject, is_crl ? "root" : "tdx") != 0)
+    if (strcmp(query->subject, "root") != 0)
         return not_published(query, "there is no such subject", err);
-    snprintf(out->path, sizeof out->path, "%s",
-             is_crl ? "/sgx/certification/v4/rootcacrl"
-                    : "/tdx/certification/v4/tcbevaluationdatanumbers");
-    if (!is_crl)
-        set_chain(out, "TCB-Evaluation-Data-Numbers-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN,
-                  "tcb");
+    snprintf(out->path, sizeof out->path, "/sgx/certification/v4/rootcacrl");
+    return ATLS_OK;
+}
+
+static enum atls_code evaluation_request(const struct atls_collateral_query *query,
+                                         struct collateral_request *out, struct atls_err *err)
+{
+    if (strcmp(query->subject, branch_of(query->kind)) != 0)
+        return not_published(query, "there is no such subject", err);
+    snprintf(out->path, sizeof out->path, "/%s/certification/v4/tcbevaluationdatanumbers",
+             branch_of(query->kind));
+    set_chain(out, "TCB-Evaluation-Data-Numbers-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN,
+              "tcb");
     return ATLS_OK;
 }
 
@@ -219,8 +237,11 @@ enum atls_code collateral_request_of(const struct atls_collateral_query *query,
         [ATLS_COLLATERAL_TDX_TCB_CHAIN] = identity_request,
         [ATLS_COLLATERAL_TDX_PCK_CRL] = pck_crl_request,
         [ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN] = pck_crl_request,
-        [ATLS_COLLATERAL_TDX_ROOT_CRL] = single_request,
-        [ATLS_COLLATERAL_TDX_EVALUATION] = single_request,
+        [ATLS_COLLATERAL_TDX_ROOT_CRL] = root_crl_request,
+        [ATLS_COLLATERAL_TDX_EVALUATION] = evaluation_request,
+        [ATLS_COLLATERAL_SGX_TCB_INFO] = tcb_info_request,
+        [ATLS_COLLATERAL_SGX_QE_IDENTITY] = identity_request,
+        [ATLS_COLLATERAL_SGX_EVALUATION] = evaluation_request,
     };
     struct collateral_request request;
     enum atls_code code;

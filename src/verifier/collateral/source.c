@@ -298,7 +298,8 @@ static void fetch_into(struct collateral_cache *c, struct entry *e)
 /* Evidence says of which chip, or of which kind of processor. */
 static bool is_named_by_evidence(enum atls_collateral_kind kind)
 {
-    return kind == ATLS_COLLATERAL_SNP_VEK || kind == ATLS_COLLATERAL_TDX_TCB_INFO;
+    return kind == ATLS_COLLATERAL_SNP_VEK || kind == ATLS_COLLATERAL_TDX_TCB_INFO ||
+           kind == ATLS_COLLATERAL_SGX_TCB_INFO;
 }
 
 /* Whether somebody may be asked now. */

@@ -6,9 +6,7 @@
 #include "verifier/inspect/view.h"
 #include "wire/tdx.h"
 
-#define SGX_TEE_TYPE 0
-/* Parts of the signature data that are the same in all versions. */
-#define SIGNATURE_LEN 64
+#define SGX_TEE_TYPE  0
 #define VENDOR_ID_LEN 16
 #define USER_DATA_LEN 20
 
@@ -67,11 +65,11 @@ static void put_enclave(struct atls_json *j, const char *key, const struct atls_
     atls_json_close(j);
 }
 
-/* The part that both kinds of quote have, in the names of struct atls_tdx_quote. */
-static void put_signature_data(struct atls_view *v, const struct atls_tdx_quote *q)
+/* The part that both kinds of quote have. */
+static void put_signature_data(struct atls_view *v, const struct atls_dcap_quote *q)
 {
-    bool is_pem = q->certification_type == ATLS_TDX_CERTIFICATION_PCK_LEAF ||
-                  q->certification_type == ATLS_TDX_CERTIFICATION_PCK_CHAIN;
+    bool is_pem = q->certification_type == ATLS_DCAP_CERTIFICATION_PCK_LEAF ||
+                  q->certification_type == ATLS_DCAP_CERTIFICATION_PCK_CHAIN;
 
     atls_json_put_hex(v->j, "signature", q->signature);
     atls_json_put_hex(v->j, "attestation-key", q->attestation_key);
@@ -96,10 +94,10 @@ enum atls_code atls_view_tdx_quote(struct atls_view *v, const char *key, struct 
         return code;
     atls_json_open_object(v->j, key);
     atls_json_put_string(v->j, "tee", "TDX");
-    atls_json_put_uint(v->j, "version", q.version);
-    atls_json_put_hex(v->j, "user-data", q.user_data);
+    atls_json_put_uint(v->j, "version", q.dcap.version);
+    atls_json_put_hex(v->j, "user-data", q.dcap.user_data);
     put_td(v->j, &q.body);
-    put_signature_data(v, &q);
+    put_signature_data(v, &q.dcap);
     atls_json_close(v->j);
     return ATLS_OK;
 }
@@ -108,7 +106,7 @@ struct sgx_quote {
     uint16_t version, key_type, qe_svn, pce_svn;
     struct atls_bytes vendor_id;
     struct atls_sgx_report enclave;
-    struct atls_tdx_quote rest; /* user_data, and the signature data */
+    struct atls_dcap_quote rest; /* user_data, and the signature data */
     struct atls_bytes opaque;   /* signature data that is of another layout; .ptr NULL: none */
 };
 
@@ -125,21 +123,6 @@ static bool get_report(struct atls_reader *r, struct atls_sgx_report *out)
 
     return atls_get_bytes(r, ATLS_SGX_REPORT_LEN, &raw) &&
            atls_sgx_report_decode(raw, out, NULL) == ATLS_OK;
-}
-
-/* What version 3 has; false for another layout. */
-static bool get_sgx_signature_data(struct atls_bytes data, struct atls_tdx_quote *q)
-{
-    struct atls_reader r = atls_reader_init(data);
-    uint16_t auth_len;
-    uint32_t len;
-
-    return atls_get_bytes(&r, SIGNATURE_LEN, &q->signature) &&
-           atls_get_bytes(&r, SIGNATURE_LEN, &q->attestation_key) &&
-           get_report(&r, &q->qe_report) && atls_get_bytes(&r, SIGNATURE_LEN, &q->qe_signature) &&
-           atls_get_u16le(&r, &auth_len) && atls_get_bytes(&r, auth_len, &q->qe_auth) &&
-           atls_get_u16le(&r, &q->certification_type) && atls_get_u32le(&r, &len) &&
-           atls_get_bytes(&r, len, &q->certification) && atls_reader_done(&r);
 }
 
 /* Header of 48 bytes, report of the enclave, signature data behind its length. */
@@ -163,8 +146,7 @@ static enum atls_code decode_sgx(struct atls_bytes in, struct sgx_quote *out, st
         return malformed(&r, "report", err);
     if (!atls_get_u32le(&r, &len) || !atls_get_bytes(&r, len, &data))
         return malformed(&r, "signature data", err);
-    if (q.version != 3 || q.key_type != ATLS_TDX_KEY_ECDSA_P256 ||
-        !get_sgx_signature_data(data, &q.rest))
+    if (atls_dcap_quote_decode(in, ATLS_DCAP_SGX, &q.rest, NULL) != ATLS_OK)
         q.opaque = data;
     q.rest.trailing = atls_bytes_of(in.ptr + r.pos, in.len - r.pos);
     *out = q;

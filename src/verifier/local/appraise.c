@@ -57,6 +57,10 @@ static const char *const tdx_checks[] = {
     "key-binding", "nonce",      "signature",  "chain",      "collateral",   "tcb",
     "qe-identity", "tdx-module", "attributes", "service-td", "measurements", NULL,
 };
+static const char *const sgx_checks[] = {
+    "key-binding", "signature",  "chain",        "collateral", "tcb",
+    "qe-identity", "attributes", "measurements", NULL,
+};
 static const char *const platform_checks[] = {"key-binding", "signature",    "realm-binding",
                                               "lifecycle",   "measurements", NULL};
 static const char *const realm_checks[] = {"key-binding",   "nonce",        "signature",
@@ -114,6 +118,11 @@ static const struct method methods[] = {
      .checks = tdx_checks,
      .reason = ATLS_REASON_MEASUREMENT,
      .runtime_prefix = "rtmr3",
+     .keys_are_made = true},
+    {.technology = "sgx",
+     .policy_id = "policy:libatls/sgx/1",
+     .checks = sgx_checks,
+     .reason = ATLS_REASON_MEASUREMENT,
      .keys_are_made = true},
     {.technology = "cca",
      .submod = "CCA_REALM",

@@ -215,6 +215,7 @@ enum atls_code atls_judge_evidence(const struct atls_judge *judge, enum atls_evi
                 ? a->profiles
                 : ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH | ATLS_PROFILE_BARE | ATLS_PROFILE_PARSEC,
         .aik_spki = a->aik_spki,
+        .nonce = a->nonce,
         .time_s = a->time_s,
         .source = &source,
         .cache = judge->cache,

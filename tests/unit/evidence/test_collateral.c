@@ -24,10 +24,10 @@ static void rows_are_found_by_kind_and_by_name(void **state)
         assert_true(atls_content_type_valid(text(row->media_type)));
         assert_true(atls_collateral_subject_valid(row->name));
     }
-    assert_int_equal(count, ATLS_COLLATERAL_TDX_EVALUATION);
+    assert_int_equal(count, ATLS_COLLATERAL_LAST);
     assert_null(atls_collateral_row_of(ATLS_COLLATERAL_NONE));
     assert_null(
-        atls_collateral_row_of((enum atls_collateral_kind)(ATLS_COLLATERAL_TDX_EVALUATION + 1)));
+        atls_collateral_row_of((enum atls_collateral_kind)(ATLS_COLLATERAL_LAST + 1)));
     assert_null(atls_collateral_row_by_name(text("snp-cr")));
     assert_null(atls_collateral_row_by_name(text("snp-crls")));
     assert_null(atls_collateral_row_by_name(text("")));

@@ -234,8 +234,8 @@ static void each_form_is_of_one_technology(void **state)
 static void table_of_technologies(void **state)
 {
     static const struct atls_technology *const some[] = {
-        &atls_technology_tpm, &atls_technology_soft, &atls_technology_cca,
-        &atls_technology_psa, &atls_technology_tdx,  &atls_technology_snp};
+        &atls_technology_tpm, &atls_technology_soft, &atls_technology_cca, &atls_technology_psa,
+        &atls_technology_tdx, &atls_technology_snp,  &atls_technology_sgx};
     size_t count = 0, found = 0;
 
     (void)state;

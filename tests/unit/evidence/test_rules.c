@@ -39,10 +39,14 @@ static const struct {
     {"snp.smt", "allow", "refuse", offsetof(struct atls_rules, snp.refuse_smt)},
     {"snp.unknown-policy-bits", "refuse", "allow",
      offsetof(struct atls_rules, snp.unknown_policy_bits)},
-    {"tdx.crl", "required", "optional", offsetof(struct atls_rules, tdx.crl_optional)},
+    {"tdx.crl", "required", "optional", offsetof(struct atls_rules, tdx.dcap.crl_optional)},
     {"tdx.debug", "refuse", "allow", offsetof(struct atls_rules, tdx.allow_debug)},
     {"tdx.sept-ve-disable", "required", "optional", offsetof(struct atls_rules, tdx.allow_ve)},
-    {"tdx.trailing-data", "refuse", "allow", offsetof(struct atls_rules, tdx.allow_trailing)},
+    {"tdx.trailing-data", "refuse", "allow", offsetof(struct atls_rules, tdx.dcap.allow_trailing)},
+    {"sgx.crl", "required", "optional", offsetof(struct atls_rules, sgx.dcap.crl_optional)},
+    {"sgx.identity", "enclave", "signer", offsetof(struct atls_rules, sgx.by_signer)},
+    {"sgx.debug", "refuse", "allow", offsetof(struct atls_rules, sgx.allow_debug)},
+    {"sgx.trailing-data", "refuse", "allow", offsetof(struct atls_rules, sgx.dcap.allow_trailing)},
     {"cca.lifecycle", "secured", "debug", offsetof(struct atls_rules, arm.cca_allow_debug)},
     {"cca.realm-key", "p384", "p256", offsetof(struct atls_rules, arm.cca_allow_p256)},
     {"psa.lifecycle", "secured", "debug", offsetof(struct atls_rules, arm.psa_allow_debug)},
@@ -82,7 +86,14 @@ static void numbers_and_bits(void **state)
     assert_int_equal(set_rule("snp.platform-clear", "18446744073709551615").snp.platform_clear,
                      UINT64_MAX);
     assert_int_equal(set_rule("snp.mitigations", "0x8").snp.mitigations, 8);
-    assert_int_equal(set_rule("tdx.evaluation-number", "17").tdx.evaluation.value, 17);
+    assert_int_equal(set_rule("tdx.evaluation-number", "17").tdx.dcap.evaluation.value, 17);
+    assert_int_equal(set_rule("sgx.evaluation-number", "17").sgx.dcap.evaluation.value, 17);
+    assert_int_equal(set_rule("sgx.isv-svn", "65535").sgx.isv_svn.value, 65535);
+    assert_int_equal(set_rule("sgx.attributes-set", "0x80").sgx.attributes_set, 0x80);
+    assert_int_equal(set_rule("sgx.attributes-clear", "2").sgx.attributes_clear, 2);
+    assert_int_equal(set_rule("sgx.xfrm", "0xe7").sgx.xfrm.value, 0xe7);
+    assert_true(set_rule("sgx.misc-select", "0").sgx.misc_select.set);
+    assert_int_equal(set_rule("sgx.misc-select", "1").sgx.misc_select.value, 1);
     assert_int_equal(set_rule("tdx.attributes-set", "0x10000000").tdx.attributes_set, 1 << 28);
     assert_int_equal(set_rule("tdx.attributes-clear", "1").tdx.attributes_clear, 1);
     assert_true(set_rule("tdx.xfam", "0").tdx.xfam.set);
@@ -129,9 +140,12 @@ static void lists_replace_what_was_there(void **state)
     test_assert_code(atls_rules_set(&rules, "snp.refuse-lines", "genoa", &err), ATLS_OK, &err);
     assert_int_equal(rules.snp.refused_lines, 1 << ATLS_SNP_GENOA);
     rules = set_rule("tdx.statuses", "UpToDate,OutOfDate,TDRelaunchAdvised");
-    assert_int_equal(rules.tdx.statuses,
+    assert_int_equal(rules.tdx.dcap.statuses,
                      ATLS_TDX_UP_TO_DATE | ATLS_TDX_OUT_OF_DATE | ATLS_TDX_RELAUNCH_ADVISED);
     snprintf(two, sizeof two, "%s,%s", td, td);
+    rules = set_rule("sgx.statuses", "SWHardeningNeeded");
+    assert_int_equal(rules.sgx.dcap.statuses, ATLS_TDX_SW_HARDENING_NEEDED);
+    assert_int_equal(rules.tdx.dcap.statuses, 0);
     rules = set_rule("tdx.service-td", two);
     assert_int_equal(rules.tdx.service_td_count, 2);
     assert_int_equal(rules.tdx.service_td[1][47], 0x2f);
@@ -153,9 +167,10 @@ static void texts_and_dates(void **state)
     (void)state;
     test_assert_code(atls_rules_set(&rules, "snp.csp-id", "CN=short", &err), ATLS_OK, &err);
     assert_string_equal(rules.snp.csp_id, "CN=short");
-    assert_int_equal(set_rule("tdx.tcb-date", "2000-01-01").tdx.tcb_date_s, 946684800);
-    assert_int_equal(set_rule("tdx.tcb-date", "2024-02-29").tdx.tcb_date_s, 1709164800);
-    assert_int_equal(set_rule("tdx.tcb-date", "2025-12-31").tdx.tcb_date_s, 1767139200);
+    assert_int_equal(set_rule("sgx.tcb-date", "2000-01-01").sgx.dcap.tcb_date_s, 946684800);
+    assert_int_equal(set_rule("tdx.tcb-date", "2000-01-01").tdx.dcap.tcb_date_s, 946684800);
+    assert_int_equal(set_rule("tdx.tcb-date", "2024-02-29").tdx.dcap.tcb_date_s, 1709164800);
+    assert_int_equal(set_rule("tdx.tcb-date", "2025-12-31").tdx.dcap.tcb_date_s, 1767139200);
 }
 
 static const struct {
@@ -180,6 +195,8 @@ static const struct {
     {"snp.policy-set", "18446744073709551616", "want bits"},
     {"snp.policy-set", "1f", "want bits"},
     {"tdx.xfam", "0xg", "want bits"},
+    {"sgx.isv-svn", "65536", "want a number"},
+    {"sgx.statuses", "Revoked", "want statuses"},
     {"psa.client-id", "0", "not 0"},
     {"psa.client-id", "-0", "not 0"},
     {"psa.client-id", "-", "not 0"},

@@ -251,8 +251,8 @@ TUNE(other_root, s->other_root = true;)
 TUNE(no_source, s->no_source = true;)
 TUNE(no_root_crl, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL);)
 TUNE(no_pck_crl, forget(s, ATLS_COLLATERAL_TDX_PCK_CRL);)
-TUNE(no_crls_allowed, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); forget(s, ATLS_COLLATERAL_TDX_PCK_CRL); s->rules.crl_optional = true;)
-TUNE(crl_optional, s->rules.crl_optional = true;)
+TUNE(no_crls_allowed, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); forget(s, ATLS_COLLATERAL_TDX_PCK_CRL); s->rules.dcap.crl_optional = true;)
+TUNE(crl_optional, s->rules.dcap.crl_optional = true;)
 TUNE(no_chain, forget(s, ATLS_COLLATERAL_TDX_TCB_CHAIN);)
 TUNE(no_issuers, forget(s, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN);)
 TUNE(crls_exchanged, test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_ROOT_CRL, atls_buf_bytes(&s->made.pck_crl)); test_tee_source_put(&s->store, ATLS_COLLATERAL_TDX_PCK_CRL, atls_buf_bytes(&s->made.root_crl));)
@@ -273,16 +273,16 @@ TUNE(chain_is_broken, forget(s, ATLS_COLLATERAL_TDX_TCB_CHAIN); s->store.failure
 TUNE(issuers_are_broken, forget(s, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN); s->store.failure = ATLS_E_CONFIG;)
 TUNE(list_is_broken, forget(s, ATLS_COLLATERAL_TDX_ROOT_CRL); s->store.failure = ATLS_E_CONFIG;)
 TUNE(anchors_are_broken, s->store.anchors_failure = ATLS_E_IO;)
-TUNE(floor_18, s->rules.evaluation.set = true; s->rules.evaluation.value = 18;)
-TUNE(floor_19, s->rules.evaluation.set = true; s->rules.evaluation.value = 19;)
-TUNE(out_of_date_since_2024, s->rules.statuses = ATLS_TDX_OUT_OF_DATE; s->rules.tcb_date_s = 1704067200;)
-TUNE(out_of_date_since_2025, s->rules.statuses = ATLS_TDX_OUT_OF_DATE; s->rules.tcb_date_s = 1735689600;)
-TUNE(out_of_date_without_floor, s->rules.statuses = ATLS_TDX_OUT_OF_DATE;)
-TUNE(not_up_to_date, s->rules.statuses = ATLS_TDX_OUT_OF_DATE;)
-TUNE(all_statuses, s->rules.statuses = 0xffff; s->rules.tcb_date_s = 1;)
-TUNE(hardening_allowed, s->rules.statuses = ATLS_TDX_SW_HARDENING_NEEDED;)
-TUNE(relaunch_allowed, s->rules.statuses = ATLS_TDX_RELAUNCH_ADVISED;)
-TUNE(trailing_allowed, s->rules.allow_trailing = true;)
+TUNE(floor_18, s->rules.dcap.evaluation.set = true; s->rules.dcap.evaluation.value = 18;)
+TUNE(floor_19, s->rules.dcap.evaluation.set = true; s->rules.dcap.evaluation.value = 19;)
+TUNE(out_of_date_since_2024, s->rules.dcap.statuses = ATLS_TDX_OUT_OF_DATE; s->rules.dcap.tcb_date_s = 1704067200;)
+TUNE(out_of_date_since_2025, s->rules.dcap.statuses = ATLS_TDX_OUT_OF_DATE; s->rules.dcap.tcb_date_s = 1735689600;)
+TUNE(out_of_date_without_floor, s->rules.dcap.statuses = ATLS_TDX_OUT_OF_DATE;)
+TUNE(not_up_to_date, s->rules.dcap.statuses = ATLS_TDX_OUT_OF_DATE;)
+TUNE(all_statuses, s->rules.dcap.statuses = 0xffff; s->rules.dcap.tcb_date_s = 1;)
+TUNE(hardening_allowed, s->rules.dcap.statuses = ATLS_TDX_SW_HARDENING_NEEDED;)
+TUNE(relaunch_allowed, s->rules.dcap.statuses = ATLS_TDX_RELAUNCH_ADVISED;)
+TUNE(trailing_allowed, s->rules.dcap.allow_trailing = true;)
 TUNE(debug_allowed, s->rules.allow_debug = true;)
 TUNE(ve_allowed, s->rules.allow_ve = true;)
 TUNE(pks_demanded, s->rules.attributes_set = UINT64_C(1) << 30;)
@@ -1286,8 +1286,8 @@ static void claims_of_an_old_platform(void **state)
     o->modules[0].levels[1].status.advisories = "INTEL-SA-00002,INTEL-SA-00003";
     o->modules[0].levels[1].status.date = "2023-08-09";
     f->rules.tdx.allow_debug = true;
-    f->rules.tdx.statuses = ATLS_TDX_UP_TO_DATE | ATLS_TDX_OUT_OF_DATE;
-    f->rules.tdx.tcb_date_s = 1;
+    f->rules.tdx.dcap.statuses = ATLS_TDX_UP_TO_DATE | ATLS_TDX_OUT_OF_DATE;
+    f->rules.tdx.dcap.tcb_date_s = 1;
     f->s.store.class_id = (struct atls_bytes)HEX("\xd8\x25\x50"
                                                  "0123456789abcdef");
     test_assert_code(form_verify(f, &claims, &err), ATLS_OK, &err);

@@ -129,11 +129,9 @@ static bool is_of_log(const json_t *row)
 }
 
 static const struct atls_tdx_rules any_status = {
-    .statuses = 0xff,
-    .tcb_date_s = 1,
+    .dcap = {.statuses = 0xff, .tcb_date_s = 1, .allow_trailing = true},
     .allow_debug = true,
     .allow_ve = true,
-    .allow_trailing = true,
 };
 
 /* With rules that let every status pass, the status shows. */
@@ -158,7 +156,7 @@ static void check_status(const json_t *row, struct scene *s)
     s->check.rules = &rules;
     if (atls_tdx_verify(&s->check, &result, &err) != ATLS_OK)
         fail_msg("%s: %s", id, err.message);
-    assert_string_equal(atls_tdx_status_name(result.tcb.status), want);
+    assert_string_equal(atls_tdx_status_name(result.platform.tcb.status), want);
     atls_tdx_result_clear(&result);
 }
 
@@ -410,10 +408,10 @@ static void every_byte_that_is_signed_or_a_length_counts(void **state)
     s.check.sources.cache = cache; /* the chain is the same each time */
     assert_int_equal(atls_tdx_quote_decode(s.check.quote, &q, NULL), ATLS_OK);
     {
-        const size_t certification = (size_t)(q.certification.ptr - s.quote.ptr);
+        const size_t certification = (size_t)(q.dcap.certification.ptr - s.quote.ptr);
         const struct part parts[] = {
-            {"header and body", 0, q.signed_part.len},
-            {"length, signature, key, type and size", q.signed_part.len, 770},
+            {"header and body", 0, q.dcap.signed_part.len},
+            {"length, signature, key, type and size", q.dcap.signed_part.len, 770},
             {"QE report, its signature, length of authentication data", 770, 770 + 384 + 64 + 2},
             {"authentication data, type and size of the chain", 770 + 384 + 64 + 2, certification},
         };

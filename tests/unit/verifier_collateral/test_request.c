@@ -52,6 +52,13 @@ static void paths(void **state)
          ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, "processor"},
         {ATLS_COLLATERAL_TDX_ROOT_CRL, "root", "/sgx/certification/v4/rootcacrl", "", NULL, 0,
          NULL},
+        {ATLS_COLLATERAL_SGX_TCB_INFO, "00906ed50000",
+         "/sgx/certification/v4/tcb?fmspc=00906ed50000", "", "TCB-Info-Issuer-Chain",
+         ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb"},
+        {ATLS_COLLATERAL_SGX_QE_IDENTITY, "qe", "/sgx/certification/v4/qe/identity", "",
+         "SGX-Enclave-Identity-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb"},
+        {ATLS_COLLATERAL_SGX_EVALUATION, "sgx", "/sgx/certification/v4/tcbevaluationdatanumbers",
+         "", "TCB-Evaluation-Data-Numbers-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb"},
         {ATLS_COLLATERAL_TDX_EVALUATION, "tdx", "/tdx/certification/v4/tcbevaluationdatanumbers",
          "", "TCB-Evaluation-Data-Numbers-Issuer-Chain", ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb"},
     };
@@ -108,6 +115,9 @@ static void what_no_maker_publishes(void **state)
         {"a list of no authority", ATLS_COLLATERAL_TDX_PCK_CRL, "root"},
         {"a root that is none", ATLS_COLLATERAL_TDX_ROOT_CRL, "platform"},
         {"numbers of another technology", ATLS_COLLATERAL_TDX_EVALUATION, "sgx"},
+        {"numbers of yet another", ATLS_COLLATERAL_SGX_EVALUATION, "tdx"},
+        {"an identity of the enclave of TDX", ATLS_COLLATERAL_SGX_QE_IDENTITY, "td"},
+        {"an FMSPC of SGX that is too long", ATLS_COLLATERAL_SGX_TCB_INFO, "00906ed500000"},
     };
 
     (void)state;

@@ -20,7 +20,7 @@
 static enum atls_code decode(struct atls_bytes in, struct atls_err *err)
 {
     uint8_t *copy = malloc(in.len + (in.len == 0));
-    struct atls_tdx_quote q = {.version = 99};
+    struct atls_tdx_quote q = {.dcap = {.version = 99}};
     enum atls_code code;
 
     assert_non_null(copy);
@@ -28,7 +28,7 @@ static enum atls_code decode(struct atls_bytes in, struct atls_err *err)
         memcpy(copy, in.ptr, in.len);
     code = atls_tdx_quote_decode(atls_bytes_of(copy, in.len), &q, err);
     if (code != ATLS_OK)
-        assert_int_equal(q.version, 99); /* written on success only */
+        assert_int_equal(q.dcap.version, 99); /* written on success only */
     free(copy);
     return code;
 }
@@ -41,10 +41,10 @@ static void fields_of_version_4(void **state)
 
     (void)state;
     test_assert_code(atls_tdx_quote_decode(atls_buf_bytes(&in), &q, &err), ATLS_OK, &err);
-    assert_int_equal(q.version, 4);
+    assert_int_equal(q.dcap.version, 4);
     assert_false(q.body.is_15);
-    assert_int_equal(q.signed_part.len, SIG_LEN);
-    assert_ptr_equal(q.signed_part.ptr, in.ptr);
+    assert_int_equal(q.dcap.signed_part.len, SIG_LEN);
+    assert_ptr_equal(q.dcap.signed_part.ptr, in.ptr);
     assert_ptr_equal(q.body.tcb_svn.ptr, in.ptr + BODY);
     assert_ptr_equal(q.body.mr_seam.ptr, in.ptr + BODY + 16);
     assert_ptr_equal(q.body.mr_signer_seam.ptr, in.ptr + BODY + 64);
@@ -59,21 +59,21 @@ static void fields_of_version_4(void **state)
     assert_ptr_equal(q.body.report_data.ptr, in.ptr + BODY + 520);
     assert_int_equal(q.body.report_data.len, 64);
     assert_int_equal(q.body.tcb_svn2.len + q.body.mr_service_td.len, 0);
-    assert_ptr_equal(q.signature.ptr, in.ptr + SIG_LEN + 4);
-    assert_ptr_equal(q.attestation_key.ptr, in.ptr + SIG_LEN + 68);
-    assert_ptr_equal(q.qe_report.raw.ptr, in.ptr + 770);
-    assert_int_equal(q.qe_report.isv_prod_id, 2);
-    assert_ptr_equal(q.qe_report.mr_enclave.ptr, in.ptr + 770 + 64);
-    assert_ptr_equal(q.qe_report.mr_signer.ptr, in.ptr + 770 + 128);
-    assert_ptr_equal(q.qe_report.attributes.ptr, in.ptr + 770 + 48);
-    assert_ptr_equal(q.qe_report.misc_select.ptr, in.ptr + 770 + 16);
-    assert_ptr_equal(q.qe_report.report_data.ptr, in.ptr + 770 + 320);
-    assert_ptr_equal(q.qe_signature.ptr, in.ptr + 770 + 384);
-    assert_int_equal(q.qe_auth.len, 32);
-    assert_int_equal(q.certification_type, ATLS_TDX_CERTIFICATION_PCK_CHAIN);
-    assert_ptr_equal(q.certification.ptr, in.ptr + CHAIN + 6);
-    assert_int_equal(q.trailing.len, 70);
-    assert_true(atls_bytes_are_zero(q.trailing));
+    assert_ptr_equal(q.dcap.signature.ptr, in.ptr + SIG_LEN + 4);
+    assert_ptr_equal(q.dcap.attestation_key.ptr, in.ptr + SIG_LEN + 68);
+    assert_ptr_equal(q.dcap.qe_report.raw.ptr, in.ptr + 770);
+    assert_int_equal(q.dcap.qe_report.isv_prod_id, 2);
+    assert_ptr_equal(q.dcap.qe_report.mr_enclave.ptr, in.ptr + 770 + 64);
+    assert_ptr_equal(q.dcap.qe_report.mr_signer.ptr, in.ptr + 770 + 128);
+    assert_ptr_equal(q.dcap.qe_report.attributes.ptr, in.ptr + 770 + 48);
+    assert_ptr_equal(q.dcap.qe_report.misc_select.ptr, in.ptr + 770 + 16);
+    assert_ptr_equal(q.dcap.qe_report.report_data.ptr, in.ptr + 770 + 320);
+    assert_ptr_equal(q.dcap.qe_signature.ptr, in.ptr + 770 + 384);
+    assert_int_equal(q.dcap.qe_auth.len, 32);
+    assert_int_equal(q.dcap.certification_type, ATLS_DCAP_CERTIFICATION_PCK_CHAIN);
+    assert_ptr_equal(q.dcap.certification.ptr, in.ptr + CHAIN + 6);
+    assert_int_equal(q.dcap.trailing.len, 70);
+    assert_true(atls_bytes_are_zero(q.dcap.trailing));
     atls_buf_clear(&in);
 }
 
@@ -85,9 +85,9 @@ static void fields_of_version_5(void **state)
 
     (void)state;
     test_assert_code(atls_tdx_quote_decode(atls_buf_bytes(&in), &q, &err), ATLS_OK, &err);
-    assert_int_equal(q.version, 5);
+    assert_int_equal(q.dcap.version, 5);
     assert_true(q.body.is_15);
-    assert_int_equal(q.signed_part.len, 54 + 648);
+    assert_int_equal(q.dcap.signed_part.len, 54 + 648);
     assert_ptr_equal(q.body.report_data.ptr, in.ptr + 54 + 520);
     assert_ptr_equal(q.body.tcb_svn2.ptr, in.ptr + 54 + 584);
     assert_ptr_equal(q.body.mr_service_td.ptr, in.ptr + 54 + 600);
@@ -106,13 +106,14 @@ static void every_truncation_is_refused(void **state)
         struct atls_tdx_quote q;
 
         assert_int_equal(atls_tdx_quote_decode(atls_buf_bytes(&in), &q, NULL), ATLS_OK);
-        for (size_t len = 0; len < in.len - q.trailing.len; len++) {
+        for (size_t len = 0; len < in.len - q.dcap.trailing.len; len++) {
             struct atls_err err = ATLS_ERR_INIT;
 
             assert_int_equal(decode(atls_bytes_of(in.ptr, len), &err), ATLS_E_DECODE);
             assert_int_equal(err.reason, ATLS_REASON_MALFORMED);
         }
-        assert_int_equal(decode(atls_bytes_of(in.ptr, in.len - q.trailing.len), NULL), ATLS_OK);
+        assert_int_equal(decode(atls_bytes_of(in.ptr, in.len - q.dcap.trailing.len), NULL),
+                         ATLS_OK);
         atls_buf_clear(&in);
     }
 }
@@ -198,7 +199,7 @@ static void an_sgx_quote_is_of_another_tee(void **state)
 static void quotes_are_bounded(void **state)
 {
     struct atls_buf in = test_vector("tdx/v4-uptodate/quote.bin");
-    struct atls_buf large = {calloc(1, ATLS_TDX_QUOTE_MAX + 1), ATLS_TDX_QUOTE_MAX + 1};
+    struct atls_buf large = {calloc(1, ATLS_DCAP_QUOTE_MAX + 1), ATLS_DCAP_QUOTE_MAX + 1};
 
     (void)state;
     assert_non_null(large.ptr);
