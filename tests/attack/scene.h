@@ -66,7 +66,8 @@ enum manner {
     MANNER_LATER_ENTRY, /* beside a certificate that is not the end entity's */
     MANNER_TWICE,
     MANNER_TLS_1_2,
-    MANNER_UNCHOSEN, /* intra, a server: shown without a word in EncryptedExtensions */
+    MANNER_ANONYMOUS, /* intra, pre, a client: no certificate either */
+    MANNER_UNCHOSEN,  /* intra, a server: shown without a word in EncryptedExtensions */
 };
 
 /* What the attacker shows. */
@@ -80,8 +81,11 @@ struct show {
     enum manner manner;
     const struct column *speaks; /* NULL: the victim's flavour */
     const char *technology;      /* that he says he has; NULL: "tpm" */
-    const char *scheme;      /* intra: that he chooses; NULL: of technology in profile kat-bundle */
-    bool expired;            /* the certificate is past its time */
+    const char *scheme; /* intra: that he chooses; NULL: of technology in profile kat-bundle */
+    bool expired;       /* the certificate is past its time */
+    /* The end entity's certificate is signed by its own key, and the next one is that which a CA
+     * issued to this machine; NULL: as the flavour has it. */
+    const struct machine *behind;
     SSL_CTX *resumes;        /* a context of the attacker's that keeps sessions, or NULL */
     struct atls_buf *record; /* gets a copy of the CMW shown; or NULL */
 };

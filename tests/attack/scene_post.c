@@ -88,18 +88,19 @@ static struct outcome outcome_of(const struct line *line)
     return (struct outcome){.accepted = true};
 }
 
-/* The end entity's certificate: the machine's own, or one that has expired. */
+/* The end entity's certificate: the machine's own, one that has expired, or one that its own key
+ * signed. */
 static struct atls_buf certificate_of(const struct bench *b, const struct show *show)
 {
     const char *const names[] = {machine_name(b->lab, show->named), NULL};
     struct test_certificate spec = {.common_name = names[0],
                                     .dns_names = names,
-                                    .spki = machine_aik(show->named),
-                                    .not_after_s = TEST_NOT_BEFORE_S + 86400};
+                                    .key = show->named->aik.private_key,
+                                    .not_after_s = show->expired ? TEST_NOT_BEFORE_S + 86400 : 0};
     struct atls_buf out = ATLS_BUF_INIT;
 
-    if (show->expired)
-        return test_issue(&b->lab->ca, &spec).certificate;
+    if (show->expired || show->behind != NULL)
+        return test_issue(show->behind == NULL ? &b->lab->ca : NULL, &spec).certificate;
     test_assert_code(
         atls_buf_copy(&out, atls_buf_bytes(&show->named->certificate.certificate), NULL), ATLS_OK,
         NULL);
@@ -134,6 +135,9 @@ static struct atls_buf authenticator(const struct victim *v, const struct show *
     const bool later = show->manner == MANNER_LATER_ENTRY;
     struct atls_bytes context;
 
+    if (show->behind != NULL)
+        entries[1].certificate = atls_buf_bytes(&show->behind->certificate.certificate);
+
     extension = test_cmw_extension(atls_buf_bytes(&cmw));
     if (show->manner == MANNER_TWICE)
         block = twice(atls_buf_bytes(&extension));
@@ -141,7 +145,7 @@ static struct atls_buf authenticator(const struct victim *v, const struct show *
         entries[later ? 1 : 0].extensions =
             block.len != 0 ? atls_buf_bytes(&block) : atls_buf_bytes(&extension);
     test_assert_code(atls_ea_get_context(v->scene.request, &context, NULL), ATLS_OK, NULL);
-    message = test_certificate_message(context, entries, later ? 2 : 1);
+    message = test_certificate_message(context, entries, later || show->behind != NULL ? 2 : 1);
     forgery.certificate = atls_buf_bytes(&message);
     out = test_forge(&forgery);
     atls_buf_clear(&message);

@@ -306,7 +306,7 @@ static void choose_pre(const struct actor *a, X509 **out_leaf, X509 **out_next)
 
 static void choose_plain(const struct actor *a, X509 **out_leaf, X509 **out_next)
 {
-    struct atls_buf leaf = make_certificate(a, true, atls_bytes_of(NULL, 0));
+    struct atls_buf leaf = make_certificate(a, a->show->behind == NULL, atls_bytes_of(NULL, 0));
 
     *out_leaf = x509(atls_buf_bytes(&leaf));
     *out_next = x509(atls_buf_bytes(&a->bench->lab->ca.certificate)); /* room for a later entry */
@@ -319,7 +319,7 @@ static int on_certificate(SSL *ssl, void *arg)
     X509 *leaf, *next;
     EVP_PKEY *key;
 
-    if (a->show == NULL)
+    if (a->show == NULL || a->show->manner == MANNER_ANONYMOUS)
         return 1;
     if (a->bench->column->freshness == ATLS_FRESHNESS_NONCE)
         hear_nonce(ssl, a);
@@ -327,6 +327,10 @@ static int on_certificate(SSL *ssl, void *arg)
         choose_pre(a, &leaf, &next);
     else
         choose_plain(a, &leaf, &next);
+    if (a->show->behind != NULL) {
+        X509_free(next);
+        next = x509(atls_buf_bytes(&a->show->behind->certificate.certificate));
+    }
     key = key_of_two(a->show->named, a->show->signs);
     assert_true(SSL_use_certificate(ssl, leaf) == 1 && SSL_use_PrivateKey(ssl, key) == 1 &&
                 SSL_clear_chain_certs(ssl) == 1 && SSL_add1_chain_cert(ssl, next) == 1);

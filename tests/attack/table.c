@@ -40,6 +40,11 @@ void table_head(struct table *t, const char *const *columns)
     fputs("|\n", t->out);
 }
 
+struct line {
+    const char *text;
+    size_t len;
+};
+
 static char *read_whole(const char *path)
 {
     FILE *in = fopen(path, "rb");
@@ -59,39 +64,45 @@ static char *read_whole(const char *path)
     return out;
 }
 
-/* One line of text, cut off it; NULL at its end. */
-static char *take_line(char **text)
+/* One line of text with its end; empty at the end of text. */
+static struct line take_line(const char **text)
 {
-    char *line = *text, *end;
+    const char *end = strchr(*text, '\n');
+    struct line line = {*text, end == NULL ? strlen(*text) : (size_t)(end - *text) + 1};
 
-    if (*line == '\0')
-        return NULL;
-    end = strchr(line, '\n');
-    if (end == NULL) {
-        *text += strlen(line);
-    } else {
-        *end = '\0';
-        *text = end + 1;
-    }
+    *text += line.len;
     return line;
 }
 
-/* Lines side by side: enough where rows change and seldom move. */
-static void show_difference(const char *path, char *have, char *want)
+static bool has_line(const char *text, struct line line)
 {
-    char *h, *w;
+    struct line at;
 
-    fprintf(stderr, "%s is not what runs (- document, + now); make attack writes it anew\n", path);
-    do {
-        h = take_line(&have);
-        w = take_line(&want);
-        if (h != NULL && w != NULL && strcmp(h, w) == 0)
-            continue;
-        if (h != NULL)
-            fprintf(stderr, "- %s\n", h);
-        if (w != NULL)
-            fprintf(stderr, "+ %s\n", w);
-    } while (h != NULL || w != NULL);
+    while ((at = take_line(&text)).len != 0)
+        if (at.len == line.len && memcmp(at.text, line.text, line.len) == 0)
+            return true;
+    return false;
+}
+
+/* Lines of one text that are nowhere in the other. */
+static void show_missing(const char *sign, const char *from, const char *in)
+{
+    struct line line;
+
+    while ((line = take_line(&from)).len != 0)
+        if (!has_line(in, line))
+            fprintf(stderr, "%s %.*s", sign, (int)line.len, line.text);
+}
+
+static void show_difference(const char *path, const char *have, const char *want)
+{
+    fprintf(
+        stderr,
+        "%s is not what runs (- document, + now; nothing: another order); make attack writes it "
+        "anew\n",
+        path);
+    show_missing("-", have, want);
+    show_missing("+", want, have);
 }
 
 static bool rewrite_document(const char *path, const char *head, const char *text, const char *tail)
@@ -110,7 +121,7 @@ static bool rewrite_document(const char *path, const char *head, const char *tex
 
 bool table_settle(const char *path, const char *text, bool rewrite)
 {
-    char *whole = read_whole(path), *begin, *end, *copy;
+    char *whole = read_whole(path), *begin, *end;
     bool good = false;
 
     if (whole == NULL)
@@ -129,10 +140,8 @@ bool table_settle(const char *path, const char *text, bool rewrite)
     } else {
         *end = '\0';
         good = strcmp(begin, text) == 0;
-        if (!good && (copy = strdup(text)) != NULL) {
-            show_difference(path, begin, copy);
-            free(copy);
-        }
+        if (!good)
+            show_difference(path, begin, text);
     }
     free(whole);
     return good;
