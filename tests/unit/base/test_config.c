@@ -458,6 +458,56 @@ static void pre_unknown_freshness(struct atls_config_options *o)
     o->freshness = (enum atls_freshness)9;
 }
 
+static void pre_forms_of_others(struct atls_config_options *o)
+{
+    static const char *const profiles[] = {"ra-tls", NULL};
+
+    pre_not_fresh(o);
+    o->profiles = profiles;
+}
+
+static void post_forms_of_others(struct atls_config_options *o)
+{
+    pre_forms_of_others(o);
+    o->flavour = ATLS_FLAVOUR_POST;
+    o->freshness = ATLS_FRESHNESS_UNSAID;
+}
+
+static void pre_a_minute(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_lifetime_s = 60;
+}
+
+static void pre_a_year(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_lifetime_s = 366 * 86400;
+}
+
+static void pre_too_short(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_lifetime_s = 59;
+}
+
+static void pre_too_long(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_lifetime_s = 366 * 86400 + 1;
+}
+
+static void pre_life_of_nothing(struct atls_config_options *o)
+{
+    pre_a_minute(o);
+    o->attester = NULL;
+}
+
+static void post_lifetime(struct atls_config_options *o)
+{
+    o->certificate_lifetime_s = 60;
+}
+
 static void pre_raw(struct atls_config_options *o)
 {
     pre_fresh(o);
@@ -549,6 +599,14 @@ static const struct {
     {"pre without nonces, by name", pre_not_fresh, ATLS_OK, ""},
     {"pre with a freshness that is none", pre_unknown_freshness, ATLS_E_CONFIG, "freshness"},
     {"pre without frames to end", pre_raw, ATLS_E_CONFIG, "raw"},
+    {"pre with forms of others", pre_forms_of_others, ATLS_OK, ""},
+    {"post with forms of others", post_forms_of_others, ATLS_E_CONFIG, "ra-tls"},
+    {"pre, certificates of a minute", pre_a_minute, ATLS_OK, ""},
+    {"pre, certificates of a year", pre_a_year, ATLS_OK, ""},
+    {"pre, certificates too short", pre_too_short, ATLS_E_CONFIG, "certificate_lifetime_s"},
+    {"pre, certificates too long", pre_too_long, ATLS_E_CONFIG, "certificate_lifetime_s"},
+    {"pre, certificates of nobody", pre_life_of_nothing, ATLS_E_CONFIG, "certificate_lifetime_s"},
+    {"post with a lifetime", post_lifetime, ATLS_E_CONFIG, "certificate_lifetime_s"},
     {"options that were not initialised", size_zero, ATLS_E_USAGE, "atls_config_options_init"},
     {"options of a later header", size_of_the_future, ATLS_E_USAGE, "size"},
 };
@@ -614,6 +672,8 @@ static void judges_results_by_flavour(void **state)
         {"pre, old", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, false, NULL, ATLS_OK},
         {"pre, echo of nothing", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, true, NULL, ATLS_E_CONFIG},
         {"pre, echo", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONCE, true, NULL, ATLS_OK},
+        {"pre, nonce and no echo", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONCE, false, NULL,
+         ATLS_E_CONFIG},
     };
 
     (void)state;

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 
 #include "core/writer.h"
+#include "crypto/certificate.h"
 #include "crypto/crypto.h"
 #include "pki.h"
 
@@ -136,6 +137,126 @@ static void content_is_as_asked_for(void **state)
     atls_buf_clear(&der);
     atls_buf_clear(&again);
     atls_private_key_free(key);
+}
+
+/* Extensions of the caller's, and a subject as another certificate has it. */
+static void extra_extensions(void **state)
+{
+    static const uint8_t oid[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x23};
+    const struct atls_certificate_extra extra[] = {
+        {HEX("\x2a\x03"), HEX("\x05\x00"), true},
+        {{oid, sizeof oid}, HEX("\x04\x01\x07"), false},
+    };
+    const struct atls_bytes known = HEX("\x2a\x03");
+    struct atls_private_key *key = NULL;
+    struct atls_certificate_spec spec;
+    struct atls_buf der = ATLS_BUF_INIT, copy = ATLS_BUF_INIT;
+    struct atls_certificate *c = NULL, *second = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_bytes value;
+    size_t count;
+
+    (void)state;
+    assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+    spec = spec_for(key);
+    spec.extra = extra;
+    spec.extra_count = 2;
+    test_assert_code(atls_certificate_make(&spec, &der, &err), ATLS_OK, &err);
+    test_assert_code(atls_certificate_parse(atls_buf_bytes(&der), &c, &err), ATLS_OK, &err);
+    value = atls_certificate_extension(c, extra[1].oid, &count);
+    assert_int_equal(count, 1);
+    test_assert_bytes(value, extra[1].value);
+    assert_false(atls_certificate_understood(c, NULL, 0));
+    assert_false(atls_certificate_understood(c, &extra[1].oid, 1));
+    assert_true(atls_certificate_understood(c, &known, 1));
+    spec.subject = atls_certificate_subject(c);
+    spec.common_name = NULL;
+    spec.extra_count = 0;
+    test_assert_code(atls_certificate_make(&spec, &copy, &err), ATLS_OK, &err);
+    test_assert_code(atls_certificate_parse(atls_buf_bytes(&copy), &second, &err), ATLS_OK, &err);
+    test_assert_bytes(atls_certificate_subject(second), atls_certificate_subject(c));
+    assert_true(atls_certificate_is_self_issued(second));
+    assert_true(atls_certificate_understood(second, NULL, 0));
+    atls_certificate_unref(c);
+    atls_certificate_unref(second);
+    atls_buf_clear(&der);
+    atls_buf_clear(&copy);
+    atls_private_key_free(key);
+}
+
+/* An empty subject makes the names critical, however it was given. */
+static void nameless(void **state)
+{
+    static const uint8_t empty[] = {0x30, 0x00};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct atls_private_key *key = NULL;
+        struct atls_certificate_spec spec;
+        struct atls_buf der = ATLS_BUF_INIT;
+        const unsigned char *p;
+        X509 *x;
+        int at;
+
+        assert_int_equal(atls_private_key_generate(ATLS_KEY_P256, &key, NULL), ATLS_OK);
+        spec = spec_for(key);
+        if (i > 0)
+            spec.common_name = NULL;
+        if (i > 1)
+            spec.subject = atls_bytes_of(empty, sizeof empty);
+        assert_int_equal(atls_certificate_make(&spec, &der, NULL), ATLS_OK);
+        p = der.ptr;
+        x = d2i_X509(NULL, &p, (long)der.len);
+        assert_non_null(x);
+        at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
+        assert_true(at >= 0);
+        assert_int_equal(X509_EXTENSION_get_critical(X509_get_ext(x, at)) != 0, i > 0);
+        X509_free(x);
+        atls_buf_clear(&der);
+        atls_private_key_free(key);
+    }
+}
+
+static enum atls_code verify_self(const struct atls_buf *der, struct atls_err *err)
+{
+    struct atls_certificate *c = NULL;
+    enum atls_code code = atls_certificate_parse(atls_buf_bytes(der), &c, err);
+
+    if (code == ATLS_OK)
+        code = atls_certificate_verify_self(c, err);
+    atls_certificate_unref(c);
+    return code;
+}
+
+static void self_signatures(void **state)
+{
+    static const enum atls_key_type types[] = {ATLS_KEY_P256, ATLS_KEY_P384, ATLS_KEY_P521,
+                                               ATLS_KEY_ED25519, ATLS_KEY_RSA};
+    struct test_certificate weak = {.common_name = "weak", .digest = "SHA1"};
+    struct test_identity ca = test_ca("ca"), leaf = test_leaf(&ca, "leaf", ATLS_KEY_P256), sha1;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct test_certificate spec = {.common_name = "self", .key_type = types[i]};
+        struct test_identity good = test_issue(NULL, &spec), bad;
+
+        test_assert_code(verify_self(&good.certificate, &err), ATLS_OK, &err);
+        spec.break_signature = true;
+        bad = test_issue(NULL, &spec);
+        test_assert_code(verify_self(&bad.certificate, &err), ATLS_E_CERTIFICATE, &err);
+        assert_int_equal(err.reason, ATLS_REASON_CHAIN_SIGNATURE);
+        test_identity_clear(&good);
+        test_identity_clear(&bad);
+    }
+    test_assert_code(verify_self(&leaf.certificate, &err), ATLS_E_CERTIFICATE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_CHAIN_ISSUER);
+    sha1 = test_issue(NULL, &weak);
+    test_assert_code(verify_self(&sha1.certificate, &err), ATLS_E_UNSUPPORTED, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNSUPPORTED_ALGORITHM);
+    test_identity_clear(&sha1);
+    test_identity_clear(&ca);
+    test_identity_clear(&leaf);
 }
 
 static void requests_without_names_have_no_attributes(void **state)
@@ -298,6 +419,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(certificates_of_every_scheme_verify),
         cmocka_unit_test(content_is_as_asked_for),
+        cmocka_unit_test(extra_extensions),
+        cmocka_unit_test(nameless),
+        cmocka_unit_test(self_signatures),
         cmocka_unit_test(requests_without_names_have_no_attributes),
         cmocka_unit_test(what_cannot_be_made),
         cmocka_unit_test(pem_bundles),

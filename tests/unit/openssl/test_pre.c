@@ -283,6 +283,77 @@ static void a_stolen_key_does_not_answer_a_nonce(void **state)
     }
 }
 
+/* One connection of two SSLs, as far as it gets. */
+static void handshake(SSL *client, SSL *server)
+{
+    BIO *near = NULL, *far = NULL;
+
+    assert_int_equal(BIO_new_bio_pair(&near, 70000, &far, 70000), 1);
+    SSL_set_bio(client, near, near);
+    SSL_set_bio(server, far, far);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    for (int i = 0; i < 20; i++) {
+        (void)SSL_do_handshake(client);
+        (void)SSL_do_handshake(server);
+    }
+}
+
+static struct atls_buf leaf_of(const SSL *client)
+{
+    X509 *x = SSL_get0_peer_certificate(client);
+    unsigned char *der = NULL;
+    struct atls_buf copy = ATLS_BUF_INIT;
+    const int len = x == NULL ? -1 : i2d_X509(x, &der);
+
+    assert_true(len > 0);
+    test_assert_code(atls_buf_copy(&copy, atls_bytes_of(der, (size_t)len), NULL), ATLS_OK, NULL);
+    OPENSSL_free(der);
+    return copy;
+}
+
+/* What nonces do not stop (docs/pre.md): whoever has the key has the real machine answer the
+ * victim's nonce. */
+static void a_stolen_key_relays_a_nonce(void **state)
+{
+    SSL_CTX *plain = SSL_CTX_new(TLS_client_method()), *ctx = SSL_CTX_new(TLS_server_method());
+    struct atls_err err = ATLS_ERR_INIT;
+    struct tls_pair t;
+    struct atls_peer peer;
+    struct atls_buf der;
+    SSL *victim, *real, *thief, *show;
+
+    (void)state;
+    init(&t, SERVER, ATLS_FRESHNESS_NONCE);
+    tls_pair_prepare(&t);
+    victim = SSL_new(t.client.ctx);
+    real = SSL_new(t.server.ctx);
+    thief = SSL_new(plain);
+    SSL_set_connect_state(victim);
+    SSL_set_accept_state(real);
+    test_assert_code(atls_openssl_attach(victim, t.p.client.config, TLS_PAIR_NAME, &err), ATLS_OK,
+                     &err);
+    test_assert_code(atls_openssl_attach(real, t.p.server.config, NULL, &err), ATLS_OK, &err);
+    assert_int_equal(
+        SSL_set_tlsext_host_name(thief, SSL_get_servername(victim, TLSEXT_NAMETYPE_host_name)), 1);
+    handshake(thief, real);
+    der = leaf_of(thief);
+    use(ctx, &der, t.p.server.attester.key);
+    show = SSL_new(ctx);
+    handshake(victim, show);
+    test_assert_code(atls_openssl_attested(victim, &peer, &err), ATLS_OK, &err);
+    assert_string_equal(peer.freshness, "nonce");
+    assert_string_equal(peer.binding, "key");
+    SSL_free(victim);
+    SSL_free(real);
+    SSL_free(thief);
+    SSL_free(show);
+    SSL_CTX_free(plain);
+    SSL_CTX_free(ctx);
+    atls_buf_clear(&der);
+    tls_pair_clear(&t);
+}
+
 /* What freshness none admits, and says so: a replay by whoever has the key. */
 static void a_stolen_key_passes_without_nonces(void **state)
 {
@@ -831,6 +902,7 @@ int main(void)
         cmocka_unit_test(attests_every_way_round),
         cmocka_unit_test(certificates_of_two_connections),
         cmocka_unit_test(a_stolen_key_does_not_answer_a_nonce),
+        cmocka_unit_test(a_stolen_key_relays_a_nonce),
         cmocka_unit_test(a_stolen_key_passes_without_nonces),
         cmocka_unit_test(a_server_refuses_an_earlier_nonce),
         cmocka_unit_test(a_server_refuses_clients_without_a_nonce),
