@@ -48,8 +48,9 @@ static void verify(struct atls_bytes quote, const struct atls_cmw *endorsements)
     const struct atls_endorsement_source source = {.arg = anchors, .tee_anchors = tee_anchors};
     const struct atls_cmw *log =
         endorsements != NULL ? atls_cmw_find(endorsements, ATLS_TDX_EVENT_LOG) : NULL;
-    struct atls_tdx_check check = {
-        .quote = quote, .rules = &lenient, .sources = {&source, endorsements, NULL, TIME_S}};
+    struct atls_tdx_check check = {.quote = quote,
+                                   .rules = &lenient,
+                                   .sources = {&source, endorsements, NULL, TIME_S, ATLS_DCAP_TDX}};
     struct atls_tdx_result result;
     struct atls_tdx_quote q;
     struct atls_claims claims;

@@ -76,7 +76,8 @@ static enum atls_code verify_tdx(const struct atls_hcl_check *check, struct atls
             atls_cmw_find_record(check->endorsements, ATLS_LABEL_TDX_QUOTE, ATLS_TYPE_TDX_QUOTE),
         .report_data = report_data,
         .rules = rules != NULL ? &rules->tdx : NULL,
-        .sources = {request->source, check->endorsements, request->cache, request->time_s},
+        .sources = {request->source, check->endorsements, request->cache, request->time_s,
+                    ATLS_DCAP_TDX},
     };
     struct atls_tdx_result result;
     enum atls_code code;
