@@ -149,7 +149,7 @@ static void nonce_to_text(const uint8_t nonce[32], char out[53])
         unsigned int value = 0;
 
         for (size_t b = i * 5; b < i * 5 + 5; b++)
-            value = value << 1 | (b < 256 ? nonce[b / 8] >> (7 - b % 8) & 1u : 0);
+            value = value << 1 | (b < 256 ? (unsigned int)nonce[b / 8] >> (7 - b % 8) & 1u : 0);
         out[i] = letters[value];
     }
     out[52] = '\0';
