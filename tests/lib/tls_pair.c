@@ -338,3 +338,60 @@ void tls_pair_assert_open(const char *row, struct tls_pair *t, size_t len)
     transfer(row, &t->client, &t->server, len);
     transfer(row, &t->server, &t->client, len);
 }
+
+/* ---- tickets ---- */
+
+void tls_take_tickets(SSL_CTX *ctx)
+{
+    unsigned char keys[80] = {1, 2, 3};
+
+    assert_int_equal(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys), 1);
+    SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"x", 1);
+    SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
+}
+
+/* What SSL_CTX_sess_set_new_cb collects. */
+static SSL_SESSION *collected;
+
+static int collect(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    SSL_SESSION_free(collected);
+    collected = session;
+    return 1;
+}
+
+SSL_SESSION *tls_plain_session(const struct test_identity *identity)
+{
+    SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method()),
+            *server_ctx = SSL_CTX_new(TLS_server_method());
+    SSL *client, *server;
+    uint8_t byte;
+    SSL_SESSION *session;
+
+    tls_use_identity(server_ctx, identity, NULL);
+    assert_int_equal(SSL_CTX_set_ciphersuites(server_ctx, "TLS_AES_128_GCM_SHA256"), 1);
+    tls_take_tickets(server_ctx);
+    SSL_CTX_set_session_cache_mode(client_ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(client_ctx, collect);
+    client = SSL_new(client_ctx);
+    server = SSL_new(server_ctx);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    tls_join(client, server, 100000);
+    for (int i = 0; i < 10; i++) {
+        (void)SSL_do_handshake(client);
+        (void)SSL_do_handshake(server);
+    }
+    (void)SSL_read(client, &byte, 1);
+    session = collected;
+    collected = NULL;
+    assert_non_null(session);
+    SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else it counts as bad */
+    SSL_free(client);
+    SSL_free(server);
+    SSL_CTX_free(client_ctx);
+    SSL_CTX_free(server_ctx);
+    ERR_clear_error();
+    return session;
+}

@@ -63,6 +63,11 @@ void tls_trust(SSL_CTX *ctx, struct atls_bytes certificate);
 /* Connects two SSLs by BIOs with so much room in each direction. */
 void tls_join(SSL *client, SSL *server, size_t room);
 
+/* Has a server take tickets of tls_plain_session, whatever was prepared. */
+void tls_take_tickets(SSL_CTX *ctx);
+/* A session with a server of this identity and without attestation; the caller frees it. */
+SSL_SESSION *tls_plain_session(const struct test_identity *identity);
+
 /* Fails the test unless both ends are open, then moves len bytes each way. */
 void tls_pair_assert_open(const char *row, struct tls_pair *t, size_t len);
 

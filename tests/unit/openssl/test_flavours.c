@@ -270,61 +270,6 @@ static void refuses_who_knows_nothing_of_it(void **state)
 
 /* ---- resumption by force ---- */
 
-static void share_ticket_keys(SSL_CTX *ctx)
-{
-    unsigned char keys[80] = {1, 2, 3};
-
-    assert_int_equal(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys), 1);
-}
-
-/* What SSL_CTX_sess_set_new_cb collects. */
-static SSL_SESSION *collected;
-
-static int collect(SSL *ssl, SSL_SESSION *session)
-{
-    (void)ssl;
-    SSL_SESSION_free(collected);
-    collected = session;
-    return 1;
-}
-
-/* A session of a plain connection with a server that has these ticket keys. */
-static SSL_SESSION *plain_session(const struct test_identity *leaf)
-{
-    SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method()),
-            *server_ctx = SSL_CTX_new(TLS_server_method());
-    SSL *client, *server;
-    uint8_t byte;
-    SSL_SESSION *session;
-
-    tls_use_identity(server_ctx, leaf, NULL);
-    assert_int_equal(SSL_CTX_set_ciphersuites(server_ctx, "TLS_AES_128_GCM_SHA256"), 1);
-    share_ticket_keys(server_ctx);
-    SSL_CTX_set_session_id_context(server_ctx, (const unsigned char *)"x", 1);
-    SSL_CTX_set_session_cache_mode(client_ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(client_ctx, collect);
-    client = SSL_new(client_ctx);
-    server = SSL_new(server_ctx);
-    SSL_set_connect_state(client);
-    SSL_set_accept_state(server);
-    tls_join(client, server, ROOM);
-    for (int i = 0; i < 10; i++) {
-        (void)SSL_do_handshake(client);
-        (void)SSL_do_handshake(server);
-    }
-    (void)SSL_read(client, &byte, 1);
-    session = collected;
-    collected = NULL;
-    assert_non_null(session);
-    SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else it counts as bad */
-    SSL_free(client);
-    SSL_free(server);
-    SSL_CTX_free(client_ctx);
-    SSL_CTX_free(server_ctx);
-    ERR_clear_error();
-    return session;
-}
-
 /* A program that undoes what was prepared: our server accepts a ticket. Nothing is required of the
  * client, which does not even know the extension. */
 static void shuts_a_server_that_resumed(void **state)
@@ -334,16 +279,14 @@ static void shuts_a_server_that_resumed(void **state)
     (void)state;
     for (int how = 0; how < 3; how++) {
         struct tls_pair t;
-        SSL_SESSION *session = plain_session(&leaf);
+        SSL_SESSION *session = tls_plain_session(&leaf);
         struct atls_err err = ATLS_ERR_INIT;
 
         tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
         t.p.server.requires = false;
         tls_pair_prepare(&t);
         make_plain(&t, &t.client, &leaf);
-        share_ticket_keys(t.server.ctx);
-        SSL_CTX_set_session_id_context(t.server.ctx, (const unsigned char *)"x", 1);
-        SSL_CTX_clear_options(t.server.ctx, SSL_OP_NO_TICKET);
+        tls_take_tickets(t.server.ctx);
         start(&t);
         assert_int_equal(SSL_set_session(t.client.ssl, session), 1);
         test_assert_code(atls_openssl_attach(t.server.ssl, t.p.server.config, NULL, &err), ATLS_OK,
@@ -365,7 +308,7 @@ static void shuts_a_server_that_resumed(void **state)
 static void refuses_to_resume(void **state)
 {
     struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
-    SSL_SESSION *session = plain_session(&leaf);
+    SSL_SESSION *session = tls_plain_session(&leaf);
     struct atls_err err = ATLS_ERR_INIT;
     struct tls_pair t;
 
