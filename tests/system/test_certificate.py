@@ -161,6 +161,15 @@ def test_certificates_of_others_must_be_asked_for(lab, machine, name):
     assert b"[evidence-profile]" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["gramine", "intel-sgxsdk", "rats-tls"])
+def test_certificates_of_others_are_verified_up_to_what_is_missing(lab, name):
+    """Certificate, form and chain of the quote are good; what Intel published of the platform is not on file."""
+    run("store", "import", "--store", lab.store, "--anchor", "tee",
+        VECTORS.parent / "tdx" / "roots" / "intel_sgx_root_ca.der")
+    done = verify(lab, VECTORS / f"{name}-cert.pem", "--profile", "ra-tls", "--ignore-dates", status=REFUSED)
+    assert b"[collateral-unavailable]" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [
     [], ["make"], ["request"], ["other"], ["verify", "x"], ["show"],
     ["make", "--attester", "soft:", "x"],
