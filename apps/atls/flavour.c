@@ -6,6 +6,8 @@
 /* Private use, without the number that libraries take for themselves. */
 #define EXTENSION_MIN   65280
 #define EXTENSION_TAKEN 65281
+/* Scheme of verifiers that take results. */
+#define PASSPORT "passport:"
 
 const char flavour_options[] =
     "\n"
@@ -161,15 +163,20 @@ static bool name_verifier(const struct cli *cli, const char *option, const char 
     return true;
 }
 
+static bool takes_results(const struct cli *cli)
+{
+    const char *verifier = cli_value(cli, "verifier");
+
+    return verifier != NULL && strncmp(verifier, PASSPORT, sizeof(PASSPORT) - 1) == 0;
+}
+
 /* Results of intra are negotiated by the name of the Verifier that made them. */
 static bool name_verifiers(const struct cli *cli, bool require_peer, struct flavour *out)
 {
-    static const char scheme[] = "passport:";
-    const char *verifier = require_peer ? cli_value(cli, "verifier") : NULL;
     const char *from = cli_value(cli, "passport-from");
-    bool takes_results = verifier != NULL && strncmp(verifier, scheme, sizeof(scheme) - 1) == 0;
+    bool results = require_peer && takes_results(cli);
 
-    if (!takes_results && cli_value(cli, "accepted-verifier") != NULL) {
+    if (!results && cli_value(cli, "accepted-verifier") != NULL) {
         cli_usage(cli, "--accepted-verifier names the verifier of results, and wants --verifier "
                        "passport:...");
         return false;
@@ -179,11 +186,29 @@ static bool name_verifiers(const struct cli *cli, bool require_peer, struct flav
                        "--passport-from");
         return false;
     }
-    if (takes_results && !name_verifier(cli, "accepted-verifier", "--verifier passport:FILE",
-                                        verifier + sizeof(scheme) - 1, out->accepted_verifier))
+    if (results &&
+        !name_verifier(cli, "accepted-verifier", "--verifier passport:FILE",
+                       cli_value(cli, "verifier") + sizeof(PASSPORT) - 1, out->accepted_verifier))
         return false;
     return from == NULL ||
            name_verifier(cli, "passport-verifier", "--passport-from", from, out->passport_verifier);
+}
+
+/* Whether a result has to be made for the connection follows from the flavour. */
+static bool check_results(const struct cli *cli, const struct flavour *flavour)
+{
+    bool fresh = cli_flag(cli, "fresh-result");
+
+    if (flavour->flavour == ATLS_FLAVOUR_INTRA && fresh)
+        cli_usage(cli, "--fresh-result is not for --flavour intra, which cannot ask for one");
+    else if (flavour->freshness == ATLS_FRESHNESS_NONE && fresh)
+        cli_usage(cli, "--fresh-result wants --freshness nonce: else there is nothing to answer");
+    else if (flavour->freshness == ATLS_FRESHNESS_NONCE && takes_results(cli) && !fresh)
+        cli_usage(cli, "--freshness nonce with --verifier passport:... wants --fresh-result: a "
+                       "result from before answers no nonce");
+    else
+        return true;
+    return false;
 }
 
 bool flavour_usage(const struct cli *cli, enum atls_role role, bool require_peer,
@@ -198,7 +223,7 @@ bool flavour_usage(const struct cli *cli, enum atls_role role, bool require_peer
         return false;
     }
     if (!find_freshness(cli, &flavour) || !check_options(cli, flavour.flavour) ||
-        !check_certificate(cli, role, flavour.flavour) ||
+        !check_certificate(cli, role, flavour.flavour) || !check_results(cli, &flavour) ||
         !cli_number(cli, "extension-type", EXTENSION_MIN, UINT16_MAX, &type))
         return false;
     if (type == EXTENSION_TAKEN) {
