@@ -1,6 +1,5 @@
 """The flavours intra and pre in two shells: what is refused, what is printed and logged, how the stream ends, and
 TLS peers that know nothing of attestation."""
-import os
 import signal
 import socket
 import subprocess
@@ -8,10 +7,8 @@ import subprocess
 import pytest
 
 from conftest import REFUSED, UNKNOWN, YES, need, run, wait_until
-from test_flavours import VARIANTS, Flavour, is_attested, last_json
+from test_flavours import DATA, VARIANTS, Flavour, is_attested, last_json
 from test_topologies import events, moved, service, stop  # noqa: F401 (a fixture)
-
-DATA = os.urandom(300_000)
 
 # ---- what is refused ----
 
