@@ -291,7 +291,7 @@ static void run_evidence(void *arg, unsigned long count)
     struct primitive *p = arg;
     const struct atls_challenge challenge = {
         .binder = atls_bytes_of(p->binder, sizeof p->binder),
-        .profiles = ATLS_PROFILE_KAT,
+        .profiles = ATLS_PROFILE_KAT | ATLS_PROFILE_BATCH, /* as connections ask */
     };
     struct atls_err err = ATLS_ERR_INIT;
 
