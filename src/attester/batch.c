@@ -554,6 +554,35 @@ static bool take_device(struct atls_batch_queue *q)
     return taken;
 }
 
+/* Gives back what take_device took. */
+static void give_device(struct atls_batch_queue *q)
+{
+    end_quote(q);
+    if (has_work(q))
+        pthread_cond_signal(&q->work);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* A batch of one, for a relying party that takes nothing else. The device is taken. */
+static enum atls_code batch_of_one(struct atls_batch_queue *q,
+                                   const struct atls_challenge *challenge, struct atls_buf *out_cmw,
+                                   struct atls_err *err)
+{
+    const struct atls_quoter *quoter = &q->source->quoter;
+    struct batch *batch = batch_new(1);
+    enum atls_code code;
+
+    if (batch == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, MODULE ": out of memory");
+    code = atls_bundle_kat(quoter->spki, challenge->binder, &batch->kats[0], err);
+    if (code == ATLS_OK) {
+        batch_quote(batch, quoter);
+        code = batch_evidence(batch, 0, quoter, out_cmw, err);
+    }
+    batch_unref(batch); /* nobody else knows it */
+    return code;
+}
+
 enum atls_code atls_batch_evidence(struct atls_batch_queue *q,
                                    const struct atls_challenge *challenge, struct atls_buf *out_cmw,
                                    struct atls_err *err)
@@ -564,12 +593,10 @@ enum atls_code atls_batch_evidence(struct atls_batch_queue *q,
     enum atls_code code;
 
     own.profiles &= source->profiles;
-    if (own.profiles != 0 && take_device(q)) {
-        code = source->evidence(source->self, &own, out_cmw, err);
-        end_quote(q);
-        if (has_work(q))
-            pthread_cond_signal(&q->work);
-        pthread_mutex_unlock(&q->lock);
+    if ((own.profiles != 0 || source->batches) && take_device(q)) {
+        code = own.profiles != 0 ? source->evidence(source->self, &own, out_cmw, err)
+                                 : batch_of_one(q, challenge, out_cmw, err);
+        give_device(q);
         return code;
     }
     code = atls_batch_start(q, challenge, (struct atls_batch_notice){NULL, NULL}, &call, err);

@@ -219,9 +219,10 @@ bool atls_cmw_type_is(const struct atls_cmw_type *type, const char *media_type)
     struct parameter wanted;
 
     have = atls_reader_init(text);
-    if (!atls_content_type_valid(text) || !get_essence(&have, &have_essence) ||
-        !get_essence(&want, &want_essence) ||
-        !atls_bytes_equal_without_case(have_essence, want_essence))
+    /* What decides soonest comes first: most types are asked for many. */
+    if (!get_essence(&have, &have_essence) || !get_essence(&want, &want_essence) ||
+        !atls_bytes_equal_without_case(have_essence, want_essence) ||
+        !atls_content_type_valid(text))
         return false;
     while (get_parameter(&want, &wanted))
         if (wanted.name.len != 0 && !has_parameter(have, &wanted))
