@@ -1,5 +1,8 @@
 #include "tls/openssl/key.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
+
 #include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/x509.h>
@@ -117,50 +120,83 @@ static STACK_OF(X509) * parse_rest(const struct atls_bytes *chain, size_t count)
     return rest;
 }
 
-struct target {
-    SSL_CTX *ctx; /* one of the two */
-    SSL *ssl;
+struct atls_openssl_chain {
+    atomic_uint references;
+    X509 *leaf;
+    STACK_OF(X509) * rest;
 };
 
-static enum atls_code use(struct target target, EVP_PKEY *key, const struct atls_bytes *chain,
-                          size_t count, struct atls_err *err)
+enum atls_code atls_openssl_chain_new(const struct atls_bytes *certificates, size_t count,
+                                      struct atls_openssl_chain **out, struct atls_err *err)
 {
-    STACK_OF(X509) *rest = NULL;
-    X509 *leaf = NULL;
-    int used = 0;
+    struct atls_openssl_chain *chain = calloc(1, sizeof *chain);
 
+    if (chain == NULL)
+        return atls_fail(err, ATLS_E_NOMEM, "certificate: out of memory");
+    atomic_init(&chain->references, 1);
     ERR_clear_error();
-    if ((leaf = parse_certificate(chain[0])) != NULL && (rest = parse_rest(chain, count)) != NULL)
-        used = target.ssl != NULL ? SSL_use_cert_and_key(target.ssl, leaf, key, rest, 1)
-                                  : SSL_CTX_use_cert_and_key(target.ctx, leaf, key, rest, 1);
-    sk_X509_pop_free(rest, X509_free);
-    X509_free(leaf);
-    return used == 1
-               ? ATLS_OK
-               : atls_openssl_fail(err, target.ssl, "OpenSSL refuses the attester's certificate");
+    if ((chain->leaf = parse_certificate(certificates[0])) == NULL ||
+        (chain->rest = parse_rest(certificates, count)) == NULL) {
+        atls_openssl_chain_unref(chain);
+        return atls_openssl_fail(err, NULL, "OpenSSL cannot read the attester's certificate");
+    }
+    *out = chain;
+    return ATLS_OK;
 }
 
-enum atls_code atls_openssl_use_key(SSL *ssl, EVP_PKEY *key, const struct atls_bytes *chain,
-                                    size_t count, struct atls_err *err)
+struct atls_openssl_chain *atls_openssl_chain_ref(struct atls_openssl_chain *chain)
 {
-    return use((struct target){NULL, ssl}, key, chain, count, err);
+    atomic_fetch_add_explicit(&chain->references, 1, memory_order_relaxed);
+    return chain;
+}
+
+void atls_openssl_chain_unref(struct atls_openssl_chain *chain)
+{
+    if (chain == NULL ||
+        atomic_fetch_sub_explicit(&chain->references, 1, memory_order_acq_rel) != 1)
+        return;
+    X509_free(chain->leaf);
+    sk_X509_pop_free(chain->rest, X509_free);
+    free(chain);
+}
+
+static enum atls_code refused(const SSL *ssl, struct atls_err *err)
+{
+    return atls_openssl_fail(err, ssl, "OpenSSL refuses the attester's certificate");
+}
+
+enum atls_code atls_openssl_use_key(SSL *ssl, EVP_PKEY *key, const struct atls_openssl_chain *chain,
+                                    struct atls_err *err)
+{
+    ERR_clear_error();
+    return SSL_use_cert_and_key(ssl, chain->leaf, key, chain->rest, 1) == 1 ? ATLS_OK
+                                                                            : refused(ssl, err);
+}
+
+static enum atls_code use_in_context(SSL_CTX *ctx, EVP_PKEY *key,
+                                     const struct atls_openssl_chain *chain, struct atls_err *err)
+{
+    ERR_clear_error();
+    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_use_cert_and_key(ctx, chain->leaf, key, chain->rest, 1) != 1)
+        return refused(NULL, err);
+    return ATLS_OK;
 }
 
 enum atls_code atls_openssl_use_attester(SSL_CTX *ctx, struct atls_attester *attester,
                                          struct atls_err *err)
 {
     size_t count;
-    const struct atls_bytes *chain = atls_attester_chain(attester, &count);
-    EVP_PKEY *key;
-    enum atls_code code;
+    const struct atls_bytes *certificates = atls_attester_chain(attester, &count);
+    struct atls_openssl_chain *chain = NULL;
+    EVP_PKEY *key = NULL;
+    enum atls_code code = atls_openssl_key_new(attester, &key, err);
 
-    if ((code = atls_openssl_key_new(attester, &key, err)) != ATLS_OK)
-        return code;
-    code = SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1
-               ? ATLS_OK
-               : atls_openssl_fail(err, NULL, "OpenSSL: TLS 1.3 cannot be the lowest version");
     if (code == ATLS_OK)
-        code = use((struct target){ctx, NULL}, key, chain, count, err);
+        code = atls_openssl_chain_new(certificates, count, &chain, err);
+    if (code == ATLS_OK)
+        code = use_in_context(ctx, key, chain, err);
+    atls_openssl_chain_unref(chain);
     EVP_PKEY_free(key);
     return code;
 }

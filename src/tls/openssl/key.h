@@ -2,7 +2,7 @@
  * the key itself is (a TPM, a file, memory).
  *
  *     if ((code = atls_openssl_key_new(attester, &key, err)) == ATLS_OK &&
- *         (code = atls_openssl_use_key(ssl, key, chain, count, err)) == ATLS_OK) ...
+ *         (code = atls_openssl_use_key(ssl, key, chain, err)) == ATLS_OK) ...
  *
  * Programs use atls_openssl_use_attester (atls/openssl.h). */
 #ifndef ATLS_TLS_OPENSSL_KEY_H
@@ -25,11 +25,21 @@
 ATLS_MUST_CHECK enum atls_code atls_openssl_key_new(struct atls_attester *attester, EVP_PKEY **out,
                                                     struct atls_err *err);
 
-/* Has this connection alone show the chain (DER, end entity first, of that key; count >= 1) and
- * sign with the key; it takes a reference to the key. Errors: ATLS_E_TLS (not of that key; below
- * the security level of ssl). */
+/* A certificate chain as OpenSSL has it, parsed once for many connections. Immutable, reference
+ * counted, share freely. */
+struct atls_openssl_chain;
+/* DER, end entity first; count >= 1. Errors: ATLS_E_TLS, ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code atls_openssl_chain_new(const struct atls_bytes *certificates,
+                                                      size_t count, struct atls_openssl_chain **out,
+                                                      struct atls_err *err);
+struct atls_openssl_chain *atls_openssl_chain_ref(struct atls_openssl_chain *chain);
+void atls_openssl_chain_unref(struct atls_openssl_chain *chain); /* NULL is fine */
+
+/* Has this connection alone show the chain and sign with the key, which must be of its end entity;
+ * it takes references of its own. Errors: ATLS_E_TLS (not of that key; below the security level of
+ * ssl). */
 ATLS_MUST_CHECK enum atls_code atls_openssl_use_key(SSL *ssl, EVP_PKEY *key,
-                                                    const struct atls_bytes *chain, size_t count,
+                                                    const struct atls_openssl_chain *chain,
                                                     struct atls_err *err);
 
 #endif

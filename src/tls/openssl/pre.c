@@ -21,6 +21,10 @@
 struct shown {
     EVP_PKEY *key;                  /* of the attester */
     struct atls_pre_keeper *keeper; /* NULL with freshness nonce */
+    /* The latest chain that keeper gave, parsed: most connections show the same. */
+    pthread_mutex_t lock;
+    struct atls_pre_chain *kept;
+    struct atls_openssl_chain *parsed;
 };
 
 static void free_shown(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl,
@@ -36,7 +40,10 @@ static void free_shown(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
     if (s == NULL)
         return;
     atls_pre_keeper_unref(s->keeper);
+    atls_pre_chain_unref(s->kept);
+    atls_openssl_chain_unref(s->parsed);
     EVP_PKEY_free(s->key);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
@@ -85,8 +92,10 @@ static enum atls_code prepare(SSL_CTX *ctx, struct atls_config *config, struct a
 
     if (config->options.attester == NULL)
         return ATLS_OK;
-    if ((s = calloc(1, sizeof *s)) == NULL)
+    if ((s = calloc(1, sizeof *s)) == NULL || pthread_mutex_init(&s->lock, NULL) != 0) {
+        free(s);
         return atls_fail(err, ATLS_E_NOMEM, "certificate: out of memory");
+    }
     if ((code = atls_openssl_key_new(config->options.attester, &s->key, err)) == ATLS_OK &&
         !wants_nonces(config) && (code = atls_pre_keeper_new(config, &s->keeper, err)) == ATLS_OK)
         code = make_first(s->keeper, err);
@@ -191,16 +200,52 @@ static enum atls_code client_hello(struct atls_handshake *h, struct atls_err *er
 
 /* ---- our side ---- */
 
-static enum atls_code show(struct atls_handshake *h, const struct atls_pre_chain *chain,
-                           struct atls_err *err)
+static enum atls_code parse_chain(const struct atls_pre_chain *chain,
+                                  struct atls_openssl_chain **out, struct atls_err *err)
 {
-    const struct shown *s = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(h->ssl), shown_index());
     struct atls_bytes views[ATLS_CHAIN_MAX];
-    enum atls_code code;
 
     for (size_t i = 0; i < chain->count; i++)
         views[i] = atls_buf_bytes(&chain->certificates[i]);
-    code = atls_openssl_use_key(h->ssl, s->key, views, chain->count, err);
+    return atls_openssl_chain_new(views, chain->count, out, err);
+}
+
+/* chain, parsed: what is kept, if that is the same. *out is the caller's reference. */
+static enum atls_code parsed_chain(struct shown *s, struct atls_pre_chain *chain,
+                                   struct atls_openssl_chain **out, struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+
+    if (s->keeper == NULL) /* made for this connection */
+        return parse_chain(chain, out, err);
+    pthread_mutex_lock(&s->lock);
+    if (s->kept != chain) {
+        struct atls_openssl_chain *parsed = NULL;
+
+        if ((code = parse_chain(chain, &parsed, err)) == ATLS_OK) {
+            atls_pre_chain_unref(s->kept);
+            atls_openssl_chain_unref(s->parsed);
+            s->kept = atls_pre_chain_ref(chain);
+            s->parsed = parsed;
+        }
+    }
+    if (code == ATLS_OK)
+        *out = atls_openssl_chain_ref(s->parsed);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
+static enum atls_code show(struct atls_handshake *h, struct atls_pre_chain *chain,
+                           struct atls_err *err)
+{
+    struct shown *s = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(h->ssl), shown_index());
+    struct atls_openssl_chain *parsed;
+    enum atls_code code = parsed_chain(s, chain, &parsed, err);
+
+    if (code != ATLS_OK)
+        return code;
+    code = atls_openssl_use_key(h->ssl, s->key, parsed, err);
+    atls_openssl_chain_unref(parsed);
     h->shown = code == ATLS_OK;
     return code;
 }

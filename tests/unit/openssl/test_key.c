@@ -930,37 +930,63 @@ static void unfit_attesters_are_refused(void **state)
     }
 }
 
+static struct atls_openssl_chain *chain_of(struct atls_attester *attester)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_openssl_chain *chain = NULL;
+    size_t count;
+    const struct atls_bytes *certificates = atls_attester_chain(attester, &count);
+
+    test_assert_code(atls_openssl_chain_new(certificates, count, &chain, &err), ATLS_OK, &err);
+    return chain;
+}
+
 static void a_certificate_of_another_key_is_refused(void **state)
 {
-    static const uint8_t none[1] = {0};
-    const struct atls_bytes nothing = atls_bytes_of(none, sizeof none);
     struct fake_attester fakes[2];
     struct atls_attester *attester = open_fake(&fakes[0], ATLS_KEY_P256),
                          *other = open_fake(&fakes[1], ATLS_KEY_P256);
+    struct atls_openssl_chain *chain = chain_of(attester), *others = chain_of(other);
     struct atls_err err = ATLS_ERR_INIT;
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
     SSL *ssl = SSL_new(ctx);
     EVP_PKEY *key = key_of(attester);
-    size_t count;
-    const struct atls_bytes *chain = atls_attester_chain(other, &count);
-    struct atls_bytes with_rest[2];
 
     (void)state;
-    assert_int_equal(atls_openssl_use_key(ssl, key, chain, count, &err), ATLS_E_TLS);
+    assert_int_equal(atls_openssl_use_key(ssl, key, others, &err), ATLS_E_TLS);
     assert_non_null(strstr(err.message, "refuses the attester's certificate"));
-    assert_int_equal(atls_openssl_use_key(ssl, key, &nothing, 1, &err), ATLS_E_TLS);
-    chain = atls_attester_chain(attester, &count);
-    with_rest[0] = chain[0];
-    with_rest[1] = nothing;
-    assert_int_equal(atls_openssl_use_key(ssl, key, with_rest, 2, &err), ATLS_E_TLS);
     assert_null(SSL_get_certificate(ssl));
-    test_assert_code(atls_openssl_use_key(ssl, key, chain, count, &err), ATLS_OK, &err);
+    test_assert_code(atls_openssl_use_key(ssl, key, chain, &err), ATLS_OK, &err);
     assert_non_null(SSL_get_certificate(ssl));
+    atls_openssl_chain_unref(atls_openssl_chain_ref(chain));
+    atls_openssl_chain_unref(chain);
+    assert_non_null(SSL_get_certificate(ssl)); /* ssl holds its own */
+    atls_openssl_chain_unref(others);
+    atls_openssl_chain_unref(NULL);
     EVP_PKEY_free(key);
     SSL_free(ssl);
     SSL_CTX_free(ctx);
     atls_attester_unref(attester);
     atls_attester_unref(other);
+}
+
+static void a_chain_that_cannot_be_read_is_refused(void **state)
+{
+    static const uint8_t none[1] = {0};
+    const struct atls_bytes nothing = atls_bytes_of(none, sizeof none);
+    struct fake_attester fake;
+    struct atls_attester *attester = open_fake(&fake, ATLS_KEY_P256);
+    struct atls_openssl_chain *chain = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    size_t count;
+    const struct atls_bytes with_rest[2] = {atls_attester_chain(attester, &count)[0], nothing};
+
+    (void)state;
+    assert_int_equal(atls_openssl_chain_new(&nothing, 1, &chain, &err), ATLS_E_TLS);
+    assert_int_equal(atls_openssl_chain_new(with_rest, 2, &chain, &err), ATLS_E_TLS);
+    assert_non_null(strstr(err.message, "cannot read the attester's certificate"));
+    assert_null(chain);
+    atls_attester_unref(attester);
 }
 
 static void write_chain(const char *path, const struct atls_buf *certificates, size_t count)
@@ -1351,6 +1377,7 @@ int main(void)
         cmocka_unit_test(the_attester_s_message_reaches_the_caller),
         cmocka_unit_test(unfit_attesters_are_refused),
         cmocka_unit_test(a_certificate_of_another_key_is_refused),
+        cmocka_unit_test(a_chain_that_cannot_be_read_is_refused),
         cmocka_unit_test(the_whole_chain_is_shown),
         cmocka_unit_test(the_key_keeps_the_attester),
         cmocka_unit_test(two_attesters_sign_for_themselves),
