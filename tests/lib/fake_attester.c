@@ -83,9 +83,11 @@ static enum atls_code make_record(const char *media_type, struct atls_writer *va
 {
     const struct atls_cmw record = atls_cmw_record(media_type, atls_writer_bytes(value), 0);
     struct atls_writer w = atls_writer_init(1 << 20);
-    enum atls_code code = atls_cmw_encode(&record, &w, err);
+    enum atls_code code = value->failed;
 
-    if (code == ATLS_OK)
+    if (code != ATLS_OK)
+        code = atls_fail(err, code, "fake attester: no room");
+    else if ((code = atls_cmw_encode(&record, &w, err)) == ATLS_OK)
         code = atls_writer_finish(&w, out_cmw, err);
     atls_writer_clear(&w);
     atls_writer_clear(value);

@@ -133,14 +133,15 @@ static enum atls_code append(struct atls_pre_chain *c, struct atls_bytes der, st
 }
 
 /* A self-signed certificate of the attester's says nothing that ours does not. */
-static bool issued_by_another(struct atls_bytes der)
+static enum atls_code issued_by_another(struct atls_bytes der, bool *out, struct atls_err *err)
 {
     struct atls_certificate *c = NULL;
-    bool other =
-        atls_certificate_parse(der, &c, NULL) == ATLS_OK && !atls_certificate_is_self_issued(c);
+    enum atls_code code = atls_certificate_parse(der, &c, err);
 
+    if (code == ATLS_OK)
+        *out = !atls_certificate_is_self_issued(c);
     atls_certificate_unref(c);
-    return other;
+    return code;
 }
 
 static enum atls_code fill(struct atls_pre_chain *c, struct atls_attester *attester,
@@ -148,11 +149,12 @@ static enum atls_code fill(struct atls_pre_chain *c, struct atls_attester *attes
 {
     size_t count;
     const struct atls_bytes *own = atls_attester_chain(attester, &count);
-    enum atls_code code = leaf.len == 0 ? ATLS_OK : append(c, leaf, err);
+    enum atls_code code = ATLS_OK;
+    bool follows = true;
 
-    if (leaf.len != 0 && !issued_by_another(own[0]))
-        return code;
-    for (size_t i = 0; i < count && code == ATLS_OK; i++)
+    if (leaf.len != 0 && (code = append(c, leaf, err)) == ATLS_OK)
+        code = issued_by_another(own[0], &follows, err);
+    for (size_t i = 0; follows && i < count && code == ATLS_OK; i++)
         code = append(c, own[i], err);
     return code;
 }
