@@ -123,7 +123,7 @@ int main(void)
     struct atls_sim_tdx order;
     const struct atls_endorsement_source source = {
         .arg = &store, .tee_anchors = tee_anchors, .collateral = collateral};
-    struct atls_tdx_check cold = {.sources = {&source, NULL, NULL, TIME_S}}, warm;
+    struct atls_tdx_check cold = {.sources = {&source, NULL, NULL, TIME_S, ATLS_DCAP_TDX}}, warm;
     struct atls_tdx_result result;
     struct atls_err err = ATLS_ERR_INIT;
     struct bench benches[] = {

@@ -11,6 +11,8 @@
 #include "wire/cmw.h"
 #include "wire/hcl.h"
 #include "wire/kat.h"
+#include "wire/ra_tls.h"
+#include "wire/ra_tls_forms.h"
 #include "wire/snp.h"
 #include "wire/tdx.h"
 #include "wire/tsm.h"
@@ -76,7 +78,7 @@ static enum atls_code want_snp(const struct wanting *w, struct atls_bytes in, st
     return code;
 }
 
-/* ---- TDX ---- */
+/* ---- TDX and SGX ---- */
 
 static enum atls_code read_leaf(const struct atls_certificate *leaf, struct atls_pck_facts *out,
                                 struct atls_err *err)
@@ -91,8 +93,17 @@ static enum atls_code read_leaf(const struct atls_certificate *leaf, struct atls
     return atls_pck_facts_read(value, out, err);
 }
 
-static enum atls_code tell_platform(const struct wanting *w, const struct atls_certificate *leaf,
-                                    struct atls_err *err)
+/* What each technology has of its own. */
+static const struct {
+    enum atls_collateral_kind tcb_info, qe_identity;
+    const char *enclave;
+} tees[] = {
+    [ATLS_DCAP_TDX] = {ATLS_COLLATERAL_TDX_TCB_INFO, ATLS_COLLATERAL_TDX_QE_IDENTITY, "td"},
+    [ATLS_DCAP_SGX] = {ATLS_COLLATERAL_SGX_TCB_INFO, ATLS_COLLATERAL_SGX_QE_IDENTITY, "qe"},
+};
+
+static enum atls_code tell_platform(const struct wanting *w, enum atls_dcap_tee tee,
+                                    const struct atls_certificate *leaf, struct atls_err *err)
 {
     const char *authority = atls_pck_authority_of(leaf);
     struct atls_pck_facts facts;
@@ -106,8 +117,8 @@ static enum atls_code tell_platform(const struct wanting *w, const struct atls_c
                                 "quote: the platform's certificate is of no authority that is "
                                 "known");
     atls_hex(atls_bytes_of(facts.fmspc, sizeof facts.fmspc), fmspc, sizeof fmspc);
-    if ((code = tell(w, ATLS_COLLATERAL_TDX_TCB_INFO, fmspc, err)) != ATLS_OK ||
-        (code = tell(w, ATLS_COLLATERAL_TDX_QE_IDENTITY, "td", err)) != ATLS_OK ||
+    if ((code = tell(w, tees[tee].tcb_info, fmspc, err)) != ATLS_OK ||
+        (code = tell(w, tees[tee].qe_identity, tees[tee].enclave, err)) != ATLS_OK ||
         (code = tell(w, ATLS_COLLATERAL_TDX_TCB_CHAIN, "tcb", err)) != ATLS_OK ||
         (code = tell(w, ATLS_COLLATERAL_TDX_PCK_CRL, authority, err)) != ATLS_OK ||
         (code = tell(w, ATLS_COLLATERAL_TDX_PCK_CRL_CHAIN, authority, err)) != ATLS_OK)
@@ -115,14 +126,15 @@ static enum atls_code tell_platform(const struct wanting *w, const struct atls_c
     return tell(w, ATLS_COLLATERAL_TDX_ROOT_CRL, "root", err);
 }
 
-static enum atls_code want_tdx(const struct wanting *w, struct atls_bytes in, struct atls_err *err)
+static enum atls_code want_quote(const struct wanting *w, enum atls_dcap_tee tee,
+                                 struct atls_bytes in, struct atls_err *err)
 {
     struct atls_certificate *certificates[CERTIFICATES_MAX];
     struct atls_dcap_quote quote;
     size_t count = 0;
     enum atls_code code;
 
-    if ((code = atls_dcap_quote_decode(in, ATLS_DCAP_TDX, &quote, err)) != ATLS_OK)
+    if ((code = atls_dcap_quote_decode(in, tee, &quote, err)) != ATLS_OK)
         return code;
     if (quote.certification_type != ATLS_DCAP_CERTIFICATION_PCK_CHAIN &&
         quote.certification_type != ATLS_DCAP_CERTIFICATION_PCK_LEAF)
@@ -130,10 +142,52 @@ static enum atls_code want_tdx(const struct wanting *w, struct atls_bytes in, st
     if ((code = atls_certificates_parse(quote.certification, certificates, CERTIFICATES_MAX, &count,
                                         err)) != ATLS_OK)
         return code;
-    code = tell_platform(w, certificates[0], err);
+    code = tell_platform(w, tee, certificates[0], err);
     for (size_t i = 0; i < count; i++)
         atls_certificate_unref(certificates[i]);
     return code;
+}
+
+static enum atls_code want_tdx(const struct wanting *w, struct atls_bytes in, struct atls_err *err)
+{
+    return want_quote(w, ATLS_DCAP_TDX, in, err);
+}
+
+static enum atls_code want_sgx(const struct wanting *w, struct atls_bytes in, struct atls_err *err)
+{
+    return want_quote(w, ATLS_DCAP_SGX, in, err);
+}
+
+/* ---- forms of certificates ---- */
+
+static enum atls_code want_dice(const struct wanting *w, struct atls_bytes in, struct atls_err *err)
+{
+    struct atls_dice_evidence e;
+    enum atls_code code = atls_dice_evidence_decode(in, &e, err);
+
+    if (code != ATLS_OK)
+        return code;
+    return atls_dcap_quote_is(e.quote, ATLS_DCAP_TDX) ? want_tdx(w, e.quote, err)
+                                                      : want_sgx(w, e.quote, err);
+}
+
+static enum atls_code want_oe_report(const struct wanting *w, struct atls_bytes in,
+                                     struct atls_err *err)
+{
+    struct atls_bytes quote;
+    enum atls_code code = atls_oe_report_decode(in, &quote, err);
+
+    return code == ATLS_OK ? want_sgx(w, quote, err) : code;
+}
+
+/* What follows the quote makes no difference. */
+static enum atls_code want_oe_evidence(const struct wanting *w, struct atls_bytes in,
+                                       struct atls_err *err)
+{
+    struct atls_bytes data;
+    enum atls_code code = atls_oe_evidence_decode(in, &data, err);
+
+    return code == ATLS_OK ? want_sgx(w, data, err) : code;
 }
 
 /* ---- the evidence ---- */
@@ -159,7 +213,11 @@ static enum atls_code want_record(const struct wanting *w, const struct atls_cmw
         enum atls_code (*want)(const struct wanting *, struct atls_bytes, struct atls_err *);
     } rows[] = {{ATLS_TYPE_TSM_REPORT, want_tsm},
                 {ATLS_TYPE_SNP_REPORT, want_snp},
-                {ATLS_TYPE_TDX_QUOTE, want_tdx}};
+                {ATLS_TYPE_TDX_QUOTE, want_tdx},
+                {ATLS_TYPE_RA_TLS_DICE, want_dice},
+                {ATLS_TYPE_RA_TLS_SGX_QUOTE, want_sgx},
+                {ATLS_TYPE_RA_TLS_OE_REPORT, want_oe_report},
+                {ATLS_TYPE_RA_TLS_OE_EVIDENCE, want_oe_evidence}};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (atls_cmw_type_is(&record->type, rows[i].type))

@@ -2,9 +2,8 @@
 
 #include "evidence/tdx_pck.h"
 #include "verifier/inspect/x509.h"
-#include "wire/cbor.h"
-
-#define TAG_TAGGED_EVIDENCE 60000
+#include "wire/dcap.h"
+#include "wire/ra_tls_forms.h"
 
 /* How the value of an extension is shown beside its bytes. */
 typedef void put_content(struct atls_view *v, struct atls_bytes value);
@@ -49,30 +48,42 @@ static void put_quote(struct atls_view *v, struct atls_bytes value)
         atls_json_put_hex(v->j, "value", value);
 }
 
-/* 60000([quote, hashed claims]), of interoperable RA-TLS. */
-static bool get_tagged_evidence(struct atls_bytes value, struct atls_bytes *quote,
-                                struct atls_bytes *claims)
-{
-    struct atls_reader r = atls_reader_init(value);
-    struct atls_cbor_iter it;
-    uint64_t tag;
-
-    return atls_cbor_get_tag(&r, &tag) && tag == TAG_TAGGED_EVIDENCE &&
-           atls_cbor_enter_array(&r, &it) && !it.indefinite && it.left == 2 &&
-           atls_cbor_get_bytes(&r, quote) && atls_cbor_get_bytes(&r, claims) &&
-           atls_reader_done(&r);
-}
-
 static void put_tagged_evidence(struct atls_view *v, struct atls_bytes value)
 {
-    struct atls_bytes quote, claims;
+    struct atls_dice_evidence e;
 
-    if (!get_tagged_evidence(value, &quote, &claims)) {
+    if (atls_dice_evidence_decode(value, &e, NULL) != ATLS_OK) {
         atls_json_put_hex(v->j, "value", value);
         return;
     }
-    atls_view_or_hex(v, "quote", quote, atls_view_quote);
-    atls_view_or_hex(v, "claims", claims, atls_view_cbor);
+    atls_view_or_hex(v, "quote", e.quote, atls_view_quote);
+    atls_view_or_hex(v, "claims", e.claims, atls_view_cbor);
+}
+
+static void put_oe_report(struct atls_view *v, struct atls_bytes value)
+{
+    struct atls_bytes quote;
+
+    if (atls_oe_report_decode(value, &quote, NULL) == ATLS_OK)
+        atls_view_or_hex(v, "quote", quote, atls_view_quote);
+    else
+        atls_json_put_hex(v->j, "value", value);
+}
+
+/* A quote, and custom claims behind it. */
+static void put_oe_evidence(struct atls_view *v, struct atls_bytes value)
+{
+    struct atls_dcap_quote q;
+    struct atls_bytes data;
+
+    if (atls_oe_evidence_decode(value, &data, NULL) != ATLS_OK ||
+        atls_dcap_quote_decode(data, ATLS_DCAP_SGX, &q, NULL) != ATLS_OK) {
+        atls_json_put_hex(v->j, "value", value);
+        return;
+    }
+    atls_view_or_hex(v, "quote", atls_bytes_of(data.ptr, data.len - q.trailing.len),
+                     atls_view_quote);
+    atls_json_put_text(v->j, "custom-claims", q.trailing);
 }
 
 /* What Intel says of the platform that a PCK is of; certificates of older RA-TLS have their quote
@@ -138,6 +149,11 @@ static const struct row {
     /* Intel, of PCK certificates and of self-signed ones that carry a quote */
     {"1.2.840.113741.1.13.1", "sgxExtensions", put_pck_facts},
     {"1.2.840.113741.1337.6", "quote", put_quote},
+    {"0.6.9.42.840.113741.1337.6", "quote", put_quote}, /* as Gramine writes it */
+    {"1.3.6.1.4.1.311.105.1", "openEnclaveReport", put_oe_report},
+    {"1.2.840.113556.10.1.1", "openEnclaveReport", put_oe_report},
+    {"1.3.6.1.4.1.311.105.2", "openEnclaveEvidence", put_oe_evidence},
+    {"1.2.840.113556.10.1.2", "openEnclaveEvidence", put_oe_evidence},
     {"2.23.133.5.4.9", "taggedEvidence", put_tagged_evidence},
 };
 

@@ -8,6 +8,7 @@
 #include "evidence/wanted.h"
 #include "wire/hcl.h"
 #include "wire/kat.h"
+#include "wire/ra_tls.h"
 #include "wire/snp.h"
 #include "wire/tdx.h"
 #include "wire/tsm.h"
@@ -119,6 +120,58 @@ static void refuse(struct atls_buf evidence, enum atls_code code)
     "tdx-pck-crl-chain/platform\n"                                                                 \
     "tdx-root-crl/root\n"
 
+/* Evidence of a certificate: head, quote, tail. */
+static struct atls_buf form_of(const char *type, struct atls_bytes head,
+                               const struct atls_buf *quote, struct atls_bytes tail)
+{
+    struct atls_writer w = atls_writer_init(1 << 20);
+    struct atls_buf value = ATLS_BUF_INIT, out;
+
+    atls_put_bytes(&w, head);
+    atls_put_bytes(&w, atls_buf_bytes(quote));
+    atls_put_bytes(&w, tail);
+    test_assert_code(atls_writer_finish(&w, &value, NULL), ATLS_OK, NULL);
+    out = record_of(type, &value);
+    atls_buf_clear(&value);
+    return out;
+}
+
+#define SGX_WANTS                                                                                  \
+    "sgx-tcb-info/00a067110000\n"                                                                  \
+    "sgx-qe-identity/qe\n"                                                                         \
+    "tdx-tcb-chain/tcb\n"                                                                          \
+    "tdx-pck-crl/processor\n"                                                                      \
+    "tdx-pck-crl-chain/processor\n"                                                                \
+    "tdx-root-crl/root\n"
+
+static void evidence_of_certificates(void **state)
+{
+    struct atls_buf sgx = test_vector("tdx/sgx-v3-not-tdx/quote.bin"),
+                    td = test_vector("tdx/v4-uptodate/quote.bin");
+    const struct atls_bytes none = {NULL, 0}, claims = HEX("\x41\xa0"),
+                            dice_sgx = HEX("\xd9\xea\x60\x82\x59\x11\xf8"),
+                            oe_report = HEX("\1\0\0\0\2\0\0\0\xf8\x11\0\0\0\0\0\0"),
+                            oe_evidence = HEX("\3\0\0\0\xa3\xa2\x1e\x87\x1b\x4d\x40\x14\xb7\x0a"
+                                              "\xa1\x25\xd2\xfb\xcd\x8c\0\0\0\0\xfb\x11\0\0\0"
+                                              "\0\0\0"),
+                            pem = HEX("key");
+    uint8_t dice_td[] = {0xd9, 0xea, 0x60, 0x82, 0x59, (uint8_t)(td.len >> 8), (uint8_t)td.len};
+
+    (void)state;
+    assert_int_equal(sgx.len, 0x11f8);
+    expect(form_of(ATLS_TYPE_RA_TLS_DICE, dice_sgx, &sgx, claims), SGX_WANTS);
+    expect(form_of(ATLS_TYPE_RA_TLS_DICE, atls_bytes_of(dice_td, sizeof dice_td), &td, claims),
+           TDX_WANTS("b0c06f000000"));
+    expect(form_of(ATLS_TYPE_RA_TLS_SGX_QUOTE, none, &sgx, none), SGX_WANTS);
+    expect(form_of(ATLS_TYPE_RA_TLS_OE_REPORT, oe_report, &sgx, none), SGX_WANTS);
+    expect(form_of(ATLS_TYPE_RA_TLS_OE_EVIDENCE, oe_evidence, &sgx, pem), SGX_WANTS);
+    refuse(form_of(ATLS_TYPE_RA_TLS_DICE, none, &sgx, none), ATLS_E_DECODE);
+    refuse(form_of(ATLS_TYPE_RA_TLS_OE_REPORT, none, &sgx, none), ATLS_E_UNSUPPORTED);
+    refuse(form_of(ATLS_TYPE_RA_TLS_OE_EVIDENCE, none, &sgx, none), ATLS_E_UNSUPPORTED);
+    atls_buf_clear(&sgx);
+    atls_buf_clear(&td);
+}
+
 static void reports_of_amd(void **state)
 {
     struct atls_buf old = test_vector("sev-snp/milan-v2-provisional/report.bin"),
@@ -211,9 +264,8 @@ static void what_needs_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reports_of_amd),
-        cmocka_unit_test(quotes_of_intel),
-        cmocka_unit_test(virtual_tpms_of_azure),
+        cmocka_unit_test(reports_of_amd),     cmocka_unit_test(evidence_of_certificates),
+        cmocka_unit_test(quotes_of_intel),    cmocka_unit_test(virtual_tpms_of_azure),
         cmocka_unit_test(what_needs_nothing),
     };
 

@@ -736,6 +736,68 @@ static struct atls_buf certificate_with(struct atls_bytes oid, struct atls_bytes
     return out;
 }
 
+/* Published certificates, and what Open Enclave puts around a quote. */
+static void certificates_that_carry_evidence(void **state)
+{
+    static const char *const files[] = {"ra-tls/gramine-cert.pem", "ra-tls/intel-sgxsdk-cert.pem",
+                                        "ra-tls/rats-tls-cert.pem"};
+    static const char legacy[] = "\x06\x09\x2a\x86\x48\x86\xf8\x4d\x8a\x39\x06",
+                      report[] = "\x2b\x06\x01\x04\x01\x82\x37\x69\x01",
+                      evidence[] = "\x2a\x86\x48\x86\xf7\x14\x0a\x01\x02";
+    static const char report_head[] = "\1\0\0\0\2\0\0\0\xf8\x11\0\0\0\0\0\0",
+                      evidence_head[] = "\3\0\0\0\xa3\xa2\x1e\x87\x1b\x4d\x40\x14\xb7\x0a\xa1\x25"
+                                        "\xd2\xfb\xcd\x8c\0\0\0\0\xfb\x11\0\0\0\0\0\0";
+    struct atls_buf quote = test_vector("tdx/sgx-v3-not-tdx/quote.bin");
+    const struct {
+        struct atls_bytes oid, head, tail;
+        bool with_quote;
+        const char *path, *want;
+    } rows[] = {
+        {BYTES(legacy), BYTES(""), BYTES(""), true, "extensions/0/quote/tee", "SGX"},
+        {BYTES(report), BYTES(report_head), BYTES(""), true, "extensions/0/quote/version", "3"},
+        {BYTES(report), BYTES("\1"), BYTES(""), false, "extensions/0/value", "01"},
+        {BYTES(evidence), BYTES(evidence_head), BYTES("key"), true, "extensions/0/quote/tee",
+         "SGX"},
+        {BYTES(evidence), BYTES(evidence_head), BYTES("key"), true, "extensions/0/custom-claims",
+         "key"},
+        {BYTES(evidence), BYTES("\3"), BYTES(""), false, "extensions/0/value", "03"},
+    };
+    json_t *root;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct atls_buf in = test_vector(files[i]);
+        char *text;
+
+        root = inspect(atls_buf_bytes(&in), NULL, ATLS_OK, "certificate");
+        text = json_dumps(root, JSON_COMPACT);
+        assert_non_null(text);
+        assert_non_null(strstr(text, "\"taggedEvidence\""));
+        assert_non_null(strstr(text, "pubkey-hash"));
+        assert_non_null(strstr(text, "\"mrenclave\""));
+        free(text);
+        json_decref(root);
+        atls_buf_clear(&in);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_writer w = atls_writer_init(1 << 16);
+        struct atls_buf in;
+
+        print_message("row %zu\n", i);
+        atls_put_bytes(&w, rows[i].head);
+        if (rows[i].with_quote)
+            atls_put_bytes(&w, atls_buf_bytes(&quote));
+        atls_put_bytes(&w, rows[i].tail);
+        in = certificate_with(rows[i].oid, atls_writer_bytes(&w));
+        root = inspect(atls_buf_bytes(&in), NULL, ATLS_OK, "certificate");
+        assert_string_equal(at(root, rows[i].path), rows[i].want);
+        json_decref(root);
+        atls_buf_clear(&in);
+        atls_writer_clear(&w);
+    }
+    atls_buf_clear(&quote);
+}
+
 static void extensions_with_and_without_what_is_expected(void **state)
 {
     static const char sgx[] = "\x2a\x86\x48\x86\xf8\x4d\x01\x0d\x01",
@@ -949,6 +1011,7 @@ int main(void)
         cmocka_unit_test(cose_of_any_content),
         cmocka_unit_test(results_that_break_a_rule),
         cmocka_unit_test(extensions_with_and_without_what_is_expected),
+        cmocka_unit_test(certificates_that_carry_evidence),
         cmocka_unit_test(certificates_without_a_field),
         cmocka_unit_test(keys_of_all_types),
         cmocka_unit_test(report_of_turin),
