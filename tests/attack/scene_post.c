@@ -182,7 +182,7 @@ static struct atls_buf cmw_of(struct atls_bytes authenticator)
 {
     struct atls_reader r = atls_reader_init(authenticator), extension;
     struct atls_tls_certificate certificate;
-    struct atls_bytes body, data, cmw;
+    struct atls_bytes body = {NULL, 0}, data, cmw = {NULL, 0};
     struct atls_buf out = ATLS_BUF_INIT;
     uint8_t type;
 
