@@ -58,6 +58,7 @@ struct end {
 };
 
 static struct end client, server;
+static char all_groups[] = "P-256:P-384", other_group[] = "P-384";
 
 static struct atls_config *configure(void)
 {
@@ -105,8 +106,8 @@ static void make_end(struct end *e, const SSL_METHOD *method)
     require(hostile_tls_init(&e->hostile, e->theirs, e->config));
     SSL_CTX_set_verify(e->theirs, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(e->theirs, take_any, NULL);
-    require(SSL_CTX_set1_groups_list(e->ours, "P-256:P-384") == 1);
-    require(SSL_CTX_set1_groups_list(e->theirs, "P-256:P-384") == 1);
+    require(SSL_CTX_set1_groups_list(e->ours, all_groups) == 1);
+    require(SSL_CTX_set1_groups_list(e->theirs, all_groups) == 1);
 }
 
 static void make_ends(void)
@@ -195,7 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require((ssl = SSL_new(ours->ours)) != NULL && hostile_tls_start(&theirs->hostile));
     take_parts(&theirs->hostile, &r);
     require(SSL_set1_groups_list(ours == &server ? ssl : theirs->hostile.ssl,
-                                 (flags & 2) != 0 ? "P-384" : "P-256:P-384") == 1);
+                                 (flags & 2) != 0 ? other_group : all_groups) == 1);
     require(BIO_new_bio_pair(&a, 400000, &b, 400000) == 1);
     SSL_set_bio(ssl, a, a);
     SSL_set_bio(theirs->hostile.ssl, b, b);

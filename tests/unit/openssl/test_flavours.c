@@ -572,6 +572,7 @@ static int take_over(SSL *ssl, int *alert, void *arg)
 
 static void shuts_a_server_whose_context_was_exchanged(void **state)
 {
+    static char name[] = TLS_PAIR_NAME;
     struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
     struct atls_err err = ATLS_ERR_INIT;
     struct tls_pair t;
@@ -589,7 +590,7 @@ static void shuts_a_server_whose_context_was_exchanged(void **state)
     start(&t);
     test_assert_code(atls_openssl_attach(t.server.ssl, t.p.server.config, NULL, &err), ATLS_OK,
                      &err);
-    SSL_set_tlsext_host_name(t.client.ssl, TLS_PAIR_NAME);
+    SSL_set_tlsext_host_name(t.client.ssl, name);
     drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
     assert_shut("exchanged", t.server.ssl);
     assert_true(atls_openssl_attested(t.server.ssl, NULL, &err) != ATLS_OK);

@@ -26,6 +26,7 @@ struct scene {
 
 static void scene_init(struct scene *s, bool hostile_server, bool hrr)
 {
+    static char groups[] = "P-256:P-384";
     struct tls_end *e;
 
     memset(s, 0, sizeof *s);
@@ -38,7 +39,7 @@ static void scene_init(struct scene *s, bool hostile_server, bool hrr)
     SSL_CTX_free(e->ctx);
     e->ctx = SSL_CTX_new(hostile_server ? TLS_server_method() : TLS_client_method());
     assert_non_null(e->ctx);
-    assert_int_equal(SSL_CTX_set1_groups_list(e->ctx, "P-256:P-384"), 1);
+    assert_int_equal(SSL_CTX_set1_groups_list(e->ctx, groups), 1);
     test_assert_code(atls_openssl_use_attester(e->ctx, e->end->config->options.attester, NULL),
                      ATLS_OK, NULL);
     s->ca = test_ca("other");
