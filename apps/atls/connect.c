@@ -49,6 +49,7 @@ static const char usage[] =
     "that\n"
     "                         takes results\n"
     "  --passport-only        never show evidence itself\n"
+    "  --require-self         refuse a server that does not ask us to attest\n"
     "  --cert PEM             our TLS certificate chain\n"
     "  --key PEM              its private key\n"
     "  --reattest-interval S  have the server attest again every S seconds\n"
@@ -109,7 +110,8 @@ static void show_peer(void *arg, struct relay *relay)
         return;
     }
     if (cli_flag(cli, "unattested-server")) {
-        cli_say(cli, "open; the server did not attest itself, its TLS certificate vouches for it");
+        cli_say(cli, "open; the server did not attest itself, its TLS certificate vouches for it%s",
+                relay_not_shown(relay));
         return;
     }
     cli_say(cli, "%sattested%s%s", cli_colour(stderr, CLI_GREEN), again ? " again" : "",
@@ -201,6 +203,7 @@ static enum cli_status run(struct cli *cli)
     relay->fd = relay->wake_fd = -1;
     relay->raw = cli_flag(cli, "raw");
     relay->plain = parts.flavour.flavour != ATLS_FLAVOUR_POST;
+    relay->attests = parts.attester != NULL;
     relay->from_app = STDIN_FILENO;
     relay->to_app = STDOUT_FILENO;
     relay->attested = show_peer;

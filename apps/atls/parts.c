@@ -443,6 +443,7 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
     options.attester = parts->attester;
     options.passport = parts->passport;
     options.passport_only = cli_flag(cli, "passport-only");
+    options.require_self = cli_flag(cli, "require-self");
     options.require_peer = require_peer;
     options.verifier = parts->verifier;
     options.policy = parts->policy;
@@ -511,6 +512,9 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
         (parts.identity == ATLS_IDENTITY_NONE || parts.identity == ATLS_IDENTITY_ATTESTED))
         return cli_usage(cli,
                          "--crl wants the identity pkix or same-key: else no authority is asked");
+    if (cli_flag(cli, "require-self") && cli_value(cli, "attester") == NULL)
+        return cli_usage(cli,
+                         "--require-self wants --attester: else there is nothing to ask us for");
     if (!require_peer && parts.profiles.set != 0)
         return cli_usage(cli, "--profile is about the peer's evidence, and nobody asks for any");
     if (require_peer && cli_value(cli, "verifier") == NULL)

@@ -480,13 +480,13 @@ json_t *relay_peer_json(const struct relay *relay)
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL)
-        return json_pack("{sb sb ss}", "attested", 0, "self-attested", (int)peer.self_attested,
-                         "flavour", atls_flavour_name(peer.flavour));
+        return json_pack("{sb sb sb ss}", "attested", 0, "self-attested", (int)peer.self_attested,
+                         "shown", (int)peer.shown, "flavour", atls_flavour_name(peer.flavour));
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
     submod = first_submod(peer.result);
     json = json_pack(
-        "{sb ss ss ss ss ss ss ss ss ss ss ss si sb sb so}", "attested", (int)peer.attested,
+        "{sb ss ss ss ss ss ss ss ss ss ss ss si sb sb sb so}", "attested", (int)peer.attested,
         "evidence-type", peer.evidence_type, "instance", instance, "class",
         claim(submod, ATTESTER_CLAIMS, "class"), "vendor", claim(submod, ATTESTER_CLAIMS, "vendor"),
         "model", claim(submod, ATTESTER_CLAIMS, "model"), "key-trust",
@@ -494,7 +494,7 @@ json_t *relay_peer_json(const struct relay *relay)
         "binding", peer.binding, "freshness", peer.freshness, "status",
         atls_tier_name(atls_result_status(peer.result)), "name", name, "attestations",
         (int)peer.attestations, "insecure", (int)peer.insecure, "self-attested",
-        (int)peer.self_attested, "result", result_json(peer.result));
+        (int)peer.self_attested, "shown", (int)peer.shown, "result", result_json(peer.result));
     json_decref(submod);
     return json;
 }
@@ -547,6 +547,17 @@ void relay_print_peer(const struct relay *relay, FILE *stream, const char *inden
     json_decref(json);
 }
 
+const char *relay_not_shown(const struct relay *relay)
+{
+    struct atls_peer peer;
+
+    atls_session_peer(atls_openssl_session(relay->conn), &peer);
+    if (!relay->attests || peer.shown)
+        return "";
+    return SSL_is_server(relay->ssl) ? ", the client did not ask us to attest"
+                                     : ", the server did not ask us to attest";
+}
+
 void relay_peer_line(const struct relay *relay, char *out, size_t size)
 {
     struct atls_peer peer;
@@ -555,8 +566,9 @@ void relay_peer_line(const struct relay *relay, char *out, size_t size)
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL) {
-        snprintf(out, size, "peer not asked to attest%s, flavour %s",
-                 peer.self_attested ? ", we were accepted" : "", atls_flavour_name(peer.flavour));
+        snprintf(out, size, "peer not asked to attest%s%s, flavour %s",
+                 peer.self_attested ? ", we were accepted" : "", relay_not_shown(relay),
+                 atls_flavour_name(peer.flavour));
         return;
     }
     certificate_name(peer.certificate, name, sizeof(name));
@@ -564,6 +576,8 @@ void relay_peer_line(const struct relay *relay, char *out, size_t size)
     used = snprintf(out, size, "%s, instance %s, %s, name %s, flavour %s", peer.evidence_type,
                     instance, atls_tier_name(atls_result_status(peer.result)), name,
                     atls_flavour_name(peer.flavour));
+    if (used > 0 && (size_t)used < size)
+        used += snprintf(out + used, size - (size_t)used, "%s", relay_not_shown(relay));
     if (strcmp(peer.binding, "key") == 0 && used > 0 && (size_t)used < size)
         snprintf(out + used, size - (size_t)used,
                  ", bound to " KEY_ONLY "%s, result %lld s old, by %s", peer.freshness,

@@ -24,6 +24,7 @@ struct relay {
     struct atls_openssl *conn;
     bool raw;   /* of flavour post: one end for both directions */
     bool plain; /* flavours intra and pre: application data alone; close_notify ends a direction */
+    bool attests; /* this side has an attester */
 
     int from_app;       /* read here and sent to the peer; -1: nothing (more) to send */
     int to_app;         /* what the peer sent goes here; -1: nowhere */
@@ -55,6 +56,8 @@ void relay_clear(struct relay *relay);
 /* What is known of the peer, for people and machines. */
 json_t *relay_peer_json(const struct relay *relay);
 void relay_print_peer(const struct relay *relay, FILE *stream, const char *indent);
+/* ", the client did not ask us to attest", when we could have; else "". Static. */
+const char *relay_not_shown(const struct relay *relay);
 /* One line without newline: "tpm, instance 01.., affirming". */
 void relay_peer_line(const struct relay *relay, char *out, size_t size);
 

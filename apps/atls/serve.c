@@ -36,6 +36,7 @@ static const char usage[] =
     "these\n"
     "                         to clients that take results\n"
     "  --passport-only        never show evidence itself\n"
+    "  --require-self         refuse a client that does not ask us to attest\n"
     "  --require-peer         clients must attest themselves; needs --verifier\n"
     "  --verifier URI         who appraises clients: local:STORE.db, veraison:URL; passport:FILE "
     "or\n"
@@ -254,6 +255,7 @@ static void start(struct server *server, int fd)
     c->relay.fd = fd;
     c->relay.raw = cli_flag(server->cli, "raw");
     c->relay.plain = server->parts.flavour.flavour != ATLS_FLAVOUR_POST;
+    c->relay.attests = server->parts.attester != NULL;
     c->relay.echo = cli_flag(server->cli, "echo");
     c->relay.from_app = server->pipe ? STDIN_FILENO : -1;
     c->relay.to_app = server->pipe ? STDOUT_FILENO : -1;

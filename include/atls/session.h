@@ -187,6 +187,8 @@ struct atls_peer {
      * bound to the key only; "none": of unknown age, or a result from before. "" before there is a
      * result. */
     const char *freshness;
+    bool shown; /* our attestation went out: the peer asked for it, or sees it with everybody (pre)
+                 */
 };
 ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
 

@@ -331,6 +331,7 @@ enum atls_code atls_receive_attested(struct atls_session *s, struct atls_post_jo
     atls_message_frame_put(&s->out, ATLS_FRAME_AUTHENTICATOR, slot->id,
                            atls_buf_bytes(&job->authenticator));
     slot->state = ATLS_SLOT_ANSWERED;
+    s->shown = true;
     return ATLS_OK;
 }
 

@@ -251,6 +251,7 @@ void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
         .self_attested = s->self_attested,
         .flavour = s->config->options.flavour,
         .freshness = s->result == NULL ? "" : freshness_of(s->config),
+        .shown = s->shown,
     };
 }
 

@@ -78,7 +78,7 @@ struct atls_session {
     bool raw_sent, raw_received;
     bool end_sent, end_received; /* of application data */
     bool ends_by_tls;            /* new_open: close_notify ends one direction of the data */
-    bool shown; /* our attestation went out in the handshake; what the peer thinks is not known */
+    bool shown;                  /* our attestation went out */
 
     /* Requests. */
     struct atls_own_request own;

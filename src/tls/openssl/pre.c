@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "core/log.h"
+#include "core/reader.h"
 #include "crypto/crypto.h"
 #include "tls/openssl/error.h"
 #include "tls/openssl/flavour.h"
@@ -188,10 +189,56 @@ static enum atls_code ask_client(struct atls_handshake *h, struct own *own, stru
     return code;
 }
 
+static enum atls_code no_nonce(struct atls_err *err, const char *what)
+{
+    return atls_fail_alert(err, ATLS_E_PROTOCOL, ATLS_REASON_NONCE_MISMATCH,
+                           ATLS_ALERT_MISSING_EXTENSION, "%s, which freshness nonce wants", what);
+}
+
+/* The host name of a server_name extension (RFC 6066 section 3); empty when there is none. */
+static struct atls_bytes host_name(SSL *ssl)
+{
+    const unsigned char *data;
+    struct atls_bytes list, host = atls_bytes_of(NULL, 0);
+    struct atls_reader r;
+    uint8_t type;
+    size_t len;
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &len) != 1)
+        return host;
+    r = atls_reader_init(atls_bytes_of(data, len));
+    if (!atls_get_vec(&r, 1, 0xffff, &list) || !atls_reader_done(&r))
+        return host;
+    r = atls_reader_init(list);
+    if (!atls_get_u8(&r, &type) || type != TLSEXT_NAMETYPE_host_name ||
+        !atls_get_vec(&r, 1, 0xffff, &host) || !atls_reader_done(&r))
+        return atls_bytes_of(NULL, 0);
+    return host;
+}
+
+/* Looked for here, because the certificate callback, where the nonce is answered, tells the peer
+ * internal_error of every failure (OpenSSL makes handshake_failure of missing_extension before
+ * there is a version). Who has no TLS 1.3 is refused by TLS. */
+static enum atls_code check_client_nonce(struct atls_handshake *h, struct atls_err *err)
+{
+    struct atls_pre_nonce nonce;
+    const unsigned char *data;
+    size_t len;
+
+    if (h->config->options.attester == NULL ||
+        SSL_client_hello_get0_ext(h->ssl, TLSEXT_TYPE_supported_versions, &data, &len) != 1 ||
+        atls_pre_host_read(host_name(h->ssl), &nonce))
+        return ATLS_OK;
+    return no_nonce(err, "the client's server name begins with no nonce");
+}
+
 static enum atls_code client_hello(struct atls_handshake *h, struct atls_err *err)
 {
     struct own *own = h->own;
+    enum atls_code code;
 
+    if (wants_nonces(h->config) && (code = check_client_nonce(h, err)) != ATLS_OK)
+        return code;
     /* After a HelloRetryRequest this is the second time, of the same connection. */
     if (!wants_nonces(h->config) || !h->config->options.require_peer || own->asked)
         return ATLS_OK;
@@ -248,12 +295,6 @@ static enum atls_code show(struct atls_handshake *h, struct atls_pre_chain *chai
     atls_openssl_chain_unref(parsed);
     h->shown = code == ATLS_OK;
     return code;
-}
-
-static enum atls_code no_nonce(struct atls_err *err, const char *what)
-{
-    return atls_fail_alert(err, ATLS_E_PROTOCOL, ATLS_REASON_NONCE_MISMATCH,
-                           ATLS_ALERT_MISSING_EXTENSION, "%s, which freshness nonce wants", what);
 }
 
 static enum atls_code client_nonce(const SSL *ssl, struct atls_pre_nonce *out, struct atls_err *err)
