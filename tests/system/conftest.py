@@ -1,5 +1,6 @@
 """Fixtures: a laboratory with software TPMs, a CA and a verifier's store; servers and clients as
 processes. Every test gets what it needs in a directory of its own."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -88,6 +89,14 @@ class Tpm:
             self.process.terminate()
             self.process.wait(10)
             self.process = None
+
+    def reset(self):
+        """As after an orderly power cycle: keys are kept, PCRs are not."""
+        need("tpm2_shutdown")
+        tool("tpm2_shutdown", "--clear", env={"TPM2TOOLS_TCTI": self.tcti})
+        self.stop()
+        self.socket.unlink(missing_ok=True)
+        self.start()
 
     def extend(self, pcr):
         need("tpm2_pcrextend")
@@ -205,19 +214,25 @@ class Lab:
         return process
 
 
-@pytest.fixture
-def lab(tmp_path_factory):
+@contextlib.contextmanager
+def laboratory():
     # The path of a socket may have 107 bytes, which pytest's own directories can exceed.
     directory = pathlib.Path(subprocess.run(["mktemp", "-d", "/tmp/atls-test.XXXXXX"], capture_output=True,
                                             check=True, text=True).stdout.strip())
-    laboratory = None
+    made = None
     try:
-        laboratory = Lab(directory)
-        yield laboratory
+        made = Lab(directory)
+        yield made
     finally:
-        if laboratory is not None:
-            laboratory.close()
+        if made is not None:
+            made.close()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def lab():
+    with laboratory() as made:
+        yield made
 
 
 def ask_again(process):
