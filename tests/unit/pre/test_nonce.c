@@ -10,7 +10,7 @@
 
 static struct atls_pre_nonce counting(void)
 {
-    struct atls_pre_nonce n;
+    struct atls_pre_nonce n = {{0}};
 
     for (size_t i = 0; i < sizeof n.bytes; i++)
         n.bytes[i] = (uint8_t)(i + 1);
