@@ -116,6 +116,11 @@ def test_the_tutorial_of_the_verifier(place, database):
     check_page("verifier.md", place, DB=database)
 
 
+def test_the_flavours(place):
+    need("swtpm", "swtpm_setup", "swtpm_localca", "tpm2_pcrextend")
+    check_page("flavours.md", place)
+
+
 def test_the_tutorial_of_confidential_machines(fuse, place):
     try:
         check_page("confidential-computing.md", place)
