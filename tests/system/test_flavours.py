@@ -192,6 +192,22 @@ def test_a_changed_server_is_refused(world, flavour, topology):
     stop(server)
 
 
+def test_a_certificate_without_nonce_is_as_old_as_it_is(world):
+    """A server that goes on shows what it was; a nonce finds out, and so does its next start."""
+    serve, connect = world.sides("pre-none", "server")
+    server = world.serve(*serve, "--echo")
+    world.connect(server, *connect)
+    world.change("server", 7)
+    world.connect(server, *connect)
+    done = world.connect(server, *world.sides("pre-nonce", "server")[1], status=REFUSED)
+    assert b"[nonce-mismatch]" in done.stderr, done.stderr
+    stop(server)
+    server = world.serve(*serve, "--echo")
+    done = world.connect(server, *connect, status=REFUSED)
+    assert b"PCR 7" in done.stderr, done.stderr
+    stop(server)
+
+
 @pytest.mark.parametrize("topology", ["local", "background"])
 @each_flavour
 def test_a_changed_client_is_refused(world, flavour, topology):
