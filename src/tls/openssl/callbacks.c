@@ -1,6 +1,5 @@
 #include "tls/openssl/callbacks.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "core/err.h"
 #include "crypto/crypto.h"
 #include "tls/openssl/error.h"
+#include "tls/openssl/ex_index.h"
 
 /* ---- what hangs on a context ---- */
 
@@ -38,19 +38,21 @@ static void free_prepared(void *parent, void *ptr, CRYPTO_EX_DATA *data, int ind
     free(p);
 }
 
-static int ex_index = -1;
-
-static void make_index(void)
+static int make_index(void)
 {
-    ex_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_prepared);
+    return SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_prepared);
+}
+
+static int prepared_index(void)
+{
+    static struct atls_ex_index index = ATLS_EX_INDEX_INIT;
+
+    return atls_ex_index_get(&index, make_index);
 }
 
 static const struct prepared *prepared_of(const SSL_CTX *ctx)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    (void)pthread_once(&once, make_index);
-    return SSL_CTX_get_ex_data(ctx, ex_index);
+    return SSL_CTX_get_ex_data(ctx, prepared_index());
 }
 
 struct atls_config *atls_handshake_config(const SSL *ssl)
@@ -348,15 +350,14 @@ static enum atls_code set_alpn(SSL_CTX *ctx, const struct atls_config *config, s
 
 enum atls_code atls_callbacks_set(SSL_CTX *ctx, struct atls_config *config, struct atls_err *err)
 {
-    struct prepared *p;
+    struct prepared *p = calloc(1, sizeof *p);
 
-    (void)prepared_of(ctx);
-    if ((p = calloc(1, sizeof *p)) == NULL)
+    if (p == NULL)
         return atls_fail(err, ATLS_E_NOMEM, "OpenSSL: out of memory");
     p->config = atls_config_ref(config);
     p->info = SSL_CTX_get_info_callback(ctx);
     p->keylog = SSL_CTX_get_keylog_callback(ctx);
-    if (SSL_CTX_set_ex_data(ctx, ex_index, p) != 1) {
+    if (SSL_CTX_set_ex_data(ctx, prepared_index(), p) != 1) {
         free_prepared(NULL, p, NULL, 0, 0, NULL);
         return atls_openssl_fail(err, NULL, "OpenSSL: configuration cannot be attached");
     }

@@ -1,6 +1,5 @@
 #include "tls/openssl/flavour.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "flavour/post/session.h"
 #include "tls/openssl/callbacks.h"
 #include "tls/openssl/error.h"
+#include "tls/openssl/ex_index.h"
 #include "tls/openssl/facts.h"
 
 /* ---- where the state hangs ---- */
@@ -57,19 +57,16 @@ static int forget(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **from_da
     return 1;
 }
 
-static int ex_index = -1;
-
-static void make_index(void)
+static int make_index(void)
 {
-    ex_index = SSL_get_ex_new_index(0, NULL, NULL, forget, free_handshake);
+    return SSL_get_ex_new_index(0, NULL, NULL, forget, free_handshake);
 }
 
 static int state_index(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static struct atls_ex_index index = ATLS_EX_INDEX_INIT;
 
-    (void)pthread_once(&once, make_index);
-    return ex_index;
+    return atls_ex_index_get(&index, make_index);
 }
 
 struct atls_handshake *atls_handshake_of(const SSL *ssl)

@@ -3,7 +3,6 @@
  * certificate authorities. What they mean is of flavour/pre. */
 #include "flavour/pre/pre.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "core/reader.h"
 #include "crypto/crypto.h"
 #include "tls/openssl/error.h"
+#include "tls/openssl/ex_index.h"
 #include "tls/openssl/flavour.h"
 #include "tls/openssl/key.h"
 
@@ -48,19 +48,16 @@ static void free_shown(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
     free(s);
 }
 
-static int ex_index = -1;
-
-static void make_index(void)
+static int make_index(void)
 {
-    ex_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_shown);
+    return SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_shown);
 }
 
 static int shown_index(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static struct atls_ex_index index = ATLS_EX_INDEX_INIT;
 
-    (void)pthread_once(&once, make_index);
-    return ex_index;
+    return atls_ex_index_get(&index, make_index);
 }
 
 static bool wants_nonces(const struct atls_config *config)

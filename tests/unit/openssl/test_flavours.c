@@ -7,6 +7,7 @@
 
 #include "testlib.h"
 
+#include <openssl/async.h>
 #include <openssl/err.h>
 
 #include "core/err.h"
@@ -621,6 +622,135 @@ static void refuses_async_without_jobs(void **state)
 }
 #endif
 
+/* A client that was made to speak TLS 1.2 alone never gets to the extension. */
+static void fails_in_tls_1_2_when_nothing_was_attached(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+
+    (void)state;
+    for (int verify = 0; verify < 2; verify++) {
+        struct tls_pair t;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        tls_pair_prepare(&t);
+        make_plain(&t, &t.server, &leaf);
+        start(&t);
+        assert_int_equal(SSL_set_min_proto_version(t.client.ssl, TLS1_2_VERSION), 1);
+        assert_int_equal(SSL_set_max_proto_version(t.client.ssl, TLS1_2_VERSION), 1);
+        SSL_set_verify(t.client.ssl, verify == 1 ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+        drive_both(&t, DRIVE_WRITE, DRIVE_HANDSHAKE);
+        assert_int_equal(SSL_is_init_finished(t.client.ssl), verify == 0);
+        assert_shut("TLS 1.2, not attached", t.client.ssl);
+        assert_int_equal(passes(t.server.ssl, t.client.ssl), 0);
+        tls_pair_clear(&t);
+    }
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
+#if !defined(__SANITIZE_THREAD__)
+/* An attester's key, SSL_MODE_ASYNC, and nobody who would take jobs. */
+static void signs_in_a_thread(void **state)
+{
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        struct tls_pair t;
+        struct atls_err err = ATLS_ERR_INIT;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_POST);
+        if (fails == 1)
+            t.p.server.attester.fail_sign = ATLS_E_DEVICE;
+        tls_pair_prepare(&t);
+        test_assert_code(
+            atls_openssl_use_attester(t.server.ctx, t.p.server.config->options.attester, &err),
+            ATLS_OK, &err);
+        t.async = true;
+        start(&t);
+        SSL_set_verify(t.client.ssl, SSL_VERIFY_NONE, NULL);
+        drive(t.client.ssl, DRIVE_HANDSHAKE);
+        drive(t.server.ssl, DRIVE_HANDSHAKE);
+        (void)atls_openssl_fail(&err, NULL, "test");
+        assert_int_equal(strstr(err.message, "signing fails") != NULL, fails);
+        drive(t.client.ssl, DRIVE_HANDSHAKE);
+        assert_int_equal(SSL_is_init_finished(t.client.ssl), !fails);
+        tls_pair_clear(&t);
+    }
+}
+
+static void says_that_async_jobs_ran_out(void **state)
+{
+    struct tls_pair t[2];
+    int code[2];
+
+    (void)state;
+    assert_int_equal(ASYNC_init_thread(1, 0), 1);
+    for (int i = 0; i < 2; i++) {
+        tls_pair_init(&t[i], ATLS_FLAVOUR_INTRA);
+        t[i].async = t[i].hold_jobs = true;
+        tls_pair_start(&t[i]);
+        tls_pair_run(&t[i]);
+        code[i] = t[i].server.code;
+    }
+    assert_int_equal(code[0], ATLS_OK);
+    assert_non_null(t[0].server.job);
+    assert_int_equal(code[1], ATLS_E_LIMIT);
+    assert_non_null(strstr(t[1].server.err.message, "ASYNC_init_thread"));
+    tls_pair_clear(&t[0]);
+    tls_pair_clear(&t[1]);
+    ASYNC_cleanup_thread();
+}
+#endif
+
+/* A certificate callback of the program, in flavour post, that waits for what libatls cannot know.
+ */
+static int wait_for_nothing(SSL *ssl, void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    return -1;
+}
+
+static void does_not_wait_for_callbacks_of_the_program(void **state)
+{
+    struct tls_pair t;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_POST);
+    tls_pair_prepare(&t);
+    SSL_CTX_set_cert_cb(t.server.ctx, wait_for_nothing, NULL);
+    tls_pair_start(&t);
+    tls_pair_run(&t);
+    test_assert_code(t.server.code, ATLS_E_USAGE, &t.server.err);
+    tls_pair_clear(&t);
+}
+
+/* A state callback that the program has set on the SSL goes on being called, too. */
+static unsigned int states;
+
+static void count_states(const SSL *ssl, int where, int ret)
+{
+    (void)ssl;
+    (void)where;
+    (void)ret;
+    states++;
+}
+
+static void passes_states_on(void **state)
+{
+    struct tls_pair t;
+
+    (void)state;
+    tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+    start(&t);
+    SSL_set_info_callback(t.client.ssl, count_states);
+    attach_both(&t);
+    states = 0;
+    drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+    assert_true(states > 3);
+    assert_shut("own state callback", t.client.ssl);
+    tls_pair_clear(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +762,9 @@ int main(void)
         cmocka_unit_test(shuts_a_server_that_resumed),
         cmocka_unit_test(refuses_to_resume),
         cmocka_unit_test(shuts_connections_of_tls_1_2),
+        cmocka_unit_test(fails_in_tls_1_2_when_nothing_was_attached),
+        cmocka_unit_test(does_not_wait_for_callbacks_of_the_program),
+        cmocka_unit_test(passes_states_on),
         cmocka_unit_test(negotiates_the_inner_protocol),
         cmocka_unit_test(refuses_a_protocol_that_is_none_of_ours),
         cmocka_unit_test(refuses_wrong_use),
@@ -641,6 +774,8 @@ int main(void)
         cmocka_unit_test(shuts_a_server_whose_context_was_exchanged),
 #if !defined(__SANITIZE_THREAD__)
         cmocka_unit_test(refuses_async_without_jobs),
+        cmocka_unit_test(signs_in_a_thread),
+        cmocka_unit_test(says_that_async_jobs_ran_out),
 #endif
     };
 
