@@ -683,6 +683,7 @@ static void says_that_async_jobs_ran_out(void **state)
     int code[2];
 
     (void)state;
+    ASYNC_cleanup_thread(); /* of jobs without limit */
     assert_int_equal(ASYNC_init_thread(1, 0), 1);
     for (int i = 0; i < 2; i++) {
         tls_pair_init(&t[i], ATLS_FLAVOUR_INTRA);
