@@ -852,6 +852,7 @@ static void hardware_and_instance_by_technology(void **state)
         {"snp", "SNP", ATLS_KEY_TRUST_NONE, 0, 97, ATLS_REASON_UNTRUSTED_KEY,
          "policy:libatls/snp/1"},
         {"tdx", "TDX", ATLS_KEY_TRUST_CERTIFIED, 2, 0, ATLS_REASON_NONE, "policy:libatls/tdx/1"},
+        {"sgx", "SGX", ATLS_KEY_TRUST_CERTIFIED, 2, 0, ATLS_REASON_NONE, "policy:libatls/sgx/1"},
         {"psa", "PSA", ATLS_KEY_TRUST_ENROLLED, 2, 2, ATLS_REASON_NONE, "policy:libatls/psa/1"},
         {"cca", "CCA_SSD_PLATFORM", ATLS_KEY_TRUST_ENROLLED, 2, 2, ATLS_REASON_NONE,
          "policy:libatls/cca-platform/1"},
