@@ -11,6 +11,7 @@
 #include "wire/hcl.h"
 #include "wire/kat.h"
 #include "wire/parsec.h"
+#include "wire/ra_tls.h"
 #include "wire/snp.h"
 #include "wire/soft.h"
 #include "wire/tdx.h"
@@ -99,6 +100,10 @@ static atls_view_function *view_of_type(const struct atls_cmw_type *type)
         {ATLS_TYPE_TSM_REPORT, atls_view_tsm_report},
         {ATLS_TYPE_SNP_REPORT, atls_view_snp_report},
         {ATLS_TYPE_TDX_QUOTE, atls_view_quote},
+        {ATLS_TYPE_RA_TLS_DICE, atls_view_tagged_evidence},
+        {ATLS_TYPE_RA_TLS_SGX_QUOTE, atls_view_quote},
+        {ATLS_TYPE_RA_TLS_OE_REPORT, atls_view_oe_report},
+        {ATLS_TYPE_RA_TLS_OE_EVIDENCE, atls_view_oe_evidence},
         {ATLS_TYPE_HCL_REPORT, atls_view_hcl},
         {ATLS_TYPE_CCA, atls_view_cca},
         {ATLS_TYPE_PARSEC_CCA, atls_view_parsec_cca},

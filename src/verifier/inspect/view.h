@@ -94,6 +94,17 @@ ATLS_MUST_CHECK enum atls_code atls_view_sgx_quote(struct atls_view *v, const ch
 /* A quote of either kind. */
 ATLS_MUST_CHECK enum atls_code atls_view_quote(struct atls_view *v, const char *key,
                                                struct atls_bytes in);
+/* Evidence of others in certificates: the members alone, into the object that is open (false, with
+ * nothing written, where it does not decode); and each as an object. */
+ATLS_MUST_CHECK bool atls_put_tagged_evidence(struct atls_view *v, struct atls_bytes in);
+ATLS_MUST_CHECK bool atls_put_oe_report(struct atls_view *v, struct atls_bytes in);
+ATLS_MUST_CHECK bool atls_put_oe_evidence(struct atls_view *v, struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_tagged_evidence(struct atls_view *v, const char *key,
+                                                         struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_oe_report(struct atls_view *v, const char *key,
+                                                   struct atls_bytes in);
+ATLS_MUST_CHECK enum atls_code atls_view_oe_evidence(struct atls_view *v, const char *key,
+                                                     struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_hcl(struct atls_view *v, const char *key,
                                              struct atls_bytes in);
 ATLS_MUST_CHECK enum atls_code atls_view_parsec_cca(struct atls_view *v, const char *key,

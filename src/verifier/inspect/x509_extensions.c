@@ -2,8 +2,6 @@
 
 #include "evidence/tdx_pck.h"
 #include "verifier/inspect/x509.h"
-#include "wire/dcap.h"
-#include "wire/ra_tls_forms.h"
 
 /* How the value of an extension is shown beside its bytes. */
 typedef void put_content(struct atls_view *v, struct atls_bytes value);
@@ -50,40 +48,20 @@ static void put_quote(struct atls_view *v, struct atls_bytes value)
 
 static void put_tagged_evidence(struct atls_view *v, struct atls_bytes value)
 {
-    struct atls_dice_evidence e;
-
-    if (atls_dice_evidence_decode(value, &e, NULL) != ATLS_OK) {
+    if (!atls_put_tagged_evidence(v, value))
         atls_json_put_hex(v->j, "value", value);
-        return;
-    }
-    atls_view_or_hex(v, "quote", e.quote, atls_view_quote);
-    atls_view_or_hex(v, "claims", e.claims, atls_view_cbor);
 }
 
 static void put_oe_report(struct atls_view *v, struct atls_bytes value)
 {
-    struct atls_bytes quote;
-
-    if (atls_oe_report_decode(value, &quote, NULL) == ATLS_OK)
-        atls_view_or_hex(v, "quote", quote, atls_view_quote);
-    else
+    if (!atls_put_oe_report(v, value))
         atls_json_put_hex(v->j, "value", value);
 }
 
-/* A quote, and custom claims behind it. */
 static void put_oe_evidence(struct atls_view *v, struct atls_bytes value)
 {
-    struct atls_dcap_quote q;
-    struct atls_bytes data;
-
-    if (atls_oe_evidence_decode(value, &data, NULL) != ATLS_OK ||
-        atls_dcap_quote_decode(data, ATLS_DCAP_SGX, &q, NULL) != ATLS_OK) {
+    if (!atls_put_oe_evidence(v, value))
         atls_json_put_hex(v->j, "value", value);
-        return;
-    }
-    atls_view_or_hex(v, "quote", atls_bytes_of(data.ptr, data.len - q.trailing.len),
-                     atls_view_quote);
-    atls_json_put_text(v->j, "custom-claims", q.trailing);
 }
 
 /* What Intel says of the platform that a PCK is of; certificates of older RA-TLS have their quote

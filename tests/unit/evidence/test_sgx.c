@@ -9,6 +9,7 @@
 
 #include "core/reader.h"
 #include "evidence/sgx.h"
+#include "failing_alloc.h"
 #include "simulator/intel.h"
 #include "simulator/x509.h"
 #include "tee_source.h"
@@ -801,6 +802,34 @@ static void what_is_no_evidence(void **state)
     }
 }
 
+/* An allocation that fails accepts nobody: not another key, in any form. */
+static void memory_that_runs_short_accepts_nobody(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_claims claims;
+        struct trial t;
+        size_t n = 0;
+
+        trial_init(&t, forms[i]);
+        t.key = other_spki;
+        trial_make(&t);
+        for (bool failed = true; failed; n += 7) {
+            enum atls_code code;
+
+            test_failing_alloc_arm(n);
+            code = trial_run(&t, &claims, &err);
+            failed = test_failing_alloc_disarm();
+            assert_int_not_equal(code, ATLS_OK);
+            if (!failed)
+                assert_int_equal(err.reason, ATLS_REASON_KEY_BINDING_MISMATCH);
+        }
+        assert_true(n > 100);
+        trial_clear(&t);
+    }
+}
+
 static int make_keys(void **state)
 {
     struct atls_err err = ATLS_ERR_INIT;
@@ -831,7 +860,9 @@ int main(void)
         cmocka_unit_test(a_trust_domain_in_a_certificate),
         cmocka_unit_test(what_is_claimed),
         cmocka_unit_test(what_is_no_evidence),
+        cmocka_unit_test(memory_that_runs_short_accepts_nobody),
     };
 
+    test_failing_alloc_install();
     return cmocka_run_group_tests(tests, make_keys, clear_keys);
 }

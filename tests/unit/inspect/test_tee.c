@@ -10,6 +10,7 @@
 #include "evidence/collateral.h"
 #include "wire/cbor.h"
 #include "wire/jwk.h"
+#include "wire/ra_tls.h"
 #include "wire/snp.h"
 #include "wire/tsm.h"
 
@@ -798,6 +799,53 @@ static void certificates_that_carry_evidence(void **state)
     atls_buf_clear(&quote);
 }
 
+/* The same as records of ours. */
+static void evidence_of_certificates_as_records(void **state)
+{
+    static const struct {
+        enum atls_ra_tls_form form;
+        struct atls_bytes head, tail;
+        bool with_quote;
+        const char *path, *want;
+    } rows[] = {
+        {ATLS_RA_TLS_DICE, HEX("\xd9\xea\x60\x82\x59\x11\xf8"), HEX("\x41\xa0"), true,
+         "value/quote/tee", "SGX"},
+        {ATLS_RA_TLS_DICE, HEX("\xd9\xea\x60\x82\x59\x11\xf8"), HEX("\x41\xa0"), true,
+         "value/claims/diagnostic", "{}"},
+        {ATLS_RA_TLS_DICE, HEX("\xd9\xea\x60"), HEX(""), false, "value", "d9ea60"},
+        {ATLS_RA_TLS_SGX_QUOTE, HEX(""), HEX(""), true, "value/tee", "SGX"},
+        {ATLS_RA_TLS_OE_REPORT, HEX("\1\0\0\0\2\0\0\0\xf8\x11\0\0\0\0\0\0"), HEX(""), true,
+         "value/quote/tee", "SGX"},
+        {ATLS_RA_TLS_OE_REPORT, HEX("\1"), HEX(""), false, "value", "01"},
+        {ATLS_RA_TLS_OE_EVIDENCE,
+         HEX("\3\0\0\0\xa3\xa2\x1e\x87\x1b\x4d\x40\x14\xb7\x0a\xa1\x25\xd2\xfb\xcd\x8c\0\0\0\0\xfb"
+             "\x11\0\0\0\0\0\0"),
+         HEX("key"), true, "value/custom-claims", "key"},
+        {ATLS_RA_TLS_OE_EVIDENCE, HEX("\3"), HEX(""), false, "value", "03"},
+    };
+    struct atls_buf quote = test_vector("tdx/sgx-v3-not-tdx/quote.bin");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_writer value = atls_writer_init(1 << 16), w = atls_writer_init(1 << 16);
+        json_t *root;
+
+        print_message("row %zu\n", i);
+        atls_put_bytes(&value, rows[i].head);
+        if (rows[i].with_quote)
+            atls_put_bytes(&value, atls_buf_bytes(&quote));
+        atls_put_bytes(&value, rows[i].tail);
+        assert_int_equal(atls_ra_tls_cmw(rows[i].form, atls_writer_bytes(&value), &w, NULL),
+                         ATLS_OK);
+        root = inspect(atls_writer_bytes(&w), NULL, ATLS_OK, "cmw");
+        assert_string_equal(at(root, rows[i].path), rows[i].want);
+        json_decref(root);
+        atls_writer_clear(&w);
+        atls_writer_clear(&value);
+    }
+    atls_buf_clear(&quote);
+}
+
 static void extensions_with_and_without_what_is_expected(void **state)
 {
     static const char sgx[] = "\x2a\x86\x48\x86\xf8\x4d\x01\x0d\x01",
@@ -1012,6 +1060,7 @@ int main(void)
         cmocka_unit_test(results_that_break_a_rule),
         cmocka_unit_test(extensions_with_and_without_what_is_expected),
         cmocka_unit_test(certificates_that_carry_evidence),
+        cmocka_unit_test(evidence_of_certificates_as_records),
         cmocka_unit_test(certificates_without_a_field),
         cmocka_unit_test(keys_of_all_types),
         cmocka_unit_test(report_of_turin),

@@ -313,6 +313,25 @@ static void becomes_a_cmw(void **state)
     }
 }
 
+static void what_is_of_others(void **state)
+{
+    static const struct atls_bytes tagged = HEX("\xd9\xea\x60\x82\x40\x40"),
+                                   record = HEX("\x82\x19\x01\x07\x41\x00");
+    struct atls_bytes oids[ATLS_RA_TLS_OIDS];
+
+    (void)state;
+    assert_true(atls_ra_tls_is_foreign(ATLS_RA_TLS_DICE, tagged));
+    assert_false(atls_ra_tls_is_foreign(ATLS_RA_TLS_DICE, record));
+    assert_false(atls_ra_tls_is_foreign(ATLS_RA_TLS_CMW, tagged));
+    assert_true(atls_ra_tls_is_foreign(ATLS_RA_TLS_SGX_QUOTE, record));
+    assert_true(atls_ra_tls_is_foreign(ATLS_RA_TLS_OE_EVIDENCE, record));
+    assert_int_equal(atls_ra_tls_oids(oids, ATLS_RA_TLS_OIDS), ATLS_RA_TLS_OIDS);
+    test_assert_bytes(oids[0], (struct atls_bytes)HEX(OID_CMW));
+    test_assert_bytes(oids[1], (struct atls_bytes)HEX(OID_DICE));
+    test_assert_bytes(oids[ATLS_RA_TLS_OIDS - 1], (struct atls_bytes)HEX(OID_OE_1_OLD));
+    assert_int_equal(atls_ra_tls_oids(oids, 1), 1);
+}
+
 static void no_room(void **state)
 {
     static const struct atls_bytes record = HEX("\x82\x19\x01\x07\x41\x00");
@@ -358,11 +377,11 @@ static void published_certificates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_each_form),        cmocka_unit_test(prefers),
-        cmocka_unit_test(refuses_lists),          cmocka_unit_test(counts_extensions),
-        cmocka_unit_test(refuses_bytes),          cmocka_unit_test(optional_fields),
-        cmocka_unit_test(becomes_a_cmw),          cmocka_unit_test(no_room),
-        cmocka_unit_test(published_certificates),
+        cmocka_unit_test(finds_each_form),   cmocka_unit_test(prefers),
+        cmocka_unit_test(refuses_lists),     cmocka_unit_test(counts_extensions),
+        cmocka_unit_test(refuses_bytes),     cmocka_unit_test(optional_fields),
+        cmocka_unit_test(becomes_a_cmw),     cmocka_unit_test(no_room),
+        cmocka_unit_test(what_is_of_others), cmocka_unit_test(published_certificates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
