@@ -58,7 +58,7 @@ static const char usage[] =
     "  --timeout S            for attestation; default 30\n"
     "  --profile NAME,...     forms that the server's evidence may come in: kat-bundle, "
     "kat-batch,\n"
-    "                         bare, parsec; default the first two\n"
+    "                         bare, parsec, of pre also ra-tls; default the first two\n"
     "  --collateral-from [MAKER=]URL ...\n"
     "                         fetch what makers of confidential-computing hardware publish,\n"
     "                         and the store has not, from this service (atls-collateral(1))\n"

@@ -6,6 +6,7 @@
 /* Private use, without the number that libraries take for themselves. */
 #define EXTENSION_MIN   65280
 #define EXTENSION_TAKEN 65281
+#define HOURS_MAX       8784 /* a year */
 /* Scheme of verifiers that take results. */
 #define PASSPORT "passport:"
 
@@ -20,6 +21,7 @@ const char flavour_options[] =
     "  --freshness WHICH      pre, required: nonce: evidence answers a nonce of the handshake; "
     "none:\n"
     "                         as old as the certificate, and can be replayed\n"
+    "  --certificate-hours N  pre: how long a certificate of ours is valid; default 24\n"
     "  --secret-binder        intra: evidence is bound to a secret of the handshake, too. Not of "
     "the\n"
     "                         draft: both ends must ask for it\n"
@@ -72,6 +74,7 @@ static const struct {
     enum atls_flavour flavour;
     const char *why;
 } own_options[] = {
+    {"certificate-hours", ATLS_FLAVOUR_PRE, "the others keep no evidence"},
     {"secret-binder", ATLS_FLAVOUR_INTRA, "the others have no such binder"},
     {"extension-type", ATLS_FLAVOUR_INTRA, "the others use no TLS extension of their own"},
     {"accepted-verifier", ATLS_FLAVOUR_INTRA, "the others do not negotiate by that name"},
@@ -216,7 +219,7 @@ bool flavour_usage(const struct cli *cli, enum atls_role role, bool require_peer
 {
     const char *name = cli_value(cli, "flavour");
     struct flavour flavour = {.flavour = ATLS_FLAVOUR_POST};
-    unsigned long type = 0;
+    unsigned long type = 0, hours = 0;
 
     if (name != NULL && !flavour_find(name, &flavour.flavour)) {
         cli_usage(cli, "--flavour is \"%s\", want post, intra or pre", name);
@@ -224,13 +227,19 @@ bool flavour_usage(const struct cli *cli, enum atls_role role, bool require_peer
     }
     if (!find_freshness(cli, &flavour) || !check_options(cli, flavour.flavour) ||
         !check_certificate(cli, role, flavour.flavour) || !check_results(cli, &flavour) ||
-        !cli_number(cli, "extension-type", EXTENSION_MIN, UINT16_MAX, &type))
+        !cli_number(cli, "extension-type", EXTENSION_MIN, UINT16_MAX, &type) ||
+        !cli_number(cli, "certificate-hours", 1, HOURS_MAX, &hours))
         return false;
     if (type == EXTENSION_TAKEN) {
         cli_usage(cli, "--extension-type %d is renegotiation_info, want another", EXTENSION_TAKEN);
         return false;
     }
+    if (hours != 0 && cli_value(cli, "attester") == NULL) {
+        cli_usage(cli, "--certificate-hours is of certificates of ours, and wants --attester");
+        return false;
+    }
     flavour.extension_type = (uint16_t)type;
+    flavour.lifetime_s = (uint32_t)hours * 3600;
     flavour.secret_binder = cli_flag(cli, "secret-binder");
     if (flavour.flavour == ATLS_FLAVOUR_INTRA && !name_verifiers(cli, require_peer, &flavour))
         return false;
@@ -244,6 +253,7 @@ void flavour_configure(const struct flavour *flavour, struct atls_config_options
     options->freshness = flavour->freshness;
     options->secret_binder = flavour->secret_binder;
     options->extension_type = flavour->extension_type;
+    options->certificate_lifetime_s = flavour->lifetime_s;
     if (flavour->accepted_verifier[0] != '\0')
         options->accepted_verifier = flavour->accepted_verifier;
     if (flavour->passport_verifier[0] != '\0')

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -172,6 +173,18 @@ def test_results_are_negotiated_by_their_verifiers_name(world):
     assert done.stdout == b"", done.stderr
     refused = ended(server, "refused")[0]
     assert refused["reason"] == "unsupported-attestation-schemes", refused
+    stop(server)
+
+
+@pytest.mark.parametrize("options, hours", [([], 24), (["--certificate-hours", "2"], 2)])
+def test_how_long_a_certificate_is_valid(world, options, hours):
+    serve, _ = world.sides("pre-none", "server")
+    server = world.serve(*serve, *options, "--echo")
+    certificate = ssl.get_server_certificate(("127.0.0.1", int(server.port))).encode()
+    for seconds, ends in ((hours * 3600 - 300, False), (hours * 3600 + 60, True)):
+        done = subprocess.run(["openssl", "x509", "-noout", "-checkend", str(seconds)], input=certificate,
+                              capture_output=True, timeout=TIMEOUT, check=False)
+        assert (done.returncode != 0) == ends, (seconds, done.stdout)
     stop(server)
 
 
