@@ -84,8 +84,7 @@ for page in "$root"/man/*.8; do
             failed=1
         fi
     done <"$work/options"
-    sed -n 's/^ *\(TEXT\|NEEDED\|FLAG\|AMOUNT\|CHOICE\|OTHER\|{\)("*\([a-z0-9-]*\)".*/\2/p; s/^ *{"\([a-z0-9-]*\)", FIELD_EMPTIABLE.*/\1/p' \
-        "$root/apps/$name/config.c" >"$work/keys"
+    sed -n 's/^ *SCHEMA_[A-Z]*("\([a-z0-9-]*\)".*/\1/p' "$root/apps/$name/config.c" >"$work/keys"
     while read -r key; do
         if ! grep -q -e "^\.It Cm .*\b$key\b" -e "^\.Cm $key\( .*\)\{0,1\}\$" "$root/man/$name.yaml.5"; then
             echo "man/check.sh: $root/man/$name.yaml.5 does not document $key" >&2

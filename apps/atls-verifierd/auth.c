@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "file.h"
 #include "log.h"
 #include "request.h"
 

@@ -10,27 +10,23 @@
 #include <atls/bytes.h>
 #include <atls/ear.h>
 
+#include "listen.h"
+
 #define CONFIG_LISTENERS_MAX 16
 #define CONFIG_TENANTS_MAX   64
 #define CONFIG_CLIENTS_MAX   64 /* tokens, and certificates, of one tenant */
 #define CONFIG_FILES_MAX     16
 #define CONFIG_RULES_MAX     128
 
-enum config_family { LISTEN_TCP = 1, LISTEN_UNIX, LISTEN_SYSTEMD };
 enum config_serve { SERVE_ALL = 0, SERVE_API = 1, SERVE_OPERATION = 2 };
 
 struct config_listener {
     size_t line;
     const char *address; /* as written */
-    enum config_family family;
-    char host[256];
-    char port[8];
-    const char *path; /* of a unix socket, or the name that systemd gave */
-    bool loopback;
+    struct listen_at listen;
     const char *certificate, *key, *client_ca;
     bool insecure;
-    int64_t mode; /* of a unix socket */
-    int serve;    /* enum config_serve */
+    int serve; /* enum config_serve */
 };
 
 struct config_token {
@@ -108,13 +104,5 @@ ATLS_MUST_CHECK enum atls_code config_parse(const char *file, struct atls_bytes 
 ATLS_MUST_CHECK enum atls_code config_load(const char *file, struct config **out,
                                            struct atls_err *err);
 void config_free(struct config *config); /* NULL is fine */
-
-enum file_kind {
-    FILE_PUBLIC, /* whoever may read it */
-    FILE_SECRET, /* refused when others than owner and group may read it, or write it */
-};
-/* The whole of a file of at most max bytes, NUL terminated (not counted). Errors: ATLS_E_CONFIG. */
-ATLS_MUST_CHECK enum atls_code file_read(const char *path, enum file_kind kind, size_t max,
-                                         struct atls_buf *out, struct atls_err *err);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "accept.h"
+#include "file.h"
 #include "listen.h"
 #include "log.h"
 #include "rate.h"
@@ -695,7 +696,7 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
                      MHD_USE_NO_LISTEN_SOCKET;
     struct log_line line;
     char text[128];
-    enum atls_code code = listen_get(l->config, &l->fd, text, err);
+    enum atls_code code = listen_get(&l->config->listen, &l->fd, text, err);
 
     if (code != ATLS_OK)
         return code;

@@ -116,6 +116,16 @@ static void upkeep_end(void)
 
 /* ---- generations ---- */
 
+static bool is_needed(const void *arg, const char *address)
+{
+    const struct config *config = arg;
+
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (strcmp(config->listeners[i].address, address) == 0)
+            return true;
+    return false;
+}
+
 /* Reads and starts everything; what runs is touched on success only. */
 static enum atls_code load(struct atls_err *err)
 {
@@ -141,7 +151,7 @@ static enum atls_code load(struct atls_err *err)
     log_setup(config->log_json != 0, (enum atls_log_level)config->log_level);
     if ((code = server_start(&SELF->service, g, &server, err)) != ATLS_OK) {
         if (SELF->server != NULL) {
-            listen_keep(SELF->generation->config);
+            listen_keep(is_needed, SELF->generation->config);
             log_setup(SELF->generation->config->log_json != 0,
                       (enum atls_log_level)SELF->generation->config->log_level);
         }
@@ -166,7 +176,7 @@ static enum atls_code load(struct atls_err *err)
         free(retired);
     }
     SELF->server = server;
-    listen_keep(g->config);
+    listen_keep(is_needed, g->config);
     generation_unref(old);
     return ATLS_OK;
 }
@@ -248,7 +258,9 @@ static void drain(const sigset_t *set)
         tick();
     }
     server_retire(SELF->server, true);
-    listen_shut(config);
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].serve != SERVE_OPERATION)
+            listen_shut(&config->listeners[i].listen.address);
     end_ms = now_ms() + 1000 * config->drain_timeout_s;
     while (!at_once && atomic_load(&SELF->service.active) > 0 && now_ms() < end_ms) {
         at_once = is_end(next_signal(set));
@@ -324,7 +336,7 @@ static int serve(void)
         fprintf(stderr, "atls-verifierd: %s\n", err.message);
         server_stop(SELF->server);
         generation_unref(SELF->generation);
-        listen_keep(NULL);
+        listen_keep(NULL, NULL);
         return 1;
     }
     log_say(ATLS_LOG_INFO, "start", "version " ATLS_VERSION);
@@ -333,7 +345,7 @@ static int serve(void)
     upkeep_end();
     reap(true);
     server_stop(SELF->server);
-    listen_keep(NULL);
+    listen_keep(NULL, NULL);
     generation_unref(SELF->generation);
     return 0;
 }

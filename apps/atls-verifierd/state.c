@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "file.h"
 #include "log.h"
 #include "metrics.h"
 #include "request.h"

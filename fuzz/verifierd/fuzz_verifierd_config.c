@@ -26,7 +26,8 @@ static void check_config(const struct config *c)
 
         if ((l->certificate == NULL) != (l->key == NULL))
             abort();
-        if (l->certificate == NULL && l->family == LISTEN_TCP && !l->loopback && !l->insecure)
+        if (l->certificate == NULL && l->listen.address.family == ADDRESS_TCP &&
+            !l->listen.address.loopback && !l->insecure)
             abort();
     }
     for (size_t i = 0; i < c->tenant_count; i++) {

@@ -1,6 +1,6 @@
 /* Structured log: one line an event on standard error, JSON or text, never a token or a key. */
-#ifndef VERIFIERD_LOG_H
-#define VERIFIERD_LOG_H
+#ifndef DAEMON_LOG_H
+#define DAEMON_LOG_H
 
 #include <stdbool.h>
 
@@ -25,7 +25,11 @@ void log_end(struct log_line *line);
 /* An event with one sentence. */
 void log_say(enum atls_log_level level, const char *event, const char *format, ...)
     ATLS_PRINTF(3, 4);
-/* What the libraries log. */
+/* A field that says what a message is about. */
+struct log_about {
+    const char *key, *value;
+};
+/* What the libraries log; arg: a struct log_about, or NULL. */
 void log_library(void *arg, enum atls_log_level level, const char *module, const char *message);
 
 #endif

@@ -1,7 +1,7 @@
 /* YAML as a tree in which every node knows its line, so that every rule that is broken can be shown
  * to its writer. A subset: no anchors, aliases, tags or second document. */
-#ifndef VERIFIERD_TREE_H
-#define VERIFIERD_TREE_H
+#ifndef DAEMON_TREE_H
+#define DAEMON_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* A token bucket per client address, in a table of fixed size. Any thread. */
-#ifndef VERIFIERD_RATE_H
-#define VERIFIERD_RATE_H
+#ifndef DAEMON_RATE_H
+#define DAEMON_RATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -85,6 +85,8 @@ static void test_text(void **state)
 
 static void test_levels(void **state)
 {
+    struct log_about about = {"tenant", "one"};
+
     (void)state;
     log_setup(true, ATLS_LOG_WARNING);
     begin_capture();
@@ -95,10 +97,12 @@ static void test_levels(void **state)
     begin_capture();
     log_say(ATLS_LOG_ERROR, "test", "number %d", 5);
     log_library(NULL, ATLS_LOG_WARNING, "store", "slow");
+    log_library(&about, ATLS_LOG_WARNING, "store", "slow");
     end_capture();
     assert_non_null(strstr(content, "\"message\":\"number 5\"}\n"));
     assert_non_null(
         strstr(content, "\"event\":\"library\",\"module\":\"store\",\"message\":\"slow\"}\n"));
+    assert_non_null(strstr(content, "\"event\":\"library\",\"tenant\":\"one\",\"module\":"));
 }
 
 int main(void)

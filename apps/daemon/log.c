@@ -123,10 +123,12 @@ void log_say(enum atls_log_level level, const char *event, const char *format, .
 
 void log_library(void *arg, enum atls_log_level level, const char *module, const char *message)
 {
+    const struct log_about *about = arg;
     struct log_line line;
 
     log_begin(&line, level, "library");
-    log_field(&line, "tenant", arg);
+    if (about != NULL)
+        log_field(&line, about->key, about->value);
     log_field(&line, "module", module);
     log_field(&line, "message", message);
     log_end(&line);

@@ -1,7 +1,7 @@
 /* Text that grows: JSON, base64, hex. A failed allocation sticks and shows when the text is taken.
  */
-#ifndef VERIFIERD_TEXT_H
-#define VERIFIERD_TEXT_H
+#ifndef DAEMON_TEXT_H
+#define DAEMON_TEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>

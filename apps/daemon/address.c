@@ -1,0 +1,109 @@
+#include "address.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+
+#include "text.h"
+
+/* Labels of letters, digits, - and _, between dots; a last dot is fine. */
+static bool is_dns_name(const char *s)
+{
+    size_t label = 0;
+
+    if (strlen(s) > 253)
+        return false;
+    for (; *s != '\0'; s++) {
+        if (*s == '.') {
+            if (label == 0)
+                return false;
+            label = 0;
+        } else if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *s) ==
+                       NULL ||
+                   ++label > 63) {
+            return false;
+        }
+    }
+    return label > 0 || s[-1] == '.';
+}
+
+static const char *wanted(enum address_use use)
+{
+    return use == ADDRESS_LISTEN ? "ADDRESS:PORT, unix:PATH or systemd:NAME"
+                                 : "HOST:PORT or unix:PATH";
+}
+
+static enum atls_code parse_host(struct address *a, enum address_use use, size_t len,
+                                 struct atls_err *err)
+{
+    const char *at = a->text;
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (at[0] == '[' && len > 2 && at[len - 1] == ']') {
+        at++;
+        len -= 2;
+    }
+    if (len == 0 || len >= sizeof a->host)
+        return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want %s", a->text, wanted(use));
+    memcpy(a->host, at, len);
+    a->host[len] = '\0';
+    a->numeric = true;
+    if (inet_pton(AF_INET, a->host, &v4) == 1)
+        a->loopback = (ntohl(v4.s_addr) >> 24) == 127;
+    else if (inet_pton(AF_INET6, a->host, &v6) == 1)
+        a->loopback = memcmp(&v6, &in6addr_loopback, sizeof v6) == 0;
+    else if (use == ADDRESS_LISTEN)
+        return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want an IP address, not a name",
+                         a->text);
+    else if (at != a->text || !is_dns_name(a->host))
+        return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want an IP address or a name",
+                         a->text);
+    else
+        a->numeric = false;
+    return ATLS_OK;
+}
+
+/* Decimal, at most 65535. */
+static bool parse_port(const char *text, enum address_use use, char out[8])
+{
+    unsigned value = 0;
+
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9' || (value = value * 10 + (unsigned)(*at - '0')) > 65535)
+            return false;
+    }
+    if (text[0] == '\0' || (value == 0 && use == ADDRESS_TARGET))
+        return false;
+    snprintf(out, 8, "%u", value);
+    return true;
+}
+
+enum atls_code address_parse(const char *text, enum address_use use, struct address *out,
+                             struct atls_err *err)
+{
+    struct address a = {.text = text, .family = ADDRESS_TCP};
+    const char *colon = strrchr(text, ':');
+    enum atls_code code;
+
+    if (strncmp(text, "unix:", 5) == 0) {
+        a.family = ADDRESS_UNIX;
+        a.path = text + 5;
+        if (a.path[0] != '/' || strlen(a.path) > 107)
+            return set_error(err, ATLS_E_CONFIG,
+                             "unix socket has no absolute path of at most 107 bytes");
+    } else if (strncmp(text, "systemd:", 8) == 0 && use == ADDRESS_LISTEN) {
+        a.family = ADDRESS_SYSTEMD;
+        a.path = text + 8;
+        if (a.path[0] == '\0')
+            return set_error(err, ATLS_E_CONFIG,
+                             "name of the socket unit's FileDescriptorName is missing");
+    } else if (colon == NULL || !parse_port(colon + 1, use, a.port)) {
+        return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want %s", text, wanted(use));
+    } else if ((code = parse_host(&a, use, (size_t)(colon - text), err)) != ATLS_OK) {
+        return code;
+    }
+    *out = a;
+    return ATLS_OK;
+}

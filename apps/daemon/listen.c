@@ -1,0 +1,236 @@
+#define _DEFAULT_SOURCE /* SO_REUSEPORT */
+
+#include "listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <systemd/sd-daemon.h>
+
+#include "text.h"
+
+#define BACKLOG 1024
+
+static struct kept {
+    char address[300]; /* as configured */
+    unsigned slot;
+    int fd;
+    bool shuts;
+    char path[108]; /* of a unix socket of ours, to remove */
+    char text[128];
+} * kept;
+static size_t kept_count;
+
+static enum atls_code open_tcp(const struct listen_at *l, const char *port, int *out_fd,
+                               struct atls_err *err)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int fd = -1, one = 1;
+    bool ok;
+
+    if (getaddrinfo(l->address.host, port, &hints, &found) != 0)
+        return set_error(err, ATLS_E_CONFIG, "%.100s: no address", l->address.text);
+    fd = socket(found->ai_family, SOCK_STREAM, 0);
+    ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+         (!l->reuse_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0) &&
+         (found->ai_family != AF_INET6 ||
+          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0) &&
+         bind(fd, found->ai_addr, found->ai_addrlen) == 0;
+    freeaddrinfo(found);
+    if (!ok) {
+        int e = errno;
+
+        if (fd >= 0)
+            close(fd);
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address.text, strerror(e));
+    }
+    *out_fd = fd;
+    return ATLS_OK;
+}
+
+/* A socket that nobody listens on any more was left behind by a daemon that was killed. */
+static void remove_stale(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (stat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+        errno == ECONNREFUSED)
+        unlink(address->sun_path);
+    close(fd);
+}
+
+static enum atls_code open_unix(const struct listen_at *l, int *out_fd, struct atls_err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    mode_t mode = l->mode >= 0 ? (mode_t)l->mode : 0660, old;
+    bool ok;
+
+    memcpy(address.sun_path, l->address.path, strlen(l->address.path) + 1);
+    remove_stale(&address);
+    old = umask(0777 & ~mode); /* never open wider, not even for a moment */
+    ok = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    umask(old);
+    if (!ok) {
+        int e = errno;
+
+        if (fd >= 0)
+            close(fd);
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address.text, strerror(e));
+    }
+    *out_fd = fd;
+    return ATLS_OK;
+}
+
+static enum atls_code take_systemd(const struct listen_at *l, int *out_fd, struct atls_err *err)
+{
+    char **names = NULL;
+    int count = sd_listen_fds_with_names(0, &names), fd = -1;
+
+    for (int i = 0; i < count && names != NULL; i++) {
+        if (fd < 0 && strcmp(names[i], l->address.path) == 0)
+            fd = fcntl(SD_LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, 3);
+        free(names[i]);
+    }
+    free(names);
+    if (fd < 0)
+        return set_error(err, ATLS_E_CONFIG, "%.100s: systemd passed no socket of this name",
+                         l->address.text);
+    *out_fd = fd;
+    return ATLS_OK;
+}
+
+static void describe(int fd, char out[128])
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    char host[128], port[16];
+
+    memset(&address, 0, sizeof address);
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0 || address.ss_family == AF_UNIX ||
+        getnameinfo((struct sockaddr *)&address, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(out, 128, "unix");
+    else
+        snprintf(out, 128, address.ss_family == AF_INET6 ? "[%.64s]:%.16s" : "%.64s:%.16s", host,
+                 port);
+}
+
+static struct kept *find_kept(const char *address, unsigned slot)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].slot == slot && strcmp(kept[i].address, address) == 0)
+            return &kept[i];
+    return NULL;
+}
+
+/* The port that slot 0 was given, when any was asked for. */
+static const char *port_of(const struct listen_at *l, unsigned slot)
+{
+    const struct kept *first = slot > 0 ? find_kept(l->address.text, 0) : NULL;
+
+    return first != NULL ? strrchr(first->text, ':') + 1 : l->address.port;
+}
+
+static enum atls_code open_kept(const struct listen_at *l, unsigned slot, struct kept *k,
+                                struct atls_err *err)
+{
+    enum address_family family = l->address.family;
+    enum atls_code code = family == ADDRESS_TCP    ? open_tcp(l, port_of(l, slot), &k->fd, err)
+                          : family == ADDRESS_UNIX ? open_unix(l, &k->fd, err)
+                                                   : take_systemd(l, &k->fd, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if ((family != ADDRESS_SYSTEMD && listen(k->fd, BACKLOG) != 0) ||
+        fcntl(k->fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(k->fd, F_SETFL, O_NONBLOCK) != 0) {
+        code = set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address.text, strerror(errno));
+        close(k->fd);
+        return code;
+    }
+    k->slot = slot;
+    k->shuts = family != ADDRESS_SYSTEMD;
+    snprintf(k->address, sizeof k->address, "%s", l->address.text);
+    snprintf(k->path, sizeof k->path, "%s", family == ADDRESS_UNIX ? l->address.path : "");
+    if (family == ADDRESS_UNIX)
+        snprintf(k->text, sizeof k->text, "%s", l->address.text);
+    else
+        describe(k->fd, k->text);
+    return ATLS_OK;
+}
+
+/* Opens one more. */
+static enum atls_code add_kept(const struct listen_at *l, unsigned slot, struct kept **out,
+                               struct atls_err *err)
+{
+    struct kept *larger = realloc(kept, (kept_count + 1) * sizeof *kept);
+    enum atls_code code;
+
+    if (larger == NULL)
+        return set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", l->address.text);
+    kept = larger;
+    if ((code = open_kept(l, slot, &kept[kept_count], err)) != ATLS_OK)
+        return code;
+    *out = &kept[kept_count++];
+    return ATLS_OK;
+}
+
+enum atls_code listen_get(const struct listen_at *l, int *out_fd, char out_text[128],
+                          struct atls_err *err)
+{
+    unsigned slot = l->reuse_port && l->address.family == ADDRESS_TCP ? l->slot : 0;
+    struct kept *k = find_kept(l->address.text, slot);
+    enum atls_code code;
+    int fd;
+
+    if (strlen(l->address.text) >= sizeof k->address)
+        return set_error(err, ATLS_E_CONFIG, "%.60s...: address is too long", l->address.text);
+    if (k == NULL && (code = add_kept(l, slot, &k, err)) != ATLS_OK)
+        return code;
+    if ((fd = fcntl(k->fd, F_DUPFD_CLOEXEC, 3)) < 0)
+        return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address.text, strerror(errno));
+    *out_fd = fd;
+    memcpy(out_text, k->text, sizeof k->text);
+    return ATLS_OK;
+}
+
+void listen_shut(const struct address *address)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].shuts && strcmp(kept[i].address, address->text) == 0)
+            (void)shutdown(kept[i].fd, SHUT_RDWR);
+}
+
+void listen_keep(bool (*needed)(const void *arg, const char *address), const void *arg)
+{
+    for (size_t i = 0; i < kept_count;) {
+        if (needed != NULL && needed(arg, kept[i].address)) {
+            i++;
+            continue;
+        }
+        close(kept[i].fd);
+        if (kept[i].path[0] != '\0')
+            unlink(kept[i].path);
+        kept[i] = kept[--kept_count];
+    }
+    if (kept_count == 0) {
+        free(kept);
+        kept = NULL;
+    }
+}

@@ -1,0 +1,32 @@
+/* Listening sockets. They outlive configurations: a reload opens what is new and keeps what stays.
+ * One thread at a time. */
+#ifndef DAEMON_LISTEN_H
+#define DAEMON_LISTEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <atls/err.h>
+
+#include "address.h"
+
+struct listen_at {
+    struct address address;
+    int64_t mode;    /* of a unix socket; -1: 0660 */
+    bool reuse_port; /* TCP: each slot has a socket of its own, between which the kernel spreads
+                        connections (SO_REUSEPORT) */
+    unsigned slot;   /* with reuse_port: which socket, from 0 */
+};
+
+/* A descriptor of the caller's to close, a duplicate of the socket that is kept; out_text (128
+ * bytes) gets where it listens, a port of 0 resolved: slot 0 picks it, and the others follow.
+ * Errors: ATLS_E_CONFIG (address in use, no socket of that name from systemd), ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code listen_get(const struct listen_at *l, int *out_fd,
+                                          char out_text[128], struct atls_err *err);
+/* Has new connections to all sockets of an address refused from now on, so that clients go
+ * elsewhere at once; but for those of systemd, which another process may serve next. */
+void listen_shut(const struct address *address);
+/* Closes those whose address, as written, is not needed; needed NULL: all. */
+void listen_keep(bool (*needed)(const void *arg, const char *address), const void *arg);
+
+#endif

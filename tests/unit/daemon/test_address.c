@@ -1,0 +1,135 @@
+#include "address.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "testlib.h"
+
+#define LABEL63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define NAME253                                                                                    \
+    LABEL63 "." LABEL63 "." LABEL63 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+                                    "aa"
+
+static const struct {
+    const char *text;
+    enum address_use use;
+    enum address_family family;
+    const char *host, *port, *path;
+    bool numeric, loopback;
+} good[] = {
+    {"127.0.0.1:8443", ADDRESS_LISTEN, ADDRESS_TCP, "127.0.0.1", "8443", NULL, true, true},
+    {"127.255.0.1:1", ADDRESS_LISTEN, ADDRESS_TCP, "127.255.0.1", "1", NULL, true, true},
+    {"0.0.0.0:0", ADDRESS_LISTEN, ADDRESS_TCP, "0.0.0.0", "0", NULL, true, false},
+    {"[::1]:65535", ADDRESS_LISTEN, ADDRESS_TCP, "::1", "65535", NULL, true, true},
+    {"[::]:00080", ADDRESS_LISTEN, ADDRESS_TCP, "::", "80", NULL, true, false},
+    {"unix:/s", ADDRESS_LISTEN, ADDRESS_UNIX, "", "", "/s", false, false},
+    {"systemd:web", ADDRESS_LISTEN, ADDRESS_SYSTEMD, "", "", "web", false, false},
+    {"10.0.0.1:80", ADDRESS_TARGET, ADDRESS_TCP, "10.0.0.1", "80", NULL, true, false},
+    {"[2001:db8::1]:80", ADDRESS_TARGET, ADDRESS_TCP, "2001:db8::1", "80", NULL, true, false},
+    {"db:5432", ADDRESS_TARGET, ADDRESS_TCP, "db", "5432", NULL, false, false},
+    {"a-b.C_d.example.:1", ADDRESS_TARGET, ADDRESS_TCP, "a-b.C_d.example.", "1", NULL, false,
+     false},
+    {NAME253 ":1", ADDRESS_TARGET, ADDRESS_TCP, NAME253, "1", NULL, false, false},
+    {"systemd:80", ADDRESS_TARGET, ADDRESS_TCP, "systemd", "80", NULL, false, false},
+    {"unix:/run/s", ADDRESS_TARGET, ADDRESS_UNIX, "", "", "/run/s", false, false},
+};
+
+static void test_good(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct address a;
+
+        test_assert_code(address_parse(good[i].text, good[i].use, &a, &err), ATLS_OK, &err);
+        assert_ptr_equal(a.text, good[i].text);
+        assert_int_equal(a.family, good[i].family);
+        assert_string_equal(a.host, good[i].host);
+        assert_string_equal(a.port, good[i].port);
+        if (good[i].path != NULL)
+            assert_string_equal(a.path, good[i].path);
+        else
+            assert_null(a.path);
+        assert_int_equal(a.numeric, good[i].numeric);
+        assert_int_equal(a.loopback, good[i].loopback);
+    }
+}
+
+static const struct {
+    const char *text;
+    enum address_use use;
+    const char *rule;
+} bad[] = {
+    {"", ADDRESS_LISTEN, "want ADDRESS:PORT, unix:PATH or systemd:NAME"},
+    {"127.0.0.1", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {"127.0.0.1:", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {"127.0.0.1:65536", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {"127.0.0.1:4294967376", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {"127.0.0.1:+80", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {"127.0.0.1:80 ", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {":80", ADDRESS_LISTEN, "want ADDRESS:PORT"},
+    {"localhost:80", ADDRESS_LISTEN, "not a name"},
+    {"[]:80", ADDRESS_LISTEN, "not a name"},
+    {"[::1:80", ADDRESS_LISTEN, "not a name"},
+    {"systemd:", ADDRESS_LISTEN, "FileDescriptorName is missing"},
+    {"unix:", ADDRESS_LISTEN, "absolute path"},
+    {"unix:s", ADDRESS_LISTEN, "absolute path"},
+    {"", ADDRESS_TARGET, "want HOST:PORT or unix:PATH"},
+    {"db", ADDRESS_TARGET, "want HOST:PORT"},
+    {"db:0", ADDRESS_TARGET, "want HOST:PORT"},
+    {":80", ADDRESS_TARGET, "want HOST:PORT"},
+    {"d b:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {"[db]:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {".db:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {"a..b:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {".:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {LABEL63 "a:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {NAME253 "a:80", ADDRESS_TARGET, "want an IP address or a name"},
+    {"systemd:web", ADDRESS_TARGET, "want HOST:PORT"},
+    {"unix:s", ADDRESS_TARGET, "absolute path"},
+};
+
+static void test_bad(void **state)
+{
+    char path[5 + 108 + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        struct address a = {.text = "as before"};
+
+        test_assert_code(address_parse(bad[i].text, bad[i].use, &a, &err), ATLS_E_CONFIG, &err);
+        if (strstr(err.message, bad[i].rule) == NULL)
+            fail_msg("\"%s\": %s", bad[i].text, err.message);
+        assert_string_equal(a.text, "as before");
+    }
+    memset(path, 'a', sizeof path);
+    memcpy(path, "unix:/", 6);
+    path[5 + 108] = '\0';
+    for (size_t len = 108; len >= 107; len--) {
+        struct address a;
+
+        path[5 + len] = '\0';
+        assert_int_equal(address_parse(path, ADDRESS_TARGET, &a, NULL),
+                         len > 107 ? ATLS_E_CONFIG : ATLS_OK);
+    }
+    /* Longer than a host may be. */
+    {
+        char text[300];
+        struct address a;
+
+        memset(text, '1', sizeof text);
+        memcpy(text + sizeof text - 4, ":80", 4);
+        assert_int_equal(address_parse(text, ADDRESS_TARGET, &a, NULL), ATLS_E_CONFIG);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
