@@ -279,6 +279,23 @@ static enum atls_code wait_for(struct atls_openssl *c, enum atls_want want, stru
 
 /* ---- the end ---- */
 
+/* The handshake ended with an alert of ours. What the peer sent on meanwhile (a client that was
+ * refused thinks that it is through) is thrown away, until it has read the alert and closes. */
+static void hear_out(struct atls_openssl *c)
+{
+    int64_t now = atls_clock_monotonic_ms(NULL), deadline = now + GOODBYE_MS;
+    BIO *bio = SSL_get_rbio(c->ssl);
+    uint8_t rest[PIECE_LEN];
+
+    while (now < deadline) {
+        const int len = BIO_read(bio, rest, sizeof rest);
+
+        if (len <= 0 && (!BIO_should_retry(bio) || wait_until(c, POLLIN, now, deadline) < 0))
+            break;
+        now = atls_clock_monotonic_ms(NULL);
+    }
+}
+
 /* Sends what the output holds and close_notify, then takes what the peer still sends: a socket that
  * is closed with unread input resets the connection, and the peer would not see why. */
 static void goodbye(struct atls_openssl *c, bool linger)
@@ -347,7 +364,10 @@ static enum atls_code open_gate(struct atls_openssl *c, struct atls_err *err)
             return ATLS_OK;
         code = wait_for(c, want, err);
     }
-    goodbye(c, true);
+    if (c->session == NULL && c->handshake != NULL && c->handshake->error.code != ATLS_OK)
+        hear_out(c);
+    else
+        goodbye(c, true);
     return code;
 }
 

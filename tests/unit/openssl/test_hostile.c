@@ -57,7 +57,7 @@ static int take_any(X509_STORE_CTX *store, void *arg)
     return 1;
 }
 
-static void add_second_certificate(struct scene *s)
+static void add_certificate(struct scene *s)
 {
     const unsigned char *der = s->ca.certificate.ptr;
     X509 *x = d2i_X509(NULL, &der, (long)s->ca.certificate.len);
@@ -270,7 +270,7 @@ static void refuses_what_is_against_the_rules(void **state)
         s.h.second_hello = row->second_hello;
         s.h.second_entry = row->second_entry;
         if (row->second_entry.ptr != NULL)
-            add_second_certificate(&s);
+            add_certificate(&s);
         scene_run(&s);
         if (s.ours->code != row->code || s.ours->err.reason != row->reason ||
             s.ours->alert_sent != row->alert || s.ours->open != (row->code == ATLS_OK))
@@ -304,10 +304,26 @@ static void takes_chains_of_two_certificates(void **state)
         struct scene s;
 
         scene_init(&s, server, false);
-        add_second_certificate(&s);
+        add_certificate(&s);
         scene_run(&s);
         test_assert_code(s.ours->code, ATLS_OK, &s.ours->err);
         assert_true(s.ours->open);
+        scene_clear(&s);
+    }
+}
+
+static void refuses_chains_that_are_too_long(void **state)
+{
+    (void)state;
+    for (int server = 0; server < 2; server++) {
+        struct scene s;
+
+        scene_init(&s, server, false);
+        for (int i = 1; i < ATLS_CHAIN_MAX + 1; i++)
+            add_certificate(&s);
+        scene_run(&s);
+        test_assert_code(s.ours->code, ATLS_E_LIMIT, &s.ours->err);
+        assert_int_equal(s.ours->alert_sent, SSL_AD_BAD_CERTIFICATE);
         scene_clear(&s);
     }
 }
@@ -318,6 +334,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_against_the_rules),
         cmocka_unit_test(refuses_a_client_that_resumes),
         cmocka_unit_test(takes_chains_of_two_certificates),
+        cmocka_unit_test(refuses_chains_that_are_too_long),
     };
 
     signal(SIGPIPE, SIG_IGN);
