@@ -307,6 +307,8 @@ static void watch(const SSL *ssl, int where, int ret)
     struct atls_handshake *h = atls_handshake_of(ssl);
     const struct prepared *p = prepared_of(SSL_get_SSL_CTX(ssl));
 
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && h != NULL)
+        atls_handshake_begins(h);
     if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && (h == NULL || (!h->passed && !h->shut)))
         shut((SSL *)(uintptr_t)ssl, h);
     if (h != NULL && h->info != NULL)

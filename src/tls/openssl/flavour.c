@@ -159,6 +159,43 @@ uint8_t atls_handshake_fail(struct atls_handshake *h, const struct atls_err *err
     return h->hooks->alert(&h->error);
 }
 
+/* ---- one SSL, one handshake ---- */
+
+static enum atls_code used_again(struct atls_err *err)
+{
+    return atls_fail(err, ATLS_E_USAGE,
+                     "OpenSSL: the SSL was used for a handshake before: attestation wants a new "
+                     "one (SSL_new, not SSL_clear)");
+}
+
+void atls_handshake_begins(struct atls_handshake *h)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (h->begun) {
+        h->passed = false;
+        (void)used_again(&err);
+        (void)atls_handshake_fail(h, &err); /* the next callback that can fail does */
+    }
+    h->begun = true;
+}
+
+/* What is known is of this handshake, which our own random tells: an info callback can be lost. */
+static enum atls_code check_same(struct atls_handshake *h, struct atls_err *err)
+{
+    uint8_t random[SSL3_RANDOM_SIZE] = {0};
+
+    if (h->role == ATLS_ROLE_CLIENT)
+        (void)SSL_get_client_random(h->ssl, random, sizeof random);
+    else
+        (void)SSL_get_server_random(h->ssl, random, sizeof random);
+    if (!h->bound) {
+        memcpy(h->random, random, sizeof random);
+        h->bound = true;
+    }
+    return memcmp(h->random, random, sizeof random) == 0 ? ATLS_OK : used_again(err);
+}
+
 /* ---- slow work ---- */
 
 struct steps {
@@ -303,11 +340,26 @@ static enum atls_code peer_done(struct atls_handshake *h, struct atls_job *job,
     return code;
 }
 
+/* A certificate may come again for the verdict that is there, not another one. */
+static enum atls_code check_timely(struct atls_handshake *h, struct atls_err *err)
+{
+    if (h->passed && h->config->options.require_peer)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "OpenSSL: a certificate was asked for after the handshake, where none is "
+                         "attested");
+    return check_same(h, err);
+}
+
 enum atls_work_outcome atls_handshake_judge(struct atls_handshake *h,
                                             const struct atls_tls_peer *peer, enum atls_pause pause)
 {
     static const struct steps steps = {make_peer, peer_done};
+    struct atls_err err = ATLS_ERR_INIT;
 
+    if (check_timely(h, &err) != ATLS_OK) {
+        (void)atls_handshake_fail(h, &err);
+        return ATLS_WORK_FAILED;
+    }
     return pursue(h, &h->peer_work, pause, &steps, peer);
 }
 
@@ -442,12 +494,12 @@ enum atls_code atls_handshake_finish(struct atls_handshake *h, struct atls_err *
 {
     struct atls_err cause = ATLS_ERR_INIT;
 
-    if (h->passed)
-        return ATLS_OK;
     if (h->error.code == ATLS_OK) {
-        if (!SSL_is_init_finished(h->ssl))
+        if (!h->passed && !SSL_is_init_finished(h->ssl))
             return atls_fail(err, ATLS_E_TLS, "TLS handshake is not finished");
-        if (make_session(h, &cause) == ATLS_OK) {
+        if (check_same(h, &cause) == ATLS_OK && h->passed)
+            return ATLS_OK;
+        if (cause.code == ATLS_OK && make_session(h, &cause) == ATLS_OK) {
             h->passed = true;
             atls_callbacks_open(h);
             return ATLS_OK;

@@ -49,11 +49,13 @@ struct atls_handshake {
     struct atls_result *result;        /* of the accepted peer, or NULL */
     struct atls_buf spki, certificate; /* of that peer: DER key and end-entity certificate */
     void (*info)(const SSL *ssl, int where, int ret); /* the program's state callback, or NULL */
-    BIO_callback_fn_ex bio_callback; /* the program's, of the BIO that is shut; or NULL */
-    bool shut;                       /* the SSL, by us, since the handshake ended */
-    bool passed;                     /* all post-conditions hold; the SSL is open */
-    struct atls_session *session;    /* once passed, until a struct atls_openssl takes it */
-    struct atls_err error;           /* the first failure: nothing succeeds after it */
+    BIO_callback_fn_ex bio_callback;  /* the program's, of the BIO that is shut; or NULL */
+    bool shut;                        /* the SSL, by us, since the handshake ended */
+    bool passed;                      /* all post-conditions hold; the SSL is open */
+    bool begun, bound;                /* the handshake; random is there */
+    uint8_t random[SSL3_RANDOM_SIZE]; /* ours, of the handshake that all this is about */
+    struct atls_session *session;     /* once passed, until a struct atls_openssl takes it */
+    struct atls_err error;            /* the first failure: nothing succeeds after it */
 };
 
 /* The peer as TLS shows it, in verification; everything borrows. */
@@ -113,6 +115,10 @@ ATLS_MUST_CHECK enum atls_code atls_handshake_attach(SSL *ssl, struct atls_confi
                                                      const char *peer_name,
                                                      struct atls_handshake **out,
                                                      struct atls_err *err);
+
+/* A handshake begins: an SSL that is used again (SSL_clear) has state of an earlier peer, fails and
+ * is shut. */
+void atls_handshake_begins(struct atls_handshake *h);
 
 /* Records the first failure, shows it in OpenSSL's error queue, and gives the alert for it. code is
  * not ATLS_OK. */
