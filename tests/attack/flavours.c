@@ -639,6 +639,26 @@ static struct outcome resumed(const struct bench *b)
     return out;
 }
 
+static struct outcome use_again(const struct bench *b, const struct machine *signs)
+{
+    const struct wish wish = by_name();
+    struct show first = everything_of(&lab.m1), second = everything_of(&extra.stranger);
+
+    first.signs = signs;
+    second.manner = MANNER_UNAWARE;
+    return scene_used_again(b, &wish, &first, &second);
+}
+
+static struct outcome used_again(const struct bench *b)
+{
+    return use_again(b, &lab.m1);
+}
+
+static struct outcome used_after_failure(const struct bench *b)
+{
+    return use_again(b, &lab.m2);
+}
+
 /* He attests, and well, in another flavour. */
 static struct outcome speaks(const struct bench *b, int column)
 {
@@ -867,6 +887,10 @@ static const struct row {
     {"downgrade: attestation negotiated, none shown", without, 0, 0, NULL},
     {"downgrade: TLS 1.2", tls_1_2, 0, 0, NULL},
     {"downgrade: resumption of a session without attestation", resumed, 0, 0, NULL},
+    {"downgrade: nothing shown where the program uses an attested connection's SSL again",
+     used_again, 0, BIT(POST), NULL},
+    {"the same with an SSL whose handshake failed when its evidence had been judged",
+     used_after_failure, 0, BIT(POST), NULL},
     {"downgrade: attests in flavour post", speaks_post, 0, BIT(POST), NULL},
     {"downgrade: attests in flavour intra, or intra with another binder", speaks_intra, 0, 0, NULL},
     {"downgrade: attests in flavour pre", speaks_pre, 0, BOTH_PRE, NULL},

@@ -113,6 +113,12 @@ SSL_SESSION *scene_session(const struct bench *b, SSL_CTX **out_ctx);
 struct outcome scene_state_changes(const struct bench *b, const struct wish *wish,
                                    const struct machine *before, const struct machine *after);
 
+/* Intra and pre: a program drives its SSL itself, for a peer that shows first, and uses the same
+ * SSL again (SSL_clear) for one that shows second. The first is accepted, unless its key is not the
+ * one that signs. */
+struct outcome scene_used_again(const struct bench *b, const struct wish *wish,
+                                const struct show *first, const struct show *second);
+
 /* Post alone: the victim asks again on its connection, and gets everything anew but the evidence,
  * which is that of the first time. */
 struct outcome scene_answer_again(const struct bench *b, const struct wish *wish,

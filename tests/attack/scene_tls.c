@@ -727,6 +727,65 @@ struct outcome tls_play(const struct bench *b, const struct wish *wish, const st
     return out;
 }
 
+/* ---- a program that drives its SSL itself ---- */
+
+/* Handshake of the product's ssl with an actor who shows this, and the question at its end. */
+static enum atls_code shake(SSL *ssl, const struct bench *b, const struct wish *wish,
+                            const struct show *show, struct atls_err *err)
+{
+    struct actor a = {.bench = b,
+                      .speaks = b->column,
+                      .is_server = b->victim == ATLS_ROLE_CLIENT,
+                      .self_signed = wish->identity != ATLS_IDENTITY_PKIX,
+                      .show = show,
+                      .scene = {.bench = b, .speaks = b->column}};
+    SSL_CTX *ctx = actor_context(&a);
+    SSL *actor = actor_ssl(ctx, &a);
+    enum atls_code code;
+    size_t len;
+
+    join(ssl, actor);
+    for (int i = 0; i < ROUNDS; i++) {
+        ERR_clear_error();
+        (void)SSL_do_handshake(ssl);
+        go_on(actor);
+    }
+    code = atls_openssl_attested(ssl, NULL, err);
+    ERR_clear_error();
+    assert_int_equal(SSL_write_ex(ssl, "x", 1, &len), code == ATLS_OK ? 1 : 0);
+    ERR_clear_error();
+    SSL_free(actor);
+    SSL_CTX_free(ctx);
+    actor_clear(&a);
+    return code;
+}
+
+struct outcome scene_used_again(const struct bench *b, const struct wish *wish,
+                                const struct show *first, const struct show *second)
+{
+    struct atls_config *config = scene_config(b, wish);
+    SSL_CTX *ctx = product_context(b, b->victim, config);
+    SSL *ssl = SSL_new(ctx);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct outcome out = {.accepted = true};
+
+    if (b->victim == ATLS_ROLE_CLIENT)
+        SSL_set_connect_state(ssl);
+    else
+        SSL_set_accept_state(ssl);
+    test_assert_code(atls_openssl_attach(ssl, config, wish->name, &err), ATLS_OK, &err);
+    assert_int_equal(shake(ssl, b, wish, first, &err) == ATLS_OK, first->named == first->signs);
+    SSL_shutdown(ssl);
+    assert_int_equal(SSL_clear(ssl), 1);
+    ERR_clear_error();
+    if (shake(ssl, b, wish, second, &err) != ATLS_OK)
+        out = scene_refused(&err);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    atls_config_unref(config);
+    return out;
+}
+
 /* ---- a genuine machine that the attacker asks ---- */
 
 static void see_certificate(SSL *ssl, struct actor *a)
