@@ -51,12 +51,12 @@ atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config, struct atls_e
  * (atls_attester_chain) the one that is shown: what the handshake signs, the attester signs, in the
  * thread that drives the handshake (with SSL_MODE_ASYNC, in a job or a thread of its own). The
  * minimum version becomes TLS 1.3, where OpenSSL chooses the attester's signature scheme by itself;
- * a context whose signature algorithms (SSL_CTX_set1_sigalgs and the like) leave that out fails its
- * handshakes. Certificates of other types of key stay with ctx. Keeps a reference to the attester
- * until ctx and the connections made of it are freed. A failure of the attester fails the
- * handshake; the message is in OpenSSL's error queue. Errors: ATLS_E_UNSUPPORTED (the attester
- * signs with no scheme of TLS 1.3), ATLS_E_CONFIG, ATLS_E_TLS (below the security level of ctx),
- * ATLS_E_NOMEM. */
+ * a context whose signature algorithms (SSL_CTX_set1_sigalgs and the like) leave that out, or whose
+ * property query only other providers answer ("fips=yes"), fails its handshakes. Certificates of
+ * other types of key stay with ctx. Keeps a reference to the attester until ctx and the connections
+ * made of it are freed. A failure of the attester fails the handshake; the message is in OpenSSL's
+ * error queue. Errors: ATLS_E_UNSUPPORTED (the attester signs with no scheme of TLS 1.3),
+ * ATLS_E_CONFIG, ATLS_E_TLS (below the security level of ctx), ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_openssl_use_attester(SSL_CTX *ctx, struct atls_attester *attester, struct atls_err *err);
 
