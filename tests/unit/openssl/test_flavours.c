@@ -562,6 +562,80 @@ static void makes_connections_of_attached_ssls(void **state)
 }
 
 /* A server that another context took over (server_name) has lost what was prepared. */
+/* ---- ends ---- */
+
+/* Reads what has come; false once the other side has ended its data. */
+static bool receive(struct tls_end *e, size_t *total)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    uint8_t buf[4096];
+    size_t n = 1;
+
+    while (n != 0) {
+        test_assert_code(atls_openssl_read(e->conn, buf, sizeof buf, &n, &e->want, &err), ATLS_OK,
+                         &err);
+        *total += n;
+    }
+    return !atls_session_peer_ended(atls_openssl_session(e->conn));
+}
+
+/* Writes until the other side's buffer is full. */
+static size_t fill(struct tls_end *e)
+{
+    static const uint8_t data[4096];
+    struct atls_err err = ATLS_ERR_INIT;
+    size_t total = 0, n = 1;
+
+    e->want = ATLS_WANT_NOTHING;
+    while (e->want != ATLS_WANT_WRITE && total < 1000000) {
+        test_assert_code(atls_openssl_write(e->conn, data, sizeof data, &n, &e->want, &err),
+                         ATLS_OK, &err);
+        total += n;
+    }
+    assert_int_equal(e->want, ATLS_WANT_WRITE);
+    return total;
+}
+
+/* The end of one direction waits behind what was written, and leaves the other one open. */
+static void ends_one_direction_at_a_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct tls_pair t;
+        struct tls_end *first = i == 0 ? &t.client : &t.server;
+        struct tls_end *last = i == 0 ? &t.server : &t.client;
+        struct atls_err err = ATLS_ERR_INIT;
+        size_t sent, got = 0, n = 0;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        tls_pair_start(&t);
+        tls_pair_run(&t);
+        tls_pair_assert_open("ends", &t, 1000);
+        sent = fill(first);
+        test_assert_code(atls_openssl_end(first->conn, &err), ATLS_OK, &err);
+        assert_int_equal(SSL_get_shutdown(first->ssl) & SSL_SENT_SHUTDOWN, 0);
+        for (int step = 0; step < 20 && receive(last, &got); step++)
+            test_assert_code(atls_openssl_step(first->conn, &first->want, &err), ATLS_OK, &err);
+        assert_int_equal(got, sent);
+        assert_int_equal(SSL_get_shutdown(first->ssl) & SSL_SENT_SHUTDOWN, SSL_SENT_SHUTDOWN);
+        assert_false(atls_openssl_ended(last->conn));
+        test_assert_code(atls_openssl_write(first->conn, "x", 1, &n, &first->want, &err),
+                         ATLS_E_USAGE, &err);
+        got = 0;
+        sent = fill(last);
+        for (int step = 0; step < 20 && got < sent; step++) {
+            assert_true(receive(first, &got));
+            test_assert_code(atls_openssl_step(last->conn, &last->want, &err), ATLS_OK, &err);
+        }
+        assert_int_equal(got, sent);
+        test_assert_code(atls_openssl_end(last->conn, &err), ATLS_OK, &err);
+        assert_false(receive(first, &got));
+        assert_true(atls_openssl_ended(first->conn));
+        assert_true(atls_openssl_ended(last->conn));
+        tls_pair_clear(&t);
+    }
+}
+
 static SSL_CTX *other_ctx;
 
 static int take_over(SSL *ssl, int *alert, void *arg)
@@ -772,6 +846,7 @@ int main(void)
         cmocka_unit_test(attaches_before_the_handshake_only),
         cmocka_unit_test(copies_nothing),
         cmocka_unit_test(makes_connections_of_attached_ssls),
+        cmocka_unit_test(ends_one_direction_at_a_time),
         cmocka_unit_test(shuts_a_server_whose_context_was_exchanged),
 #if !defined(__SANITIZE_THREAD__)
         cmocka_unit_test(refuses_async_without_jobs),
