@@ -754,7 +754,7 @@ static void signs_in_a_thread(void **state)
 static void says_that_async_jobs_ran_out(void **state)
 {
     struct tls_pair t[2];
-    int code[2];
+    enum atls_code code[2];
 
     (void)state;
     ASYNC_cleanup_thread(); /* of jobs without limit */
