@@ -93,8 +93,12 @@ static struct atls_verifier *open_fake(const char *uri)
 static struct atls_appraisal good_appraisal(void)
 {
     static const uint8_t binder[32] = {7};
-    struct atls_appraisal a = {atls_bytes_of("evidence", 8), atls_bytes_of(binder, 32),
-                               atls_bytes_of("spki", 4), 0, 0, {NULL, 0}};
+    struct atls_appraisal a = {atls_bytes_of("evidence", 8),
+                               atls_bytes_of(binder, 32),
+                               atls_bytes_of("spki", 4),
+                               0,
+                               0,
+                               {NULL, 0}};
 
     return a;
 }

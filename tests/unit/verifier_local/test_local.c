@@ -42,8 +42,12 @@ static enum atls_code appraise(struct tpm_world *w, const struct atls_verifier_o
     atls_buf_clear(&w->evidence);
     w->evidence = test_tpm_evidence_encode(&w->e);
     test_assert_code(atls_verifier_open(w->uri, backends, options, &v, err), ATLS_OK, err);
-    a = (struct atls_appraisal){atls_buf_bytes(&w->evidence), atls_bytes_of(binder, 32),
-                                test_tpm_evidence_aik_spki(&w->e), time_s, 0, {NULL, 0}};
+    a = (struct atls_appraisal){atls_buf_bytes(&w->evidence),
+                                atls_bytes_of(binder, 32),
+                                test_tpm_evidence_aik_spki(&w->e),
+                                time_s,
+                                0,
+                                {NULL, 0}};
     code = atls_verifier_appraise(v, &a, out, err);
     atls_verifier_unref(v);
     return code;
@@ -492,8 +496,12 @@ static void a_list_counts_for_chains_that_are_remembered(void **state)
                      ATLS_OK, &err);
     w.evidence = test_tpm_evidence_encode(&w.e);
     test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_OK, &err);
-    a = (struct atls_appraisal){atls_buf_bytes(&w.evidence), atls_bytes_of(binder, 32),
-                                test_tpm_evidence_aik_spki(&w.e), NOW, 0, {NULL, 0}};
+    a = (struct atls_appraisal){atls_buf_bytes(&w.evidence),
+                                atls_bytes_of(binder, 32),
+                                test_tpm_evidence_aik_spki(&w.e),
+                                NOW,
+                                0,
+                                {NULL, 0}};
     for (int i = 0; i < 2; i++) {
         test_assert_code(atls_verifier_appraise(v, &a, &r, &err), ATLS_OK, &err);
         atls_result_unref(r);
