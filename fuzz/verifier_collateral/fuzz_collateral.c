@@ -77,7 +77,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (data[0] == 1)
         try_name(rest);
     else
-        try_document((enum atls_collateral_kind)(1 + data[0] % ATLS_COLLATERAL_LAST),
-                     rest);
+        try_document((enum atls_collateral_kind)(1 + data[0] % ATLS_COLLATERAL_LAST), rest);
     return 0;
 }

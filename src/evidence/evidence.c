@@ -7,14 +7,8 @@
 #define TREE_MAX (64 * 1024) /* of the decoded CMW; its strings stay in the evidence */
 
 const struct atls_technology *const atls_technologies[] = {
-    &atls_technology_tpm,
-    &atls_technology_snp,
-    &atls_technology_tdx,
-    &atls_technology_sgx,
-    &atls_technology_cca,
-    &atls_technology_psa,
-    &atls_technology_soft,
-    NULL,
+    &atls_technology_tpm, &atls_technology_snp, &atls_technology_tdx,  &atls_technology_sgx,
+    &atls_technology_cca, &atls_technology_psa, &atls_technology_soft, NULL,
 };
 
 const char *atls_technology_name(struct atls_bytes name)

@@ -7,10 +7,8 @@ static const struct {
     enum atls_evidence_profile profile;
     const char *name;
 } profiles[] = {
-    {ATLS_PROFILE_BATCH, "kat-batch"},
-    {ATLS_PROFILE_KAT, "kat-bundle"},
-    {ATLS_PROFILE_BARE, "bare"},
-    {ATLS_PROFILE_PARSEC, "parsec"},
+    {ATLS_PROFILE_BATCH, "kat-batch"}, {ATLS_PROFILE_KAT, "kat-bundle"},
+    {ATLS_PROFILE_BARE, "bare"},       {ATLS_PROFILE_PARSEC, "parsec"},
     {ATLS_PROFILE_RATLS, "ra-tls"},
 };
 

@@ -107,7 +107,7 @@ struct sgx_quote {
     struct atls_bytes vendor_id;
     struct atls_sgx_report enclave;
     struct atls_dcap_quote rest; /* user_data, and the signature data */
-    struct atls_bytes opaque;   /* signature data that is of another layout; .ptr NULL: none */
+    struct atls_bytes opaque;    /* signature data that is of another layout; .ptr NULL: none */
 };
 
 static enum atls_code malformed(const struct atls_reader *r, const char *what, struct atls_err *err)

@@ -26,8 +26,7 @@ static void rows_are_found_by_kind_and_by_name(void **state)
     }
     assert_int_equal(count, ATLS_COLLATERAL_LAST);
     assert_null(atls_collateral_row_of(ATLS_COLLATERAL_NONE));
-    assert_null(
-        atls_collateral_row_of((enum atls_collateral_kind)(ATLS_COLLATERAL_LAST + 1)));
+    assert_null(atls_collateral_row_of((enum atls_collateral_kind)(ATLS_COLLATERAL_LAST + 1)));
     assert_null(atls_collateral_row_by_name(text("snp-cr")));
     assert_null(atls_collateral_row_by_name(text("snp-crls")));
     assert_null(atls_collateral_row_by_name(text("")));

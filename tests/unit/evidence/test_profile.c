@@ -8,10 +8,8 @@ static void names_and_numbers(void **state)
         enum atls_evidence_profile profile;
         const char *name;
     } rows[] = {
-        {ATLS_PROFILE_KAT, "kat-bundle"},
-        {ATLS_PROFILE_BATCH, "kat-batch"},
-        {ATLS_PROFILE_BARE, "bare"},
-        {ATLS_PROFILE_PARSEC, "parsec"},
+        {ATLS_PROFILE_KAT, "kat-bundle"}, {ATLS_PROFILE_BATCH, "kat-batch"},
+        {ATLS_PROFILE_BARE, "bare"},      {ATLS_PROFILE_PARSEC, "parsec"},
         {ATLS_PROFILE_RATLS, "ra-tls"},
     };
 

@@ -287,7 +287,7 @@ static void what_is_accepted(void **state)
         const struct atls_tdx_tcb_status status = {.status = policies[i].status,
                                                    .date_s = policies[i].date_s};
         const struct atls_dcap_rules rules = {.statuses = policies[i].accepted,
-                                             .tcb_date_s = policies[i].floor_s};
+                                              .tcb_date_s = policies[i].floor_s};
         struct atls_err err = ATLS_ERR_INIT;
         enum atls_code code = atls_tdx_check_status(&status, &rules, &err);
 
