@@ -43,8 +43,8 @@ static const struct {
          "allow-unsafe-clock: true, allow-ima-violations: true, require-ak-eku: true}\n"
          "    sessions: {ttl: 30s, max: 5, nonce-size: 32, nonce-encoding: url}\n",
      0, NULL},
-    {"rules", L T "    evidence: {rules: {snp.vmpl: 1, tdx.dcap.statuses: 'UpToDate,OutOfDate'}}\n",
-     0, NULL},
+    {"rules", L T "    evidence: {rules: {snp.vmpl: 1, tdx.statuses: 'UpToDate,OutOfDate'}}\n", 0,
+     NULL},
     {"no rules", L T "    evidence: {rules: {}}\n", 0, NULL},
     {"a rule that is none",
      L T "    evidence:\n      rules:\n        snp.vmpl: 1\n        no.thing: x\n", 9,
