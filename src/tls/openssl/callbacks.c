@@ -75,6 +75,16 @@ void atls_callbacks_not_attached(void)
                    "attestation: atls_openssl_attach was not called for this connection");
 }
 
+/* Authentication after the handshake would show keys that no evidence names: this connection has
+ * been judged by what it began with. */
+static bool is_over(const struct atls_handshake *h)
+{
+    if (h->passed)
+        ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL,
+                       "attestation: certificates are for the handshake, not for after it");
+    return h->passed;
+}
+
 /* ---- our certificate ---- */
 
 /* The return value of SSL_set_cert_cb: 1 go on, 0 fail, -1 call again. */
@@ -87,6 +97,8 @@ static int certificate(SSL *ssl, void *arg)
         atls_callbacks_not_attached();
         return 0;
     }
+    if (is_over(h))
+        return 0;
     if (h->hooks->own_job == NULL || (h->role == ATLS_ROLE_SERVER && h->hooks->own_late_on_server))
         return 1;
     switch (atls_handshake_work(h, ATLS_PAUSE_NATIVE)) {
@@ -205,6 +217,8 @@ static int verify(X509_STORE_CTX *store, void *arg)
         atls_callbacks_not_attached();
         return 0;
     }
+    if (is_over(h))
+        return 0;
     by_tls =
         !h->config->options.require_peer || h->config->options.identity == ATLS_IDENTITY_SAME_KEY;
     X509_STORE_CTX_set_error(store, X509_V_OK);

@@ -826,6 +826,45 @@ static void passes_states_on(void **state)
     tls_pair_clear(&t);
 }
 
+/* Both ends, each with a peer that would go along. */
+static void shows_and_takes_no_certificate_afterwards(void **state)
+{
+    struct test_identity ca = test_ca("plain"), leaf = test_leaf(&ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+
+    (void)state;
+    for (int server = 0; server < 2; server++) {
+        struct tls_pair t;
+        struct atls_err err = ATLS_ERR_INIT;
+        uint8_t byte;
+        size_t n;
+
+        tls_pair_init(&t, ATLS_FLAVOUR_INTRA);
+        tls_pair_prepare(&t);
+        SSL_CTX_set_post_handshake_auth(t.client.ctx, 1);
+        start(&t);
+        attach_both(&t);
+        drive_both(&t, DRIVE_HANDSHAKE, DRIVE_HANDSHAKE);
+        test_assert_code(atls_openssl_attested(t.client.ssl, NULL, &err), ATLS_OK, &err);
+        test_assert_code(atls_openssl_attested(t.server.ssl, NULL, &err), ATLS_OK, &err);
+        if (server == 1) { /* a client that shows another key */
+            SSL_set_cert_cb(t.client.ssl, NULL, NULL);
+            tls_use_identity(t.client.ctx, &leaf, NULL);
+        }
+        assert_int_equal(SSL_verify_client_post_handshake(t.server.ssl), 1);
+        drive(t.server.ssl, DRIVE_HANDSHAKE);
+        ERR_clear_error();
+        n = 0;
+        (void)SSL_read_ex(t.client.ssl, &byte, 1, &n);
+        if (server == 1)
+            (void)SSL_read_ex(t.server.ssl, &byte, 1, &n);
+        (void)atls_openssl_fail(&err, NULL, "test");
+        assert_non_null(strstr(err.message, "not for after it"));
+        tls_pair_clear(&t);
+    }
+    test_identity_clear(&leaf);
+    test_identity_clear(&ca);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -840,6 +879,7 @@ int main(void)
         cmocka_unit_test(fails_in_tls_1_2_when_nothing_was_attached),
         cmocka_unit_test(does_not_wait_for_callbacks_of_the_program),
         cmocka_unit_test(passes_states_on),
+        cmocka_unit_test(shows_and_takes_no_certificate_afterwards),
         cmocka_unit_test(negotiates_the_inner_protocol),
         cmocka_unit_test(refuses_a_protocol_that_is_none_of_ours),
         cmocka_unit_test(refuses_wrong_use),
