@@ -659,6 +659,16 @@ static struct outcome used_after_failure(const struct bench *b)
     return use_again(b, &lab.m2);
 }
 
+static struct outcome asked_again(const struct bench *b)
+{
+    const struct wish wish = by_name();
+    const struct show first = everything_of(&lab.m1);
+    struct show second = everything_of(&extra.stranger);
+
+    second.manner = MANNER_WITHOUT;
+    return scene_asked_again(b, &wish, &first, &second);
+}
+
 /* He attests, and well, in another flavour. */
 static struct outcome speaks(const struct bench *b, int column)
 {
@@ -891,6 +901,8 @@ static const struct row {
      used_again, 0, BIT(POST), NULL},
     {"the same with an SSL whose handshake failed when its evidence had been judged",
      used_after_failure, 0, BIT(POST), NULL},
+    {"downgrade: another certificate after the handshake, where the program asks for one",
+     asked_again, 0, BIT(POST) | NO_SERVER, NULL},
     {"downgrade: attests in flavour post", speaks_post, 0, BIT(POST), NULL},
     {"downgrade: attests in flavour intra, or intra with another binder", speaks_intra, 0, 0, NULL},
     {"downgrade: attests in flavour pre", speaks_pre, 0, BOTH_PRE, NULL},

@@ -119,6 +119,10 @@ struct outcome scene_state_changes(const struct bench *b, const struct wish *wis
 struct outcome scene_used_again(const struct bench *b, const struct wish *wish,
                                 const struct show *first, const struct show *second);
 
+/* The same, where the program asks its client for a certificate once more after the handshake. */
+struct outcome scene_asked_again(const struct bench *b, const struct wish *wish,
+                                 const struct show *first, const struct show *second);
+
 /* Post alone: the victim asks again on its connection, and gets everything anew but the evidence,
  * which is that of the first time. */
 struct outcome scene_answer_again(const struct bench *b, const struct wish *wish,

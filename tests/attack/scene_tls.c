@@ -729,35 +729,100 @@ struct outcome tls_play(const struct bench *b, const struct wish *wish, const st
 
 /* ---- a program that drives its SSL itself ---- */
 
-/* Handshake of the product's ssl with an actor who shows this, and the question at its end. */
-static enum atls_code shake(SSL *ssl, const struct bench *b, const struct wish *wish,
-                            const struct show *show, struct atls_err *err)
+/* A handshake of the product's ssl with an actor. */
+struct pair {
+    struct actor a;
+    SSL_CTX *ctx;
+    SSL *actor;
+};
+
+static void pair_open(struct pair *p, const struct bench *b, const struct wish *wish,
+                      const struct show *show)
 {
-    struct actor a = {.bench = b,
-                      .speaks = b->column,
-                      .is_server = b->victim == ATLS_ROLE_CLIENT,
-                      .self_signed = wish->identity != ATLS_IDENTITY_PKIX,
-                      .show = show,
-                      .scene = {.bench = b, .speaks = b->column}};
-    SSL_CTX *ctx = actor_context(&a);
-    SSL *actor = actor_ssl(ctx, &a);
+    *p = (struct pair){.a = {.bench = b,
+                             .speaks = b->column,
+                             .is_server = b->victim == ATLS_ROLE_CLIENT,
+                             .self_signed = wish->identity != ATLS_IDENTITY_PKIX,
+                             .show = show,
+                             .scene = {.bench = b, .speaks = b->column}}};
+    p->ctx = actor_context(&p->a);
+    p->actor = actor_ssl(p->ctx, &p->a);
+    SSL_set_post_handshake_auth(p->actor, 1);
+}
+
+static void pair_close(struct pair *p)
+{
+    SSL_free(p->actor);
+    SSL_CTX_free(p->ctx);
+    actor_clear(&p->a);
+}
+
+/* Runs it, and asks what came of it: a byte passes or not. */
+static enum atls_code shake(SSL *ssl, struct pair *p, struct atls_err *err)
+{
     enum atls_code code;
+    unsigned char byte;
     size_t len;
 
-    join(ssl, actor);
+    join(ssl, p->actor);
     for (int i = 0; i < ROUNDS; i++) {
         ERR_clear_error();
         (void)SSL_do_handshake(ssl);
-        go_on(actor);
+        go_on(p->actor);
     }
     code = atls_openssl_attested(ssl, NULL, err);
     ERR_clear_error();
     assert_int_equal(SSL_write_ex(ssl, "x", 1, &len), code == ATLS_OK ? 1 : 0);
     ERR_clear_error();
-    SSL_free(actor);
-    SSL_CTX_free(ctx);
-    actor_clear(&a);
+    assert_int_equal(SSL_read_ex(p->actor, &byte, 1, &len), code == ATLS_OK ? 1 : 0);
+    ERR_clear_error();
     return code;
+}
+
+/* The program's end, attached. */
+static SSL *attached(SSL_CTX *ctx, const struct bench *b, struct atls_config *config,
+                     const struct wish *wish)
+{
+    SSL *ssl = SSL_new(ctx);
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (b->victim == ATLS_ROLE_CLIENT)
+        SSL_set_connect_state(ssl);
+    else
+        SSL_set_accept_state(ssl);
+    test_assert_code(atls_openssl_attach(ssl, config, wish->name, &err), ATLS_OK, &err);
+    return ssl;
+}
+
+struct outcome scene_asked_again(const struct bench *b, const struct wish *wish,
+                                 const struct show *first, const struct show *second)
+{
+    struct atls_config *config = scene_config(b, wish);
+    SSL_CTX *ctx = product_context(b, b->victim, config);
+    SSL *ssl = attached(ctx, b, config, wish);
+    struct atls_err err = ATLS_ERR_INIT;
+    struct outcome out = {.accepted = true};
+    unsigned char byte;
+    size_t len;
+    struct pair p;
+
+    pair_open(&p, b, wish, first);
+    test_assert_code(shake(ssl, &p, &err), ATLS_OK, &err);
+    p.a.show = second;
+    assert_int_equal(SSL_verify_client_post_handshake(ssl), 1);
+    assert_int_equal(SSL_do_handshake(ssl), 1);
+    assert_int_equal(SSL_peek_ex(p.actor, &byte, 1, &len), 0); /* answers */
+    assert_true(SSL_write_ex(p.actor, "y", 1, &len) == 1);
+    if (SSL_read_ex(ssl, &byte, 1, &len) != 1) {
+        assert_int_not_equal(atls_openssl_attested(ssl, NULL, &err), ATLS_OK);
+        out = scene_refused(&err);
+    }
+    ERR_clear_error();
+    pair_close(&p);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    atls_config_unref(config);
+    return out;
 }
 
 struct outcome scene_used_again(const struct bench *b, const struct wish *wish,
@@ -765,21 +830,21 @@ struct outcome scene_used_again(const struct bench *b, const struct wish *wish,
 {
     struct atls_config *config = scene_config(b, wish);
     SSL_CTX *ctx = product_context(b, b->victim, config);
-    SSL *ssl = SSL_new(ctx);
+    SSL *ssl = attached(ctx, b, config, wish);
     struct atls_err err = ATLS_ERR_INIT;
     struct outcome out = {.accepted = true};
+    struct pair p;
 
-    if (b->victim == ATLS_ROLE_CLIENT)
-        SSL_set_connect_state(ssl);
-    else
-        SSL_set_accept_state(ssl);
-    test_assert_code(atls_openssl_attach(ssl, config, wish->name, &err), ATLS_OK, &err);
-    assert_int_equal(shake(ssl, b, wish, first, &err) == ATLS_OK, first->named == first->signs);
+    pair_open(&p, b, wish, first);
+    assert_int_equal(shake(ssl, &p, &err) == ATLS_OK, first->named == first->signs);
+    pair_close(&p);
     SSL_shutdown(ssl);
     assert_int_equal(SSL_clear(ssl), 1);
     ERR_clear_error();
-    if (shake(ssl, b, wish, second, &err) != ATLS_OK)
+    pair_open(&p, b, wish, second);
+    if (shake(ssl, &p, &err) != ATLS_OK)
         out = scene_refused(&err);
+    pair_close(&p);
     SSL_free(ssl);
     SSL_CTX_free(ctx);
     atls_config_unref(config);
