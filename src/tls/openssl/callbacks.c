@@ -99,6 +99,7 @@ static int certificate(SSL *ssl, void *arg)
     }
     if (is_over(h))
         return 0;
+    atls_callbacks_watch(ssl);
     if (h->hooks->own_job == NULL || (h->role == ATLS_ROLE_SERVER && h->hooks->own_late_on_server))
         return 1;
     switch (atls_handshake_work(h, ATLS_PAUSE_NATIVE)) {
@@ -219,6 +220,7 @@ static int verify(X509_STORE_CTX *store, void *arg)
     }
     if (is_over(h))
         return 0;
+    atls_callbacks_watch(ssl);
     by_tls =
         !h->config->options.require_peer || h->config->options.identity == ATLS_IDENTITY_SAME_KEY;
     X509_STORE_CTX_set_error(store, X509_V_OK);
@@ -252,6 +254,7 @@ static int client_hello(SSL *ssl, int *out_alert, void *arg)
         *out_alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
+    atls_callbacks_watch(ssl);
     if (h->error.code == ATLS_OK &&
         (h->hooks->client_hello == NULL || h->hooks->client_hello(h, &err) == ATLS_OK))
         return SSL_CLIENT_HELLO_SUCCESS;
@@ -280,31 +283,42 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 
 /* ---- shut until the post-conditions hold ---- */
 
-/* SSL_write that drives the handshake goes on to write, whatever was set meanwhile. */
-static long refuse_writing(BIO *bio, int operation, const char *data, size_t len, int argi,
-                           long argl, int ret, size_t *processed)
+/* SSL_write that drives the handshake goes on to write, whatever was set meanwhile; and SSL_read to
+ * read what it would then throw away. */
+static long refuse_moving(BIO *bio, int operation, const char *data, size_t len, int argi,
+                          long argl, int ret, size_t *processed)
 {
     (void)data;
     (void)len;
     (void)argi;
     (void)argl;
     (void)processed;
-    if (operation != BIO_CB_WRITE)
+    if (operation != BIO_CB_WRITE && operation != BIO_CB_READ)
         return ret;
     BIO_clear_retry_flags(bio);
+    if (operation == BIO_CB_READ)
+        BIO_set_retry_read(bio);
     return -1;
+}
+
+/* *out_own gets the program's callback, unless the BIO refuses already. */
+static void refuse(BIO *bio, BIO_callback_fn_ex *out_own)
+{
+    if (BIO_get_callback_ex(bio) == refuse_moving)
+        return;
+    *out_own = BIO_get_callback_ex(bio);
+    BIO_set_callback_ex(bio, refuse_moving);
 }
 
 static void shut(SSL *ssl, struct atls_handshake *h)
 {
-    BIO *bio = SSL_get_wbio(ssl);
+    BIO_callback_fn_ex nobodys;
 
     SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    if (h != NULL) {
+    refuse(SSL_get_wbio(ssl), h == NULL ? &nobodys : &h->write_callback);
+    refuse(SSL_get_rbio(ssl), h == NULL ? &nobodys : &h->read_callback); /* may be the same */
+    if (h != NULL)
         h->shut = true;
-        h->bio_callback = BIO_get_callback_ex(bio);
-    }
-    BIO_set_callback_ex(bio, refuse_writing);
 }
 
 void atls_callbacks_open(struct atls_handshake *h)
@@ -312,7 +326,10 @@ void atls_callbacks_open(struct atls_handshake *h)
     if (!h->shut)
         return;
     h->shut = false;
-    BIO_set_callback_ex(SSL_get_wbio(h->ssl), h->bio_callback);
+    if (SSL_get_rbio(h->ssl) != SSL_get_wbio(h->ssl))
+        BIO_set_callback_ex(SSL_get_rbio(h->ssl), h->read_callback);
+    BIO_set_callback_ex(SSL_get_wbio(h->ssl), h->write_callback);
+    SSL_set_read_ahead(h->ssl, h->read_ahead);
     SSL_set_shutdown(h->ssl, 0);
 }
 
@@ -323,7 +340,7 @@ static void watch(const SSL *ssl, int where, int ret)
 
     if ((where & SSL_CB_HANDSHAKE_START) != 0 && h != NULL)
         atls_handshake_begins(h);
-    if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && (h == NULL || (!h->passed && !h->shut)))
+    if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && (h == NULL || !h->passed))
         shut((SSL *)(uintptr_t)ssl, h);
     if (h != NULL && h->info != NULL)
         h->info(ssl, where, ret);

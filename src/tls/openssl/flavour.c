@@ -98,12 +98,17 @@ static enum atls_code check_attach(SSL *ssl, const struct atls_config *config,
 }
 
 /* What the program may have changed on the SSL since SSL_new, and what must not be missing. */
-static void secure(SSL *ssl, const struct atls_config *config)
+static void secure(struct atls_handshake *h)
 {
-    if (config->options.require_peer)
+    SSL *ssl = h->ssl;
+
+    if (h->config->options.require_peer)
         SSL_set_verify(ssl,
                        SSL_get_verify_mode(ssl) | SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        SSL_get_verify_callback(ssl));
+    /* What is behind the handshake stays in the BIO until it may be read. */
+    h->read_ahead = SSL_get_read_ahead(ssl);
+    SSL_set_read_ahead(ssl, 0);
     atls_callbacks_watch(ssl);
 }
 
@@ -137,7 +142,7 @@ enum atls_code atls_handshake_attach(SSL *ssl, struct atls_config *config, const
         free_handshake(NULL, h, NULL, 0, 0, NULL);
         return code;
     }
-    secure(ssl, config);
+    secure(h);
     *out = h;
     return ATLS_OK;
 }
@@ -152,6 +157,7 @@ enum atls_code atls_openssl_attach(SSL *ssl, struct atls_config *config, const c
 
 uint8_t atls_handshake_fail(struct atls_handshake *h, const struct atls_err *err)
 {
+    h->passed = false;
     if (h->error.code == ATLS_OK) {
         h->error = *err;
         ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "attestation: %s", err->message);
@@ -173,7 +179,6 @@ void atls_handshake_begins(struct atls_handshake *h)
     struct atls_err err = ATLS_ERR_INIT;
 
     if (h->begun) {
-        h->passed = false;
         (void)used_again(&err);
         (void)atls_handshake_fail(h, &err); /* the next callback that can fail does */
     }

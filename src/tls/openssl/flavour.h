@@ -49,7 +49,9 @@ struct atls_handshake {
     struct atls_result *result;        /* of the accepted peer, or NULL */
     struct atls_buf spki, certificate; /* of that peer: DER key and end-entity certificate */
     void (*info)(const SSL *ssl, int where, int ret); /* the program's state callback, or NULL */
-    BIO_callback_fn_ex bio_callback;  /* the program's, of the BIO that is shut; or NULL */
+    /* The program's, of the BIOs that are shut; or NULL. */
+    BIO_callback_fn_ex read_callback, write_callback;
+    int read_ahead;                   /* as the program had it */
     bool shut;                        /* the SSL, by us, since the handshake ended */
     bool passed;                      /* all post-conditions hold; the SSL is open */
     bool begun, bound;                /* the handshake; random is there */
@@ -120,8 +122,8 @@ ATLS_MUST_CHECK enum atls_code atls_handshake_attach(SSL *ssl, struct atls_confi
  * is shut. */
 void atls_handshake_begins(struct atls_handshake *h);
 
-/* Records the first failure, shows it in OpenSSL's error queue, and gives the alert for it. code is
- * not ATLS_OK. */
+/* Nothing counts any more that was found before. Records the first failure, shows it in OpenSSL's
+ * error queue, and gives the alert for it. code is not ATLS_OK. */
 uint8_t atls_handshake_fail(struct atls_handshake *h, const struct atls_err *err);
 
 /* How a callback can wait for a job. */

@@ -103,7 +103,8 @@ static int add(SSL *ssl, unsigned int type, unsigned int context, const unsigned
     }
     if (h->passed) /* a request after the handshake: nothing is attested again */
         return 0;
-    if (extension_out(h, place_of(context), entry, x, &data, &err) != ATLS_OK) {
+    if (h->error.code != ATLS_OK ||
+        extension_out(h, place_of(context), entry, x, &data, &err) != ATLS_OK) {
         *out_alert = atls_handshake_fail(h, &err);
         return -1;
     }
@@ -136,7 +137,8 @@ static int parse(SSL *ssl, unsigned int type, unsigned int context, const unsign
         *out_alert = SSL_AD_INTERNAL_ERROR;
         return 0;
     }
-    if (extension_in(h, place_of(context), entry, atls_bytes_of(in, in_len), &err) != ATLS_OK) {
+    if (h->error.code != ATLS_OK ||
+        extension_in(h, place_of(context), entry, atls_bytes_of(in, in_len), &err) != ATLS_OK) {
         *out_alert = atls_handshake_fail(h, &err);
         return 0;
     }
