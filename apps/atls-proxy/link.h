@@ -25,7 +25,7 @@ enum link_end {
     LINK_CLOSED = 0,         /* in good order */
     LINK_DOWNSTREAM_CLOSED,  /* the client went away: reset, or in the middle of its data */
     LINK_UPSTREAM_CLOSED,    /* the target did */
-    LINK_PRELUDE_REFUSED,    /* no PROXY header, no ClientHello, no route for it */
+    LINK_BAD_PRELUDE,        /* no PROXY header, no ClientHello, no route for it */
     LINK_DOWNSTREAM_REFUSED, /* the client is not attested as it must be */
     LINK_UPSTREAM_REFUSED,   /* the target is not */
     LINK_REFUSED_DOWNSTREAM, /* the client refuses us */
