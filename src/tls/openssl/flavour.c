@@ -345,23 +345,13 @@ static enum atls_code peer_done(struct atls_handshake *h, struct atls_job *job,
     return code;
 }
 
-/* A certificate may come again for the verdict that is there, not another one. */
-static enum atls_code check_timely(struct atls_handshake *h, struct atls_err *err)
-{
-    if (h->passed && h->config->options.require_peer)
-        return atls_fail(err, ATLS_E_USAGE,
-                         "OpenSSL: a certificate was asked for after the handshake, where none is "
-                         "attested");
-    return check_same(h, err);
-}
-
 enum atls_work_outcome atls_handshake_judge(struct atls_handshake *h,
                                             const struct atls_tls_peer *peer, enum atls_pause pause)
 {
     static const struct steps steps = {make_peer, peer_done};
     struct atls_err err = ATLS_ERR_INIT;
 
-    if (check_timely(h, &err) != ATLS_OK) {
+    if (check_same(h, &err) != ATLS_OK) {
         (void)atls_handshake_fail(h, &err);
         return ATLS_WORK_FAILED;
     }
