@@ -254,6 +254,10 @@ static int client_hello(SSL *ssl, int *out_alert, void *arg)
         *out_alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
+    if (is_over(h)) {
+        *out_alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
     atls_callbacks_watch(ssl);
     if (h->error.code == ATLS_OK &&
         (h->hooks->client_hello == NULL || h->hooks->client_hello(h, &err) == ATLS_OK))

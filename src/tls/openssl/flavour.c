@@ -485,6 +485,19 @@ static enum atls_code make_session(struct atls_handshake *h, struct atls_err *er
     return atls_session_new_open(h->config, &tls, &established, &h->session, err);
 }
 
+/* Evidence, certificates, transcript: the session has a copy of what is still asked for, and a
+ * connection may last. */
+static void forget_handshake(struct atls_handshake *h)
+{
+    if (h->hooks->free != NULL)
+        h->hooks->free(h->own);
+    h->own = NULL;
+    atls_result_unref(h->result);
+    h->result = NULL;
+    atls_buf_clear(&h->spki);
+    atls_buf_clear(&h->certificate);
+}
+
 enum atls_code atls_handshake_finish(struct atls_handshake *h, struct atls_err *err)
 {
     struct atls_err cause = ATLS_ERR_INIT;
@@ -496,6 +509,7 @@ enum atls_code atls_handshake_finish(struct atls_handshake *h, struct atls_err *
             return ATLS_OK;
         if (cause.code == ATLS_OK && make_session(h, &cause) == ATLS_OK) {
             h->passed = true;
+            forget_handshake(h);
             atls_callbacks_open(h);
             return ATLS_OK;
         }

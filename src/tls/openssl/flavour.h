@@ -41,7 +41,7 @@ struct atls_handshake {
     struct atls_config *config; /* referenced */
     enum atls_role role;
     char *peer_name; /* or NULL */
-    void *own;       /* of the flavour; freed by its hook */
+    void *own;       /* of the flavour; freed by its hook; NULL once passed */
     bool gives_jobs; /* a struct atls_openssl drives the handshake */
     bool abandoned;  /* no job will come back */
     struct atls_work own_work, peer_work, sign_work;

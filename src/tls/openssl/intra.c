@@ -137,6 +137,10 @@ static int parse(SSL *ssl, unsigned int type, unsigned int context, const unsign
         *out_alert = SSL_AD_INTERNAL_ERROR;
         return 0;
     }
+    if (h->passed) { /* whatever it is, the connection has been judged */
+        *out_alert = SSL_AD_UNEXPECTED_MESSAGE;
+        return 0;
+    }
     if (h->error.code != ATLS_OK ||
         extension_in(h, place_of(context), entry, atls_bytes_of(in, in_len), &err) != ATLS_OK) {
         *out_alert = atls_handshake_fail(h, &err);
@@ -155,7 +159,7 @@ static void message(int sent, int version, int content_type, const void *buf, si
 
     (void)version;
     (void)arg;
-    if (h == NULL || h->passed || content_type != SSL3_RT_HANDSHAKE)
+    if (h == NULL || h->own == NULL || content_type != SSL3_RT_HANDSHAKE)
         return;
     if (atls_intra_message(h->own, atls_bytes_of(buf, len),
                            (sent != 0) == (h->role == ATLS_ROLE_CLIENT), &err) != ATLS_OK)
@@ -183,7 +187,7 @@ static void keylog(const SSL *ssl, const char *line)
 
     if (own != NULL)
         own(ssl, line);
-    if (h == NULL || h->passed || strncmp(line, label, sizeof label - 1) != 0 ||
+    if (h == NULL || h->own == NULL || strncmp(line, label, sizeof label - 1) != 0 ||
         (hex = strchr(line + sizeof label - 1, ' ')) == NULL)
         return;
     for (hex++; len < sizeof secret && digit(hex[0]) >= 0 && digit(hex[1]) >= 0; hex += 2)

@@ -293,6 +293,34 @@ static void loses_nothing_that_came_early(void **state)
     }
 }
 
+/* ---- what a connection that lasts keeps ---- */
+
+/* Evidence may have 64 KiB on each side, and certificates that hold it as much again. */
+static void keeps_nothing_of_the_handshake(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FLAVOURS; i++) {
+        struct tls_pair t;
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_peer peer;
+
+        begin_open(&t, flavours[i]);
+        for (int server = 0; server < 2; server++) {
+            SSL *ssl = server ? t.server.ssl : t.client.ssl;
+            const struct atls_handshake *h = atls_handshake_of(ssl);
+
+            if (h == NULL || h->own != NULL || h->result != NULL || h->certificate.len != 0)
+                fail_msg("%s: something is kept", atls_flavour_name(flavours[i]));
+            test_assert_code(atls_openssl_attested(ssl, &peer, &err), ATLS_OK, &err);
+            assert_true(peer.attested);
+            assert_non_null(peer.result);
+            assert_int_not_equal(peer.certificate.len, 0);
+        }
+        assert_true(passes(t.client.ssl, t.server.ssl));
+        tls_pair_clear(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +331,7 @@ int main(void)
         cmocka_unit_test(takes_no_second_certificate),
         cmocka_unit_test(stays_shut_whose_state_callback_is_late),
         cmocka_unit_test(loses_nothing_that_came_early),
+        cmocka_unit_test(keeps_nothing_of_the_handshake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
