@@ -175,20 +175,19 @@ static enum atls_code open_kept(const struct listen_at *l, unsigned slot, struct
     return ATLS_OK;
 }
 
-/* Opens one more. */
-static enum atls_code add_kept(const struct listen_at *l, unsigned slot, struct kept **out,
-                               struct atls_err *err)
+/* Opens one more; NULL: it failed, *out_code says how. */
+static struct kept *add_kept(const struct listen_at *l, unsigned slot, enum atls_code *out_code,
+                             struct atls_err *err)
 {
     struct kept *larger = realloc(kept, (kept_count + 1) * sizeof *kept);
-    enum atls_code code;
 
-    if (larger == NULL)
-        return set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", l->address.text);
+    if (larger == NULL) {
+        *out_code = set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", l->address.text);
+        return NULL;
+    }
     kept = larger;
-    if ((code = open_kept(l, slot, &kept[kept_count], err)) != ATLS_OK)
-        return code;
-    *out = &kept[kept_count++];
-    return ATLS_OK;
+    *out_code = open_kept(l, slot, &kept[kept_count], err);
+    return *out_code == ATLS_OK ? &kept[kept_count++] : NULL;
 }
 
 enum atls_code listen_get(const struct listen_at *l, int *out_fd, char out_text[128],
@@ -196,12 +195,12 @@ enum atls_code listen_get(const struct listen_at *l, int *out_fd, char out_text[
 {
     unsigned slot = l->reuse_port && l->address.family == ADDRESS_TCP ? l->slot : 0;
     struct kept *k = find_kept(l->address.text, slot);
-    enum atls_code code;
+    enum atls_code code = ATLS_OK;
     int fd;
 
     if (strlen(l->address.text) >= sizeof k->address)
         return set_error(err, ATLS_E_CONFIG, "%.60s...: address is too long", l->address.text);
-    if (k == NULL && (code = add_kept(l, slot, &k, err)) != ATLS_OK)
+    if (k == NULL && (k = add_kept(l, slot, &code, err)) == NULL)
         return code;
     if ((fd = fcntl(k->fd, F_DUPFD_CLOEXEC, 3)) < 0)
         return set_error(err, ATLS_E_CONFIG, "%.100s: %s", l->address.text, strerror(errno));
