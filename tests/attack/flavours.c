@@ -609,6 +609,11 @@ static struct outcome later_entry(const struct bench *b)
     return manner(b, MANNER_LATER_ENTRY);
 }
 
+static struct outcome foreign(const struct bench *b)
+{
+    return manner(b, MANNER_FOREIGN);
+}
+
 static struct outcome twice(const struct bench *b)
 {
     return manner(b, MANNER_TWICE);
@@ -907,6 +912,8 @@ static const struct row {
     {"downgrade: attests in flavour intra, or intra with another binder", speaks_intra, 0, 0, NULL},
     {"downgrade: attests in flavour pre", speaks_pre, 0, BOTH_PRE, NULL},
     {"downgrade: evidence in a profile that was not offered", unwanted_profile, 0, 0, NULL},
+    {"downgrade: evidence in a form of others that was not asked for", foreign, 0,
+     BIT(POST) | BOTH_INTRA, NULL},
     {"downgrade: chooses a scheme that was not offered", unwanted_scheme, 0, BIT(POST) | BOTH_PRE,
      NULL},
     {"downgrade: evidence of a technology that was not offered", unwanted_technology, 0, 0, NULL},

@@ -67,6 +67,7 @@ enum manner {
     MANNER_TWICE,
     MANNER_TLS_1_2,
     MANNER_ANONYMOUS, /* intra, pre, a client: no certificate either */
+    MANNER_FOREIGN,   /* pre: in a form of others (DICE tagged evidence) */
     MANNER_UNCHOSEN,  /* intra, a server: shown without a word in EncryptedExtensions */
 };
 

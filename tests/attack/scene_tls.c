@@ -19,9 +19,10 @@
 #define EXTENSION_WHERE                                                                            \
     (SSL_EXT_TLS1_3_ONLY | SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS |            \
      SSL_EXT_TLS1_3_CERTIFICATE_REQUEST | SSL_EXT_TLS1_3_CERTIFICATE)
-#define CMW_OID "1.3.6.1.5.5.7.1.35"
-#define LIMIT   (1 << 20)
-#define ROUNDS  40
+#define CMW_OID  "1.3.6.1.5.5.7.1.35"
+#define DICE_OID "2.23.133.5.4.9"
+#define LIMIT    (1 << 20)
+#define ROUNDS   40
 
 /* The attacker at one end of one connection. */
 struct actor {
@@ -266,10 +267,13 @@ static struct atls_buf make_certificate(const struct actor *a, bool by_ca, struc
     const struct show *show = a->show;
     const char *const names[] = {machine_name(a->bench->lab, show->named), NULL};
     struct atls_buf text = cmw.len != 0 ? extension_text(cmw) : (struct atls_buf)ATLS_BUF_INIT;
+    /* 60000([quote, claims]), which nobody gets to look at. */
+    const struct test_extension foreign = {DICE_OID, "DER:d9ea6082410041a0"};
+    const struct test_extension own = {cmw.len != 0 ? CMW_OID : NULL, (const char *)text.ptr};
     const struct test_extension extensions[] = {
         {"basicConstraints", "critical,CA:FALSE"},
         {"keyUsage", "critical,digitalSignature"},
-        {cmw.len != 0 ? CMW_OID : NULL, (const char *)text.ptr},
+        cmw.len != 0 && show->manner == MANNER_FOREIGN ? foreign : own,
         {show->manner == MANNER_TWICE ? CMW_OID : NULL, (const char *)text.ptr},
         {NULL, NULL},
     };
