@@ -298,6 +298,27 @@ def test_names_and_anchors(world, flavour):
 
 
 @each_flavour
+def test_an_unattested_server_is_the_one_that_tls_says(world, flavour):
+    """Whoever attests himself to a server that does not, has nothing but its certificate."""
+    serve, connect = world.sides(flavour, "client")
+    server = world.serve(*serve, "--echo")
+    other = world.dir / "another.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", world.dir / "another.key", "-out", other, "-subj", "/CN=Another CA", "-days", "2"],
+                   check=True, capture_output=True, timeout=TIMEOUT)
+    done = world.connect(server, *connect, "--name", "other.example", data=b"x", status=REFUSED)
+    assert done.stdout == b"" and b"ostname mismatch" in done.stderr, done.stderr
+    without = [*FLAVOURS[flavour], "--unattested-server", *world.attester["client"]]
+    done = world.connect(server, *without, "--ca", other, data=b"x", status=REFUSED)
+    assert done.stdout == b"" and b"TLS certificate" in done.stderr, done.stderr
+    client = world.client(server, *connect)
+    assert client.echo(b"x") == b"x"
+    client.end()
+    assert len(events(server, "open")) == 1
+    stop(server)
+
+
+@each_flavour
 def test_attested_identity_needs_no_certificate(world, flavour):
     uri = world.tpms["server"].uri
     server = world.serve(*FLAVOURS[flavour], "--attester", uri, "--identity", "attested", "--echo")

@@ -452,6 +452,11 @@ static enum atls_code check(struct atls_handshake *h, struct atls_err *err)
     if (SSL_session_reused(h->ssl) != 0)
         return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_TLS_RESUMED,
                                 "TLS handshake resumed a session, want a full one");
+    /* What the context of another name asks for was asked of nobody. */
+    if (atls_handshake_config(h->ssl) != h->config)
+        return atls_fail(err, ATLS_E_USAGE,
+                         "OpenSSL: the context of the connection was exchanged (SSL_set_SSL_CTX) "
+                         "for one that was not prepared for its configuration");
     if (h->config->options.require_peer && h->result == NULL)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
                                 "peer: the handshake brought no attestation, want it");

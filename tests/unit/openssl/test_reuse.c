@@ -63,12 +63,17 @@ static void attach(struct tls_pair *t)
                      &err);
 }
 
-static void begin(struct tls_pair *t, enum atls_flavour flavour)
+static void init(struct tls_pair *t, enum atls_flavour flavour)
 {
     tls_pair_init(t, flavour);
     if (flavour == ATLS_FLAVOUR_PRE) /* certificates hold a whole CMW */
         t->p.client.attester.media_type = t->p.server.attester.media_type =
             "application/vnd.example.fake";
+}
+
+static void begin(struct tls_pair *t, enum atls_flavour flavour)
+{
+    init(t, flavour);
     attach(t);
 }
 
@@ -293,6 +298,52 @@ static void loses_nothing_that_came_early(void **state)
     }
 }
 
+/* ---- a context that takes over (server_name) ---- */
+
+static int take_over(SSL *ssl, int *alert, void *arg)
+{
+    (void)alert;
+    return SSL_set_SSL_CTX(ssl, arg) == NULL ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK;
+}
+
+/* A server that attests to those who ask has a second name, behind which clients must attest. */
+static void is_not_of_two_configurations(void **state)
+{
+    static char name[] = TLS_PAIR_NAME;
+
+    (void)state;
+    for (size_t i = 0; i < FLAVOURS; i++) {
+        struct tls_pair t, strict;
+        struct atls_err err = ATLS_ERR_INIT;
+        SSL_CTX *plain = SSL_CTX_new(TLS_client_method());
+        SSL *client = SSL_new(plain);
+
+        init(&strict, flavours[i]);
+        tls_pair_prepare(&strict);
+        init(&t, flavours[i]);
+        t.p.server.requires = t.p.client.attests = false;
+        tls_pair_prepare(&t);
+        SSL_CTX_set_tlsext_servername_callback(t.server.ctx, take_over);
+        SSL_CTX_set_tlsext_servername_arg(t.server.ctx, strict.server.ctx);
+        tls_pair_ssl(&t);
+        SSL_set_connect_state(client);
+        SSL_set_tlsext_host_name(client, name);
+        tls_join(client, t.server.ssl, ROOM);
+        test_assert_code(atls_openssl_attach(t.server.ssl, t.p.server.config, NULL, &err), ATLS_OK,
+                         &err);
+        shake_hands(client, t.server.ssl);
+        if (atls_openssl_attested(t.server.ssl, NULL, &err) == ATLS_OK)
+            fail_msg("%s: attested by the configuration of another context",
+                     atls_flavour_name(flavours[i]));
+        assert_false(passes(client, t.server.ssl));
+        assert_false(passes(t.server.ssl, client));
+        SSL_free(client);
+        SSL_CTX_free(plain);
+        tls_pair_clear(&t);
+        tls_pair_clear(&strict);
+    }
+}
+
 /* ---- what a connection that lasts keeps ---- */
 
 /* Evidence may have 64 KiB on each side, and certificates that hold it as much again. */
@@ -331,6 +382,7 @@ int main(void)
         cmocka_unit_test(takes_no_second_certificate),
         cmocka_unit_test(stays_shut_whose_state_callback_is_late),
         cmocka_unit_test(loses_nothing_that_came_early),
+        cmocka_unit_test(is_not_of_two_configurations),
         cmocka_unit_test(keeps_nothing_of_the_handshake),
     };
 
