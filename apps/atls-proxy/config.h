@@ -17,6 +17,7 @@
 
 #include "address.h"
 #include "listen.h"
+#include "schema.h"
 
 #define CONFIG_FILE_DEFAULT "/etc/atls/proxy.yaml"
 
@@ -24,27 +25,20 @@
 #define CONFIG_LISTENERS_MAX 256 /* of all routes */
 #define CONFIG_SHARE_MAX     64  /* routes at one listener, listeners of one route */
 #define CONFIG_NAMED_MAX     64  /* attesters; verifiers; policies */
-#define CONFIG_TEXTS_MAX     32  /* in a list of names */
 #define CONFIG_RULES_MAX     128
 #define CONFIG_NETWORKS_MAX  64
-#define CONFIG_CLAIMS_MAX    16
-#define CONFIG_NAME_MAX      63 /* bytes: of a route, attester, ... */
-
-struct config_texts {
-    const char *at[CONFIG_TEXTS_MAX + 1]; /* NULL-terminated, as the library takes lists */
-    size_t count;
-};
 
 struct config_attester {
     size_t line;
     const char *name, *uri;
     const char *certificate, *endorsements; /* files, or NULL */
-    struct config_texts dns_names;          /* in a self-signed certificate */
+    struct schema_texts dns_names;          /* in a self-signed certificate */
     bool insecure;                          /* uri is soft: */
     /* Results to show instead of evidence. */
     struct {
         size_t line;                   /* 0: none */
         const char *url;               /* of the service */
+        const char *known_as;          /* as written, or NULL */
         const char *ca, *result_keys;  /* files, or NULL */
         int64_t timeout_s, lifetime_s; /* 0: the library's */
         bool only;                     /* never evidence itself */
@@ -63,8 +57,9 @@ struct config_verifier {
     size_t rule_count;
     char *collateral[4]; /* "maker=URL", the same */
     size_t collateral_count;
-    bool takes_results; /* uri is passport: */
-    char accepted[256]; /* how flavour intra calls it; "": no name */
+    bool takes_results;   /* uri is passport: */
+    const char *known_as; /* as written, or NULL */
+    char accepted[256];   /* how flavour intra calls it; "": no name */
 };
 
 struct config_policy {
@@ -78,7 +73,7 @@ struct config_require {
     const struct config_verifier *verifier;
     const struct config_policy *policy; /* NULL: the built-in one */
     enum atls_identity identity;
-    struct config_texts evidence_types, profiles; /* none: the library's */
+    struct schema_texts evidence_types, profiles; /* none: the library's */
 };
 
 struct config_tls {
@@ -101,7 +96,7 @@ struct config_side {
     bool require_self;                      /* a peer that does not ask for it is refused */
     struct config_require require;
     struct config_tls tls;
-    struct config_texts alpn;    /* post: behind the gate; intra, pre: of TLS. None: no protocol */
+    struct schema_texts alpn;    /* post: behind the gate; intra, pre: of TLS. None: no protocol */
     int64_t reattest_interval_s; /* 0: on demand only */
     enum atls_on_failure on_failure;
     int64_t certificate_lifetime_s; /* pre; 0: the library's */
@@ -128,8 +123,7 @@ struct config_proxy_header {
     bool in, out;
     struct config_network trusted[CONFIG_NETWORKS_MAX]; /* who may send one over TCP */
     size_t trusted_count;
-    const char *claims[CONFIG_CLAIMS_MAX]; /* names of claims of the result that go out */
-    size_t claim_count;
+    struct schema_texts claims; /* names of claims of the result that go out */
 };
 
 /* Of one connection. */
@@ -161,9 +155,10 @@ struct config_route {
     const char *name;
     enum config_mode mode;
     struct address target;
+    bool insecure_target; /* plain, beyond this host */
     /* Of the ClientHello; none: any. Names are lower case or "*.NAME", one label for the star. A
      * label of a nonce before the name (flavour pre) is no part of it. */
-    struct config_texts match_sni, match_alpn;
+    struct schema_texts match_sni, match_alpn;
     struct config_side downstream, upstream;
     struct config_proxy_header proxy;
     const char *headers[CONFIG_HEADERS]; /* names, or NULL */
@@ -193,7 +188,7 @@ struct tree_node;
 struct config {
     struct tree_node *tree; /* texts above are its */
     const char *file;
-    bool log_json;
+    int log_json; /* 1 or 0 */
     enum atls_log_level log_level;
     int64_t workers; /* 0: one a core */
     int64_t jobs;

@@ -84,13 +84,6 @@ static enum atls_code read_listeners(struct schema *s, const struct tree_node *n
 
 /* ---- tenants ---- */
 
-static bool is_name(const char *s)
-{
-    size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-
-    return len > 0 && len < 64 && s[len] == '\0';
-}
-
 static enum atls_code read_anchors(struct schema *s, const struct tree_node *node, void *into)
 {
     struct config_provisioning *p = into;
@@ -119,7 +112,7 @@ static enum atls_code read_tokens(struct schema *s, const struct tree_node *node
 
         t->line = n->line;
         code = schema_map(s, n, fields, t);
-        if (code == ATLS_OK && !is_name(t->name))
+        if (code == ATLS_OK && !schema_is_name(t->name))
             code = schema_at(s, n->line, "name is \"%.40s\", want a-z, 0-9, - and _", t->name);
     }
     return code;
@@ -142,7 +135,7 @@ static enum atls_code read_clients(struct schema *s, const struct tree_node *nod
         c->line = n->line;
         if ((code = schema_map(s, n, fields, c)) != ATLS_OK)
             return code;
-        if (!is_name(c->name))
+        if (!schema_is_name(c->name))
             return schema_at(s, n->line, "name is \"%.40s\", want a-z, 0-9, - and _", c->name);
         if ((c->subject != NULL) == (c->spki != NULL))
             return schema_at(s, n->line, "want one of subject and spki-sha256");
@@ -201,18 +194,13 @@ static enum atls_code read_rule(struct schema *s, const struct tree_node *node,
 {
     const char *alone[2] = {NULL, NULL};
     struct atls_err why = ATLS_ERR_INIT;
-    struct text text = {0};
+    enum atls_code code;
 
-    if (node->kind != TREE_TEXT)
-        return schema_at(s, node->line, "rule %.40s has no single value", node->key->text);
     if (t->rule_count == CONFIG_RULES_MAX)
         return schema_at(s, node->line, "more than %d rules", CONFIG_RULES_MAX);
-    text_printf(&text, "%s=%s", node->key->text, node->text);
-    if (text.failed || text.ptr == NULL) {
-        text_clear(&text);
-        return set_error(s->err, ATLS_E_NOMEM, "configuration: out of memory");
-    }
-    alone[0] = t->rules[t->rule_count++] = text.ptr;
+    if ((code = schema_pair(s, node, &t->rules[t->rule_count])) != ATLS_OK)
+        return code;
+    alone[0] = t->rules[t->rule_count++];
     if (atls_verifier_check_rules(alone, &why) != ATLS_OK)
         return schema_at(s, node->line, "%s", why.message);
     return ATLS_OK;
@@ -289,7 +277,7 @@ static bool is_prefix(const char *prefix)
     for (size_t i = 0; taken[i] != NULL; i++)
         if (prefix[0] == '/' && strcmp(prefix + 1, taken[i]) == 0)
             return false;
-    return prefix[0] == '/' && is_name(prefix + 1);
+    return prefix[0] == '/' && schema_is_name(prefix + 1);
 }
 
 static bool same_schema(const struct config_tenant *a, const struct config_tenant *b)
@@ -315,7 +303,7 @@ static enum atls_code check_tenant(struct schema *s, const struct config_tenant 
 {
     const struct config *c = s->config;
 
-    if (!is_name(t->name))
+    if (!schema_is_name(t->name))
         return schema_at(s, t->line, "name is \"%.40s\", want a-z, 0-9, - and _", t->name);
     if (!is_prefix(t->prefix))
         return schema_at(s, t->line, "prefix is \"%.40s\", want \"\" or /NAME of no resource",
@@ -514,23 +502,10 @@ void config_free(struct config *config)
 
 /* ---- the file ---- */
 
-/* As libpq reads it: in front of the host, or as a parameter. */
-static bool has_password(const char *store)
-{
-    const char *authority = strstr(store, "://"), *at, *colon;
-
-    if (authority == NULL || !is_database(store))
-        return false;
-    authority += 3;
-    at = memchr(authority, '@', strcspn(authority, "/?"));
-    colon = at != NULL ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-    return colon != NULL || strstr(store, "password=") != NULL;
-}
-
 static bool has_secrets(const struct config *config)
 {
     for (size_t i = 0; i < config->tenant_count; i++)
-        if (has_password(config->tenants[i].store))
+        if (is_database(config->tenants[i].store) && address_has_password(config->tenants[i].store))
             return true;
     return false;
 }

@@ -28,6 +28,25 @@ static bool is_dns_name(const char *s)
     return label > 0 || s[-1] == '.';
 }
 
+bool address_is_host(const char *text)
+{
+    struct in6_addr v6;
+
+    return inet_pton(AF_INET6, text, &v6) == 1 || is_dns_name(text);
+}
+
+bool address_has_password(const char *uri)
+{
+    const char *authority = strstr(uri, "://"), *at, *colon;
+
+    if (authority == NULL)
+        return false;
+    authority += 3;
+    at = memchr(authority, '@', strcspn(authority, "/?"));
+    colon = at != NULL ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    return colon != NULL || strstr(uri, "password=") != NULL;
+}
+
 static const char *wanted(enum address_use use)
 {
     return use == ADDRESS_LISTEN ? "ADDRESS:PORT, unix:PATH or systemd:NAME"

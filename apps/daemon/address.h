@@ -27,5 +27,9 @@ struct address {
  * at most 253 bytes. Errors: ATLS_E_CONFIG, without the place. */
 ATLS_MUST_CHECK enum atls_code address_parse(const char *text, enum address_use use,
                                              struct address *out, struct atls_err *err);
+/* Whether text is an IP address, without brackets, or a name of DNS. */
+bool address_is_host(const char *text);
+/* Whether a URI has a password, as libpq reads it: in front of the host, or as a parameter. */
+bool address_has_password(const char *uri);
 
 #endif

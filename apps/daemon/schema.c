@@ -83,7 +83,7 @@ static enum atls_code read_choice(struct schema *s, const struct schema_field *f
 
     for (int i = 0; f->words[i] != NULL; i++) {
         if (strcmp(node->text, f->words[i]) == 0) {
-            *out = i;
+            *out = (int)f->min + i;
             text_clear(&words);
             return ATLS_OK;
         }
@@ -106,6 +106,37 @@ static enum atls_code read_flag(struct schema *s, const struct schema_field *f,
     return ATLS_OK;
 }
 
+enum atls_code schema_list(struct schema *s, const struct tree_node *node, size_t max)
+{
+    size_t count = 0;
+
+    if (node->kind != TREE_LIST)
+        return schema_at(s, node->line, "%s is no list", key_of(node));
+    for (const struct tree_node *n = node->child; n != NULL; n = n->next)
+        count++;
+    if (count == 0 || count > max)
+        return schema_at(s, node->line, "%s has %zu entries, want 1 to %zu", key_of(node), count,
+                         max);
+    return ATLS_OK;
+}
+
+static enum atls_code read_texts(struct schema *s, const struct schema_field *f,
+                                 const struct tree_node *node, struct schema_texts *out)
+{
+    enum atls_code code = schema_list(s, node, SCHEMA_TEXTS_MAX);
+
+    for (const struct tree_node *n = node->child; code == ATLS_OK && n != NULL; n = n->next) {
+        if (n->kind != TREE_TEXT || n->text[0] == '\0' || strlen(n->text) > (size_t)f->max)
+            return schema_at(s, n->line, "%s is a list of texts of 1 to %lld bytes", f->key,
+                             (long long)f->max);
+        for (size_t i = 0; i < out->count; i++)
+            if (strcmp(out->at[i], n->text) == 0)
+                return schema_at(s, n->line, "%s names \"%.40s\" twice", f->key, n->text);
+        out->at[out->count++] = n->text;
+    }
+    return code;
+}
+
 static enum atls_code read_field(struct schema *s, const struct schema_field *f,
                                  const struct tree_node *node, void *into)
 {
@@ -113,6 +144,8 @@ static enum atls_code read_field(struct schema *s, const struct schema_field *f,
 
     if (f->kind == SCHEMA_KIND_OTHER)
         return f->read(s, node, into);
+    if (f->kind == SCHEMA_KIND_TEXTS)
+        return read_texts(s, f, node, (struct schema_texts *)(void *)at);
     if (node->kind != TREE_TEXT)
         return schema_at(s, node->line, "%s is a %s, want a single value", f->key,
                          node->kind == TREE_LIST ? "list" : "mapping");
@@ -148,26 +181,41 @@ enum atls_code schema_map(struct schema *s, const struct tree_node *map,
             return code;
     }
     for (const struct schema_field *f = fields; f->key != NULL; f++) {
-        const struct tree_node *n = map->child;
-
-        while (n != NULL && strcmp(n->key->text, f->key) != 0)
-            n = n->next;
-        if (f->required && n == NULL)
+        if (f->required && schema_find(map, f->key) == NULL)
             return schema_at(s, map->line, "%s is missing", f->key);
     }
     return ATLS_OK;
 }
 
-enum atls_code schema_list(struct schema *s, const struct tree_node *node, size_t max)
+enum atls_code schema_pair(struct schema *s, const struct tree_node *node, char **out)
 {
-    size_t count = 0;
+    struct text text = {0};
 
-    if (node->kind != TREE_LIST)
-        return schema_at(s, node->line, "%s is no list", key_of(node));
-    for (const struct tree_node *n = node->child; n != NULL; n = n->next)
-        count++;
-    if (count == 0 || count > max)
-        return schema_at(s, node->line, "%s has %zu entries, want 1 to %zu", key_of(node), count,
-                         max);
+    if (node->kind != TREE_TEXT)
+        return schema_at(s, node->line, "%.40s has no single value", node->key->text);
+    text_puts(&text, node->key->text);
+    text_add(&text, "=", 1);
+    text_puts(&text, node->text);
+    if (text.failed) {
+        text_clear(&text);
+        return set_error(s->err, ATLS_E_NOMEM, "configuration: out of memory");
+    }
+    *out = text.ptr;
     return ATLS_OK;
+}
+
+const struct tree_node *schema_find(const struct tree_node *map, const char *key)
+{
+    const struct tree_node *n = map->child;
+
+    while (n != NULL && strcmp(n->key->text, key) != 0)
+        n = n->next;
+    return n;
+}
+
+bool schema_is_name(const char *text)
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+
+    return len > 0 && len < 64 && text[len] == '\0';
 }

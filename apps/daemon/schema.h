@@ -30,8 +30,16 @@ enum schema_kind {
     SCHEMA_KIND_OCTAL,     /* int64_t */
     SCHEMA_KIND_SIZE,      /* int64_t bytes: 65536, 64KiB, 1MiB */
     SCHEMA_KIND_TIME,      /* int64_t seconds: 150, 150s, 5m, 1h */
-    SCHEMA_KIND_CHOICE,    /* int: index into words */
+    SCHEMA_KIND_CHOICE,    /* int, or an enum: min plus the index into words */
+    SCHEMA_KIND_TEXTS,     /* struct schema_texts: a list of different texts, none empty */
     SCHEMA_KIND_OTHER,     /* read by a function */
+};
+
+#define SCHEMA_TEXTS_MAX 32
+
+struct schema_texts {
+    const char *at[SCHEMA_TEXTS_MAX + 1]; /* NULL-terminated */
+    size_t count;
 };
 
 /* One reading of a configuration. */
@@ -80,6 +88,16 @@ struct schema_field {
     {                                                                                              \
         key, SCHEMA_KIND_CHOICE, offsetof(type, member), false, 0, 0, words, NULL                  \
     }
+/* The first word means the value first. */
+#define SCHEMA_CHOICE_FROM(key, type, member, words, first)                                        \
+    {                                                                                              \
+        key, SCHEMA_KIND_CHOICE, offsetof(type, member), false, first, 0, words, NULL              \
+    }
+/* Each of 1 to longest bytes. */
+#define SCHEMA_TEXTS(key, type, member, longest)                                                   \
+    {                                                                                              \
+        key, SCHEMA_KIND_TEXTS, offsetof(type, member), false, 0, longest, NULL, NULL              \
+    }
 /* The function gets the value's node, and the structure that the mapping is read into. */
 #define SCHEMA_OTHER(key, required, function)                                                      \
     {                                                                                              \
@@ -96,5 +114,12 @@ ATLS_MUST_CHECK enum atls_code schema_map(struct schema *s, const struct tree_no
 /* Whether node is a list of 1 to max entries. */
 ATLS_MUST_CHECK enum atls_code schema_list(struct schema *s, const struct tree_node *node,
                                            size_t max);
+/* "KEY=VALUE" of an entry of a mapping, to be freed. Errors also: ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code schema_pair(struct schema *s, const struct tree_node *node,
+                                           char **out);
+/* The value of a key, or NULL. */
+const struct tree_node *schema_find(const struct tree_node *map, const char *key);
+/* a-z, 0-9, - and _, at most 63. */
+bool schema_is_name(const char *text);
 
 #endif

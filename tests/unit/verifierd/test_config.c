@@ -52,7 +52,7 @@ static const struct {
     {"a list of rules", L T "    evidence:\n      rules: [snp.vmpl=1]\n", 7, "want a mapping"},
     {"rules in one text", L T "    evidence:\n      rules: snp.vmpl=1\n", 7, "want a mapping"},
     {"a rule with two values", L T "    evidence:\n      rules:\n        snp.vmpl: [1, 2]\n", 8,
-     "rule snp.vmpl has no single value"},
+     "snp.vmpl has no single value"},
     {"a rule twice", L T "    evidence:\n      rules:\n        a.b: 1\n        a.b: 1\n", 9,
      "given twice"},
     {"collateral",
