@@ -181,7 +181,8 @@ struct atls_peer {
     struct atls_bytes spki;        /* of the peer's AIK */
     struct atls_bytes certificate; /* end-entity certificate, DER */
     const char *inner_protocol;    /* negotiated inner ALPN, "" when none */
-    bool self_attested;            /* the peer accepted our attestation */
+    bool self_attested; /* the peer accepted our attestation; in flavour pre nobody can tell whether
+                           it looks at evidence, and this is false */
     enum atls_flavour flavour;
     /* How new the evidence is: "connection": made for it; "nonce": for a nonce of this handshake,
      * bound to the key only; "none": of unknown age, or a result from before. "" before there is a

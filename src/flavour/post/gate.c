@@ -41,6 +41,12 @@ bool atls_gate_is_withdrawn(const struct atls_session *s)
            ((s->peer_flags & ATLS_HELLO_REQUIRES) == 0 || s->self_attested);
 }
 
+void atls_gate_heard(struct atls_session *s)
+{
+    /* Certificates of flavour pre are shown to who knows nothing of evidence, too. */
+    s->self_attested |= s->shown && s->config->options.flavour != ATLS_FLAVOUR_PRE;
+}
+
 void atls_gate_update(struct atls_session *s)
 {
     if (s->opened || !atls_gate_is_open(s))

@@ -668,7 +668,7 @@ enum atls_code atls_receive(struct atls_session *s, struct atls_bytes bytes, siz
 
     while (code == ATLS_OK && left.len != 0 && !s->closed && atls_session_read(s).len == 0) {
         if (s->raw_received) {
-            s->self_attested |= s->shown; /* a peer that refuses us sends nothing */
+            atls_gate_heard(s);
             s->data = left;
             left = atls_bytes_of(NULL, 0);
         } else if (s->header_len < sizeof s->header) {

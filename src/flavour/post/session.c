@@ -127,7 +127,8 @@ static enum atls_code fill_open(struct atls_session *s, const struct atls_establ
     s->out = atls_writer_init(2 * ATLS_OUTPUT_ROOM);
     s->hello_received = s->opened = s->raw_sent = s->raw_received = s->ends_by_tls = true;
     s->shown = e->shown;
-    s->self_attested = e->shown && s->role == ATLS_ROLE_SERVER;
+    if (s->role == ATLS_ROLE_SERVER)
+        atls_gate_heard(s);
     if (e->result == NULL)
         return ATLS_OK;
     if ((code = atls_buf_copy(&s->spki, e->spki, err)) != ATLS_OK ||
@@ -430,7 +431,8 @@ void atls_session_data_taken(struct atls_session *s, size_t len)
     size_t left = atls_session_data_left(s);
 
     if (s->raw_received) {
-        s->self_attested |= s->shown && len != 0; /* a peer that refuses us sends nothing */
+        if (len != 0)
+            atls_gate_heard(s);
         return;
     }
     s->body_left -= (uint32_t)(len < left ? len : left);

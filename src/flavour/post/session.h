@@ -127,6 +127,9 @@ ATLS_MUST_CHECK enum atls_code atls_session_new_open(struct atls_config *config,
 
 /* True when both sides have now what they asked for. */
 bool atls_gate_is_open(const struct atls_session *s);
+/* The peer of a raw connection sent something, or ended its handshake: one that had asked for our
+ * attestation and refused it would not. */
+void atls_gate_heard(struct atls_session *s);
 /* Looks whether the gate opened, and does what follows from that. */
 void atls_gate_update(struct atls_session *s);
 /* True when DATA may still arrive that the peer sent before it learned of a withdrawal. */

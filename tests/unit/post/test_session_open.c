@@ -237,6 +237,33 @@ static void what_the_peer_thinks_of_us_shows_later(void **state)
     }
 }
 
+/* Everybody is shown a certificate, also who knows nothing of evidence. */
+static void nobody_can_tell_in_flavour_pre(void **state)
+{
+    static const enum atls_role roles[] = {ATLS_ROLE_CLIENT, ATLS_ROLE_SERVER};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct atls_tls tls = good_tls;
+        struct atls_established e;
+        struct atls_session *s;
+        struct atls_peer peer;
+        struct world w;
+
+        open_world(&w, ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE);
+        e = established_by(&w);
+        e.shown = true;
+        tls.role = roles[i];
+        s = open_session(&w, &tls, &e);
+        atls_session_data_taken(s, 1);
+        atls_session_peer(s, &peer);
+        assert_true(peer.shown);
+        assert_false(peer.self_attested);
+        atls_session_free(s);
+        close_world(&w);
+    }
+}
+
 static void input_tells_as_well(void **state)
 {
     struct atls_err err = ATLS_ERR_INIT;
@@ -377,6 +404,7 @@ int main(void)
         cmocka_unit_test(data_is_not_framed),
         cmocka_unit_test(each_direction_ends_by_itself),
         cmocka_unit_test(what_the_peer_thinks_of_us_shows_later),
+        cmocka_unit_test(nobody_can_tell_in_flavour_pre),
         cmocka_unit_test(input_tells_as_well),
         cmocka_unit_test(one_condition_missing_is_enough),
         cmocka_unit_test(require_self_wants_to_have_been_asked),
