@@ -23,7 +23,7 @@
 
 /* Attestation, of the range for private use. */
 enum proxy_header_type {
-    PROXY_HEADER_VERDICT = 0xe0,   /* text: "affirming", "warning", "contraindicated", "none" */
+    PROXY_HEADER_VERDICT = 0xe0,   /* text: "affirming", "warning", "contraindicated", ... */
     PROXY_HEADER_EVIDENCE = 0xe1,  /* text: "tpm" */
     PROXY_HEADER_EAR = 0xe2,       /* SHA-256 of the claims set of the result as JSON */
     PROXY_HEADER_INSTANCE = 0xe3,  /* UEID */
