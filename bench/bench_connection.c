@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "bench.h"
 #include "ends.h"
+#include "primitive.h"
 
 /* Moves what can be moved from one end; true when the gate is open and nothing is left to do. */
 static bool turn(struct atls_session *s, SSL *ssl)
@@ -74,14 +73,6 @@ static void run_attested(void *arg, unsigned long count)
     }
 }
 
-/* ---- the signatures it cannot do without ---- */
-
-struct primitive {
-    EVP_PKEY *key;
-    unsigned char tbs[130], signature[80];
-    size_t signature_len;
-};
-
 /* What RFC 9261 and the binder ask of the TLS library besides: three values on each side. */
 static void run_export(void *arg, unsigned long count)
 {
@@ -92,35 +83,6 @@ static void run_export(void *arg, unsigned long count)
         if (SSL_export_keying_material(e->client, out, sizeof out, "Attestation", 11,
                                        (const unsigned char *)"context", 7, 1) != 1)
             bench_die("export", NULL);
-}
-
-static void run_sign(void *arg, unsigned long count)
-{
-    struct primitive *p = arg;
-
-    while (count-- > 0) {
-        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-        p->signature_len = sizeof p->signature;
-        if (EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, p->key, NULL) != 1 ||
-            EVP_DigestSign(ctx, p->signature, &p->signature_len, p->tbs, sizeof p->tbs) != 1)
-            bench_die("sign", NULL);
-        EVP_MD_CTX_free(ctx);
-    }
-}
-
-static void run_verify(void *arg, unsigned long count)
-{
-    struct primitive *p = arg;
-
-    while (count-- > 0) {
-        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-        if (EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, p->key, NULL) != 1 ||
-            EVP_DigestVerify(ctx, p->signature, p->signature_len, p->tbs, sizeof p->tbs) != 1)
-            bench_die("verify", NULL);
-        EVP_MD_CTX_free(ctx);
-    }
 }
 
 static size_t heap_in_use(void)
@@ -168,14 +130,14 @@ static void report(const struct bench *b, size_t count)
 int main(void)
 {
     char dir[] = "/tmp/atls-bench-XXXXXX";
-    struct primitive primitive = {NULL, {0}, {0}, 0};
+    struct primitive primitive;
     struct ends ends, exporting;
     struct ends_parts parts;
     struct bench benches[] = {
         {"plain TLS 1.3 handshake", run_plain, &ends, 0, 0},
         {"attested connection (server, soft)", run_attested, &ends, 0, 0},
-        {"ECDSA P-256 sign", run_sign, &primitive, 0, 0},
-        {"ECDSA P-256 verify", run_verify, &primitive, 0, 0},
+        {"ECDSA P-256 sign", primitive_sign, &primitive, 0, 0},
+        {"ECDSA P-256 verify", primitive_verify, &primitive, 0, 0},
         {"TLS exporter, one value", run_export, &exporting, 0, 0},
     };
     double floor_median, floor_best;
@@ -186,10 +148,9 @@ int main(void)
     ends_parts_open(&parts, dir, "");
     ends.client_config = ends_relying_party(parts.verifier, parts.policy, NULL);
     ends.server_config = ends_attester_only(parts.attester);
-    primitive.key = EVP_EC_gen("P-256");
+    primitive_init(&primitive);
     exporting = ends;
     ends_handshake(&exporting);
-    run_sign(&primitive, 1);
 
     printf("attested connection, both sides in one process\n");
     bench_run(benches, sizeof benches / sizeof benches[0], 15, 200);
@@ -206,7 +167,7 @@ int main(void)
     ends_drop(&exporting);
     atls_config_unref(ends.client_config);
     atls_config_unref(ends.server_config);
-    EVP_PKEY_free(primitive.key);
+    primitive_clear(&primitive);
     SSL_CTX_free(ends.client_ctx);
     SSL_CTX_free(ends.server_ctx);
     ends_parts_close(&parts, dir);

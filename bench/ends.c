@@ -145,8 +145,7 @@ struct atls_config *ends_attester_only(struct atls_attester *attester)
 
 #define CLASS "8f1f2a52-6a0c-4c7a-9f3e-2f0b0a4c1d11"
 
-/* Writes the platform key to a file and enrols its public half, as an operator would. */
-static void enrol(const char *key_path, const char *store_path)
+void ends_enrol(const char *key_path, const char *store_path)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     FILE *file = fopen(key_path, "w");
@@ -171,7 +170,7 @@ static void enrol(const char *key_path, const char *store_path)
     EVP_PKEY_free(key);
 }
 
-void ends_parts_open(struct ends_parts *p, const char *dir, const char *options)
+void ends_parts_load(struct ends_parts *p, const char *dir, const char *options)
 {
     static const struct atls_attester_ops *const attesters[] = {&atls_soft_attester, NULL};
     static const struct atls_verifier_ops *const verifiers[] = {&atls_local_verifier, NULL};
@@ -182,7 +181,6 @@ void ends_parts_open(struct ends_parts *p, const char *dir, const char *options)
 
     snprintf(key, sizeof key, "%s/platform.pem", dir);
     snprintf(store, sizeof store, "%s/store.db", dir);
-    enrol(key, store);
     atls_attester_options_init(&attester_options);
     attester_options.insecure = true;
     snprintf(uri, sizeof uri, "soft:%s%s", key, options);
@@ -196,6 +194,16 @@ void ends_parts_open(struct ends_parts *p, const char *dir, const char *options)
     if (atls_policy_compile("bench", atls_bytes_of(policy_text, strlen(policy_text)), &p->policy,
                             &err) != ATLS_OK)
         bench_die("policy", &err);
+}
+
+void ends_parts_open(struct ends_parts *p, const char *dir, const char *options)
+{
+    char key[256], store[256];
+
+    snprintf(key, sizeof key, "%s/platform.pem", dir);
+    snprintf(store, sizeof store, "%s/store.db", dir);
+    ends_enrol(key, store);
+    ends_parts_load(p, dir, options);
 }
 
 void ends_parts_close(struct ends_parts *p, const char *dir)

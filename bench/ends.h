@@ -30,6 +30,11 @@ struct ends_parts {
     struct atls_policy *policy;
 };
 
+/* Writes a platform key to a file and enrols its public half in a new store, as an operator would.
+ */
+void ends_enrol(const char *key_path, const char *store_path);
+/* In a directory that has both already: platform.pem and store.db. */
+void ends_parts_load(struct ends_parts *p, const char *dir, const char *options);
 /* In an empty directory; options of the software attester, "" or "?name=value". */
 void ends_parts_open(struct ends_parts *p, const char *dir, const char *options);
 /* Removes the directory, too. */
