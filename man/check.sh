@@ -84,14 +84,18 @@ for page in "$root"/man/*.8; do
             failed=1
         fi
     done <"$work/options"
-    sed -n 's/^ *SCHEMA_[A-Z]*("\([a-z0-9-]*\)".*/\1/p' "$root/apps/$name/config.c" >"$work/keys"
+    [ -s "$work/options" ] || failed=1
+done
+for page in "$root"/man/*.yaml.5; do
+    name=$(basename "$page" .yaml.5)
+    sed -n 's/^ *SCHEMA_[A-Z_]*("\([a-z0-9-]*\)".*/\1/p' "$root/apps/$name"/config*.c >"$work/keys"
     while read -r key; do
-        if ! grep -q -e "^\.It Cm .*\b$key\b" -e "^\.Cm $key\( .*\)\{0,1\}\$" "$root/man/$name.yaml.5"; then
-            echo "man/check.sh: $root/man/$name.yaml.5 does not document $key" >&2
+        if ! grep -q -e "^\.It Cm .*\b$key\b" -e "^\.Cm $key\( .*\)\{0,1\}\$" "$page"; then
+            echo "man/check.sh: $page does not document $key" >&2
             failed=1
         fi
     done <"$work/keys"
-    [ -s "$work/options" ] && [ -s "$work/keys" ] || failed=1
+    [ -s "$work/keys" ] || failed=1
 done
 
 if command -v mandoc >/dev/null; then

@@ -541,11 +541,526 @@ static void test_bad(void **state)
     test_rows(bad, sizeof bad / sizeof bad[0]);
 }
 
+static struct config *parse(const char *text)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct config *config = NULL;
+
+    test_assert_code(config_parse("f", atls_bytes_of(text, strlen(text)), &config, &err), ATLS_OK,
+                     &err);
+    if (config == NULL)
+        abort();
+    return config;
+}
+
+static void test_defaults(void **state)
+{
+    struct config *c = parse(T);
+    const struct config_side *side = &c->routes[0].downstream;
+
+    (void)state;
+    assert_true(c->sandbox && c->log_json == 1 && c->log_level == ATLS_LOG_INFO);
+    assert_int_equal(c->operation.line, 0);
+    assert_true(c->limits.connections > 0 && c->limits.handshakes > 0 && c->limits.rate > 0 &&
+                c->limits.burst > 0 && c->limits.connections_per_source > 0 &&
+                c->limits.drain_timeout_s > 0);
+    assert_memory_equal(&c->routes[0].deadlines, &c->limits.deadlines, sizeof c->limits.deadlines);
+    assert_int_equal(c->limits.deadlines.gate_timeout_s, 30);
+    assert_int_equal(c->limits.deadlines.bytes_before_gate, 1024 * 1024);
+    assert_int_equal(side->flavour, ATLS_FLAVOUR_POST);
+    assert_int_equal(side->on_failure, ATLS_ON_FAILURE_CLOSE);
+    assert_false(side->raw || side->require_self);
+    assert_string_equal(side->attester->uri, "tpm2:device");
+    assert_int_equal(side->require.line, 0);
+    assert_null(side->tls.name);
+    assert_int_equal(c->routes[0].upstream.line, 0);
+    assert_int_equal(c->listener_count, 1);
+    assert_ptr_equal(c->listeners[0].routes[0], &c->routes[0]);
+    assert_false(c->listeners[0].plain);
+    assert_int_equal(c->listeners[0].at.mode, -1);
+    config_free(c);
+    config_free(NULL);
+}
+
+/* What is said is what is read. */
+static void test_values(void **state)
+{
+    struct config *c = parse(
+        "limits: {connections: 9, connections-per-source: 5, gate-timeout: 7s, idle-timeout: 2m}\n"
+        "log: {format: text, level: error}\nsandbox: false\n"
+        "operation: {listen: 'unix:/o', mode: 0600}\n" U
+        "flavour: pre\n      freshness: nonce\n      attester: tpm\n      require-self: true\n"
+        "      certificate-lifetime: 2h\n      alpn: [h2, x]\n      require: {verifier: local, "
+        "policy: strict, identity: same-key, evidence-types: [tpm], profiles: [ra-tls, bare]}\n"
+        "    limits: {connections: 3, gate-timeout: 8s}\n");
+    const struct config_route *r = &c->routes[0];
+    const struct config_side *side = &r->upstream;
+
+    (void)state;
+    assert_int_equal(c->log_json, 0);
+    assert_int_equal(c->log_level, ATLS_LOG_ERROR);
+    assert_false(c->sandbox);
+    assert_string_equal(c->operation.at.address.path, "/o");
+    assert_int_equal(c->operation.at.mode, 0600);
+    assert_int_equal(r->connections, 3);
+    assert_int_equal(r->deadlines.gate_timeout_s, 8);
+    assert_int_equal(r->deadlines.idle_timeout_s, 120);
+    assert_int_equal(r->mode, CONFIG_ORIGINATE);
+    assert_string_equal(r->target.host, "db.example");
+    assert_true(c->listeners[0].plain);
+    assert_int_equal(side->flavour, ATLS_FLAVOUR_PRE);
+    assert_int_equal(side->freshness, ATLS_FRESHNESS_NONCE);
+    assert_true(side->require_self);
+    assert_int_equal(side->certificate_lifetime_s, 7200);
+    assert_int_equal(side->alpn.count, 2);
+    assert_string_equal(side->alpn.at[1], "x");
+    assert_null(side->alpn.at[2]);
+    assert_string_equal(side->require.verifier->name, "local");
+    assert_string_equal(side->require.policy->file, "/p.jq");
+    assert_int_equal(side->require.identity, ATLS_IDENTITY_SAME_KEY);
+    assert_string_equal(side->require.evidence_types.at[0], "tpm");
+    assert_int_equal(side->require.profiles.count, 2);
+    assert_string_equal(side->tls.name, "db.example"); /* of the target */
+    config_free(c);
+    c = parse(U "require: {verifier: local, policy: default, identity: attested}\n"
+                "      on-failure: gate\n");
+    assert_null(c->routes[0].upstream.require.policy);
+    assert_int_equal(c->routes[0].upstream.on_failure, ATLS_ON_FAILURE_GATE);
+    config_free(c);
+}
+
+/* Names of Verifiers that flavour intra negotiates by. */
+static void test_known_as(void **state)
+{
+    static const struct {
+        const char *url, *name;
+    } rows[] = {
+        {"https://v.example/x", "v.example"},
+        {"https://v.example", "v.example"},
+        {"https://v.example:8443/", "v.example"},
+        {"https://[::1]:8443/", "::1"},
+        {"https://v?x", "v"},
+        {"http://v.example/", ""},
+        {"/etc/keys.pem", ""},
+        {"https:///x", ""},
+    };
+    char text[1024], longest[257];
+    struct config *c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(text, sizeof text, "verifiers: {a: {uri: 'passport:%s'}}\n%s", rows[i].url,
+                 "routes: [{name: a, listen: ['unix:/s'], mode: originate, target: 'a:1', "
+                 "upstream: {require: {verifier: a, identity: attested}}}]\n");
+        c = parse(text);
+        assert_true(c->verifiers[0].takes_results);
+        assert_string_equal(c->verifiers[0].accepted, rows[i].name);
+        config_free(c);
+    }
+    memset(longest, 'a', 256);
+    for (size_t len = 256; len >= 255; len--) {
+        struct atls_err err = ATLS_ERR_INIT;
+
+        longest[len] = '\0';
+        snprintf(text, sizeof text, "verifiers: {a: {uri: 'passport:/f', known-as: %s}}\n%s",
+                 longest,
+                 "routes: [{name: a, listen: ['unix:/s'], mode: originate, target: 'a:1', "
+                 "upstream: {require: {verifier: a, identity: attested}}}]\n");
+        c = NULL;
+        test_assert_code(config_parse("f", atls_bytes_of(text, strlen(text)), &c, &err),
+                         len > 255 ? ATLS_E_CONFIG : ATLS_OK, &err);
+        assert_true(len <= 255 || strstr(err.message, "known-as has 256 bytes") != NULL);
+        assert_true(len > 255 || strcmp(c->verifiers[0].accepted, longest) == 0);
+        config_free(c);
+        /* No name of a host that is too long for one. */
+        snprintf(text, sizeof text, "verifiers: {a: {uri: 'passport:https://%s'}}\n%s", longest,
+                 "routes: [{name: a, listen: ['unix:/s'], mode: originate, target: 'a:1', "
+                 "upstream: {require: {verifier: a, identity: attested}}}]\n");
+        c = parse(text);
+        assert_string_equal(c->verifiers[0].accepted, len > 255 ? "" : longest);
+        config_free(c);
+    }
+}
+
+#define M(match) T "    match: " match "\n"
+
+static void test_match(void **state)
+{
+#define NONCE "aaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbb"
+    static const struct {
+        const char *text, *sni, *alpn;
+        bool matches;
+    } rows[] = {
+        {T, "", NULL, true},
+        {T, "a.example", "x", true},
+        {M("{sni: [a.example, b.example]}"), "b.example", NULL, true},
+        {M("{sni: [a.example, b.example]}"), "c.example", NULL, false},
+        {M("{sni: [a.example]}"), "", NULL, false},
+        {M("{sni: [a.example]}"), "x.a.example", NULL, false},
+        {M("{sni: [a.example]}"), NONCE ".a.example", NULL, false}, /* no flavour pre */
+        {M("{sni: ['*.a.example']}"), "x.a.example", NULL, true},
+        {M("{sni: ['*.a.example']}"), "a.example", NULL, false},
+        {M("{sni: ['*.a.example']}"), ".a.example", NULL, false},
+        {M("{sni: ['*.a.example']}"), "x.y.a.example", NULL, false},
+        {M("{sni: ['*.a.example']}"), "a", NULL, false},
+        {M("{alpn: [x, y]}"), "", "y", true},
+        {M("{alpn: [x, y]}"), "", "z", false},
+        {M("{alpn: [x, y]}"), "", NULL, false},
+        {M("{sni: [a], alpn: [x]}"), "a", "x", true},
+        {M("{sni: [a], alpn: [x]}"), "a", "y", false},
+        {M("{sni: [a], alpn: [x]}"), "b", "x", false},
+    };
+    struct config *c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *const alpn[] = {"other", rows[i].alpn};
+
+        c = parse(rows[i].text);
+        if (config_route_matches(&c->routes[0], rows[i].sni, alpn, rows[i].alpn != NULL ? 2 : 1) !=
+            rows[i].matches)
+            fail_msg("row %zu", i);
+        config_free(c);
+    }
+    c = parse(D "{flavour: pre, freshness: nonce, attester: tpm, require: none}\n"
+                "    match: {sni: [a.example]}\n");
+    assert_true(config_route_matches(&c->routes[0], "a.example", NULL, 0));
+    assert_true(config_route_matches(&c->routes[0], NONCE ".a.example", NULL, 0));
+    assert_false(config_route_matches(&c->routes[0], NONCE "a.a.example", NULL, 0));
+    assert_false(config_route_matches(&c->routes[0], NONCE, NULL, 0));
+    config_free(c);
+}
+
+static void test_shared(void **state)
+{
+    struct config *c =
+        parse(M("{sni: [a]}") "  - {name: b, listen: ['0.0.0.0:443', 'unix:/s'], mode: terminate, "
+                              "target: 'unix:/t', downstream: {attester: tpm, require: none, " TLS
+                              "}}\n");
+
+    (void)state;
+    assert_int_equal(c->listener_count, 2);
+    assert_int_equal(c->listeners[0].route_count, 2);
+    assert_string_equal(c->listeners[0].routes[0]->name, "web");
+    assert_string_equal(c->listeners[0].routes[1]->name, "b");
+    assert_int_equal(c->listeners[1].route_count, 1);
+    config_free(c);
+}
+
+static bool is_trusted(const struct config *c, int family, const char *text)
+{
+    struct sockaddr_storage at;
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+
+    memset(&at, 0, sizeof at);
+    at.ss_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        assert_int_equal(inet_pton(AF_INET, text, &in.sin_addr), 1);
+        memcpy(&at, &in, sizeof in);
+    } else if (family == AF_INET6) {
+        assert_int_equal(inet_pton(AF_INET6, text, &in6.sin6_addr), 1);
+        memcpy(&at, &in6, sizeof in6);
+    }
+    return config_is_trusted(&c->routes[0].proxy, (struct sockaddr *)&at);
+}
+
+static void test_trusted(void **state)
+{
+    struct config *c = parse(T "    proxy-protocol: {in: true, trusted: [10.1.0.0/17, 1.2.3.4, "
+                               "'fd00::/9', '::1']}\n");
+
+    (void)state;
+    assert_true(is_trusted(c, AF_INET, "10.1.0.0"));
+    assert_true(is_trusted(c, AF_INET, "10.1.127.255"));
+    assert_false(is_trusted(c, AF_INET, "10.1.128.0"));
+    assert_false(is_trusted(c, AF_INET, "10.0.127.255"));
+    assert_true(is_trusted(c, AF_INET, "1.2.3.4"));
+    assert_false(is_trusted(c, AF_INET, "1.2.3.5"));
+    assert_true(is_trusted(c, AF_INET6, "::ffff:1.2.3.4"));
+    assert_false(is_trusted(c, AF_INET6, "::1.2.3.4"));
+    assert_true(is_trusted(c, AF_INET6, "fd7f::1"));
+    assert_false(is_trusted(c, AF_INET6, "fd80::1"));
+    assert_true(is_trusted(c, AF_INET6, "::1"));
+    assert_true(is_trusted(c, AF_UNIX, NULL));
+    assert_false(is_trusted(c, AF_UNSPEC, NULL));
+    config_free(c);
+}
+
+/* What a change of each value does to what is open. */
+static void test_same(void **state)
+{
+    static const char *const attesters[] = {
+        "{uri: 'tsm:', passport: {from: 'http://v'}}",
+        "{uri: 'tpm2:', passport: {from: 'http://v'}}",
+        "{uri: 'tsm:', certificate: c, passport: {from: 'http://v'}}",
+        "{uri: 'tsm:', endorsements: c, passport: {from: 'http://v'}}",
+        "{uri: 'tsm:', dns-names: [a], passport: {from: 'http://v'}}",
+        "{uri: 'tsm:', dns-names: [b], passport: {from: 'http://v'}}",
+        "{uri: 'tsm:'}",
+        "{uri: 'tsm:', passport: {from: 'http://w'}}",
+        "{uri: 'tsm:', passport: {from: 'http://v', ca: c}}",
+        "{uri: 'tsm:', passport: {from: 'http://v', result-keys: c}}",
+        "{uri: 'tsm:', passport: {from: 'http://v', timeout: 5}}",
+        "{uri: 'tsm:', passport: {from: 'http://v', lifetime: 500}}",
+        "{uri: 'tsm:', passport: {from: 'http://v', only: true}}",
+        "{uri: 'tsm:', passport: {from: 'http://v', known-as: x}}",
+    };
+    static const char *const verifiers[] = {
+        "{uri: 'local:s'}",
+        "{uri: 'local:t'}",
+        "{uri: 'local:s', insecure: true}",
+        "{uri: 'local:s', allow-sha1-pcr-bank: true}",
+        "{uri: 'local:s', allow-unsafe-clock: true}",
+        "{uri: 'local:s', allow-ima-violations: true}",
+        "{uri: 'local:s', require-ak-eku: true}",
+        "{uri: 'local:s', rules: {snp.vmpl: 1}}",
+        "{uri: 'local:s', rules: {snp.vmpl: 2}}",
+        "{uri: 'local:s', collateral: {amd: a}}",
+        "{uri: 'local:s', collateral: {amd: a}, ca: c}",
+        "{uri: 'passport:s'}",
+        "{uri: 'passport:s', result-keys: k}",
+        "{uri: 'passport:s', max-age: 1}",
+        "{uri: 'passport:s', timeout: 1}",
+        "{uri: 'passport:s', fresh-result: true}",
+        "{uri: 'passport:s', known-as: x}",
+    };
+    char text[4096];
+    size_t len = 0;
+    struct config *a, *b;
+
+    (void)state;
+    len += (size_t)snprintf(text + len, sizeof text - len, "attesters:\n");
+    for (size_t i = 0; i < sizeof attesters / sizeof attesters[0]; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "  a%zu: %s\n", i, attesters[i]);
+    len += (size_t)snprintf(text + len, sizeof text - len, "verifiers:\n");
+    for (size_t i = 0; i < sizeof verifiers / sizeof verifiers[0]; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "  v%zu: %s\n", i, verifiers[i]);
+    (void)snprintf(text + len, sizeof text - len,
+                   "policies: {p: f, q: g}\nroutes: [{name: a, listen: ['unix:/s'], mode: "
+                   "originate, target: 'a:1', upstream: {require: {verifier: v0, identity: "
+                   "attested}}}]\n");
+    a = parse(text);
+    b = parse(text);
+    for (size_t i = 0; i < a->attester_count; i++)
+        for (size_t k = 0; k < a->attester_count; k++) {
+            b->attesters[k].name = a->attesters[i].name; /* the values alone differ */
+            assert_int_equal(config_attester_same(&a->attesters[i], &b->attesters[k]), i == k);
+        }
+    for (size_t i = 0; i < a->verifier_count; i++)
+        for (size_t k = 0; k < a->verifier_count; k++) {
+            b->verifiers[k].name = a->verifiers[i].name;
+            assert_int_equal(config_verifier_same(&a->verifiers[i], &b->verifiers[k]), i == k);
+        }
+    b->verifiers[0].name = "other";
+    assert_false(config_verifier_same(&a->verifiers[0], &b->verifiers[0]));
+    b->attesters[0].name = "other";
+    assert_false(config_attester_same(&a->attesters[0], &b->attesters[0]));
+    assert_true(config_policy_same(&a->policies[0], &b->policies[0]));
+    b->policies[1].name = b->policies[0].name;
+    assert_false(config_policy_same(&a->policies[0], &b->policies[1]));
+    config_free(a);
+    config_free(b);
+}
+
+/* More than there is room for. */
+static void test_too_many(void **state)
+{
+    static const struct {
+        const char *head, *entry, *rule;
+        size_t count;
+    } rows[] = {
+        {"attesters:\n", "  a%zu: {uri: 'tpm2:'}\n", "has 65 entries", CONFIG_NAMED_MAX + 1},
+        {"routes:\n", "  - {name: a%zu, listen: ['unix:/s%zu'], mode: originate, target: 'a:1'}\n",
+         "has 257 entries", CONFIG_ROUTES_MAX + 1},
+        {N,
+         "  - {name: a%zu, listen: ['unix:/s'], match: {sni: [s%zu]}, mode: terminate, target: "
+         "'unix:/t', downstream: {attester: tpm, require: none, " TLS "}}\n",
+         "more than 64 routes", CONFIG_SHARE_MAX + 1},
+        {N,
+         "  - {name: a%zu, listen: ['unix:/s%zu', 'unix:/t%zu'], mode: originate, target: "
+         "'a:1', upstream: {require: " L "}}\n",
+         "more than 256 listeners", CONFIG_LISTENERS_MAX / 2 + 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        size_t len = strlen(rows[i].head), size = 200000;
+        struct config *c = NULL;
+        char *text = malloc(size);
+
+        assert_non_null(text);
+        memcpy(text, rows[i].head, len + 1);
+        for (size_t k = 0; k < rows[i].count; k++) {
+            /* Each % of an entry is its number. */
+            for (const char *at = rows[i].entry; *at != '\0'; at++) {
+                if (strncmp(at, "%zu", 3) == 0) {
+                    len += (size_t)snprintf(text + len, size - len, "%zu", k);
+                    at += 2;
+                } else {
+                    text[len++] = *at;
+                }
+            }
+        }
+        test_assert_code(config_parse("f", atls_bytes_of(text, len), &c, &err), ATLS_E_CONFIG,
+                         &err);
+        if (strstr(err.message, rows[i].rule) == NULL)
+            fail_msg("want %s: %s", rows[i].rule, err.message);
+        free(text);
+    }
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    FILE *f;
+
+    (void)chmod(path, 0600);
+    f = fopen(path, "w");
+    if (f == NULL)
+        abort();
+    fputs(text, f);
+    fclose(f);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void test_load(void **state)
+{
+    static const struct {
+        const char *uri, *passport;
+        bool has_password;
+    } rows[] = {
+        {"local:postgresql://u:p@h/d", "https://v", true},
+        {"local:postgresql://u@h/d", "https://v", false},
+        {"local:/s", "https://u:p@v", true},
+        {"local:/s", "https://v", false},
+    };
+    char folder[] = "/tmp/atls-proxy.XXXXXX", path[64], text[512];
+    struct atls_err err = ATLS_ERR_INIT;
+    struct config *c = NULL;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/proxy.yaml", folder);
+    test_assert_code(config_load(path, &c, &err), ATLS_E_CONFIG, &err);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (size_t open = 0; open < 2; open++) {
+            snprintf(text, sizeof text,
+                     "verifiers: {a: {uri: '%s'}}\nattesters: {a: {uri: 'tsm:', passport: {from: "
+                     "'%s'}}}\nroutes: [{name: a, listen: ['unix:/s'], mode: originate, target: "
+                     "'a:1', upstream: {require: {verifier: a, identity: attested}}}]\n",
+                     rows[i].uri, rows[i].passport);
+            write_file(path, text, open == 0 ? 0640 : 0644);
+            c = NULL;
+            test_assert_code(config_load(path, &c, &err),
+                             rows[i].has_password && open == 1 ? ATLS_E_CONFIG : ATLS_OK, &err);
+            assert_true((c == NULL) == (rows[i].has_password && open == 1));
+            config_free(c);
+        }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_example(void **state)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct config *c = NULL;
+
+    (void)state;
+    test_assert_code(config_load(ATLS_TEST_VECTORS "/../../dist/atls-proxy.yaml", &c, &err),
+                     ATLS_OK, &err);
+    assert_int_equal(c->route_count, 2);
+    config_free(c);
+}
+
+/* Every file that is named is looked at, and found missing at its line. */
+static void test_files(void **state)
+{
+    static const struct {
+        const char *file;
+        size_t line;
+    } files[] = {
+        {"aik", 3},          {"ek", 3},       {"service-ca", 7}, {"keys", 7}, {"verifier-ca", 11},
+        {"result-keys", 11}, {"policy", 14},  {"cert", 20},      {"key", 20}, {"clients", 20},
+        {"crl", 20},         {"up-cert", 27}, {"up-key", 27},
+    };
+    static const char form[] = "attesters: # %s\n"
+                               "  a:\n"
+                               "    uri: 'tsm:'\n"
+                               "    certificate: %s/aik\n"
+                               "    endorsements: %s/ek\n"
+                               "    passport:\n"
+                               "      from: https://v\n"
+                               "      ca: %s/service-ca\n"
+                               "      result-keys: %s/keys\n"
+                               "verifiers:\n"
+                               "  v: {uri: 'veraison:https://v', ca: %s/verifier-ca, result-keys: "
+                               "%s/result-keys}\n"
+                               "# policies\n"
+                               "policies:\n"
+                               "  p: %s/policy\n"
+                               "routes:\n"
+                               "  - {name: a, listen: ['unix:/s'], mode: both, target: 'a:1',\n"
+                               "     downstream: {\n"
+                               "       require: {verifier: v, policy: p, identity: pkix},\n"
+                               "       tls:\n"
+                               "         {certificate: %s/cert, key: %s/key, ca: %s/clients,\n"
+                               "          crl: %s/crl}},\n"
+                               "     upstream: {\n"
+                               "       require: {verifier: v, identity: attested},\n"
+                               "       attester: a,\n"
+                               "       raw: true,\n"
+                               "       tls:\n"
+                               "         {certificate: %s/up-cert, key: %s/up-key}}}\n";
+    char folder[] = "/tmp/atls-proxy.XXXXXX", path[128], where[160], text[4096];
+    struct atls_err err = ATLS_ERR_INIT;
+    size_t len = 0;
+    struct config *c;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (const char *at = form; *at != '\0'; at++) {
+        if (strncmp(at, "%s", 2) == 0) {
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s", folder);
+            at++;
+        } else {
+            text[len++] = *at;
+        }
+    }
+    text[len] = '\0';
+    c = parse(text);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i].file);
+        snprintf(where, sizeof where, "f:%zu: %s: No such file", files[i].line, path);
+        test_assert_code(config_check_files(c, &err), ATLS_E_CONFIG, &err);
+        if (strncmp(err.message, where, strlen(where)) != 0)
+            fail_msg("want %s: %s", where, err.message);
+        write_file(path, "x", 0644);
+        if (strstr(files[i].file, "key") == files[i].file + strlen(files[i].file) - 3) {
+            test_assert_code(config_check_files(c, &err), ATLS_E_CONFIG, &err);
+            assert_non_null(strstr(err.message, "others can neither read nor write"));
+            assert_int_equal(chmod(path, 0600), 0);
+        }
+    }
+    test_assert_code(config_check_files(c, &err), ATLS_OK, &err);
+    config_free(c);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i].file);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_known_as), cmocka_unit_test(test_match),
+        cmocka_unit_test(test_shared),   cmocka_unit_test(test_trusted),
+        cmocka_unit_test(test_same),     cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_load),     cmocka_unit_test(test_example),
+        cmocka_unit_test(test_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
