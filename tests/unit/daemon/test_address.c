@@ -8,7 +8,7 @@
 #define LABEL63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define NAME253                                                                                    \
     LABEL63 "." LABEL63 "." LABEL63 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
-                                    "aa"
+            "aa"
 
 static const struct {
     const char *text;
@@ -124,11 +124,44 @@ static void test_bad(void **state)
     }
 }
 
+static void test_passwords(void **state)
+{
+    static const struct {
+        const char *uri;
+        bool has_password;
+    } rows[] = {
+        {"postgresql://u:p@h/d", true},
+        {"local:postgres://u:p@h:1,g:2/d?x=y", true},
+        {"postgresql://h/d?user=u&password=p", true},
+        {"https://u:p@h", true},
+        {"postgresql://u@h:5432/d", false},
+        {"postgresql://h:5432/d?options=a:b@c", false},
+        {"/var/lib/u:p@h", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(address_has_password(rows[i].uri), rows[i].has_password);
+}
+
+static void test_hosts(void **state)
+{
+    (void)state;
+    assert_true(address_is_host("a.example"));
+    assert_true(address_is_host("10.0.0.1"));
+    assert_true(address_is_host("2001:db8::1"));
+    assert_false(address_is_host("[2001:db8::1]"));
+    assert_false(address_is_host(""));
+    assert_false(address_is_host("a:80"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_hosts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,58 @@ static void test_unix(void **state)
     listen_keep(NULL, NULL);
 }
 
+/* As systemd hands them over: from descriptor 3 on, by name. */
+static void test_handed_over(void **state)
+{
+    struct listen_at l = at("systemd:web"), other = at("systemd:api"), source = at("127.0.0.1:0");
+    char pid[24], text[128], original[128];
+    struct atls_err err = ATLS_ERR_INIT;
+    int fd = get(&source, original), kept = fcntl(3, F_DUPFD_CLOEXEC, 100);
+
+    (void)state;
+    assert_int_equal(dup2(fd, 3), 3);
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "1", 1);
+    setenv("LISTEN_FDNAMES", "web", 1);
+    if (fd != 3)
+        close(fd);
+    fd = get(&l, text);
+    assert_string_equal(text, original);
+    listen_shut(&l.address); /* another process may serve it next */
+    assert_true(answers(original));
+    close(fd);
+    test_assert_code(listen_get(&other, &fd, text, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "no socket of this name"));
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    listen_keep(NULL, NULL);
+    if (kept >= 0) {
+        assert_int_equal(dup2(kept, 3), 3);
+        close(kept);
+    } else {
+        close(3);
+    }
+}
+
+static void test_too_long(void **state)
+{
+    struct listen_at l = at("127.0.0.1:0");
+    struct atls_err err = ATLS_ERR_INIT;
+    char address[400], text[128];
+    int fd = -1;
+
+    (void)state;
+    memset(address, '0', sizeof address);
+    memcpy(address, "127.0.0.1:", 10);
+    address[sizeof address - 1] = '\0';
+    l = at(address);
+    test_assert_code(listen_get(&l, &fd, text, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "too long"));
+    assert_int_equal(fd, -1);
+}
+
 static void test_systemd(void **state)
 {
     struct listen_at l = at("systemd:web");
@@ -215,8 +267,10 @@ static void test_systemd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept),  cmocka_unit_test(test_shut), cmocka_unit_test(test_in_use),
-        cmocka_unit_test(test_slots), cmocka_unit_test(test_unix), cmocka_unit_test(test_systemd),
+        cmocka_unit_test(test_kept),        cmocka_unit_test(test_shut),
+        cmocka_unit_test(test_in_use),      cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_unix),        cmocka_unit_test(test_systemd),
+        cmocka_unit_test(test_handed_over), cmocka_unit_test(test_too_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
