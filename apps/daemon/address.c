@@ -12,7 +12,7 @@ static bool is_dns_name(const char *s)
 {
     size_t label = 0;
 
-    if (strlen(s) > 253)
+    if (s[0] == '\0' || strlen(s) > 253)
         return false;
     for (; *s != '\0'; s++) {
         if (*s == '.') {
@@ -25,7 +25,7 @@ static bool is_dns_name(const char *s)
             return false;
         }
     }
-    return label > 0 || s[-1] == '.';
+    return true;
 }
 
 bool address_is_host(const char *text)
@@ -57,10 +57,11 @@ static enum atls_code parse_host(struct address *a, enum address_use use, size_t
                                  struct atls_err *err)
 {
     const char *at = a->text;
+    const bool bracket = at[0] == '[' && len > 2 && at[len - 1] == ']';
     struct in_addr v4;
     struct in6_addr v6;
 
-    if (at[0] == '[' && len > 2 && at[len - 1] == ']') {
+    if (bracket) {
         at++;
         len -= 2;
     }
@@ -69,14 +70,17 @@ static enum atls_code parse_host(struct address *a, enum address_use use, size_t
     memcpy(a->host, at, len);
     a->host[len] = '\0';
     a->numeric = true;
-    if (inet_pton(AF_INET, a->host, &v4) == 1)
+    if (!bracket && inet_pton(AF_INET, a->host, &v4) == 1)
         a->loopback = (ntohl(v4.s_addr) >> 24) == 127;
-    else if (inet_pton(AF_INET6, a->host, &v6) == 1)
+    else if (bracket && inet_pton(AF_INET6, a->host, &v6) == 1)
         a->loopback = memcmp(&v6, &in6addr_loopback, sizeof v6) == 0;
+    else if (!bracket && inet_pton(AF_INET6, a->host, &v6) == 1)
+        return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want [%.50s]:PORT", a->text,
+                         a->host);
     else if (use == ADDRESS_LISTEN)
         return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want an IP address, not a name",
                          a->text);
-    else if (at != a->text || !is_dns_name(a->host))
+    else if (bracket || !is_dns_name(a->host))
         return set_error(err, ATLS_E_CONFIG, "address is \"%.60s\", want an IP address or a name",
                          a->text);
     else

@@ -454,6 +454,7 @@ static const struct row bad[] = {
     {"a match of nothing", T "    match: {}\n", 11, "neither sni nor alpn"},
     {"a match in capitals", T "    match: {sni: [A.example]}\n", 11, "in lower case"},
     {"a star inside", T "    match: {sni: ['a.*.b']}\n", 11, "in lower case"},
+    {"a star alone", T "    match: {sni: ['*.']}\n", 11, "in lower case"},
     {"a match of an address", T "    match: {sni: ['::1']}\n", 11, "in lower case"},
     {"a match of plain connections", O "    upstream: {require: " L "}\n    match: {sni: [a]}\n",
      11, "takes plain connections"},
