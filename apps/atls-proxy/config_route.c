@@ -139,11 +139,18 @@ static bool is_token(const char *s)
     return len > 0 && len <= 64 && s[len] == '\0';
 }
 
+/* Programs behind may take capitals for small letters, and all other signs for each other. */
+static char fold(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+}
+
 static bool same_header(const char *a, const char *b)
 {
     for (; *a != '\0' && *b != '\0'; a++, b++)
-        if ((*a | (*a >= 'A' && *a <= 'Z' ? 0x20 : 0)) !=
-            (*b | (*b >= 'A' && *b <= 'Z' ? 0x20 : 0)))
+        if (fold(*a) != fold(*b))
             return false;
     return *a == *b;
 }
@@ -323,10 +330,10 @@ static struct config_listener *add_listener(struct config *c)
     return &larger[c->listener_count++];
 }
 
-static struct config_listener *find_listener(struct config *c, const char *address)
+static struct config_listener *find_listener(struct config *c, const struct address *address)
 {
     for (size_t i = 0; i < c->listener_count; i++)
-        if (strcmp(c->listeners[i].at.address.text, address) == 0)
+        if (address_same(&c->listeners[i].at.address, address))
             return &c->listeners[i];
     return NULL;
 }
@@ -413,9 +420,9 @@ static enum atls_code take_listener(struct schema *s, const struct tree_node *no
     w.l.proxy = &route->proxy;
     if ((code = check_listener(s, &w.l, &route->proxy)) != ATLS_OK)
         return code;
-    if (c->operation.line > 0 && strcmp(c->operation.at.address.text, w.address) == 0)
+    if (c->operation.line > 0 && address_same(&c->operation.at.address, &w.l.at.address))
         return schema_at(s, w.l.line, "%.60s is also that of operation", w.address);
-    known = find_listener(c, w.address);
+    known = find_listener(c, &w.l.at.address);
     if (known != NULL && (code = share_listener(s, known, &w.l, route)) != ATLS_OK)
         return code;
     if (known == NULL) {

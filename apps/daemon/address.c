@@ -130,3 +130,23 @@ enum atls_code address_parse(const char *text, enum address_use use, struct addr
     *out = a;
     return ATLS_OK;
 }
+
+/* IPv4 and names as they are: inet_pton takes no second spelling of the one, and nobody asks
+ * whether two of the other mean one host. */
+static bool same_host(const char *a, const char *b)
+{
+    struct in6_addr x, y;
+
+    if (inet_pton(AF_INET6, a, &x) == 1 && inet_pton(AF_INET6, b, &y) == 1)
+        return memcmp(&x, &y, sizeof x) == 0;
+    return strcmp(a, b) == 0;
+}
+
+bool address_same(const struct address *a, const struct address *b)
+{
+    if (a->family != b->family)
+        return false;
+    if (a->family != ADDRESS_TCP)
+        return strcmp(a->path, b->path) == 0;
+    return strcmp(a->port, b->port) == 0 && same_host(a->host, b->host);
+}

@@ -27,6 +27,8 @@ struct address {
  * at most 253 bytes. Errors: ATLS_E_CONFIG, without the place. */
 ATLS_MUST_CHECK enum atls_code address_parse(const char *text, enum address_use use,
                                              struct address *out, struct atls_err *err);
+/* Whether both are the same place, however they are written. */
+bool address_same(const struct address *a, const struct address *b);
 /* Whether text is an IP address, without brackets, or a name of DNS. */
 bool address_is_host(const char *text);
 /* Whether a URI has a password, as libpq reads it: in front of the host, or as a parameter. */

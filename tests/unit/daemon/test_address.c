@@ -160,13 +160,41 @@ static void test_hosts(void **state)
     assert_false(address_is_host("a:80"));
 }
 
+static void test_same(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"127.0.0.1:80", "127.0.0.1:080", true},
+        {"127.0.0.1:80", "127.0.0.1:81", false},
+        {"127.0.0.1:80", "127.0.0.2:80", false},
+        {"[::1]:80", "[0:0::1]:80", true},
+        {"[::1]:80", "[::2]:80", false},
+        {"[::1]:80", "127.0.0.1:80", false},
+        {"a:80", "a:80", true},
+        {"a:80", "b:80", false},
+        {"unix:/s", "unix:/s", true},
+        {"unix:/s", "unix:/t", false},
+        {"unix:/s", "127.0.0.1:80", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct address a, b;
+
+        assert_int_equal(address_parse(rows[i].a, ADDRESS_TARGET, &a, NULL), ATLS_OK);
+        assert_int_equal(address_parse(rows[i].b, ADDRESS_TARGET, &b, NULL), ATLS_OK);
+        assert_int_equal(address_same(&a, &b), rows[i].same);
+        assert_int_equal(address_same(&b, &a), rows[i].same);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_good),  cmocka_unit_test(test_bad),  cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_hosts), cmocka_unit_test(test_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

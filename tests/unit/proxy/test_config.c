@@ -408,6 +408,10 @@ static const struct row bad[] = {
      N "  - {name: a, listen: ['unix:/s', 'unix:/s'], mode: originate, target: 'a:1', upstream: "
        "{require: " L "}}\n",
      6, "given twice"},
+    {"a listener twice, once by another port",
+     N "  - {name: a, listen: ['127.0.0.1:80', '127.0.0.1:080'], mode: originate, target: 'a:1', "
+       "upstream: {require: " L "}}\n",
+     6, "given twice"},
     {"plain from beyond this host",
      N "  - {name: a, listen: ['0.0.0.0:1'], mode: originate, target: 'a:1', upstream: {require: " L
        "}}\n",
@@ -497,6 +501,10 @@ static const struct row bad[] = {
     {"a header that frames", T "    http-headers: {verdict: content-length}\n", 11,
      "meaning of its own"},
     {"a header twice", T "    http-headers: {verdict: X-A, instance: x-a}\n", 11, "given twice"},
+    {"a header that frames, by another sign", T "    http-headers: {verdict: Content_Length}\n", 11,
+     "meaning of its own"},
+    {"a header twice, by another sign", T "    http-headers: {verdict: X-A, instance: x_a}\n", 11,
+     "given twice"},
     {"a limit of a route that is none", T "    limits: {connections: 0}\n", 11, "want 1 to"},
     {"a limit of all in a route", T "    limits: {rate: 5}\n", 11, "unknown key"},
 };
