@@ -55,6 +55,12 @@ static enum atls_code read_limits(struct schema *s, const struct tree_node *node
 
     if (code != ATLS_OK)
         return code;
+    /* What is not said follows what is. */
+    if (schema_find(node, "burst") == NULL && l->burst < l->rate)
+        l->burst = l->rate;
+    if (schema_find(node, "connections-per-source") == NULL &&
+        l->connections_per_source > l->connections)
+        l->connections_per_source = l->connections;
     if (l->burst < l->rate)
         return schema_at(s, node->line, "burst is %lld, less than a second of rate, %lld",
                          (long long)l->burst, (long long)l->rate);

@@ -162,7 +162,8 @@ static const struct row bad[] = {
     {"a limit that is none", T "limits: {connections: 0}\n", 11, "want 1 to"},
     {"a deadline that is none", T "limits: {idle-timeout: 0}\n", 11, "want 1 to"},
     {"a burst below the rate", T "limits:\n  rate: 5\n  burst: 4\n", 12, "less than a second"},
-    {"more of one than of all", T "limits:\n  connections: 5\n", 12, "more than connections"},
+    {"more of one than of all", T "limits:\n  connections: 5\n  connections-per-source: 6\n", 12,
+     "more than connections"},
     {"a sandbox that is no flag", T "sandbox: yes\n", 11, "want true or false"},
     {"a level that is none", T "log: {level: loud}\n", 11, "want one of error, warning"},
 
@@ -630,6 +631,10 @@ static void test_values(void **state)
     assert_string_equal(side->require.evidence_types.at[0], "tpm");
     assert_int_equal(side->require.profiles.count, 2);
     assert_string_equal(side->tls.name, "db.example"); /* of the target */
+    config_free(c);
+    c = parse(T "limits: {connections: 9, rate: 5000}\n");
+    assert_int_equal(c->limits.connections_per_source, 9);
+    assert_int_equal(c->limits.burst, 5000);
     config_free(c);
     c = parse(U "require: {verifier: local, policy: default, identity: attested}\n"
                 "      on-failure: gate\n");
