@@ -66,7 +66,8 @@ struct conn {
 enum event { EVENT_NONE, EVENT_PAUSED, EVENT_ENDED, EVENT_FAILED };
 
 /* What is sent begins with the header of this client. */
-static uint8_t outgoing[BUFFER_LEN], incoming[BUFFER_LEN];
+static uint8_t room[ATLS_SESSION_HEAD_MAX + BUFFER_LEN], incoming[BUFFER_LEN];
+static uint8_t *const outgoing = room + ATLS_SESSION_HEAD_MAX;
 
 static void put_header(uint8_t out[HEADER_LEN], char order, uint64_t len)
 {
@@ -97,7 +98,7 @@ static void take_header(struct conn *c)
 
 static enum moved do_write(struct conn *c, struct op_step *step)
 {
-    size_t n, len = step->len < sizeof outgoing ? (size_t)step->len : sizeof outgoing;
+    size_t n, len = step->len < BUFFER_LEN ? (size_t)step->len : BUFFER_LEN;
     enum moved moved = stream_write(&c->stream, outgoing, len, &n);
 
     step->len -= n;

@@ -144,7 +144,7 @@ enum moved stream_read(struct stream *stream, void *buf, size_t len, size_t *n)
     return code != ATLS_OK || *n == 0 ? END_OF_STREAM : MOVED;
 }
 
-enum moved stream_write(struct stream *stream, const void *buf, size_t len, size_t *n)
+enum moved stream_write(struct stream *stream, uint8_t *buf, size_t len, size_t *n)
 {
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_want want = ATLS_WANT_NOTHING;
@@ -152,7 +152,7 @@ enum moved stream_write(struct stream *stream, const void *buf, size_t len, size
 
     *n = 0;
     if (stream->conn != NULL) {
-        code = atls_openssl_write(stream->conn, buf, len, n, &want, &err);
+        code = atls_openssl_write_in_place(stream->conn, buf, len, n, &want, &err);
         if (code != ATLS_OK)
             return END_OF_STREAM;
         return want == ATLS_WANT_NOTHING ? MOVED : BLOCKED;

@@ -38,8 +38,9 @@ void stream_open(struct stream *stream, const struct speech *speech, int fd);
 enum moved stream_ready(struct stream *stream);
 /* MOVED: *n is not 0. */
 enum moved stream_read(struct stream *stream, void *buf, size_t len, size_t *n);
-/* MOVED: all that was taken is with the socket. BLOCKED: call again, if with len 0. */
-enum moved stream_write(struct stream *stream, const void *buf, size_t len, size_t *n);
+/* MOVED: all that was taken is with the socket. BLOCKED: call again, if with len 0. The
+ * ATLS_SESSION_HEAD_MAX bytes before buf are overwritten. */
+enum moved stream_write(struct stream *stream, uint8_t *buf, size_t len, size_t *n);
 void stream_close(struct stream *stream);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <openssl/ssl.h>
 
@@ -154,6 +155,11 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_write(struct atls_openssl *
                                                            size_t len, size_t *out_len,
                                                            enum atls_want *out_want,
                                                            struct atls_err *err);
+/* As atls_openssl_write, without a copy: the ATLS_SESSION_HEAD_MAX bytes before buf are the
+ * caller's, too, and are overwritten, as are bytes of buf that were taken. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_openssl_write_in_place(struct atls_openssl *c, uint8_t *buf, size_t len, size_t *out_len,
+                            enum atls_want *out_want, struct atls_err *err);
 /* Our application data ends here (atls_session_end): nothing more can be written, reading goes on.
  * The peer's reads give *out_len 0 once it has read everything. Blocking connections wait until it
  * was sent. */

@@ -138,6 +138,22 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_write(struct atls_session *
                                                            size_t *out_accepted,
                                                            struct atls_err *err);
 
+/* Without any copy: what stands before application data in the TLS stream. */
+#define ATLS_SESSION_HEAD_MAX 4
+struct atls_session_head {
+    uint8_t bytes[ATLS_SESSION_HEAD_MAX];
+    size_t len;      /* of bytes; 0 in raw mode */
+    size_t data_len; /* how much data must follow it; 0: output must drain first */
+};
+/* For callers that write their data to TLS from where it is, instead of giving it to
+ * atls_session_write: what goes before the first data_len <= len bytes of it, which fill one TLS
+ * record at most. Changes nothing: who finds that TLS cannot take both now forgets it, or gives
+ * just these bytes to atls_session_write, which then puts the same into the output. Errors: as
+ * atls_session_write. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_head(const struct atls_session *s, size_t len,
+                                                          struct atls_session_head *out,
+                                                          struct atls_err *err);
+
 /* Our application data ends here: nothing more can be written. The peer's data goes on, and so does
  * re-attestation, until either side closes. In flavours intra and pre TLS ends the data: of one
  * direction by its close_notify. Errors: ATLS_E_USAGE (the gate is closed, raw mode of flavour

@@ -440,15 +440,8 @@ void atls_session_data_taken(struct atls_session *s, size_t len)
         s->header_len = 0;
 }
 
-enum atls_code atls_session_write(struct atls_session *s, struct atls_bytes bytes,
-                                  size_t *out_accepted, struct atls_err *err)
+static enum atls_code may_write(const struct atls_session *s, struct atls_err *err)
 {
-    struct atls_err cause = ATLS_ERR_INIT;
-    size_t used = s->out.len - s->out_done;
-    size_t header = s->raw_sent ? 0 : ATLS_FRAME_HEADER_LEN;
-    size_t len;
-    enum atls_code code;
-
     if (s->closed)
         return closed(s, err);
     if (!atls_gate_is_open(s))
@@ -456,19 +449,56 @@ enum atls_code atls_session_write(struct atls_session *s, struct atls_bytes byte
                                 "session: the gate is closed, nothing can be sent");
     if (s->end_sent)
         return atls_fail(err, ATLS_E_USAGE, "session: our data had ended, nothing can be sent");
-    if (bytes.len == 0 || used + header >= ATLS_OUTPUT_ROOM) {
-        *out_accepted = 0;
-        return ATLS_OK;
+    return ATLS_OK;
+}
+
+/* How much of len bytes of data fits into the output, behind their header. */
+static size_t writable(const struct atls_session *s, size_t len)
+{
+    const size_t used = s->out.len - s->out_done + (s->raw_sent ? 0 : ATLS_FRAME_HEADER_LEN);
+
+    if (used >= ATLS_OUTPUT_ROOM)
+        return 0;
+    return len < ATLS_OUTPUT_ROOM - used ? len : ATLS_OUTPUT_ROOM - used;
+}
+
+enum atls_code atls_session_write(struct atls_session *s, struct atls_bytes bytes,
+                                  size_t *out_accepted, struct atls_err *err)
+{
+    struct atls_err cause = ATLS_ERR_INIT;
+    const size_t len = writable(s, bytes.len);
+    enum atls_code code = may_write(s, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if (len != 0) {
+        if (!s->raw_sent)
+            atls_frame_header_put(&s->out, ATLS_FRAME_DATA, (uint32_t)len);
+        atls_put_bytes(&s->out, atls_bytes_of(bytes.ptr, len));
+        code = atls_gate_settle(s, ATLS_OK, &cause, err);
     }
-    len = ATLS_OUTPUT_ROOM - used - header;
-    if (len > bytes.len)
-        len = bytes.len;
-    if (!s->raw_sent)
-        atls_frame_header_put(&s->out, ATLS_FRAME_DATA, (uint32_t)len);
-    atls_put_bytes(&s->out, atls_bytes_of(bytes.ptr, len));
-    if ((code = atls_gate_settle(s, ATLS_OK, &cause, err)) == ATLS_OK)
+    if (code == ATLS_OK)
         *out_accepted = len;
     return code;
+}
+
+enum atls_code atls_session_head(const struct atls_session *s, size_t len,
+                                 struct atls_session_head *out, struct atls_err *err)
+{
+    const enum atls_code code = may_write(s, err);
+
+    if (code != ATLS_OK)
+        return code;
+    *out = (struct atls_session_head){{0}, 0, 0};
+    /* Behind what the output holds it would come too early. */
+    if (s->out.len != s->out_done || (out->data_len = writable(s, len)) == 0 || s->raw_sent)
+        return ATLS_OK;
+    out->len = ATLS_FRAME_HEADER_LEN;
+    out->bytes[0] = ATLS_FRAME_DATA;
+    out->bytes[1] = (uint8_t)(out->data_len >> 16);
+    out->bytes[2] = (uint8_t)(out->data_len >> 8);
+    out->bytes[3] = (uint8_t)out->data_len;
+    return ATLS_OK;
 }
 
 enum atls_code atls_session_end(struct atls_session *s, struct atls_err *err)

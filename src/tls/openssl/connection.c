@@ -477,10 +477,63 @@ enum atls_code atls_openssl_read(struct atls_openssl *c, void *buf, size_t len, 
     return ATLS_OK;
 }
 
-enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_t len,
-                                  size_t *out_len, enum atls_want *out_want, struct atls_err *err)
+/* Gives a record of data to TLS from where it is; what TLS cannot take now goes into the output.
+ * The bytes before data.ptr may be overwritten. */
+static enum atls_code write_through(struct atls_openssl *c, struct atls_bytes data,
+                                    size_t *out_accepted, struct atls_err *err)
 {
-    struct atls_bytes rest = atls_bytes_of(buf, len);
+    struct atls_session_head head;
+    struct atls_bytes record;
+    uint8_t *start;
+    size_t len = 0;
+    enum atls_code code;
+
+    if ((code = atls_session_head(c->session, data.len, &head, err)) != ATLS_OK)
+        return code;
+    *out_accepted = 0;
+    if (head.data_len == 0)
+        return ATLS_OK;
+    start = (uint8_t *)(uintptr_t)data.ptr - head.len;
+    memcpy(start, head.bytes, head.len);
+    atls_io_begin();
+    record = atls_bytes_of(start, head.len + head.data_len);
+    switch (
+        atls_io_judge(c, SSL_write_ex(c->ssl, record.ptr, record.len, &len), "TLS write", err)) {
+    case IO_FAILED:
+        return c->error.code;
+    case IO_END:
+        return atls_fail(err, ATLS_E_CLOSED, "TLS write: closed");
+    case IO_DONE:
+        if (len == record.len) {
+            *out_accepted = head.data_len;
+            return ATLS_OK;
+        }
+        break; /* the program made records smaller */
+    default:
+        len = 0; /* and OpenSSL wants to see the same bytes again */
+    }
+    code =
+        atls_session_write(c->session, atls_bytes_of(data.ptr, head.data_len), out_accepted, err);
+    if (code == ATLS_OK)
+        atls_session_output_done(c->session, len);
+    return code;
+}
+
+/* in_place: bytes before rest may be overwritten. */
+static enum atls_code write_data(struct atls_openssl *c, struct atls_bytes rest, bool in_place,
+                                 size_t *out_accepted, struct atls_err *err)
+{
+    *out_accepted = 0;
+    if (c->session == NULL || rest.len == 0)
+        return ATLS_OK;
+    return in_place ? write_through(c, rest, out_accepted, err)
+                    : atls_session_write(c->session, rest, out_accepted, err);
+}
+
+static enum atls_code write_all(struct atls_openssl *c, struct atls_bytes rest, bool in_place,
+                                size_t *out_len, enum atls_want *out_want, struct atls_err *err)
+{
+    const size_t len = rest.len;
     enum atls_want want = ATLS_WANT_NOTHING;
     bool look = atls_connection_now_ms(c) - c->looked_ms >= LOOK_MS;
     enum atls_code code;
@@ -490,8 +543,8 @@ enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_
 
         if (atls_openssl_ended(c))
             code = atls_fail(err, ATLS_E_CLOSED, "connection: the peer has closed");
-        else if (c->session != NULL && want == ATLS_WANT_NOTHING && rest.len != 0)
-            code = atls_session_write(c->session, rest, &accepted, err);
+        else if (want == ATLS_WANT_NOTHING)
+            code = write_data(c, rest, in_place, &accepted, err);
         if (code != ATLS_OK)
             break;
         rest = atls_bytes_of(rest.ptr + accepted, rest.len - accepted);
@@ -507,6 +560,19 @@ enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_
     if (out_want != NULL)
         *out_want = want;
     return ATLS_OK;
+}
+
+enum atls_code atls_openssl_write(struct atls_openssl *c, const void *buf, size_t len,
+                                  size_t *out_len, enum atls_want *out_want, struct atls_err *err)
+{
+    return write_all(c, atls_bytes_of(buf, len), false, out_len, out_want, err);
+}
+
+enum atls_code atls_openssl_write_in_place(struct atls_openssl *c, uint8_t *buf, size_t len,
+                                           size_t *out_len, enum atls_want *out_want,
+                                           struct atls_err *err)
+{
+    return write_all(c, atls_bytes_of(buf, len), true, out_len, out_want, err);
 }
 
 enum atls_code atls_openssl_end(struct atls_openssl *c, struct atls_err *err)

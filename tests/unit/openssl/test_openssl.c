@@ -886,6 +886,94 @@ static void open_stepwise(struct atls_openssl *client, struct atls_openssl *serv
     } while (a != ATLS_WANT_NOTHING || b != ATLS_WANT_NOTHING);
 }
 
+/* Reads what is there and compares it with the pattern; the new position in the stream. */
+static size_t read_pattern(struct atls_openssl *c, size_t at)
+{
+    static uint8_t got[70000];
+    struct atls_err err = ATLS_ERR_INIT;
+    enum atls_want want;
+    size_t n = 0;
+
+    do {
+        test_assert_code(atls_openssl_read(c, got, sizeof got, &n, &want, &err), ATLS_OK, &err);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(got[i], pattern(at + i));
+        at += n;
+    } while (n != 0);
+    return at;
+}
+
+/* Writes in place until the socket is full and on, with a buffer that is filled anew each time, so
+ * that what was taken cannot be read from it again; then everything arrives. */
+static void transfer_in_place(struct atls_openssl *from, struct atls_openssl *to)
+{
+    static uint8_t room[ATLS_SESSION_HEAD_MAX + 40000];
+    uint8_t *buf = room + ATLS_SESSION_HEAD_MAX;
+    struct atls_err err = ATLS_ERR_INIT;
+    enum atls_want want = ATLS_WANT_NOTHING;
+    size_t sent = 0, received = 0, n, blocked = 0;
+
+    while (sent < 8000000) {
+        const size_t len = 1 + sent % 40000;
+
+        for (size_t i = 0; i < len; i++)
+            buf[i] = pattern(sent + i);
+        test_assert_code(atls_openssl_write_in_place(from, buf, len, &n, &want, &err), ATLS_OK,
+                         &err);
+        memset(room, 0, sizeof room);
+        sent += n;
+        if (want == ATLS_WANT_WRITE) {
+            blocked++;
+            received = read_pattern(to, received);
+        }
+    }
+    assert_true(blocked != 0);
+    for (int i = 0; i < 1000 && received < sent; i++) {
+        test_assert_code(step(from, &want, &err), ATLS_OK, &err);
+        received = read_pattern(to, received);
+    }
+    assert_int_equal(received, sent);
+}
+
+static void writes_in_place(void **state)
+{
+    /* raw, longest record (0: TLS's) */
+    static const struct {
+        bool raw;
+        long record;
+    } rows[] = {{false, 0}, {true, 0}, {false, 512}, {true, 5000}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_openssl *client, *server;
+        struct atls_err err = ATLS_ERR_INIT;
+        enum atls_want want;
+        uint8_t byte[ATLS_SESSION_HEAD_MAX + 1] = {0};
+        struct link l;
+        size_t n;
+
+        link_init(&l);
+        l.p.client.options.raw = l.p.server.options.raw = rows[i].raw;
+        link_step_init(&l, &client, &server);
+        if (rows[i].record != 0)
+            assert_int_equal(SSL_set_max_send_fragment(l.client, rows[i].record), 1);
+        test_assert_code(
+            atls_openssl_write_in_place(client, byte + ATLS_SESSION_HEAD_MAX, 1, &n, &want, &err),
+            ATLS_OK, &err);
+        assert_int_equal(n, 0); /* the gate is closed */
+        open_stepwise(client, server);
+        transfer_in_place(client, server);
+        transfer_in_place(server, client);
+        atls_openssl_close(client);
+        assert_int_equal(read_pattern(server, 0), 0);
+        assert_int_equal(
+            atls_openssl_write_in_place(server, byte + ATLS_SESSION_HEAD_MAX, 1, &n, &want, &err),
+            ATLS_E_CLOSED);
+        atls_openssl_close(server);
+        link_clear(&l);
+    }
+}
+
 static void gives_held_data_when_the_gate_opens_again(void **state)
 {
     struct link l;
@@ -1010,6 +1098,7 @@ int main(void)
         cmocka_unit_test(reads_nothing_from_an_unfinished_handshake),
         cmocka_unit_test(gives_up_on_a_peer_that_never_answers),
         cmocka_unit_test(opens_step_by_step),
+        cmocka_unit_test(writes_in_place),
         cmocka_unit_test(gives_held_data_when_the_gate_opens_again),
         cmocka_unit_test(tells_truncation_from_an_orderly_end),
         cmocka_unit_test(refuses_wrong_use),

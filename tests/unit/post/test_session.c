@@ -1038,6 +1038,48 @@ static void takes_no_more_than_one_record_of_output(void **state)
     pair_clear(&p);
 }
 
+/* A caller that writes application data to TLS itself. */
+static void says_what_stands_before_data(void **state)
+{
+    static uint8_t much[100000];
+    struct atls_session_head head = {{0}, 9, 9};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_bytes out;
+    struct pair p;
+    size_t accepted;
+
+    (void)state;
+    pair_init(&p);
+    p.hold_jobs = true;
+    pair_start(&p);
+    pair_run(&p);
+    assert_int_equal(atls_session_head(p.client.session, 1, &head, &err), ATLS_E_USAGE);
+    assert_int_equal(err.reason, ATLS_REASON_GATE_CLOSED);
+    assert_int_equal(head.data_len, 9);
+    pair_clear(&p);
+    pair_init(&p);
+    pair_open(&p);
+    for (size_t len = 1; len < 65536; len = len * 3 + 1) {
+        test_assert_code(atls_session_head(p.client.session, len, &head, &err), ATLS_OK, &err);
+        test_assert_code(
+            atls_session_write(p.client.session, atls_bytes_of(much, len), &accepted, &err),
+            ATLS_OK, &err);
+        out = atls_session_output(p.client.session);
+        assert_int_equal(head.data_len, accepted);
+        assert_int_equal(head.len + head.data_len, out.len);
+        assert_memory_equal(head.bytes, out.ptr, head.len);
+        /* Not before what is in the output. */
+        test_assert_code(atls_session_head(p.client.session, 1, &head, &err), ATLS_OK, &err);
+        assert_int_equal(head.data_len, 0);
+        atls_session_output_done(p.client.session, out.len);
+    }
+    test_assert_code(atls_session_head(p.client.session, 0, &head, &err), ATLS_OK, &err);
+    assert_int_equal(head.data_len, 0);
+    test_assert_code(atls_session_end(p.client.session, &err), ATLS_OK, &err);
+    assert_int_equal(atls_session_head(p.client.session, 1, &head, &err), ATLS_E_USAGE);
+    pair_clear(&p);
+}
+
 /* A caller that reads application data from TLS itself. */
 static void lets_data_pass_by(void **state)
 {
@@ -1578,6 +1620,7 @@ int main(void)
         cmocka_unit_test(lets_jobs_outlive_their_session),
         cmocka_unit_test(moves_much_data_in_pieces_of_any_size),
         cmocka_unit_test(takes_no_more_than_one_record_of_output),
+        cmocka_unit_test(says_what_stands_before_data),
         cmocka_unit_test(lets_data_pass_by),
         cmocka_unit_test(ends_framing_in_raw_mode),
         cmocka_unit_test(needs_both_sides_for_raw_mode),
