@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "config_read.h"
+#include "peer_claims.h"
 #include "text.h"
 
 /* ---- PROXY protocol ---- */
@@ -83,6 +84,7 @@ static enum atls_code read_proxy(struct schema *s, const struct tree_node *node,
         SCHEMA_END,
     };
     struct config_proxy_header *p = &((struct config_route *)into)->proxy;
+    const char *wrong;
     enum atls_code code;
 
     p->line = node->line;
@@ -94,6 +96,8 @@ static enum atls_code read_proxy(struct schema *s, const struct tree_node *node,
         return schema_at(s, node->line, "trusted sources are for in: true");
     if (p->claims.count > 0 && !p->out)
         return schema_at(s, node->line, "claims are for out: true");
+    if ((wrong = claims_wrong_with(p->claims.at, p->claims.count)) != NULL)
+        return schema_at(s, node->line, "%s", wrong);
     return ATLS_OK;
 }
 

@@ -73,8 +73,9 @@ static void check_head(const struct seen *s)
         return;
     for (size_t i = 0; i + 8 <= len; i++)
         if (s->bytes[i] == '\n' && (s->bytes[i + 1] | 0x20) == 'x' &&
-            (s->bytes[i + 3] | 0x20) == 'k' && (s->bytes[i + 4] | 0x20) == 'e' &&
-            (s->bytes[i + 5] | 0x20) == 'y' && s->bytes[i + 6] == ':')
+            strchr("!#$%&'*+-.^_`|~", s->bytes[i + 2]) != NULL && (s->bytes[i + 3] | 0x20) == 'k' &&
+            (s->bytes[i + 4] | 0x20) == 'e' && (s->bytes[i + 5] | 0x20) == 'y' &&
+            s->bytes[i + 6] == ':')
             ours += memcmp(s->bytes + i + 1, "X-Key: ours\r", 12) == 0 ? 1 : 100;
     if (ours != 1)
         abort();

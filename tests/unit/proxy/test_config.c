@@ -488,6 +488,7 @@ static const struct row bad[] = {
      "for in: true"},
     {"claims for nothing", T "    proxy-protocol: {in: true, trusted: [1.2.3.4], claims: [a]}\n",
      11, "for out: true"},
+    {"claim without a name", T "    proxy-protocol: {out: true, claims: [a..b]}\n", 11, "at a dot"},
     {"claims of nobody", T "    proxy-protocol: {out: true, claims: [a]}\n", 11, "none is"},
 
     {"headers of nothing", T "    http-headers: {}\n", 11, "names no header"},

@@ -1,7 +1,7 @@
 /* What is known of an attested peer, as values for headers and logs. Bounded and printable, so that
  * nothing that a peer says reaches further than its own value. */
-#ifndef PROXY_CLAIMS_H
-#define PROXY_CLAIMS_H
+#ifndef PROXY_PEER_CLAIMS_H
+#define PROXY_PEER_CLAIMS_H
 
 #include <stdbool.h>
 #include <stddef.h>
