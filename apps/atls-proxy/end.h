@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include <atls/openssl.h>
 
@@ -20,80 +19,103 @@ enum end_state {
     END_GATED,    /* attestation; or the right to send was withdrawn */
     END_OPEN,     /* data may move */
     END_FAILED,   /* err says why */
+    END_CLOSING,  /* the peer is told */
 };
 
 /* What came of reading or writing. */
 enum end_moved {
     END_MOVED = 0,
-    END_BLOCKED, /* ready is called when it is worth trying again */
+    END_BLOCKED, /* ready is called when it is worth trying again, or a job is to be done */
     END_ENDED,   /* reading: the peer's data have ended; writing: the peer takes no more */
     END_BROKEN,  /* err says why */
 };
 
-/* What leaves a TLS end: records gathered for fewer system calls. */
+/* Records on their way to the socket, gathered for fewer system calls. */
 struct end_output {
-    uint8_t *buffer; /* of the loop; NULL when empty */
+    uint8_t *buffer; /* of the loop; NULL when there is nothing in it */
     size_t start, end;
-    bool last; /* what tells the peer of the end may use the reserve */
+    bool last; /* what tells of the end may use the reserve */
+};
+
+/* One side of a link as its end sees it. */
+struct end_security {
+    SSL_CTX *ctx;               /* prepared for config */
+    struct atls_config *config; /* ctx is for it */
+    enum atls_flavour flavour;  /* of config, and raw, too */
+    bool raw;
+    bool server;
+    const char *peer_name; /* of the server, for a client */
 };
 
 struct end {
     struct loop *loop;
     struct loop_watch watch;
-    struct loop_timer linger;
+    struct loop_timer timer;
     void (*ready)(struct end *end);  /* something may go on */
-    void (*closed)(struct end *end); /* of end_close */
+    void (*closed)(struct end *end); /* after end_close; the end is NONE */
     void *arg;
     enum end_state state;
     bool readable, writable; /* not known to be otherwise */
-    bool hung_up;            /* reset, or both directions closed */
-    SSL *ssl;                /* NULL: plain */
-    struct atls_openssl *conn;
-    bool framed;     /* one direction can end alone, or the other way round for raw streams */
-    bool wants_job;  /* conn has jobs to give out */
-    bool read_ended; /* the peer's data have ended and were read */
-    bool said_end;   /* ours have */
+    bool half_closed;        /* the peer's end of the stream is in the socket */
+    bool hung_up;            /* reset, or both directions are closed */
+    bool reset;
+    bool raw;        /* one direction cannot end alone */
+    bool shaken;     /* the TLS handshake is done */
     bool opened;     /* has been open */
-    bool buffered;   /* TLS may hold data that the socket no longer has */
+    bool read_ended; /* the peer's data have ended and were read */
+    bool said_end;   /* ours have ended */
+    bool shut_due;   /* shutdown(2), behind the output */
+    SSL *ssl;        /* NULL: plain */
+    struct atls_openssl *conn;
     struct end_output out;
     struct atls_err err;
-    uint64_t received, sent; /* application data, bytes */
+    uint64_t received, sent; /* data, bytes */
 };
 
-/* An end over a socket, which it takes over (also on failure). Plain: open at once, or when it is
- * connected. Errors: ATLS_E_IO, ATLS_E_NOMEM. */
+/* An end over a non-blocking socket, which it takes over, on failure as well; ready, closed and arg
+ * are set, the rest is zeroed. dialling: connect(2) said EINPROGRESS. Errors: ATLS_E_IO. */
 ATLS_MUST_CHECK enum atls_code end_open(struct end *end, struct loop *loop, int fd, bool dialling,
                                         struct atls_err *err);
-/* Attested TLS over an open end; peer_name NULL: server side. Errors: ATLS_E_NOMEM, ATLS_E_TLS,
- * those of atls_openssl_new. */
-ATLS_MUST_CHECK enum atls_code end_secure(struct end *end, SSL_CTX *ctx, struct atls_config *config,
-                                          bool server, const char *peer_name, struct atls_err *err);
+/* Has an open end speak attested TLS. Errors: ATLS_E_NOMEM, ATLS_E_TLS, those of atls_openssl_new;
+ * the end is as it was. */
+ATLS_MUST_CHECK enum atls_code end_secure(struct end *end, const struct end_security *security,
+                                          struct atls_err *err);
 
-/* Goes on with what is not data: connect, handshake, attestation, frames, deadlines, output. */
-void end_step(struct end *end);
-/* What reads data, and what writes data; ENDED and BROKEN stay. *out_len is set for MOVED. Of a
- * TLS end, LOOP_BUFFER_HEADROOM bytes before buf are overwritten, and after MOVED with less than
- * len or BLOCKED the next call must bring the same data that was not taken. */
+/* Goes on with all that is not data: connect, handshake, attestation, frames, deadlines, output.
+ * What came of it is the state. True when there are jobs to be had: end_job. */
+bool end_step(struct end *end);
+/* The next job, or NULL; the caller's to run and to give back. */
+struct atls_job *end_job(struct end *end);
+void end_complete(struct end *end, struct atls_job *job);
+
+/* How much data is best read or written at once: whole TLS records. */
+#define END_BATCH ((size_t)65520)
+
+/* Data, only in state OPEN; *out_len is set with MOVED. end_write may gather: end_flush sends. */
 enum end_moved end_read(struct end *end, uint8_t *buf, size_t len, size_t *out_len);
+/* The LOOP_BUFFER_HEADROOM bytes before buf are overwritten, and so are bytes that were taken.
+ * After BLOCKED, or MOVED with less than len, the same bytes that were not taken must be brought
+ * next. */
 enum end_moved end_write(struct end *end, uint8_t *buf, size_t len, size_t *out_len);
-/* Sends what was gathered; what the socket does not take now goes out later. */
-void end_flush(struct end *end);
+/* Has the socket take what was gathered; what it does not take goes out later. False: broken. */
+bool end_flush(struct end *end);
 /* Whether everything that was written is with the kernel. */
 bool end_flushed(const struct end *end);
-/* Whether our end can be told without the peer's: not in raw mode of flavour post. */
-bool end_can_half_close(const struct end *end);
-/* Our data end here; behind them the peer is told. */
+/* Our data end here, and the peer is told, behind them. With a raw end this ends both directions.
+ */
 void end_shut(struct end *end);
 
 /* When end_step must be called at the latest, of loop_now_ms; INT64_MAX: never. */
 int64_t end_deadline_ms(const struct end *end);
-/* Gives back what only busy ends need. */
+/* Gives back memory that only busy ends need. */
 void end_rest(struct end *end);
+/* NULL before the handshake is done, and with plain ends. */
+struct atls_session *end_session(const struct end *end);
 
-/* Tells the peer, which gets a moment to read it: closed is called on a later turn, or in this
- * call when there is nothing to wait for. */
+/* Tells the peer, which gets half a second to read it; then closes the socket. closed is called in
+ * the course of this call or later. */
 void end_close(struct end *end);
-/* At once, without telling anybody; a reset when abort. closed is not called. */
-void end_free(struct end *end, bool abort);
+/* At once, without telling anybody; closed is not called. Any state. */
+void end_free(struct end *end);
 
 #endif

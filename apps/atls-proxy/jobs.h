@@ -46,7 +46,9 @@ struct jobs_work {
     struct jobs *jobs;
     struct atls_job *work; /* NULL once it was taken */
     void (*done)(struct jobs_work *work);
-    void *arg; /* NULL once it was abandoned */
+    void *arg;              /* NULL once it was abandoned */
+    struct jobs_work *next; /* these two are for whoever has it */
+    int tag;
     _Atomic int state;
 };
 

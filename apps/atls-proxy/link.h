@@ -32,8 +32,9 @@ enum link_end {
     LINK_REFUSED_UPSTREAM,   /* the target refuses us */
     LINK_DOWNSTREAM_TLS,     /* TLS with the client failed, or its frames are wrong */
     LINK_UPSTREAM_TLS,
-    LINK_HANDSHAKE_TIMEOUT, /* prelude and TLS handshake of the client */
-    LINK_GATE_TIMEOUT,      /* attestation, of either side */
+    LINK_HANDSHAKE_TIMEOUT,    /* prelude and TLS handshake of the client */
+    LINK_GATE_TIMEOUT,         /* attestation, of either side */
+    LINK_VERIFIER_UNAVAILABLE, /* of either side; nothing is known of the peer */
     LINK_DIAL_FAILED,
     LINK_DIAL_TIMEOUT, /* names, connect, TLS handshake of the target */
     LINK_IDLE_TIMEOUT,
@@ -56,7 +57,9 @@ enum link_side_number { LINK_DOWNSTREAM = 0, LINK_UPSTREAM = 1 };
 struct link_side {
     SSL_CTX *ctx;               /* prepared for config; NULL: plain */
     struct atls_config *config; /* NULL: plain */
-    const char *peer_name;      /* upstream: of the server */
+    enum atls_flavour flavour;  /* of config, and raw, too */
+    bool raw;
+    const char *peer_name; /* upstream: of the server */
 };
 
 /* Where to. */
@@ -108,6 +111,10 @@ struct link_filter {
      * is. Called again while either moves. False: the data are refused, err says why. */
     bool (*run)(struct link_filter *filter, struct atls_bytes in, bool in_ended, size_t *out_taken,
                 uint8_t *out, size_t room, size_t *out_made, struct atls_err *err);
+    /* Sees what comes from upstream, before it goes on; or NULL. run is called again after it. */
+    void (*back)(struct link_filter *filter, struct atls_bytes bytes);
+    /* What the client is told when run has said false, static or the filter's; or NULL. */
+    struct atls_bytes (*answer)(struct link_filter *filter);
     void (*free)(struct link_filter *filter);
 };
 
@@ -163,7 +170,8 @@ struct links_options {
 /* Errors: ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code links_new(const struct links_options *options, struct links **out,
                                          struct atls_err *err);
-/* The loop does not run. Links are cut. NULL is fine. */
+/* The loop does not run; it and the jobs are freed afterwards. Links are cut; those of flavours
+ * intra and pre had better ended on their own thread. NULL is fine. */
 void links_free(struct links *links);
 /* How many there are; any thread. */
 size_t links_count(const struct links *links);

@@ -11,8 +11,9 @@
 
 #include <atls/err.h>
 
-/* What a buffer of the loop holds, behind LOOP_BUFFER_HEADROOM bytes which are its owner's, too. */
-#define LOOP_BUFFER_LEN      ((size_t)65536)
+/* What a buffer of the loop holds, behind LOOP_BUFFER_HEADROOM bytes which are its owner's, too:
+ * four TLS records and what tells of an end. */
+#define LOOP_BUFFER_LEN      ((size_t)66560)
 #define LOOP_BUFFER_HEADROOM ((size_t)64)
 
 struct loop;
@@ -48,7 +49,7 @@ struct loop_post {
 
 /* Errors: ATLS_E_IO (no descriptors left), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code loop_new(struct loop **out, struct atls_err *err);
-/* The loop does not run; posts that never ran are forgotten. NULL is fine. */
+/* The loop does not run any more; what was posted is run first. NULL is fine. */
 void loop_free(struct loop *loop);
 
 /* Runs until loop_stop, and then what was posted before it. */

@@ -1,0 +1,221 @@
+#include "jobs.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+struct jobs {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct job *first, *last;
+    size_t waiting, running;
+    bool stop;
+    unsigned thread_count;
+    pthread_t threads[];
+};
+
+/* ---- the queue, under the lock ---- */
+
+static void enqueue(struct jobs *jobs, struct job *job)
+{
+    job->queued = true;
+    job->next = NULL;
+    job->before = jobs->last;
+    if (job->before != NULL)
+        job->before->next = job;
+    else
+        jobs->first = job;
+    jobs->last = job;
+    jobs->waiting++;
+}
+
+static void dequeue(struct jobs *jobs, struct job *job)
+{
+    if (job->before != NULL)
+        job->before->next = job->next;
+    else
+        jobs->first = job->next;
+    if (job->next != NULL)
+        job->next->before = job->before;
+    else
+        jobs->last = job->before;
+    job->queued = false;
+    jobs->waiting--;
+}
+
+/* ---- threads ---- */
+
+static void told(struct loop_post *post)
+{
+    struct job *job = (struct job *)((char *)post - offsetof(struct job, post));
+
+    job->done(job);
+}
+
+static void *work(void *arg)
+{
+    struct jobs *jobs = arg;
+
+    (void)pthread_mutex_lock(&jobs->lock);
+    for (;;) {
+        struct job *job;
+
+        while (jobs->first == NULL && !jobs->stop)
+            (void)pthread_cond_wait(&jobs->more, &jobs->lock);
+        if (jobs->stop)
+            break;
+        job = jobs->first;
+        dequeue(jobs, job);
+        jobs->running++;
+        (void)pthread_mutex_unlock(&jobs->lock);
+        job->run(job);
+        job->post.run = told;
+        loop_post(job->loop, &job->post);
+        (void)pthread_mutex_lock(&jobs->lock);
+        jobs->running--;
+    }
+    (void)pthread_mutex_unlock(&jobs->lock);
+    return NULL;
+}
+
+static void start_threads(struct jobs *jobs, unsigned threads)
+{
+    sigset_t all, before;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (jobs->thread_count < threads &&
+           pthread_create(&jobs->threads[jobs->thread_count], NULL, work, jobs) == 0)
+        jobs->thread_count++;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+enum atls_code jobs_new(unsigned threads, struct jobs **out, struct atls_err *err)
+{
+    struct jobs *jobs = calloc(1, sizeof *jobs + threads * sizeof(pthread_t));
+
+    if (jobs == NULL)
+        return set_error(err, ATLS_E_NOMEM, "pool of threads: out of memory");
+    (void)pthread_mutex_init(&jobs->lock, NULL);
+    (void)pthread_cond_init(&jobs->more, NULL);
+    start_threads(jobs, threads);
+    if (threads == 0 || jobs->thread_count != threads) {
+        jobs_free(jobs);
+        return set_error(err, ATLS_E_LIMIT, "pool of threads: no thread could be made");
+    }
+    *out = jobs;
+    return ATLS_OK;
+}
+
+void jobs_free(struct jobs *jobs)
+{
+    if (jobs == NULL)
+        return;
+    (void)pthread_mutex_lock(&jobs->lock);
+    jobs->stop = true;
+    (void)pthread_cond_broadcast(&jobs->more);
+    (void)pthread_mutex_unlock(&jobs->lock);
+    for (unsigned i = 0; i < jobs->thread_count; i++)
+        (void)pthread_join(jobs->threads[i], NULL);
+    (void)pthread_cond_destroy(&jobs->more);
+    (void)pthread_mutex_destroy(&jobs->lock);
+    free(jobs);
+}
+
+void jobs_submit(struct jobs *jobs, struct job *job)
+{
+    (void)pthread_mutex_lock(&jobs->lock);
+    enqueue(jobs, job);
+    (void)pthread_cond_signal(&jobs->more);
+    (void)pthread_mutex_unlock(&jobs->lock);
+}
+
+bool jobs_cancel(struct jobs *jobs, struct job *job)
+{
+    bool queued;
+
+    (void)pthread_mutex_lock(&jobs->lock);
+    queued = job->queued;
+    if (queued)
+        dequeue(jobs, job);
+    (void)pthread_mutex_unlock(&jobs->lock);
+    return queued;
+}
+
+void jobs_count(struct jobs *jobs, size_t *out_waiting, size_t *out_running)
+{
+    (void)pthread_mutex_lock(&jobs->lock);
+    *out_waiting = jobs->waiting;
+    *out_running = jobs->running;
+    (void)pthread_mutex_unlock(&jobs->lock);
+}
+
+/* ---- work of the library ---- */
+
+/* Whoever moves it away from WAITING may submit or free it. */
+enum { WAITING = 0, SUBMITTED, ABANDONED };
+
+static void run_work(struct job *job)
+{
+    struct jobs_work *work = (struct jobs_work *)job;
+
+    atls_job_run(work->work);
+}
+
+static void work_done(struct job *job)
+{
+    struct jobs_work *work = (struct jobs_work *)job;
+
+    if (work->arg != NULL)
+        work->done(work);
+    else
+        jobs_work_free(work);
+}
+
+/* On any thread: the attester is ready. */
+static void work_ready(void *arg)
+{
+    struct jobs_work *work = arg;
+    int waiting = WAITING;
+
+    if (atomic_compare_exchange_strong(&work->state, &waiting, SUBMITTED))
+        jobs_submit(work->jobs, &work->job);
+}
+
+struct jobs_work *jobs_work(struct jobs *jobs, struct loop *loop, struct atls_job *job,
+                            void (*done)(struct jobs_work *work), void *arg)
+{
+    struct jobs_work *work = calloc(1, sizeof *work);
+
+    if (work == NULL) {
+        atls_job_free(job);
+        return NULL;
+    }
+    work->job = (struct job){.run = run_work, .done = work_done, .loop = loop};
+    work->jobs = jobs;
+    work->work = job;
+    work->done = done;
+    work->arg = arg;
+    if (!atls_job_start(job, work_ready, work))
+        work_ready(work);
+    return work;
+}
+
+void jobs_work_abandon(struct jobs_work *work)
+{
+    int waiting = WAITING;
+
+    work->arg = NULL;
+    if (atomic_compare_exchange_strong(&work->state, &waiting, ABANDONED) ||
+        jobs_cancel(work->jobs, &work->job))
+        jobs_work_free(work);
+}
+
+void jobs_work_free(struct jobs_work *work)
+{
+    atls_job_free(work->work);
+    free(work);
+}

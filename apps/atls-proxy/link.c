@@ -1,0 +1,942 @@
+#include "link.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "flow.h"
+#include "text.h"
+
+/* How long a target that has too much to do is left alone. */
+#define LATER_MS 20
+
+enum phase { PRELUDE, ATTEST_DOWNSTREAM, DIAL, CONNECT, ATTEST_UPSTREAM, PUMP, ENDED };
+
+struct link {
+    struct links *links;
+    struct link *next, *before;
+    const struct link_route *route;   /* held; NULL in prelude */
+    const struct link_source *source; /* held; in prelude */
+    enum phase phase;
+    struct end end[2];
+    struct flow flow[2]; /* by the side that it comes from */
+    struct dial dial;
+    struct loop_timer timer;
+    struct loop_task task;
+    struct jobs_work *works;
+    struct sockaddr_storage client, local, accepted;
+    uint64_t number;
+    int64_t started_ms, dial_ms, later_ms, moved_ms;
+    uint32_t attestations[2];
+    bool running; /* in a call of run */
+    bool opened, through, left;
+};
+
+struct links {
+    struct links_options options;
+    struct link *first;
+    _Atomic size_t count;
+    struct loop_timer drain;
+};
+
+static void run(struct link *link);
+
+/* ---- why ---- */
+
+const char *link_end_name(enum link_end end)
+{
+    static const char *const names[LINK_ENDS] = {
+        [LINK_CLOSED] = "closed",
+        [LINK_DOWNSTREAM_CLOSED] = "downstream-closed",
+        [LINK_UPSTREAM_CLOSED] = "upstream-closed",
+        [LINK_BAD_PRELUDE] = "prelude-refused",
+        [LINK_DOWNSTREAM_REFUSED] = "downstream-refused",
+        [LINK_UPSTREAM_REFUSED] = "upstream-refused",
+        [LINK_REFUSED_DOWNSTREAM] = "refused-by-downstream",
+        [LINK_REFUSED_UPSTREAM] = "refused-by-upstream",
+        [LINK_DOWNSTREAM_TLS] = "downstream-tls",
+        [LINK_UPSTREAM_TLS] = "upstream-tls",
+        [LINK_HANDSHAKE_TIMEOUT] = "handshake-timeout",
+        [LINK_GATE_TIMEOUT] = "gate-timeout",
+        [LINK_VERIFIER_UNAVAILABLE] = "verifier-unavailable",
+        [LINK_DIAL_FAILED] = "dial-failed",
+        [LINK_DIAL_TIMEOUT] = "dial-timeout",
+        [LINK_IDLE_TIMEOUT] = "idle-timeout",
+        [LINK_WITHDRAWN] = "withdrawn",
+        [LINK_DATA_REFUSED] = "data-refused",
+        [LINK_DRAINED] = "drained",
+        [LINK_STOPPED] = "stopped",
+        [LINK_INTERNAL] = "internal",
+        [LINK_LIMIT_CONNECTIONS] = "limit-connections",
+        [LINK_LIMIT_HANDSHAKES] = "limit-handshakes",
+        [LINK_LIMIT_SOURCE] = "limit-source",
+        [LINK_LIMIT_ROUTE] = "limit-route",
+    };
+
+    return (unsigned)end < LINK_ENDS ? names[end] : "";
+}
+
+/* Why an end failed, from its error. */
+static enum link_end end_of_side(const struct end *end, enum link_side_number side)
+{
+    const bool up = side == LINK_UPSTREAM;
+
+    if (end->err.reason == ATLS_REASON_PEER_REFUSED)
+        return up ? LINK_REFUSED_UPSTREAM : LINK_REFUSED_DOWNSTREAM;
+    switch (end->err.code) {
+    case ATLS_E_TIMEOUT:
+        return end->shaken ? LINK_GATE_TIMEOUT : up ? LINK_DIAL_TIMEOUT : LINK_HANDSHAKE_TIMEOUT;
+    case ATLS_E_UNAVAILABLE:
+        return LINK_VERIFIER_UNAVAILABLE;
+    case ATLS_E_NOMEM:
+    case ATLS_E_USAGE:
+    case ATLS_E_INTERNAL:
+        return LINK_INTERNAL;
+    case ATLS_E_IO:
+    case ATLS_E_CLOSED:
+        return up ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED;
+    case ATLS_E_TLS:
+        if (end->err.reason == ATLS_REASON_NONE && (end->half_closed || end->hung_up))
+            return up ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED;
+        return end->err.reason == ATLS_REASON_IDENTITY_MISMATCH
+                   ? (up ? LINK_UPSTREAM_REFUSED : LINK_DOWNSTREAM_REFUSED)
+               : up ? LINK_UPSTREAM_TLS
+                    : LINK_DOWNSTREAM_TLS;
+    case ATLS_E_PROTOCOL:
+    case ATLS_E_LIMIT:
+        return up ? LINK_UPSTREAM_TLS : LINK_DOWNSTREAM_TLS;
+    default:
+        return up ? LINK_UPSTREAM_REFUSED : LINK_DOWNSTREAM_REFUSED;
+    }
+}
+
+/* ---- the end ---- */
+
+static void no_longer_handshake(struct link *link)
+{
+    const struct links_options *o = &link->links->options;
+
+    if (!link->through && o->through != NULL)
+        o->through(o->arg, &link->accepted);
+    link->through = true;
+}
+
+/* Takes the link out of the list; it is freed by its task. */
+static void leave(struct link *link)
+{
+    struct links *links = link->links;
+
+    if (link->left || link->phase != ENDED || link->end[0].state != END_NONE ||
+        link->end[1].state != END_NONE)
+        return;
+    link->left = true;
+    if (link->before != NULL)
+        link->before->next = link->next;
+    else
+        links->first = link->next;
+    if (link->next != NULL)
+        link->next->before = link->before;
+    atomic_fetch_sub(&links->count, 1);
+    if (links->options.gone != NULL)
+        links->options.gone(links->options.arg, &link->accepted);
+    loop_soon(links->options.loop, &link->task);
+}
+
+static void end_closed(struct end *end)
+{
+    leave(end->arg);
+}
+
+static void tell(struct link *link, enum link_end why, const struct atls_err *err)
+{
+    static const struct atls_err none = ATLS_ERR_INIT;
+    const struct link_report report = {
+        .end = why,
+        .err = err == NULL ? &none : err,
+        .from_client = link->end[LINK_DOWNSTREAM].received,
+        .to_client = link->end[LINK_DOWNSTREAM].sent,
+        .lasted_ms = loop_now_ms(link->links->options.loop) - link->started_ms,
+        .opened = link->opened,
+    };
+
+    if (link->route != NULL)
+        link->route->hooks->ended(link->route, link, &report);
+    else
+        link->source->ended(link->source, link, &report);
+}
+
+static void let_go(struct link *link)
+{
+    while (link->works != NULL) {
+        struct jobs_work *work = link->works;
+
+        link->works = work->next;
+        jobs_work_abandon(work);
+    }
+    dial_clear(&link->dial);
+    flow_clear(&link->flow[LINK_DOWNSTREAM]);
+    flow_clear(&link->flow[LINK_UPSTREAM]);
+    loop_timer_clear(link->links->options.loop, &link->timer);
+    loop_not_soon(link->links->options.loop, &link->task);
+}
+
+static void drop(struct link *link)
+{
+    if (link->route != NULL)
+        link->route->hooks->drop(link->route);
+    else if (link->source->drop != NULL)
+        link->source->drop(link->source);
+    link->route = NULL;
+}
+
+/* Ends the link, once; err NULL: nothing to add. It is still there after the call. */
+static void finish(struct link *link, enum link_end why, const struct atls_err *err)
+{
+    if (link->phase == ENDED)
+        return;
+    link->phase = ENDED;
+    tell(link, why, err);
+    no_longer_handshake(link);
+    let_go(link);
+    if (link->end[LINK_UPSTREAM].state != END_NONE)
+        end_close(&link->end[LINK_UPSTREAM]);
+    if (link->end[LINK_DOWNSTREAM].state != END_NONE)
+        end_close(&link->end[LINK_DOWNSTREAM]);
+    drop(link);
+    leave(link);
+}
+
+/* ---- jobs ---- */
+
+static void work_done(struct jobs_work *work)
+{
+    struct link *link = work->arg;
+    struct end *end = &link->end[work->tag];
+    struct atls_job *job = work->work;
+
+    for (struct jobs_work **at = &link->works; *at != NULL; at = &(*at)->next)
+        if (*at == work) {
+            *at = work->next;
+            break;
+        }
+    work->work = NULL;
+    jobs_work_free(work);
+    end_complete(end, job);
+    run(link);
+}
+
+static bool give_out_jobs(struct link *link, enum link_side_number side)
+{
+    struct atls_job *job;
+
+    while ((job = end_job(&link->end[side])) != NULL) {
+        struct jobs_work *work =
+            jobs_work(link->links->options.jobs, link->links->options.loop, job, work_done, link);
+
+        if (work == NULL)
+            return false;
+        work->tag = (int)side;
+        work->next = link->works;
+        link->works = work;
+    }
+    return true;
+}
+
+/* ---- one end ---- */
+
+static void end_ready(struct end *end)
+{
+    run(end->arg);
+}
+
+static void notice_attestation(struct link *link, enum link_side_number side)
+{
+    struct atls_peer peer;
+
+    if (!link_peer(link, side, &peer) || peer.attestations == link->attestations[side])
+        return;
+    link->attestations[side] = peer.attestations;
+    if (link->route->hooks->attested != NULL)
+        link->route->hooks->attested(link->route, link, side);
+}
+
+/* What is not data, of one side. False: the link has ended. */
+static bool step(struct link *link, enum link_side_number side)
+{
+    struct end *end = &link->end[side];
+
+    if (end->state == END_NONE || (link->phase == CONNECT && side == LINK_UPSTREAM))
+        return true;
+    if (end_step(end) && !give_out_jobs(link, side)) {
+        finish(link, LINK_INTERNAL, NULL);
+        return false;
+    }
+    notice_attestation(link, side);
+    if (end->state == END_FAILED) {
+        finish(link, end_of_side(end, side), &end->err);
+        return false;
+    }
+    return true;
+}
+
+/* ---- prelude ---- */
+
+static void take_route(struct link *link, const struct link_route *route)
+{
+    const struct link_source *source = link->source;
+
+    if (!route->hooks->hold(route)) {
+        finish(link, LINK_LIMIT_ROUTE, NULL);
+        return;
+    }
+    link->route = route;
+    if (source->drop != NULL)
+        source->drop(source);
+    link->source = NULL;
+    link->phase = ATTEST_DOWNSTREAM;
+}
+
+/* Looks at what waits in the socket. False when it is too little. */
+static bool look(struct link *link, uint8_t *buffer)
+{
+    struct end *end = &link->end[LINK_DOWNSTREAM];
+    const ssize_t got = recv(end->watch.fd, buffer, LINK_PRELUDE_MAX, MSG_PEEK);
+    const size_t len = got > 0 ? (size_t)got : 0;
+    const struct link_route *route = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    size_t used = 0;
+
+    switch (link->source->prelude(link->source, link, atls_bytes_of(buffer, len), end->half_closed,
+                                  &used, &route, &err)) {
+    case LINK_PRELUDE_USED:
+        if (used > 0 && used <= len && recv(end->watch.fd, buffer, used, 0) == (ssize_t)used)
+            return true;
+        finish(link, LINK_INTERNAL, NULL);
+        return false;
+    case LINK_PRELUDE_DONE:
+        take_route(link, route);
+        return false;
+    case LINK_PRELUDE_MORE:
+        if (!end->half_closed && len < LINK_PRELUDE_MAX)
+            return false;
+        (void)set_error(&err, ATLS_E_PROTOCOL,
+                        end->half_closed ? "ended in what comes before TLS"
+                                         : "what comes before TLS is too long");
+        finish(link, end->half_closed ? LINK_DOWNSTREAM_CLOSED : LINK_BAD_PRELUDE, &err);
+        return false;
+    case LINK_PRELUDE_REFUSED:
+        break;
+    }
+    finish(link, LINK_BAD_PRELUDE, &err);
+    return false;
+}
+
+static void run_prelude(struct link *link)
+{
+    struct loop *loop = link->links->options.loop;
+    uint8_t *buffer;
+
+    if (link->source->prelude == NULL) {
+        take_route(link, link->source->route);
+        return;
+    }
+    if ((buffer = loop_buffer(loop)) == NULL) {
+        finish(link, LINK_INTERNAL, NULL);
+        return;
+    }
+    while (look(link, buffer))
+        ;
+    loop_buffer_back(loop, buffer);
+}
+
+/* ---- attestation ---- */
+
+/* Starts TLS on an end, where its side wants it. */
+static void secure(struct link *link, enum link_side_number side)
+{
+    const struct link_side *s = &link->route->side[side];
+    const struct end_security security = {
+        .ctx = s->ctx,
+        .config = s->config,
+        .flavour = s->flavour,
+        .raw = s->raw,
+        .server = side == LINK_DOWNSTREAM,
+        .peer_name = s->peer_name,
+    };
+    struct end *end = &link->end[side];
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (s->ctx == NULL || end->conn != NULL)
+        return;
+    if (end_secure(end, &security, &err) != ATLS_OK)
+        finish(link, LINK_INTERNAL, &err);
+    else
+        (void)step(link, side);
+}
+
+static void run_attest(struct link *link, enum link_side_number side)
+{
+    secure(link, side);
+    if (link->phase == ENDED || link->end[side].state != END_OPEN)
+        return;
+    link->phase = side == LINK_DOWNSTREAM ? DIAL : PUMP;
+    link->dial_ms = loop_now_ms(link->links->options.loop);
+}
+
+/* ---- dialling ---- */
+
+static void resolved(struct dial *dial)
+{
+    run(dial->arg);
+}
+
+static void run_dial(struct link *link)
+{
+    struct end *end = &link->end[LINK_UPSTREAM];
+    struct atls_err err = ATLS_ERR_INIT;
+    bool dialling = false;
+    int fd = -1;
+
+    if (link->dial.names != NULL && !link->dial.names_ready)
+        return;
+    if (link->later_ms > loop_now_ms(link->links->options.loop))
+        return;
+    if (link->dial.target == NULL)
+        link->dial = (struct dial){.loop = link->links->options.loop,
+                                   .jobs = link->links->options.jobs,
+                                   .target = &link->route->target,
+                                   .resolved = resolved,
+                                   .arg = link};
+    switch (dial_next(&link->dial, &fd, &dialling, &err)) {
+    case DIAL_SOCKET:
+        *end = (struct end){.ready = end_ready, .closed = end_closed, .arg = link};
+        if (end_open(end, link->links->options.loop, fd, dialling, &err) != ATLS_OK)
+            finish(link, LINK_DIAL_FAILED, &err);
+        else
+            link->phase = CONNECT;
+        break;
+    case DIAL_WAITS:
+        break;
+    case DIAL_LATER:
+        link->later_ms = loop_now_ms(link->links->options.loop) + LATER_MS;
+        break;
+    case DIAL_FAILED:
+        finish(link, LINK_DIAL_FAILED, &err);
+        break;
+    }
+}
+
+/* What goes to the target before everything else. */
+static bool send_head(struct link *link)
+{
+    struct loop *loop = link->links->options.loop;
+    struct end *end = &link->end[LINK_UPSTREAM];
+    size_t len, sent = 0;
+    uint8_t *buffer;
+    bool fine;
+
+    if (link->route->hooks->head == NULL)
+        return true;
+    if ((buffer = loop_buffer(loop)) == NULL)
+        return false;
+    len = link->route->hooks->head(link->route, link, buffer, END_BATCH);
+    /* The socket is new, and takes it whole. */
+    fine = len == 0 || (end_write(end, buffer, len, &sent) == END_MOVED && sent == len);
+    end->sent = 0;
+    loop_buffer_back(loop, buffer);
+    return fine;
+}
+
+static void run_connect(struct link *link)
+{
+    struct end *end = &link->end[LINK_UPSTREAM];
+
+    (void)end_step(end);
+    if (end->state == END_FAILED && (link->dial.next != NULL)) {
+        end_free(end);
+        link->phase = DIAL;
+    } else if (end->state == END_FAILED) {
+        finish(link, LINK_DIAL_FAILED, &end->err);
+    } else if (end->state == END_OPEN) {
+        dial_clear(&link->dial);
+        link->phase = ATTEST_UPSTREAM;
+        if (!send_head(link))
+            finish(link, LINK_UPSTREAM_CLOSED, NULL);
+    }
+}
+
+/* ---- data ---- */
+
+static void open_flow(struct link *link, enum link_side_number from)
+{
+    link->flow[from] = (struct flow){
+        .loop = link->links->options.loop,
+        .from = &link->end[from],
+        .to = &link->end[1 - from],
+        .waits = from == LINK_DOWNSTREAM,
+    };
+}
+
+/* Both gates are open for the first time. */
+static bool open_both(struct link *link)
+{
+    const struct link_hooks *hooks = link->route->hooks;
+
+    open_flow(link, LINK_DOWNSTREAM);
+    open_flow(link, LINK_UPSTREAM);
+    if (hooks->filter != NULL) {
+        link->flow[LINK_DOWNSTREAM].filter = hooks->filter(link->route, link);
+        if (link->flow[LINK_DOWNSTREAM].filter == NULL)
+            return false;
+        link->flow[LINK_UPSTREAM].back = link->flow[LINK_DOWNSTREAM].filter;
+    }
+    link->opened = true;
+    link->moved_ms = loop_now_ms(link->links->options.loop);
+    no_longer_handshake(link);
+    if (hooks->opened != NULL)
+        hooks->opened(link->route, link);
+    return true;
+}
+
+/* Everything has moved that ever will: was it all? */
+static void conclude(struct link *link)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct flow *flow = &link->flow[i];
+
+        if (flow->lost && (flow->out.buffer != NULL || flow->in.buffer != NULL)) {
+            finish(link, i == LINK_DOWNSTREAM ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED,
+                   NULL);
+            return;
+        }
+    }
+    finish(link, LINK_CLOSED, NULL);
+}
+
+/* The client learns why its data are refused, if nothing else is on the way to it. */
+static void answer(struct link *link)
+{
+    const struct link_filter *filter = link->flow[LINK_DOWNSTREAM].filter;
+    struct flow *up = &link->flow[LINK_UPSTREAM];
+    struct end *end = &link->end[LINK_DOWNSTREAM];
+    struct atls_bytes text;
+    uint8_t *buffer;
+    size_t sent = 0;
+
+    if (filter->answer == NULL || up->out.buffer != NULL || end->state != END_OPEN)
+        return;
+    text = filter->answer(link->flow[LINK_DOWNSTREAM].filter);
+    if (text.len == 0 || text.len > END_BATCH ||
+        (buffer = loop_buffer(link->links->options.loop)) == NULL)
+        return;
+    memcpy(buffer, text.ptr, text.len);
+    (void)end_write(end, buffer, text.len, &sent);
+    loop_buffer_back(link->links->options.loop, buffer);
+}
+
+static void refuse_data(struct link *link)
+{
+    answer(link);
+    finish(link, LINK_DATA_REFUSED, &link->flow[LINK_DOWNSTREAM].err);
+}
+
+/* An end failed, or a filter did. */
+static bool look_failed(struct link *link)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct flow *flow = &link->flow[i];
+        const struct end *end = &link->end[i];
+
+        if (end->state == END_FAILED)
+            finish(link, end_of_side(end, (enum link_side_number)i), &end->err);
+        else if (flow->failed)
+            refuse_data(link);
+        else if (flow->starved)
+            finish(link, LINK_INTERNAL, NULL);
+    }
+    return link->phase == ENDED;
+}
+
+static void rest(struct link *link)
+{
+    end_rest(&link->end[LINK_DOWNSTREAM]);
+    end_rest(&link->end[LINK_UPSTREAM]);
+}
+
+static void run_pump(struct link *link)
+{
+    struct flow *down = &link->flow[LINK_DOWNSTREAM], *up = &link->flow[LINK_UPSTREAM];
+    bool moved = false, more = false;
+
+    if (!link->opened && !open_both(link)) {
+        finish(link, LINK_INTERNAL, NULL);
+        return;
+    }
+    /* While the right to send is withdrawn on one side, nothing moves on the other. */
+    if (link->end[LINK_DOWNSTREAM].state == END_OPEN &&
+        link->end[LINK_UPSTREAM].state == END_OPEN) {
+        more = flow_run(down, &moved);
+        if (link->end[LINK_DOWNSTREAM].state == END_OPEN &&
+            link->end[LINK_UPSTREAM].state == END_OPEN)
+            more |= flow_run(up, &moved);
+        if (look_failed(link))
+            return;
+        more |= moved && down->filter != NULL; /* which may have waited for what came back */
+        more |= flow_shut(down, up);
+        more |= flow_shut(up, down); /* which ends both, with a raw end */
+    }
+    if (moved)
+        link->moved_ms = loop_now_ms(link->links->options.loop);
+    /* What was read last may have brought requests, and verdicts. */
+    if (!step(link, LINK_DOWNSTREAM) || !step(link, LINK_UPSTREAM))
+        return;
+    if (flow_done(down) && flow_done(up))
+        conclude(link);
+    else if (more)
+        loop_soon(link->links->options.loop, &link->task);
+    else
+        rest(link);
+}
+
+/* ---- deadlines ---- */
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The deadline of the phase that the link is in; *out_why is what it ends with. */
+static int64_t stage_deadline_ms(const struct link *link, enum link_end *out_why)
+{
+    const struct link_route *route = link->route;
+
+    switch (link->phase) {
+    case PRELUDE:
+        *out_why = LINK_HANDSHAKE_TIMEOUT;
+        return link->started_ms + link->source->handshake_timeout_ms;
+    case ATTEST_DOWNSTREAM:
+        *out_why = LINK_HANDSHAKE_TIMEOUT;
+        return link->end[LINK_DOWNSTREAM].shaken ? INT64_MAX
+                                                 : link->started_ms + route->handshake_timeout_ms;
+    case DIAL:
+    case CONNECT:
+    case ATTEST_UPSTREAM:
+        *out_why = LINK_DIAL_TIMEOUT;
+        return link->end[LINK_UPSTREAM].shaken ? INT64_MAX : link->dial_ms + route->dial_timeout_ms;
+    case PUMP:
+        *out_why = link->end[LINK_DOWNSTREAM].state == END_GATED ||
+                           link->end[LINK_UPSTREAM].state == END_GATED
+                       ? LINK_WITHDRAWN
+                       : LINK_IDLE_TIMEOUT;
+        return link->moved_ms + route->idle_timeout_ms;
+    case ENDED:
+        break;
+    }
+    return INT64_MAX;
+}
+
+static bool pass_deadline(struct link *link)
+{
+    enum link_end why = LINK_CLOSED;
+
+    if (loop_now_ms(link->links->options.loop) < stage_deadline_ms(link, &why))
+        return false;
+    finish(link, why, NULL);
+    return true;
+}
+
+/* Deadlines move on with every byte, and the timer only when it is due too late. */
+static void arm(struct link *link)
+{
+    enum link_end why;
+    int64_t at = stage_deadline_ms(link, &why);
+
+    for (int i = 0; i < 2; i++)
+        if (link->end[i].conn != NULL)
+            at = least(at, end_deadline_ms(&link->end[i]));
+    if (link->phase == DIAL && link->later_ms != 0)
+        at = least(at, link->later_ms);
+    if (at != INT64_MAX && (!link->timer.set || link->timer.at_ms > at))
+        loop_timer_set(link->links->options.loop, &link->timer, at);
+}
+
+/* ---- going on ---- */
+
+static void run_phase(struct link *link)
+{
+    switch (link->phase) {
+    case PRELUDE:
+        run_prelude(link);
+        break;
+    case ATTEST_DOWNSTREAM:
+        run_attest(link, LINK_DOWNSTREAM);
+        break;
+    case DIAL:
+        run_dial(link);
+        break;
+    case CONNECT:
+        run_connect(link);
+        break;
+    case ATTEST_UPSTREAM:
+        run_attest(link, LINK_UPSTREAM);
+        break;
+    case PUMP:
+        run_pump(link);
+        break;
+    case ENDED:
+        break;
+    }
+}
+
+/* A client that is gone need not be served. */
+static bool client_is_gone(struct link *link)
+{
+    if (link->phase >= PUMP || !link->end[LINK_DOWNSTREAM].reset)
+        return false;
+    finish(link, LINK_DOWNSTREAM_CLOSED, NULL);
+    return true;
+}
+
+/* Does all that can be done now. */
+static void run(struct link *link)
+{
+    enum phase before;
+
+    if (link->running || link->phase == ENDED)
+        return;
+    link->running = true;
+    if (!client_is_gone(link) && !pass_deadline(link) && step(link, LINK_DOWNSTREAM) &&
+        step(link, LINK_UPSTREAM)) {
+        do {
+            before = link->phase;
+            run_phase(link);
+        } while (link->phase != before && link->phase != ENDED);
+    }
+    link->running = false;
+    if (link->phase != ENDED)
+        arm(link);
+}
+
+static void timer_due(struct loop_timer *timer)
+{
+    run((struct link *)((char *)timer - offsetof(struct link, timer)));
+}
+
+static void task_due(struct loop_task *task)
+{
+    struct link *link = (struct link *)((char *)task - offsetof(struct link, task));
+
+    if (link->left)
+        free(link);
+    else
+        run(link);
+}
+
+/* ---- links ---- */
+
+static void drain_due(struct loop_timer *timer)
+{
+    struct links *links = (struct links *)((char *)timer - offsetof(struct links, drain));
+
+    for (struct link *link = links->first, *next; link != NULL; link = next) {
+        next = link->next;
+        finish(link, LINK_DRAINED, NULL);
+    }
+}
+
+enum atls_code links_new(const struct links_options *options, struct links **out,
+                         struct atls_err *err)
+{
+    struct links *links = calloc(1, sizeof *links);
+
+    if (links == NULL)
+        return set_error(err, ATLS_E_NOMEM, "links: out of memory");
+    links->options = *options;
+    links->drain.due = drain_due;
+    *out = links;
+    return ATLS_OK;
+}
+
+void links_free(struct links *links)
+{
+    if (links == NULL)
+        return;
+    for (struct link *link = links->first, *next; link != NULL; link = next) {
+        next = link->next;
+        finish(link, LINK_STOPPED, NULL);
+    }
+    for (struct link *link = links->first, *next; link != NULL; link = next) {
+        next = link->next;
+        end_free(&link->end[LINK_DOWNSTREAM]);
+        end_free(&link->end[LINK_UPSTREAM]);
+        leave(link);
+    }
+    loop_turn(links->options.loop, 0); /* frees them */
+    loop_timer_clear(links->options.loop, &links->drain);
+    free(links);
+}
+
+size_t links_count(const struct links *links)
+{
+    return atomic_load(&links->count);
+}
+
+void links_accept(struct links *links, const struct link_source *source, int fd,
+                  const struct sockaddr_storage *client)
+{
+    static _Atomic uint64_t numbers;
+    const struct links_options *o = &links->options;
+    struct link *link = calloc(1, sizeof *link);
+    socklen_t len = sizeof link->local;
+    struct end *end;
+
+    if (link == NULL) {
+        close(fd);
+        if (o->through != NULL)
+            o->through(o->arg, client);
+        if (o->gone != NULL)
+            o->gone(o->arg, client);
+        return;
+    }
+    link->links = links;
+    link->source = source;
+    link->client = link->accepted = *client;
+    if (getsockname(fd, (struct sockaddr *)&link->local, &len) != 0)
+        link->local.ss_family = AF_UNSPEC;
+    link->number = atomic_fetch_add(&numbers, 1) + 1;
+    link->started_ms = loop_now_ms(o->loop);
+    link->timer.due = timer_due;
+    link->task.run = task_due;
+    if ((link->next = links->first) != NULL)
+        link->next->before = link;
+    links->first = link;
+    atomic_fetch_add(&links->count, 1);
+    if (source->hold != NULL)
+        source->hold(source);
+    end = &link->end[LINK_DOWNSTREAM];
+    *end = (struct end){.ready = end_ready, .closed = end_closed, .arg = link};
+    if (end_open(end, o->loop, fd, false, &end->err) != ATLS_OK)
+        finish(link, LINK_INTERNAL, &end->err);
+    else
+        run(link);
+}
+
+/* ---- orders ---- */
+
+struct order {
+    struct loop_post post;
+    void (*run)(struct link *link, const struct order *order); /* NULL: drain */
+    struct links *links;
+    const struct link_route *route; /* compared only */
+    enum link_end end;
+    bool end_others;
+    int64_t deadline_ms;
+};
+
+static void obey(struct loop_post *post)
+{
+    struct order *order = (struct order *)post;
+    struct links *links = order->links;
+
+    if (order->run == NULL)
+        loop_timer_set(links->options.loop, &links->drain, order->deadline_ms);
+    else
+        for (struct link *link = links->first, *next; link != NULL; link = next) {
+            next = link->next;
+            if (link->phase != ENDED && (order->route == NULL || link->route == order->route))
+                order->run(link, order);
+        }
+    free(order);
+}
+
+static bool give_order(const struct order *what)
+{
+    struct order *order = malloc(sizeof *order);
+
+    if (order == NULL)
+        return false;
+    *order = *what;
+    order->post.run = obey;
+    loop_post(order->links->options.loop, &order->post);
+    return true;
+}
+
+static void reattest(struct link *link, const struct order *order)
+{
+    for (int i = 0; i < 2 && link->phase != ENDED; i++) {
+        struct end *end = &link->end[i];
+        struct atls_session *session = end_session(end);
+        struct atls_err err = ATLS_ERR_INIT;
+
+        if (session == NULL || !end->opened || link->attestations[i] == 0)
+            continue;
+        if (atls_session_reattest(session, &err) == ATLS_E_USAGE && order->end_others)
+            finish(link, order->end, NULL);
+    }
+    run(link);
+}
+
+static void stop(struct link *link, const struct order *order)
+{
+    finish(link, order->end, NULL);
+}
+
+bool links_reattest(struct links *links, const struct link_route *route, bool end_others)
+{
+    return give_order(&(struct order){.run = reattest,
+                                      .links = links,
+                                      .route = route,
+                                      .end = LINK_STOPPED,
+                                      .end_others = end_others});
+}
+
+bool links_end(struct links *links, const struct link_route *route, enum link_end end)
+{
+    return give_order(&(struct order){.run = stop, .links = links, .route = route, .end = end});
+}
+
+bool links_drain(struct links *links, int64_t deadline_ms)
+{
+    return give_order(&(struct order){.links = links, .deadline_ms = deadline_ms});
+}
+
+/* ---- one link ---- */
+
+const struct sockaddr_storage *link_client(const struct link *link)
+{
+    return &link->client;
+}
+
+const struct sockaddr_storage *link_local(const struct link *link)
+{
+    return &link->local;
+}
+
+void link_set_client(struct link *link, const struct sockaddr_storage *client,
+                     const struct sockaddr_storage *local)
+{
+    link->client = *client;
+    link->local = *local;
+}
+
+uint64_t link_number(const struct link *link)
+{
+    return link->number;
+}
+
+bool link_peer(struct link *link, enum link_side_number side, struct atls_peer *out)
+{
+    struct atls_session *session = end_session(&link->end[side]);
+
+    if (session == NULL)
+        return false;
+    atls_session_peer(session, out);
+    return true;
+}
+
+const struct link_route *link_route(const struct link *link)
+{
+    return link->route;
+}

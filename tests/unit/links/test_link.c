@@ -1,0 +1,624 @@
+/* Links over real sockets: clients and targets are threads of the test, the loops have their own.
+ *
+ *     client -> [originate] -> [both] -> [terminate] -> target
+ *
+ * Each of the three is a route with a listener, so that a client may come in at any of them. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "testlib.h"
+
+#include <openssl/evp.h>
+
+#include <atls/openssl.h>
+
+#include "fake_attester.h"
+#include "listener.h"
+#include "session_pair.h"
+#include "text.h"
+#include "tls_pair.h"
+
+#define LOOPS   2
+#define REPORTS 256
+
+enum { ORIGINATE, BOTH, TERMINATE, ROUTES };
+
+struct told {
+    int route;
+    enum link_end end;
+    struct atls_err err;
+    uint64_t from_client, to_client;
+    bool opened;
+};
+
+struct world {
+    struct pair p;
+    struct test_identity ca, leaf;
+    SSL_CTX *client_ctx, *server_ctx;
+    struct loop *loop[LOOPS];
+    struct links *links[LOOPS];
+    struct listener *listener[LOOPS][ROUTES];
+    struct jobs *jobs;
+    struct limits *limits;
+    struct link_route route[ROUTES];
+    struct link_source source[ROUTES];
+    struct link_hooks hooks;
+    struct sockaddr_storage address[ROUTES], target;
+    socklen_t address_len[ROUTES], target_len;
+    int target_fd;
+    bool tcp;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct told told[REPORTS];
+    size_t told_count, seen, opened, attested;
+    _Atomic size_t held[ROUTES], through, gone;
+    bool full; /* hold refuses */
+};
+
+/* ---- hooks ---- */
+
+static int number_of(const struct link_route *route)
+{
+    const struct world *w = route->arg;
+
+    return (int)(route - w->route);
+}
+
+static bool hold(const struct link_route *route)
+{
+    struct world *w = route->arg;
+
+    if (w->full)
+        return false;
+    atomic_fetch_add(&w->held[number_of(route)], 1);
+    return true;
+}
+
+static void drop(const struct link_route *route)
+{
+    struct world *w = route->arg;
+
+    atomic_fetch_sub(&w->held[number_of(route)], 1);
+}
+
+static void note_opened(const struct link_route *route, struct link *link)
+{
+    struct world *w = route->arg;
+
+    (void)link;
+    pthread_mutex_lock(&w->lock);
+    w->opened++;
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void note_attested(const struct link_route *route, struct link *link,
+                          enum link_side_number side)
+{
+    struct world *w = route->arg;
+    struct atls_peer peer;
+
+    if (!link_peer(link, side, &peer) || peer.attestations == 0 || link_route(link) != route)
+        abort();
+    pthread_mutex_lock(&w->lock);
+    w->attested++;
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void note(struct world *w, int route, const struct link_report *report)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->told_count < REPORTS)
+        w->told[w->told_count] = (struct told){
+            route,         report->end, *report->err, report->from_client, report->to_client,
+            report->opened};
+    w->told_count++;
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void note_ended(const struct link_route *route, struct link *link,
+                       const struct link_report *report)
+{
+    (void)link;
+    note(route->arg, number_of(route), report);
+}
+
+static void note_source_ended(const struct link_source *source, struct link *link,
+                              const struct link_report *report)
+{
+    (void)link;
+    note(source->arg, -1, report);
+}
+
+/* Waits until so many links of all have ended; fails the test after a minute. */
+static void wait_for_count(struct world *w, const size_t *counter, size_t count, const char *what)
+{
+    struct timespec end;
+    int late = 0;
+    size_t got;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 60;
+    pthread_mutex_lock(&w->lock);
+    while (*counter < count && late == 0)
+        late = pthread_cond_timedwait(&w->more, &w->lock, &end);
+    got = *counter;
+    pthread_mutex_unlock(&w->lock);
+    if (got < count)
+        fail_msg("%s: %zu of %zu", what, got, count);
+}
+
+/* The report of the next link of a route that ends. */
+static struct told next_told(struct world *w, int route)
+{
+    struct told told;
+
+    do {
+        wait_for_count(w, &w->told_count, w->seen + 1, "links that ended");
+        assert_true(w->seen < REPORTS);
+        pthread_mutex_lock(&w->lock);
+        told = w->told[w->seen++];
+        pthread_mutex_unlock(&w->lock);
+    } while (told.route != route);
+    return told;
+}
+
+static void assert_end(struct world *w, int route, enum link_end want)
+{
+    const struct told told = next_told(w, route);
+
+    if (told.end != want)
+        fail_msg("route %d ended %s, want %s: %s", route, link_end_name(told.end),
+                 link_end_name(want), told.err.message);
+}
+
+/* ---- sockets ---- */
+
+static int listening(struct world *w, struct sockaddr_storage *out, socklen_t *out_len)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    const int fd = socket(w->tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    /* A unix socket without a name gets one that no file has (unix(7), autobind). */
+    assert_int_equal(w->tcp ? bind(fd, (struct sockaddr *)&four, sizeof four)
+                            : bind(fd, (struct sockaddr *)&local, sizeof(sa_family_t)),
+                     0);
+    assert_int_equal(listen(fd, 128), 0);
+    *out_len = sizeof *out;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)out, out_len), 0);
+    return fd;
+}
+
+static int dial_to(const struct sockaddr_storage *address, socklen_t len)
+{
+    const struct timeval limit = {.tv_sec = 60};
+    const int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)address, len), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
+    return fd;
+}
+
+static int enter(struct world *w, int route)
+{
+    return dial_to(&w->address[route], w->address_len[route]);
+}
+
+static int take_target(struct world *w)
+{
+    const struct timeval limit = {.tv_sec = 60};
+    struct pollfd p = {.fd = w->target_fd, .events = POLLIN};
+    int fd;
+
+    assert_int_equal(poll(&p, 1, 60000), 1);
+    fd = accept(w->target_fd, NULL, NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
+    return fd;
+}
+
+static void put(int fd, const void *bytes, size_t len)
+{
+    assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), len);
+}
+
+static void get(int fd, const char *want)
+{
+    char got[64];
+
+    assert_int_equal(recv(fd, got, strlen(want), MSG_WAITALL), strlen(want));
+    assert_memory_equal(got, want, strlen(want));
+}
+
+static void assert_ended(int fd)
+{
+    char byte;
+
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+}
+
+/* Ended, or reset. */
+static void assert_gone(int fd)
+{
+    char byte;
+
+    assert_true(recv(fd, &byte, 1, 0) <= 0);
+}
+
+static void reset(int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    close(fd);
+}
+
+/* ---- life ---- */
+
+static void world_init(struct world *w, enum atls_flavour flavour)
+{
+    memset(w, 0, sizeof *w);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->more, NULL);
+    pair_init(&w->p);
+    for (int i = 0; i < 2; i++) {
+        struct atls_config_options *o = i == 0 ? &w->p.client.options : &w->p.server.options;
+
+        o->clock = (struct atls_clock){0};
+        o->flavour = flavour;
+        if (flavour == ATLS_FLAVOUR_PRE)
+            o->freshness = ATLS_FRESHNESS_NONE;
+    }
+    if (flavour == ATLS_FLAVOUR_PRE) /* a certificate holds CMW alone */
+        w->p.client.attester.media_type = w->p.server.attester.media_type = "application/eat+cwt";
+    w->hooks = (struct link_hooks){.hold = hold,
+                                   .drop = drop,
+                                   .opened = note_opened,
+                                   .attested = note_attested,
+                                   .ended = note_ended};
+    for (int i = 0; i < ROUTES; i++) {
+        w->route[i] = (struct link_route){.name = "route",
+                                          .handshake_timeout_ms = 60000,
+                                          .dial_timeout_ms = 60000,
+                                          .idle_timeout_ms = 5000,
+                                          .hooks = &w->hooks,
+                                          .arg = w};
+        w->source[i] = (struct link_source){.route = &w->route[i],
+                                            .handshake_timeout_ms = 60000,
+                                            .ended = note_source_ended,
+                                            .arg = w};
+    }
+}
+
+static void make_contexts(struct world *w)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    pair_configure(&w->p);
+    w->client_ctx = SSL_CTX_new(TLS_client_method());
+    w->server_ctx = SSL_CTX_new(TLS_server_method());
+    test_assert_code(atls_openssl_prepare_for(w->client_ctx, w->p.client.config, &err), ATLS_OK,
+                     &err);
+    test_assert_code(atls_openssl_prepare_for(w->server_ctx, w->p.server.config, &err), ATLS_OK,
+                     &err);
+    if (w->p.server.options.flavour != ATLS_FLAVOUR_POST)
+        return;
+    w->ca = test_ca("tls");
+    w->leaf = test_leaf(&w->ca, TLS_PAIR_NAME, ATLS_KEY_P256);
+    tls_use_identity(w->server_ctx, &w->leaf, NULL);
+    tls_trust(w->client_ctx, atls_buf_bytes(&w->ca.certificate));
+    SSL_CTX_set_verify(w->client_ctx, SSL_VERIFY_PEER, NULL);
+}
+
+static void use_target(struct link_route *route, const struct sockaddr_storage *address,
+                       socklen_t len)
+{
+    route->target.address = *address;
+    route->target.address_len = len;
+}
+
+static void make_routes(struct world *w)
+{
+    const struct link_side client = {w->client_ctx, w->p.client.config, w->p.client.options.flavour,
+                                     w->p.client.options.raw, TLS_PAIR_NAME};
+    const struct link_side server = {w->server_ctx, w->p.server.config, w->p.server.options.flavour,
+                                     w->p.server.options.raw, NULL};
+
+    w->route[ORIGINATE].side[LINK_UPSTREAM] = client;
+    w->route[BOTH].side[LINK_DOWNSTREAM] = server;
+    w->route[BOTH].side[LINK_UPSTREAM] = client;
+    w->route[TERMINATE].side[LINK_DOWNSTREAM] = server;
+    use_target(&w->route[ORIGINATE], &w->address[BOTH], w->address_len[BOTH]);
+    use_target(&w->route[BOTH], &w->address[TERMINATE], w->address_len[TERMINATE]);
+    if (w->route[TERMINATE].target.address_len == 0 && w->route[TERMINATE].target.host == NULL)
+        use_target(&w->route[TERMINATE], &w->target, w->target_len);
+}
+
+static void count_through(void *arg, const struct sockaddr_storage *client)
+{
+    struct world *w = arg;
+
+    atomic_fetch_add(&w->through, 1);
+    limits_links_through(w->limits, client);
+}
+
+static void count_gone(void *arg, const struct sockaddr_storage *client)
+{
+    struct world *w = arg;
+
+    atomic_fetch_add(&w->gone, 1);
+    limits_links_gone(w->limits, client);
+}
+
+static void start_loop(struct world *w, int i, const int fds[ROUTES])
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct links_options options = {
+        .jobs = w->jobs, .through = count_through, .gone = count_gone, .arg = w};
+
+    test_assert_code(loop_new(&w->loop[i], &err), ATLS_OK, &err);
+    options.loop = w->loop[i];
+    test_assert_code(links_new(&options, &w->links[i], &err), ATLS_OK, &err);
+    for (int r = 0; r < ROUTES; r++) {
+        const struct listener_options listener = {
+            .links = w->links[i], .loop = w->loop[i], .limits = w->limits, .source = &w->source[r]};
+
+        test_assert_code(listener_open(&listener, dup(fds[r]), &w->listener[i][r], &err), ATLS_OK,
+                         &err);
+    }
+    test_assert_code(loop_start(w->loop[i], &err), ATLS_OK, &err);
+}
+
+static void world_start(struct world *w)
+{
+    const struct limits_options limits = {1000, 1000, 1000, NULL, NULL};
+    struct atls_err err = ATLS_ERR_INIT;
+    int fds[ROUTES];
+
+    make_contexts(w);
+    for (int i = 0; i < ROUTES; i++)
+        fds[i] = listening(w, &w->address[i], &w->address_len[i]);
+    w->target_fd = listening(w, &w->target, &w->target_len);
+    make_routes(w);
+    test_assert_code(jobs_new(4, &w->jobs, &err), ATLS_OK, &err);
+    test_assert_code(limits_new(&limits, &w->limits, &err), ATLS_OK, &err);
+    for (int i = 0; i < LOOPS; i++)
+        start_loop(w, i, fds);
+    for (int i = 0; i < ROUTES; i++)
+        close(fds[i]);
+}
+
+static void wait_for_none(struct world *w)
+{
+    for (int i = 0; i < LOOPS; i++)
+        for (int turn = 0; links_count(w->links[i]) != 0; turn++) {
+            const struct timespec moment = {.tv_nsec = 5000000};
+
+            if (turn > 12000)
+                fail_msg("a link stays");
+            nanosleep(&moment, NULL);
+        }
+}
+
+static void world_clear(struct world *w)
+{
+    size_t connections, handshakes;
+
+    for (int i = 0; i < LOOPS; i++)
+        assert_true(links_end(w->links[i], NULL, LINK_STOPPED));
+    wait_for_none(w);
+    for (int i = 0; i < LOOPS; i++) {
+        loop_join(w->loop[i]);
+        for (int r = 0; r < ROUTES; r++)
+            listener_close(w->listener[i][r]);
+        links_free(w->links[i]);
+        assert_int_equal(loop_buffers_out(w->loop[i]), 0);
+    }
+    jobs_free(w->jobs);
+    for (int i = 0; i < LOOPS; i++)
+        loop_free(w->loop[i]);
+    limits_count(w->limits, &connections, &handshakes);
+    assert_int_equal(connections, 0);
+    assert_int_equal(handshakes, 0);
+    assert_int_equal(w->through, w->gone);
+    for (int i = 0; i < ROUTES; i++)
+        assert_int_equal(w->held[i], 0);
+    limits_free(w->limits);
+    close(w->target_fd);
+    SSL_CTX_free(w->client_ctx);
+    SSL_CTX_free(w->server_ctx);
+    test_identity_clear(&w->ca);
+    test_identity_clear(&w->leaf);
+    pair_clear(&w->p);
+    pthread_cond_destroy(&w->more);
+    pthread_mutex_destroy(&w->lock);
+}
+
+/* ---- traffic ---- */
+
+/* One side of a conversation: sends so many bytes in pieces, then ends; reads until the end. */
+struct talk {
+    int fd;
+    uint32_t seed;
+    size_t len;
+    unsigned char sent[32], got[32]; /* SHA-256 */
+    size_t got_len;
+    bool slow, failed;
+    size_t quits_after; /* ends when it got so many bytes, and reads no more; 0: never */
+    pthread_t sender, receiver;
+};
+
+static uint32_t next(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static void *send_all(void *arg)
+{
+    struct talk *t = arg;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    uint8_t *piece = malloc(100000);
+    uint32_t seed = t->seed;
+    size_t left = t->len;
+
+    EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+    while (left > 0 && !t->failed) {
+        const uint32_t kind = next(&seed);
+        size_t len = (kind & 7) == 0 ? 1 + kind % 7 : kind % 100000 + 1;
+
+        len = len < left ? len : left;
+        for (size_t i = 0; i < len; i++)
+            piece[i] = (uint8_t)(next(&seed) >> 3);
+        EVP_DigestUpdate(md, piece, len);
+        for (size_t done = 0; done < len && !t->failed;) {
+            const ssize_t put_now = send(t->fd, piece + done, len - done, MSG_NOSIGNAL);
+
+            t->failed = put_now <= 0;
+            done += put_now > 0 ? (size_t)put_now : 0;
+        }
+        left -= len;
+    }
+    EVP_DigestFinal_ex(md, t->sent, NULL);
+    EVP_MD_CTX_free(md);
+    free(piece);
+    if (t->quits_after == 0)
+        shutdown(t->fd, SHUT_WR);
+    return NULL;
+}
+
+static void *receive_all(void *arg)
+{
+    struct talk *t = arg;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    uint8_t *piece = malloc(100000);
+    uint32_t seed = t->seed + 7;
+    ssize_t got;
+
+    EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+    while ((got = recv(t->fd, piece, t->slow ? 1 + next(&seed) % 5000 : 100000, 0)) > 0) {
+        EVP_DigestUpdate(md, piece, (size_t)got);
+        t->got_len += (size_t)got;
+        if (t->got_len == t->quits_after)
+            break;
+    }
+    t->failed |= got < 0;
+    EVP_DigestFinal_ex(md, t->got, NULL);
+    EVP_MD_CTX_free(md);
+    free(piece);
+    return NULL;
+}
+
+static void talk_start(struct talk *t)
+{
+    assert_int_equal(pthread_create(&t->sender, NULL, send_all, t), 0);
+    assert_int_equal(pthread_create(&t->receiver, NULL, receive_all, t), 0);
+}
+
+static void talk_end(struct talk *t)
+{
+    pthread_join(t->sender, NULL);
+    pthread_join(t->receiver, NULL);
+    close(t->fd);
+}
+
+/* Moves data both ways at once between a client of a route and the target. */
+static void converse(const char *row, struct world *w, int route, size_t up, size_t down)
+{
+    const bool raw = w->p.server.options.raw;
+
+    struct talk client = {.fd = enter(w, route), .seed = 1, .len = up},
+                target = {.fd = take_target(w),
+                          .seed = 2,
+                          .len = down,
+                          .slow = true,
+                          /* Raw streams have one end, which is the target's to say. */
+                          .quits_after = raw ? up : 0};
+
+    talk_start(&client);
+    talk_start(&target);
+    talk_end(&target);
+    talk_end(&client);
+    if (client.failed || target.failed || target.got_len != up || client.got_len != down)
+        fail_msg("%s: %zu of %zu up, %zu of %zu down", row, target.got_len, up, client.got_len,
+                 down);
+    assert_memory_equal(client.sent, target.got, 32);
+    assert_memory_equal(target.sent, client.got, 32);
+}
+
+/* ---- good cases ---- */
+
+static void moves_data_both_ways(void **state)
+{
+    static const struct {
+        const char *name;
+        enum atls_flavour flavour;
+        bool raw, tcp;
+        size_t up, down;
+    } rows[] = {
+        {"post, TCP", ATLS_FLAVOUR_POST, false, true, 3000000, 5000000},
+        {"post, unix", ATLS_FLAVOUR_POST, false, false, 3000000, 2000000},
+        {"post, nothing up", ATLS_FLAVOUR_POST, false, true, 0, 100000},
+        {"post, nothing down", ATLS_FLAVOUR_POST, false, false, 100000, 0},
+        {"post, nothing", ATLS_FLAVOUR_POST, false, true, 0, 0},
+        {"post, raw", ATLS_FLAVOUR_POST, true, true, 3000000, 5000000},
+        {"intra", ATLS_FLAVOUR_INTRA, false, true, 3000000, 5000000},
+        {"intra, unix", ATLS_FLAVOUR_INTRA, false, false, 200000, 1},
+        {"pre", ATLS_FLAVOUR_PRE, false, true, 3000000, 5000000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+
+        world_init(&w, rows[i].flavour);
+        w.p.client.options.raw = w.p.server.options.raw = rows[i].raw;
+        w.tcp = rows[i].tcp;
+        world_start(&w);
+        converse(rows[i].name, &w, ORIGINATE, rows[i].up, rows[i].down);
+        wait_for_count(&w, &w.told_count, ROUTES, "links that ended");
+        for (int r = 0; r < ROUTES; r++) {
+            const struct told *told = &w.told[r];
+
+            if (told->end != LINK_CLOSED)
+                fail_msg("%s: route %d ended %s: %s", rows[i].name, told->route,
+                         link_end_name(told->end), told->err.message);
+            assert_int_equal(told->from_client, rows[i].up);
+            assert_int_equal(told->to_client, rows[i].down);
+        }
+        world_clear(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(moves_data_both_ways),
+    };
+
+    (void)assert_end;
+    (void)put;
+    (void)get;
+    (void)assert_ended;
+    (void)assert_gone;
+    (void)reset;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
