@@ -18,7 +18,8 @@ static void add(struct hello *h, const void *bytes, size_t len)
 {
     if (len > sizeof h->bytes - h->len)
         abort();
-    memcpy(h->bytes + h->len, bytes, len);
+    if (len > 0)
+        memcpy(h->bytes + h->len, bytes, len);
     h->len += len;
 }
 
