@@ -55,7 +55,10 @@ static const char usage[] =
     "                    as it is, and a replay\n"
     "  --identity WHICH  verify: pkix (default): the chain ends at an anchor; attested: it is\n"
     "                    self-signed, and nothing but the evidence vouches for its key\n"
-    "  --ignore-dates    verify: accept it before and after its dates\n"
+    "  --max-age N       verify, --freshness none: refuse it when it was made more than N hours "
+    "ago,\n"
+    "                    whatever it says of its end; default 168\n"
+    "  --ignore-dates    verify: accept it before and after its dates, and of any age\n"
     "  --policy FILE     jq program over the result; default: every submodule affirming\n"
     "  --time RFC3339    verify as of this time; default now\n"
     "  --ca FILE         anchors (PEM) of identity pkix, and of verifiers' https\n"
@@ -300,7 +303,8 @@ struct judge {
     struct parts_profiles profiles;
     enum atls_identity identity;
     enum atls_freshness freshness;
-    int64_t time_s; /* 0: now */
+    int64_t time_s;          /* 0: now */
+    unsigned long max_age_h; /* 0: the default */
 };
 
 static void judge_clear(struct judge *j)
@@ -334,6 +338,7 @@ static enum atls_code open_config(const struct cli *cli, struct judge *j, struct
     o.policy = j->policy;
     o.identity = j->identity;
     o.clock = (struct atls_clock){.arg = j, .wall_s = now};
+    o.certificate_max_age_s = (uint32_t)j->max_age_h * 3600;
     if (cli_flag(cli, "insecure-soft"))
         o.evidence_types = with_soft;
     if (j->profiles.set != 0)
@@ -368,12 +373,16 @@ static bool judge_usage(const struct cli *cli, struct judge *j)
     j->identity = ATLS_IDENTITY_PKIX;
     j->freshness = nonce ? ATLS_FRESHNESS_NONCE : ATLS_FRESHNESS_NONE;
     if (!parts_identity(cli, &j->identity) || !parts_result_usage(cli, NULL) ||
-        !parts_profiles(cli, &j->profiles))
+        !parts_profiles(cli, &j->profiles) ||
+        !cli_number(cli, "max-age", 1, ATLS_CERTIFICATE_MAX_AGE_S / 3600, &j->max_age_h))
         return false;
     if (!nonce && strcmp(freshness, "none") != 0)
         cli_usage(cli, "--freshness is \"%s\", want none or nonce", freshness);
     else if (nonce != (cli_value(cli, "nonce") != NULL))
         cli_usage(cli, "--freshness nonce and --nonce go together");
+    else if (j->max_age_h != 0 && (nonce || cli_flag(cli, "ignore-dates")))
+        cli_usage(cli, "--max-age goes without --ignore-dates, and with --freshness none: what "
+                       "answers a nonce is new");
     else if (j->identity == ATLS_IDENTITY_SAME_KEY)
         cli_usage(cli, "--identity same-key is for connections: want pkix or attested");
     else if ((j->identity == ATLS_IDENTITY_PKIX) != (cli_value(cli, "name") != NULL))
@@ -413,7 +422,7 @@ static enum cli_status report(const struct cli *cli, const struct judge *j,
                atls_result_evidence_type(v->result));
         printf("form:     %s\n", v->form);
         printf("age:      %" PRId64 " s since notBefore%s\n", v->age_s,
-               v->expired ? "; out of its dates, which were ignored" : "");
+               v->expired ? "; out of its dates or too old, which was ignored" : "");
         printf("binding:  bound to key only, not to connection; freshness: %s\n", freshness);
         verdict_print(v->result, &decision);
     }

@@ -7,6 +7,7 @@
 #define EXTENSION_MIN   65280
 #define EXTENSION_TAKEN 65281
 #define HOURS_MAX       8784 /* a year */
+#define AGE_HOURS_MAX   (ATLS_CERTIFICATE_MAX_AGE_S / 3600)
 /* Scheme of verifiers that take results. */
 #define PASSPORT "passport:"
 
@@ -22,6 +23,10 @@ const char flavour_options[] =
     "none:\n"
     "                         as old as the certificate, and can be replayed\n"
     "  --certificate-hours N  pre: how long a certificate of ours is valid; default 24\n"
+    "  --certificate-max-age N\n"
+    "                         pre, --freshness none: refuse a peer's certificate that was made "
+    "more\n"
+    "                         than N hours ago; default 168\n"
     "  --secret-binder        intra: evidence is bound to a secret of the handshake, too. Not of "
     "the\n"
     "                         draft: both ends must ask for it\n"
@@ -75,6 +80,7 @@ static const struct {
     const char *why;
 } own_options[] = {
     {"certificate-hours", ATLS_FLAVOUR_PRE, "the others keep no evidence"},
+    {"certificate-max-age", ATLS_FLAVOUR_PRE, "evidence of the others is made for the connection"},
     {"secret-binder", ATLS_FLAVOUR_INTRA, "the others have no such binder"},
     {"extension-type", ATLS_FLAVOUR_INTRA, "the others use no TLS extension of their own"},
     {"accepted-verifier", ATLS_FLAVOUR_INTRA, "the others do not negotiate by that name"},
@@ -214,12 +220,35 @@ static bool check_results(const struct cli *cli, const struct flavour *flavour)
     return false;
 }
 
+/* Of certificates of ours, and of those that a peer shows; 0: not given. */
+static bool find_hours(const struct cli *cli, bool require_peer, struct flavour *out)
+{
+    unsigned long hours = 0, age = 0;
+
+    if (!cli_number(cli, "certificate-hours", 1, HOURS_MAX, &hours) ||
+        !cli_number(cli, "certificate-max-age", 1, AGE_HOURS_MAX, &age))
+        return false;
+    out->lifetime_s = (uint32_t)hours * 3600;
+    out->max_age_s = (uint32_t)age * 3600;
+    if (hours != 0 && cli_value(cli, "attester") == NULL)
+        cli_usage(cli, "--certificate-hours is of certificates of ours, and wants --attester");
+    else if (age != 0 && !require_peer)
+        cli_usage(cli, "--certificate-max-age is of certificates of clients, and wants "
+                       "--require-peer");
+    else if (age != 0 && out->freshness == ATLS_FRESHNESS_NONCE)
+        cli_usage(cli,
+                  "--certificate-max-age is for --freshness none: what answers a nonce is new");
+    else
+        return true;
+    return false;
+}
+
 bool flavour_usage(const struct cli *cli, enum atls_role role, bool require_peer,
                    struct flavour *out)
 {
     const char *name = cli_value(cli, "flavour");
     struct flavour flavour = {.flavour = ATLS_FLAVOUR_POST};
-    unsigned long type = 0, hours = 0;
+    unsigned long type = 0;
 
     if (name != NULL && !flavour_find(name, &flavour.flavour)) {
         cli_usage(cli, "--flavour is \"%s\", want post, intra or pre", name);
@@ -228,18 +257,13 @@ bool flavour_usage(const struct cli *cli, enum atls_role role, bool require_peer
     if (!find_freshness(cli, &flavour) || !check_options(cli, flavour.flavour) ||
         !check_certificate(cli, role, flavour.flavour) || !check_results(cli, &flavour) ||
         !cli_number(cli, "extension-type", EXTENSION_MIN, UINT16_MAX, &type) ||
-        !cli_number(cli, "certificate-hours", 1, HOURS_MAX, &hours))
+        !find_hours(cli, require_peer, &flavour))
         return false;
     if (type == EXTENSION_TAKEN) {
         cli_usage(cli, "--extension-type %d is renegotiation_info, want another", EXTENSION_TAKEN);
         return false;
     }
-    if (hours != 0 && cli_value(cli, "attester") == NULL) {
-        cli_usage(cli, "--certificate-hours is of certificates of ours, and wants --attester");
-        return false;
-    }
     flavour.extension_type = (uint16_t)type;
-    flavour.lifetime_s = (uint32_t)hours * 3600;
     flavour.secret_binder = cli_flag(cli, "secret-binder");
     if (flavour.flavour == ATLS_FLAVOUR_INTRA && !name_verifiers(cli, require_peer, &flavour))
         return false;
@@ -254,6 +278,7 @@ void flavour_configure(const struct flavour *flavour, struct atls_config_options
     options->secret_binder = flavour->secret_binder;
     options->extension_type = flavour->extension_type;
     options->certificate_lifetime_s = flavour->lifetime_s;
+    options->certificate_max_age_s = flavour->max_age_s;
     if (flavour->accepted_verifier[0] != '\0')
         options->accepted_verifier = flavour->accepted_verifier;
     if (flavour->passport_verifier[0] != '\0')

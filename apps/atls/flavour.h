@@ -17,6 +17,7 @@ struct flavour {
     enum atls_freshness freshness;
     bool secret_binder;
     uint32_t lifetime_s;                  /* of certificates of ours; 0: the default */
+    uint32_t max_age_s;                   /* of certificates of peers; 0: the default */
     uint16_t extension_type;              /* 0: the default */
     char accepted_verifier[FLAVOUR_NAME]; /* "" when there is none */
     char passport_verifier[FLAVOUR_NAME];

@@ -102,7 +102,8 @@ struct atls_ra_certificate_check {
      * any. */
     const char *peer_name;
     bool chain_validated; /* same-key: TLS validated this chain, and so its key */
-    bool ignore_dates; /* of the certificate that carries evidence; never those of a PKIX chain */
+    /* Of the certificate that carries evidence, its age, too; never those of a PKIX chain. */
+    bool ignore_dates;
 };
 ATLS_API void atls_ra_certificate_check_init(struct atls_ra_certificate_check *check);
 
@@ -114,19 +115,20 @@ struct atls_ra_certificate_verdict {
     const char *freshness;      /* "nonce": it answers the nonce; "none"; "" unless accepted */
     int64_t not_before_s, not_after_s; /* seconds since 1970; 0 until it was parsed */
     int64_t age_s; /* since notBefore, which the holder of the key says, or its CA */
-    bool expired;  /* ignore_dates let it pass out of its dates */
+    bool expired;  /* it was out of its dates, or too old, which ignore_dates let pass */
 };
 /* Clears what a verdict holds. NULL is fine. */
 ATLS_API void atls_ra_certificate_verdict_clear(struct atls_ra_certificate_verdict *verdict);
 
 /* Judges a certificate by config, which is of ATLS_FLAVOUR_PRE with require_peer: exactly one
  * extension of each kind, the preferred of them; critical extensions all known; a self-signed
- * certificate signed by its own key, which identity attested wants; dates; then identity, evidence
- * or result over the key as it stands there and the nonce, technology and policy. Forms of others
- * pass only where config names profile "ra-tls". *out is overwritten whatever comes. Errors:
- * ATLS_E_USAGE (chain, nonce, config), ATLS_E_DECODE (malformed), ATLS_E_LIMIT, ATLS_E_EVIDENCE
- * (not-attested, evidence-profile, those of atls_verifier_appraise), ATLS_E_CERTIFICATE
- * (chain-issuer, chain-signature, certificate-expired, certificate-not-yet-valid, those of pkix),
+ * certificate signed by its own key, which identity attested wants; dates; without a nonce its age
+ * (certificate_max_age_s of config); then identity, evidence or result over the key as it stands
+ * there and the nonce, technology and policy. Forms of others pass only where config names profile
+ * "ra-tls". *out is overwritten whatever comes. Errors: ATLS_E_USAGE (chain, nonce, config),
+ * ATLS_E_DECODE (malformed), ATLS_E_LIMIT, ATLS_E_EVIDENCE (not-attested, evidence-profile, those
+ * of atls_verifier_appraise), ATLS_E_CERTIFICATE (chain-issuer, chain-signature,
+ * certificate-expired, certificate-not-yet-valid, certificate-too-old, those of pkix),
  * ATLS_E_UNSUPPORTED (unsupported-algorithm, unknown-evidence-type), ATLS_E_REFUSED (policy). */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_ra_certificate_judge(struct atls_config *config, const struct atls_ra_certificate_check *check,

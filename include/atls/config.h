@@ -62,6 +62,9 @@ enum atls_freshness {
 /* What follows a re-attestation that fails or is late. */
 enum atls_on_failure { ATLS_ON_FAILURE_CLOSE = 0, ATLS_ON_FAILURE_GATE = 1 };
 
+/* Of certificate_max_age_s: 50 years of 365 days. There is no age without end. */
+#define ATLS_CERTIFICATE_MAX_AGE_S 1576800000
+
 struct atls_config_options {
     size_t size; /* of this struct, set by init */
 
@@ -126,6 +129,9 @@ struct atls_config_options {
     const char *accepted_verifier, *passport_verifier;
     /* pre: how long certificates of ours are valid, 60 to 31622400 (366 days); 0: 86400. */
     uint32_t certificate_lifetime_s;
+    /* pre, freshness none: a peer's certificate whose notBefore is longer ago is refused, however
+     * long it says that it is valid; 1 to ATLS_CERTIFICATE_MAX_AGE_S; 0: 604800 (7 days). */
+    uint32_t certificate_max_age_s;
 };
 
 ATLS_API void atls_config_options_init(struct atls_config_options *options);

@@ -198,7 +198,8 @@ enum atls_alert {
     X(EXTENSION_MISPLACED, "extension-misplaced")                                                  \
     X(TRANSCRIPT, "transcript")                                                                    \
     X(ENCLAVE_DEBUG, "enclave-debug")                                                              \
-    X(ENCLAVE_ATTRIBUTES, "enclave-attributes")
+    X(ENCLAVE_ATTRIBUTES, "enclave-attributes")                                                    \
+    X(CERTIFICATE_TOO_OLD, "certificate-too-old")
 
 enum atls_reason {
 #define ATLS_REASON_ENUM(name, slug) ATLS_REASON_##name,

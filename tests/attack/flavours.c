@@ -236,6 +236,18 @@ static struct outcome state_before(const struct bench *b)
     return out;
 }
 
+/* What a machine showed a month ago, as it stands; whoever has the key can date it anew, which is
+ * what state_before does. */
+static struct outcome shown_long_ago(const struct bench *b)
+{
+    const struct wish wish = by_evidence();
+    struct show show = everything_of(&lab.m1);
+
+    control_honest(b, &wish);
+    show.aged = true;
+    return play(b, &wish, &show);
+}
+
 static struct outcome state_after(const struct bench *b)
 {
     const struct wish wish = by_name();
@@ -868,6 +880,8 @@ static const struct row {
     {"stale: evidence made before there was a challenge", made_before, 0, 0, NULL},
     {"stale: the machine's state changed since its evidence", state_before, BIT(PRE_NONE), 0,
      "freshness nonce"},
+    {"stale: certificate of a month ago, which says that it is valid for many years",
+     shown_long_ago, 0, BIT(POST) | BOTH_INTRA | BIT(PRE_NONCE), NULL},
     {"stale: its state changes while connected", state_after, BOTH_INTRA | BOTH_PRE, 0,
      "post, which asks again; connect anew, with nonce in pre"},
     {"stale: quote of an earlier connection beside a fresh key certification", old_quote, 0, 0,

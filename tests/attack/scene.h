@@ -84,6 +84,7 @@ struct show {
     const char *technology;      /* that he says he has; NULL: "tpm" */
     const char *scheme; /* intra: that he chooses; NULL: of technology in profile kat-bundle */
     bool expired;       /* the certificate is past its time */
+    bool aged;          /* it was made a month ago, and is valid for many years */
     /* The end entity's certificate is signed by its own key, and the next one is that which a CA
      * issued to this machine; NULL: as the flavour has it. */
     const struct machine *behind;

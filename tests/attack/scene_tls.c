@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -23,6 +24,8 @@
 #define DICE_OID "2.23.133.5.4.9"
 #define LIMIT    (1 << 20)
 #define ROUNDS   40
+#define MINUTE_S 60
+#define MONTH_S  (30 * 86400)
 
 /* The attacker at one end of one connection. */
 struct actor {
@@ -261,6 +264,14 @@ static struct atls_buf extension_text(struct atls_bytes cmw)
     return finish(&w);
 }
 
+/* When a certificate was made: a peer without nonces takes what was made lately. */
+static int64_t made_at_s(const struct show *show)
+{
+    if (show->expired)
+        return TEST_NOT_BEFORE_S;
+    return (int64_t)time(NULL) - (show->aged ? MONTH_S : MINUTE_S);
+}
+
 /* A certificate of named's key, with the CMW where there is one. */
 static struct atls_buf make_certificate(const struct actor *a, bool by_ca, struct atls_bytes cmw)
 {
@@ -281,6 +292,7 @@ static struct atls_buf make_certificate(const struct actor *a, bool by_ca, struc
         .common_name = names[0],
         .dns_names = names,
         .key = show->named->aik.private_key,
+        .not_before_s = made_at_s(show),
         .not_after_s = show->expired ? TEST_NOT_BEFORE_S + 86400 : 0,
         .extensions = extensions,
     };

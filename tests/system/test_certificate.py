@@ -108,11 +108,30 @@ def test_refusals(lab, machine):
 
 def test_dates_are_ignored_only_when_asked(lab, machine):
     make(machine, "--hours", "1")
-    later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    later = after(hours=2)
     assert b"[certificate-expired]" in verify(lab, machine.pem, "--time", later, status=REFUSED).stderr
     done = verify(lab, machine.pem, "--time", later, "--ignore-dates")
-    assert b"out of its dates, which were ignored" in done.stdout
+    assert b"out of its dates or too old, which was ignored" in done.stdout
     assert json.loads(verify(lab, machine.pem, "--time", later, "--ignore-dates", "--json").stdout)["out-of-date"]
+
+
+def after(**span):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_how_old_a_certificate_may_be(lab, machine):
+    """A week, unless told, whatever it says itself; what answers a nonce was made for it."""
+    make(machine, "--days", "30")
+    verify(lab, machine.pem, "--time", after(days=6))
+    late = verify(lab, machine.pem, "--time", after(days=8), status=REFUSED)
+    assert b"[certificate-too-old]" in late.stderr and b"want at most 604800" in late.stderr
+    verify(lab, machine.pem, "--time", after(days=8), "--max-age", "200")
+    assert b"[certificate-too-old]" in verify(lab, machine.pem, "--time", after(hours=3), "--max-age", "2",
+                                              status=REFUSED).stderr
+    assert b"too old" in verify(lab, machine.pem, "--time", after(days=8), "--ignore-dates").stdout
+
+    make(machine, "--days", "30", "--nonce", NONCE)
+    verify(lab, machine.pem, "--time", after(days=8), "--nonce", NONCE, freshness="nonce")
 
 
 def test_a_ca_makes_the_certificate(lab, machine):
@@ -192,6 +211,12 @@ def test_certificates_of_others_are_verified_up_to_what_is_missing(lab, name):
     ["verify", "--verifier", "local:x", "--freshness", "none", "--identity", "attested", "--name", "x", "x"],
     ["verify", "--verifier", "local:x", "--freshness", "none", "--identity", "attested", "--crl", "x", "x"],
     ["verify", "--verifier", "local:x", "--freshness", "none", "--identity", "attested"],
+    ["verify", "--verifier", "local:x", "--freshness", "none", "--identity", "attested", "--max-age", "0", "x"],
+    ["verify", "--verifier", "local:x", "--freshness", "none", "--identity", "attested", "--max-age", "438001", "x"],
+    ["verify", "--verifier", "local:x", "--freshness", "none", "--identity", "attested", "--max-age", "9",
+     "--ignore-dates", "x"],
+    ["verify", "--verifier", "local:x", "--freshness", "nonce", "--nonce", NONCE, "--identity", "attested",
+     "--max-age", "9", "x"],
 ])
 def test_usage(arguments):
     assert run("certificate", *arguments, status=USAGE).stderr

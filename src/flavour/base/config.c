@@ -142,13 +142,26 @@ static enum atls_code check_lifetime(const struct atls_config_options *o, struct
                      lifetime, CERTIFICATE_LIFETIME_MAX_S);
 }
 
+static enum atls_code check_max_age(const struct atls_config_options *o, struct atls_err *err)
+{
+    const uint32_t age = o->certificate_max_age_s;
+
+    if (age == 0 || (o->require_peer && o->freshness == ATLS_FRESHNESS_NONE &&
+                     age <= ATLS_CERTIFICATE_MAX_AGE_S))
+        return ATLS_OK;
+    return atls_fail(err, ATLS_E_CONFIG,
+                     "config: certificate_max_age_s is %u, want 0, or up to %d with require_peer "
+                     "and freshness none",
+                     age, ATLS_CERTIFICATE_MAX_AGE_S);
+}
+
 static enum atls_code check_pre(const struct atls_config_options *o, struct atls_err *err)
 {
     bool results =
         o->require_peer && atls_verifier_input(o->verifier) == ATLS_VERIFIER_TAKES_RESULTS;
-    enum atls_code code = check_lifetime(o, err);
+    enum atls_code code;
 
-    if (code != ATLS_OK)
+    if ((code = check_lifetime(o, err)) != ATLS_OK || (code = check_max_age(o, err)) != ATLS_OK)
         return code;
     switch (o->freshness) {
     case ATLS_FRESHNESS_UNSAID:
@@ -179,8 +192,10 @@ static enum atls_code check_flavour(const struct atls_config_options *o, struct 
     if (o->flavour != ATLS_FLAVOUR_PRE && o->freshness != ATLS_FRESHNESS_UNSAID)
         return missing(err, "freshness is for flavour pre only: evidence of the others is made for "
                             "the connection");
-    if (o->flavour != ATLS_FLAVOUR_PRE && o->certificate_lifetime_s != 0)
-        return missing(err, "certificate_lifetime_s is for flavour pre only");
+    if (o->flavour != ATLS_FLAVOUR_PRE &&
+        (o->certificate_lifetime_s != 0 || o->certificate_max_age_s != 0))
+        return missing(err, "certificate_lifetime_s and certificate_max_age_s are for flavour pre "
+                            "only");
     if (o->flavour == ATLS_FLAVOUR_POST)
         return ATLS_OK;
     if (o->raw || o->reattest_interval_s != 0 || o->on_failure != ATLS_ON_FAILURE_CLOSE)

@@ -7,6 +7,9 @@
 
 /* cmw of a form that a certificate holds: not longer than the certificate. */
 #define CMW_ROOM 64
+/* Of a certificate that answers no nonce: a week, in which certificates of ours are made anew at
+ * least thirteen times. */
+#define MAX_AGE_S INT64_C(604800)
 
 const char *atls_pre_freshness(const struct atls_config *config)
 {
@@ -88,12 +91,33 @@ static enum atls_code check_signature(const struct atls_config *config,
     return atls_certificate_verify_self(p->certificate, err);
 }
 
+/* Evidence that answers a nonce was made just now. Other evidence was made by notBefore, by the
+ * word of the key's holder or a CA: notAfter, the same word, must not be all that ends it. */
+static enum atls_code check_age(const struct atls_config *config, const struct atls_pre_peer *p,
+                                int64_t now, struct atls_err *err)
+{
+    const uint32_t chosen = config->options.certificate_max_age_s;
+    const int64_t most = chosen != 0 ? (int64_t)chosen : MAX_AGE_S;
+    const int64_t since = atls_certificate_not_before_s(p->certificate);
+
+    if (config->options.freshness == ATLS_FRESHNESS_NONCE || since >= now - most)
+        return ATLS_OK;
+    return atls_fail_alert(
+        err, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_TOO_OLD, ATLS_ALERT_CERTIFICATE_EXPIRED,
+        "certificate: notBefore is %lld, time is %lld: %lld s ago, want at most "
+        "%lld",
+        (long long)since, (long long)now, (long long)(now - since), (long long)most);
+}
+
 static enum atls_code check_dates(const struct atls_config *config, bool ignore,
                                   struct atls_pre_peer *p, struct atls_err *err)
 {
     const int64_t now = atls_clock_wall_s(&config->options.clock);
-    enum atls_code code = atls_certificate_check_time(p->certificate, now, ignore ? NULL : err);
+    struct atls_err *told = ignore ? NULL : err;
+    enum atls_code code = atls_certificate_check_time(p->certificate, now, told);
 
+    if (code == ATLS_OK)
+        code = check_age(config, p, now, told);
     p->expired = code != ATLS_OK;
     return ignore ? ATLS_OK : code;
 }

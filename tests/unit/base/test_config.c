@@ -497,6 +497,41 @@ static void pre_too_long(struct atls_config_options *o)
     o->certificate_lifetime_s = 366 * 86400 + 1;
 }
 
+static void pre_oldest(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_max_age_s = ATLS_CERTIFICATE_MAX_AGE_S;
+}
+
+static void pre_age_without_end(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_max_age_s = UINT32_MAX;
+}
+
+static void pre_age_above_the_limit(struct atls_config_options *o)
+{
+    pre_not_fresh(o);
+    o->certificate_max_age_s = ATLS_CERTIFICATE_MAX_AGE_S + 1;
+}
+
+static void pre_age_of_what_is_new(struct atls_config_options *o)
+{
+    pre_oldest(o);
+    o->freshness = ATLS_FRESHNESS_NONCE;
+}
+
+static void pre_age_of_nobody(struct atls_config_options *o)
+{
+    attester_only(o);
+    pre_oldest(o);
+}
+
+static void post_age(struct atls_config_options *o)
+{
+    o->certificate_max_age_s = 60;
+}
+
 static void pre_life_of_nothing(struct atls_config_options *o)
 {
     pre_a_minute(o);
@@ -606,6 +641,12 @@ static const struct {
     {"pre, certificates too short", pre_too_short, ATLS_E_CONFIG, "certificate_lifetime_s"},
     {"pre, certificates too long", pre_too_long, ATLS_E_CONFIG, "certificate_lifetime_s"},
     {"pre, certificates of nobody", pre_life_of_nothing, ATLS_E_CONFIG, "certificate_lifetime_s"},
+    {"pre, oldest certificates", pre_oldest, ATLS_OK, ""},
+    {"pre, age without end", pre_age_without_end, ATLS_E_CONFIG, "certificate_max_age_s"},
+    {"pre, age above the limit", pre_age_above_the_limit, ATLS_E_CONFIG, "certificate_max_age_s"},
+    {"pre, age with nonces", pre_age_of_what_is_new, ATLS_E_CONFIG, "certificate_max_age_s"},
+    {"pre, age of nobody's", pre_age_of_nobody, ATLS_E_CONFIG, "certificate_max_age_s"},
+    {"post with an age", post_age, ATLS_E_CONFIG, "certificate_max_age_s"},
     {"post with a lifetime", post_lifetime, ATLS_E_CONFIG, "certificate_lifetime_s"},
     {"options that were not initialised", size_zero, ATLS_E_USAGE, "atls_config_options_init"},
     {"options of a later header", size_of_the_future, ATLS_E_USAGE, "size"},

@@ -92,6 +92,41 @@ static void dates_ignored(struct forgery *f)
     f->check.ignore_dates = true;
 }
 
+/* Valid for thirty years; now is so many seconds behind notBefore. */
+static void made_ago(struct forgery *f, int64_t seconds)
+{
+    f->spec.not_after_s = f->spec.not_before_s + INT64_C(30) * 365 * 86400;
+    f->w.now_s = f->spec.not_before_s + seconds;
+}
+
+static void a_week_old(struct forgery *f)
+{
+    made_ago(f, 7 * 86400);
+}
+
+static void too_old(struct forgery *f)
+{
+    made_ago(f, 7 * 86400 + 1);
+}
+
+static void as_old_as_the_option(struct forgery *f)
+{
+    f->w.options.certificate_max_age_s = 30 * 86400;
+    made_ago(f, 30 * 86400);
+}
+
+static void too_old_for_the_option(struct forgery *f)
+{
+    f->w.options.certificate_max_age_s = 60;
+    made_ago(f, 61);
+}
+
+static void too_old_ignored(struct forgery *f)
+{
+    too_old(f);
+    f->check.ignore_dates = true;
+}
+
 static void signature_of_another_bit(struct forgery *f)
 {
     f->flip_from_end = 1;
@@ -385,6 +420,18 @@ static void our_own_key(struct forgery *f)
     f->w.options.attester = f->w.attester;
 }
 
+static void old_but_answers_the_nonce(struct forgery *f)
+{
+    answers_the_nonce(f);
+    too_old(f);
+}
+
+static void too_old_and_issued(struct forgery *f)
+{
+    issued_by_the_ca(f);
+    too_old(f);
+}
+
 /* ---- rows ---- */
 
 static const struct row {
@@ -402,6 +449,15 @@ static const struct row {
     {"same-key, validated by TLS", same_key_validated, ATLS_OK, ATLS_REASON_NONE},
     {"issued by the CA", issued_by_the_ca, ATLS_OK, ATLS_REASON_NONE},
     {"identity behind a fresh certificate", identity_behind, ATLS_OK, ATLS_REASON_NONE},
+    {"at its last second of a week", a_week_old, ATLS_OK, ATLS_REASON_NONE},
+    {"as old as the option allows", as_old_as_the_option, ATLS_OK, ATLS_REASON_NONE},
+    {"old, but answers the nonce", old_but_answers_the_nonce, ATLS_OK, ATLS_REASON_NONE},
+    {"too old, dates ignored", too_old_ignored, ATLS_OK, ATLS_REASON_NONE},
+    {"too old", too_old, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_TOO_OLD},
+    {"too old for the option", too_old_for_the_option, ATLS_E_CERTIFICATE,
+     ATLS_REASON_CERTIFICATE_TOO_OLD},
+    {"too old, issued by the CA", too_old_and_issued, ATLS_E_CERTIFICATE,
+     ATLS_REASON_CERTIFICATE_TOO_OLD},
     {"expired", expired, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_EXPIRED},
     {"not yet valid", not_yet_valid, ATLS_E_CERTIFICATE, ATLS_REASON_CERTIFICATE_NOT_YET_VALID},
     {"a bit of the signature", signature_of_another_bit, ATLS_E_CERTIFICATE,
@@ -456,18 +512,26 @@ static const struct row {
     {"our own key", our_own_key, ATLS_E_CERTIFICATE, ATLS_REASON_EQUAL_KEYS},
 };
 
+static bool answers_a_nonce(const struct row *row)
+{
+    return row->change == answers_the_nonce || row->change == old_but_answers_the_nonce;
+}
+
 /* What *out says follows how far judging came. */
 static void assert_verdict(const struct row *row, const struct atls_ra_certificate_verdict *v)
 {
     const bool parsed = v->form[0] != '\0';
 
-    assert_string_equal(v->freshness, row->code != ATLS_OK               ? ""
-                                      : row->change == answers_the_nonce ? "nonce"
-                                                                         : "none");
+    assert_string_equal(v->freshness, row->code != ATLS_OK   ? ""
+                                      : answers_a_nonce(row) ? "nonce"
+                                                             : "none");
     assert_int_equal(v->result != NULL, row->code == ATLS_OK || row->code == ATLS_E_REFUSED ||
                                             row->change == other_technology);
     assert_int_equal(v->expired, row->change == expired || row->change == dates_ignored ||
-                                     row->change == not_yet_valid);
+                                     row->change == not_yet_valid || row->change == too_old ||
+                                     row->change == too_old_ignored ||
+                                     row->change == too_old_for_the_option ||
+                                     row->change == too_old_and_issued);
     if (row->code == ATLS_OK)
         assert_true(parsed);
 }
@@ -484,7 +548,7 @@ static void each_check_alone(void **state)
         forgery_init(&f);
         put_evidence(&f);
         if (rows[i].change == other_flavours || rows[i].change == post_flavour ||
-            rows[i].change == answers_the_nonce || rows[i].change == answers_another ||
+            answers_a_nonce(&rows[i]) || rows[i].change == answers_another ||
             rows[i].change == answers_unasked || rows[i].change == evidence_names_another_key) {
             atls_buf_clear(&f.cmw); /* made again */
             atls_buf_clear(&f.value);
@@ -578,6 +642,8 @@ static void certificates_of_others(void **state)
 
         world_init(&w);
         w.options.profiles = profiles;
+        /* of 2001, 2021 and 2023: too old for the default */
+        w.options.certificate_max_age_s = 25 * 365 * 86400;
         world_configure(&w);
         test_assert_code(atls_certificates_from_pem(atls_buf_bytes(&pem), &der, 1, &count, &err),
                          ATLS_OK, &err);
