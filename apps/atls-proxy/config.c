@@ -12,6 +12,7 @@
 /* ---- of the whole ---- */
 
 static const char *const format_words[] = {"text", "json", NULL};
+static const char *const sandbox_words[] = {"off", "on", "report", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 
 static enum atls_code read_log(struct schema *s, const struct tree_node *node, void *into)
@@ -100,7 +101,8 @@ static void set_defaults(struct config *c)
     c->log_json = 1;
     c->log_level = ATLS_LOG_INFO;
     c->jobs = 8;
-    c->sandbox = true;
+    c->sandbox = CONFIG_SANDBOX_ON;
+    c->ready_timeout_s = 60;
 }
 
 enum atls_code config_parse(const char *file, struct atls_bytes text, struct config **out,
@@ -112,7 +114,8 @@ enum atls_code config_parse(const char *file, struct atls_bytes text, struct con
         SCHEMA_AMOUNT("jobs", SCHEMA_KIND_NUMBER, struct config, jobs, 1, 256),
         SCHEMA_TEXT("user", struct config, user),
         SCHEMA_TEXT("group", struct config, group),
-        SCHEMA_FLAG("sandbox", struct config, sandbox),
+        SCHEMA_CHOICE("sandbox", struct config, sandbox, sandbox_words),
+        SCHEMA_AMOUNT("ready-timeout", SCHEMA_KIND_TIME, struct config, ready_timeout_s, 1, 3600),
         SCHEMA_OTHER("operation", false, config_read_operation),
         SCHEMA_OTHER("limits", false, read_limits),
         SCHEMA_OTHER("attesters", false, config_read_attesters),

@@ -177,6 +177,12 @@ struct config_listener {
     size_t route_count;
 };
 
+enum config_sandbox {
+    CONFIG_SANDBOX_OFF = 0,
+    CONFIG_SANDBOX_ON,
+    CONFIG_SANDBOX_REPORT, /* what it would forbid is logged by the kernel, where that can be */
+};
+
 struct config_operation {
     size_t line; /* 0: none */
     struct listen_at at;
@@ -193,7 +199,8 @@ struct config {
     int64_t workers; /* 0: one a core */
     int64_t jobs;
     const char *user, *group; /* to become, or NULL */
-    bool sandbox;
+    enum config_sandbox sandbox;
+    int64_t ready_timeout_s; /* until the service manager is told, whatever is missing */
     struct config_operation operation;
     struct config_limits limits;
     struct config_attester *attesters;

@@ -27,7 +27,7 @@ struct link {
     struct loop_task task;
     struct jobs_work *works;
     struct sockaddr_storage client, local, accepted;
-    uint64_t number;
+    uint64_t number, used;
     int64_t started_ms, dial_ms, later_ms, moved_ms;
     uint32_t attestations[2];
     bool running; /* in a call of run */
@@ -311,8 +311,10 @@ static bool look(struct link *link, uint8_t *buffer)
     switch (link->source->prelude(link->source, link, atls_bytes_of(buffer, len), end->half_closed,
                                   &used, &route, &err)) {
     case LINK_PRELUDE_USED:
-        if (used > 0 && used <= len && recv(end->watch.fd, buffer, used, 0) == (ssize_t)used)
+        if (used > 0 && used <= len && recv(end->watch.fd, buffer, used, 0) == (ssize_t)used) {
+            link->used += used;
             return true;
+        }
         finish(link, LINK_INTERNAL, NULL);
         return false;
     case LINK_PRELUDE_DONE:
@@ -443,7 +445,7 @@ static bool send_head(struct link *link)
         return false;
     len = link->route->hooks->head(link->route, link, buffer, END_BATCH);
     /* The socket is new, and takes it whole. */
-    fine = len == 0 || (end_write(end, buffer, len, &sent) == END_MOVED && sent == len);
+    fine = len > 0 && end_write(end, buffer, len, &sent) == END_MOVED && sent == len;
     end->sent = 0;
     loop_buffer_back(loop, buffer);
     return fine;
@@ -919,6 +921,11 @@ void link_set_client(struct link *link, const struct sockaddr_storage *client,
 {
     link->client = *client;
     link->local = *local;
+}
+
+uint64_t link_used(const struct link *link)
+{
+    return link->used;
 }
 
 uint64_t link_number(const struct link *link)

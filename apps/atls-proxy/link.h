@@ -99,7 +99,7 @@ struct link_hooks {
     void (*ended)(const struct link_route *route, struct link *link,
                   const struct link_report *report);
     /* What goes to the target before everything else, at most room bytes (PROXY header); returns
-     * its length. Or NULL. */
+     * its length; 0: it could not be made, and the link ends. Or NULL. */
     size_t (*head)(const struct link_route *route, struct link *link, uint8_t *out, size_t room);
     /* What rewrites data from downstream to upstream; NULL, or returns NULL when out of memory. */
     struct link_filter *(*filter)(const struct link_route *route, struct link *link);
@@ -199,6 +199,8 @@ const struct sockaddr_storage *link_local(const struct link *link);
 /* The PROXY header knows better. Limits go on with what accept(2) said. */
 void link_set_client(struct link *link, const struct sockaddr_storage *client,
                      const struct sockaddr_storage *local);
+/* Bytes that its prelude has taken so far. */
+uint64_t link_used(const struct link *link);
 /* Number of the link in this process, for logs. */
 uint64_t link_number(const struct link *link);
 /* What is known of the peer of a side; false: plain, or the handshake is not done. */

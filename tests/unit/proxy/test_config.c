@@ -60,7 +60,7 @@ static const struct row good[] = {
        "attester: tpm, " TLS "}, upstream: {require: " L "}}\n",
      0, NULL},
     {"everything of the process",
-     "log: {format: text, level: debug}\nworkers: 2\njobs: 4\nuser: u\ngroup: g\nsandbox: false\n"
+     "log: {format: text, level: debug}\nworkers: 2\njobs: 4\nuser: u\ngroup: g\nsandbox: off\n"
      "operation: {listen: '127.0.0.1:9464'}\n"
      "limits: {connections: 10, handshakes: 2, connections-per-source: 5, rate: 2, burst: 4, "
      "handshake-timeout: 1s, gate-timeout: 2s, dial-timeout: 3s, idle-timeout: 1m, "
@@ -164,7 +164,7 @@ static const struct row bad[] = {
     {"a burst below the rate", T "limits:\n  rate: 5\n  burst: 4\n", 12, "less than a second"},
     {"more of one than of all", T "limits:\n  connections: 5\n  connections-per-source: 6\n", 12,
      "more than connections"},
-    {"a sandbox that is no flag", T "sandbox: yes\n", 11, "want true or false"},
+    {"a sandbox that is unknown", T "sandbox: yes\n", 11, "want one of off, on, report"},
     {"a level that is none", T "log: {level: loud}\n", 11, "want one of error, warning"},
 
     {"operation without address", T "operation: {insecure: true}\n", 11, "listen is missing"},
@@ -570,7 +570,7 @@ static void test_defaults(void **state)
     const struct config_side *side = &c->routes[0].downstream;
 
     (void)state;
-    assert_true(c->sandbox && c->log_json == 1 && c->log_level == ATLS_LOG_INFO);
+    assert_true(c->sandbox == CONFIG_SANDBOX_ON && c->ready_timeout_s == 60 && c->log_json == 1 && c->log_level == ATLS_LOG_INFO);
     assert_int_equal(c->operation.line, 0);
     assert_true(c->limits.connections > 0 && c->limits.handshakes > 0 && c->limits.rate > 0 &&
                 c->limits.burst > 0 && c->limits.connections_per_source > 0 &&
@@ -598,7 +598,7 @@ static void test_values(void **state)
 {
     struct config *c = parse(
         "limits: {connections: 9, connections-per-source: 5, gate-timeout: 7s, idle-timeout: 2m}\n"
-        "log: {format: text, level: error}\nsandbox: false\n"
+        "log: {format: text, level: error}\nsandbox: report\nready-timeout: 5s\n"
         "operation: {listen: 'unix:/o', mode: 0600}\n" U
         "flavour: pre\n      freshness: nonce\n      attester: tpm\n      require-self: true\n"
         "      certificate-lifetime: 2h\n      alpn: [h2, x]\n      require: {verifier: local, "
@@ -610,7 +610,8 @@ static void test_values(void **state)
     (void)state;
     assert_int_equal(c->log_json, 0);
     assert_int_equal(c->log_level, ATLS_LOG_ERROR);
-    assert_false(c->sandbox);
+    assert_int_equal(c->sandbox, CONFIG_SANDBOX_REPORT);
+    assert_int_equal(c->ready_timeout_s, 5);
     assert_string_equal(c->operation.at.address.path, "/o");
     assert_int_equal(c->operation.at.mode, 0600);
     assert_int_equal(r->connections, 3);

@@ -1,0 +1,246 @@
+#include "context.h"
+
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <arpa/inet.h>
+
+#include <atls/openssl.h>
+
+#include "file.h"
+#include "text.h"
+
+#define CERTIFICATE_MAX (256 * 1024)
+#define EPHEMERAL_DAYS  366 /* of the certificate; nobody checks it, evidence vouches for the key  \
+                             */
+
+static enum atls_code tls_error(struct atls_err *err, enum atls_code code, const char *what)
+{
+    char text[160] = "no reason given";
+    unsigned long number = ERR_peek_last_error();
+
+    if (number != 0)
+        ERR_error_string_n(number, text, sizeof text);
+    ERR_clear_error();
+    return set_error(err, code, "%.160s: %s", what, text);
+}
+
+/* ---- who vouches for the peer ---- */
+
+static enum atls_code use_anchors(SSL_CTX *tls, const struct atls_buf *pem, struct atls_err *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem->ptr, (int)pem->len);
+    X509_STORE *store = SSL_CTX_get_cert_store(tls);
+    X509 *certificate;
+    size_t count = 0;
+    bool added = bio != NULL;
+
+    while (added && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        added = X509_STORE_add_cert(store, certificate) == 1;
+        X509_free(certificate);
+        count++;
+    }
+    BIO_free(bio);
+    if (!added || count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return tls_error(err, ATLS_E_CONFIG, "ca: want certificates in PEM");
+    ERR_clear_error(); /* the end of the text counts as an error there */
+    return ATLS_OK;
+}
+
+/* Lets a path pass for whose issuer there is no revocation list, as the library does. */
+static int skip_without_crl(int ok, X509_STORE_CTX *path)
+{
+    X509 *certificate = X509_STORE_CTX_get_current_cert(path);
+    STACK_OF(X509_CRL) * lists;
+    int count;
+
+    if (ok == 1 || X509_STORE_CTX_get_error(path) != X509_V_ERR_UNABLE_TO_GET_CRL ||
+        certificate == NULL)
+        return ok;
+    lists = X509_STORE_CTX_get1_crls(path, X509_get_issuer_name(certificate));
+    count = sk_X509_CRL_num(lists);
+    sk_X509_CRL_pop_free(lists, X509_CRL_free);
+    if (count > 0)
+        return 0;
+    X509_STORE_CTX_set_error(path, X509_V_OK);
+    return 1;
+}
+
+static enum atls_code use_crls(SSL_CTX *tls, const struct atls_buf *pem, struct atls_err *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem->ptr, (int)pem->len);
+    X509_STORE *store = SSL_CTX_get_cert_store(tls);
+    X509_CRL *list;
+    size_t count = 0;
+    bool added = bio != NULL;
+
+    while (added && (list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+        added = X509_STORE_add_crl(store, list) == 1;
+        X509_CRL_free(list);
+        count++;
+    }
+    BIO_free(bio);
+    if (!added || count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return tls_error(err, ATLS_E_CONFIG, "crl: want revocation lists in PEM");
+    ERR_clear_error();
+    X509_STORE_set_verify_cb(store, skip_without_crl);
+    if (X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
+        return tls_error(err, ATLS_E_TLS, "crl");
+    return ATLS_OK;
+}
+
+/* The name of the server, for each connection of the context. */
+static enum atls_code want_name(SSL_CTX *tls, const char *name, struct atls_err *err)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls);
+    unsigned char address[sizeof(struct in6_addr)];
+    bool is_address =
+        inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if ((is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
+                    : X509_VERIFY_PARAM_set1_host(param, name, 0)) != 1)
+        return tls_error(err, ATLS_E_CONFIG, name);
+    return ATLS_OK;
+}
+
+/* TLS checks the peer's chain where its identity rests on it. A peer that is trusted for its
+ * evidence alone is bound by the exporter, and its certificate says nothing. */
+static enum atls_code set_trust(SSL_CTX *tls, const struct config_side *side, bool server,
+                                const struct context_pem *pem, struct atls_err *err)
+{
+    const enum atls_identity identity = side->require.identity;
+    const bool checked =
+        server ? identity == ATLS_IDENTITY_SAME_KEY : identity != ATLS_IDENTITY_ATTESTED;
+    enum atls_code code;
+
+    SSL_CTX_set_verify(
+        tls, checked ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);
+    if (!checked)
+        return ATLS_OK;
+    if (!server && side->tls.name == NULL)
+        return set_error(err, ATLS_E_CONFIG, "tls: there is no name to check");
+    if (pem->crl.len > 0 && (code = use_crls(tls, &pem->crl, err)) != ATLS_OK)
+        return code;
+    if (!server && (code = want_name(tls, side->tls.name, err)) != ATLS_OK)
+        return code;
+    if (pem->ca.len > 0)
+        return use_anchors(tls, &pem->ca, err);
+    if (server)
+        return set_error(err, ATLS_E_CONFIG, "tls: there is no ca for clients");
+    if (SSL_CTX_set_default_verify_paths(tls) != 1)
+        return tls_error(err, ATLS_E_TLS, "the system's trust anchors");
+    return ATLS_OK;
+}
+
+/* ---- who we are ---- */
+
+static bool make_ephemeral(EVP_PKEY *key, X509 *certificate)
+{
+    X509_NAME *subject = X509_get_subject_name(certificate);
+    int64_t serial = 0;
+
+    return RAND_bytes((unsigned char *)&serial, 7) == 1 &&
+           X509_set_version(certificate, X509_VERSION_3) == 1 &&
+           ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), serial) == 1 &&
+           X509_gmtime_adj(X509_getm_notBefore(certificate), -300) != NULL &&
+           X509_time_adj_ex(X509_getm_notAfter(certificate), EPHEMERAL_DAYS, 0, NULL) != NULL &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+                                      (const unsigned char *)"atls-proxy", -1, -1, 0) == 1 &&
+           X509_set_issuer_name(certificate, subject) == 1 &&
+           X509_set_pubkey(certificate, key) == 1 && X509_sign(certificate, key, EVP_sha256()) > 0;
+}
+
+/* The key is made once; the certificate, each time, so that it does not expire with the process. */
+static enum atls_code use_ephemeral(SSL_CTX *tls, struct atls_err *err)
+{
+    static EVP_PKEY *key;
+    X509 *certificate = X509_new();
+    bool good;
+
+    if (key == NULL)
+        key = EVP_EC_gen("P-256");
+    good = key != NULL && certificate != NULL && make_ephemeral(key, certificate) &&
+           SSL_CTX_use_certificate(tls, certificate) == 1 && SSL_CTX_use_PrivateKey(tls, key) == 1;
+    X509_free(certificate);
+    return good ? ATLS_OK : tls_error(err, ATLS_E_TLS, "ephemeral certificate");
+}
+
+static enum atls_code use_chain(SSL_CTX *tls, const char *path, struct atls_err *err)
+{
+    if (SSL_CTX_use_certificate_chain_file(tls, path) != 1)
+        return tls_error(err, ATLS_E_CONFIG, path);
+    return ATLS_OK;
+}
+
+/* Nobody is there to type one. */
+static int no_passphrase(char *out, int size, int writing, void *arg)
+{
+    (void)out;
+    (void)size;
+    (void)writing;
+    (void)arg;
+    return -1;
+}
+
+static enum atls_code use_key(SSL_CTX *tls, const char *path, struct atls_err *err)
+{
+    struct atls_buf file = ATLS_BUF_INIT;
+    enum atls_code code = file_read(path, FILE_SECRET, CERTIFICATE_MAX, &file, err);
+    EVP_PKEY *key = NULL;
+    BIO *bio;
+
+    if (code != ATLS_OK)
+        return code;
+    if ((bio = BIO_new_mem_buf(file.ptr, (int)file.len)) != NULL)
+        key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    if (key == NULL || SSL_CTX_use_PrivateKey(tls, key) != 1)
+        code = tls_error(err, ATLS_E_CONFIG, path);
+    else if (SSL_CTX_check_private_key(tls) != 1)
+        code = tls_error(err, ATLS_E_CONFIG, path);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    OPENSSL_cleanse(file.ptr, file.len);
+    atls_buf_clear(&file);
+    return code;
+}
+
+static enum atls_code set_certificate(SSL_CTX *tls, const struct config_side *side,
+                                      struct atls_err *err)
+{
+    enum atls_code code;
+
+    if (side->tls.ephemeral)
+        return use_ephemeral(tls, err);
+    if (side->tls.certificate == NULL)
+        return ATLS_OK; /* a client's, or the attester's */
+    if ((code = use_chain(tls, side->tls.certificate, err)) != ATLS_OK)
+        return code;
+    return use_key(tls, side->tls.key, err);
+}
+
+enum atls_code context_new(const struct config_side *side, bool server,
+                           struct atls_config *attested, const struct context_pem *pem,
+                           SSL_CTX **out, struct atls_err *err)
+{
+    SSL_CTX *tls = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    enum atls_code code;
+
+    if (tls == NULL)
+        return tls_error(err, ATLS_E_TLS, "TLS context");
+    if ((code = set_certificate(tls, side, err)) != ATLS_OK ||
+        (code = set_trust(tls, side, server, pem, err)) != ATLS_OK ||
+        (code = atls_openssl_prepare_for(tls, attested, err)) != ATLS_OK) {
+        SSL_CTX_free(tls);
+        return code;
+    }
+    *out = tls;
+    return ATLS_OK;
+}

@@ -1,0 +1,171 @@
+#include "judge.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+struct judge {
+    atomic_uint refs;
+    enum atls_verifier_input input;
+    bool wants_binder;
+    pthread_mutex_t lock;
+    struct atls_verifier *verifier; /* these two under the lock */
+    struct atls_policy *policy;
+    _Atomic uint64_t turn;
+};
+
+enum atls_code judge_new(enum atls_verifier_input input, bool wants_binder, struct judge **out,
+                         struct atls_err *err)
+{
+    struct judge *j = calloc(1, sizeof *j);
+
+    if (j == NULL)
+        return set_error(err, ATLS_E_NOMEM, "out of memory");
+    atomic_init(&j->refs, 1);
+    atomic_init(&j->turn, 1);
+    j->input = input;
+    j->wants_binder = wants_binder;
+    pthread_mutex_init(&j->lock, NULL);
+    *out = j;
+    return ATLS_OK;
+}
+
+struct judge *judge_ref(struct judge *j)
+{
+    atomic_fetch_add(&j->refs, 1);
+    return j;
+}
+
+void judge_unref(struct judge *j)
+{
+    if (j == NULL || atomic_fetch_sub(&j->refs, 1) != 1)
+        return;
+    atls_verifier_unref(j->verifier);
+    atls_policy_unref(j->policy);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
+
+bool judge_suits(const struct judge *j, const struct atls_verifier *verifier)
+{
+    return j->input == atls_verifier_input(verifier) &&
+           j->wants_binder == atls_verifier_wants_binder(verifier);
+}
+
+void judge_set(struct judge *j, struct atls_verifier *verifier, struct atls_policy *policy)
+{
+    struct atls_verifier *old_verifier;
+    struct atls_policy *old_policy;
+
+    pthread_mutex_lock(&j->lock);
+    old_verifier = j->verifier;
+    old_policy = j->policy;
+    j->verifier = atls_verifier_ref(verifier);
+    j->policy = atls_policy_ref(policy);
+    pthread_mutex_unlock(&j->lock);
+    if (old_verifier != NULL && (old_verifier != verifier || old_policy != policy))
+        judge_changed(j);
+    atls_verifier_unref(old_verifier);
+    atls_policy_unref(old_policy);
+}
+
+void judge_changed(struct judge *j)
+{
+    atomic_fetch_add(&j->turn, 1);
+}
+
+uint64_t judge_turn(const struct judge *j)
+{
+    return atomic_load(&j->turn);
+}
+
+/* ---- as a verifier ---- */
+
+/* What judge_verifier makes a verifier of: opening a backend has no argument but text. */
+static _Thread_local struct judge *opening;
+
+static enum atls_code open_verifier(const char *rest, const struct atls_verifier_options *options,
+                                    void **out_self, struct atls_err *err)
+{
+    (void)rest;
+    (void)options;
+    if (opening == NULL)
+        return set_error(err, ATLS_E_USAGE, "judge: opened by something else");
+    *out_self = judge_ref(opening);
+    return ATLS_OK;
+}
+
+static void close_judge(void *self)
+{
+    judge_unref(self);
+}
+
+static enum atls_code appraise(void *self, const struct atls_appraisal *appraisal,
+                               struct atls_result **out, struct atls_err *err)
+{
+    struct judge *j = self;
+    struct atls_verifier *verifier = NULL;
+    enum atls_code code;
+
+    pthread_mutex_lock(&j->lock);
+    if (j->verifier != NULL)
+        verifier = atls_verifier_ref(j->verifier);
+    pthread_mutex_unlock(&j->lock);
+    if (verifier == NULL)
+        return set_error(err, ATLS_E_CONFIG, "no verifier yet");
+    code = atls_verifier_appraise(verifier, appraisal, out, err);
+    atls_verifier_unref(verifier);
+    return code;
+}
+
+enum atls_code judge_verifier(struct judge *j, struct atls_verifier **out, struct atls_err *err)
+{
+    static const struct atls_verifier_ops evidence = {"judge", ATLS_VERIFIER_TAKES_EVIDENCE,
+                                                      open_verifier, close_judge, appraise};
+    static const struct atls_verifier_ops results = {"judge", ATLS_VERIFIER_TAKES_RESULTS,
+                                                     open_verifier, close_judge, appraise};
+    const struct atls_verifier_ops *const backends[] = {
+        j->input == ATLS_VERIFIER_TAKES_RESULTS ? &results : &evidence, NULL};
+    struct atls_verifier_options options;
+    enum atls_code code;
+
+    atls_verifier_options_init(&options);
+    options.result_echoes_binder = j->wants_binder;
+    opening = j;
+    code = atls_verifier_open("judge:", backends, &options, out, err);
+    opening = NULL;
+    return code;
+}
+
+/* ---- as a policy ---- */
+
+static enum atls_code decide(void *self, struct atls_result *result, struct atls_decision *out,
+                             struct atls_err *err)
+{
+    struct judge *j = self;
+    struct atls_policy *policy = NULL;
+    enum atls_code code;
+
+    pthread_mutex_lock(&j->lock);
+    if (j->policy != NULL)
+        policy = atls_policy_ref(j->policy);
+    pthread_mutex_unlock(&j->lock);
+    if (policy == NULL)
+        return set_error(err, ATLS_E_CONFIG, "no policy yet");
+    code = atls_policy_decide(policy, result, out, err);
+    atls_policy_unref(policy);
+    return code;
+}
+
+enum atls_code judge_policy(struct judge *j, struct atls_policy **out, struct atls_err *err)
+{
+    static const struct atls_policy_ops ops = {close_judge, decide};
+    enum atls_code code;
+
+    if ((code = atls_policy_new(&ops, judge_ref(j), out, err)) != ATLS_OK)
+        judge_unref(j);
+    return code;
+}

@@ -1,0 +1,37 @@
+/* Verifier and policy of a side that can be changed below connections: a connection's struct
+ * atls_config keeps what it was made with, and judges again after a reload, by what is configured
+ * then. Reference counted; any thread. */
+#ifndef PROXY_JUDGE_H
+#define PROXY_JUDGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <atls/policy.h>
+#include <atls/verifier.h>
+
+struct judge;
+
+/* For verifiers with these properties; it has neither verifier nor policy yet and refuses
+ * everybody. Errors: ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code judge_new(enum atls_verifier_input input, bool wants_binder,
+                                         struct judge **out, struct atls_err *err);
+struct judge *judge_ref(struct judge *judge);
+void judge_unref(struct judge *judge); /* NULL is fine */
+/* Whether it is for verifiers like this one. */
+bool judge_suits(const struct judge *judge, const struct atls_verifier *verifier);
+/* From now on these (referenced) judge; when they are others than before, judge_turn grows. */
+void judge_set(struct judge *judge, struct atls_verifier *verifier, struct atls_policy *policy);
+/* What they judge by has changed in itself (a store): judge_turn grows. */
+void judge_changed(struct judge *judge);
+/* Connections that were judged at a smaller number are to be judged again. From 1. */
+uint64_t judge_turn(const struct judge *judge);
+
+/* Verifier and policy for struct atls_config_options; each keeps a reference to judge. Errors:
+ * ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code judge_verifier(struct judge *judge, struct atls_verifier **out,
+                                              struct atls_err *err);
+ATLS_MUST_CHECK enum atls_code judge_policy(struct judge *judge, struct atls_policy **out,
+                                            struct atls_err *err);
+
+#endif

@@ -1,0 +1,25 @@
+/* What has to be looked at again and again, and may wait for disks, devices and services: a thread
+ * beside the workers. */
+#ifndef PROXY_UPKEEP_H
+#define PROXY_UPKEEP_H
+
+#include <stdbool.h>
+
+#include "state.h"
+
+/* The thread, with generation (referenced) to look after. Errors: ATLS_E_LIMIT. */
+ATLS_MUST_CHECK enum atls_code upkeep_start(struct generation *g, struct atls_err *err);
+/* Looks after this one from now on, at once. */
+void upkeep_set(struct generation *g);
+/* Ends the thread, and what it was doing. Nothing is done when it never began. */
+void upkeep_end(void);
+
+/* Any thread. Whether every attester has made evidence and every verifier can be reached, as of the
+ * last look; out (NULL is fine): why not. */
+bool upkeep_ready(char out[200]);
+/* True once after a file was seen to have changed, which out names. */
+bool upkeep_found_file(char out[256]);
+/* When it came round last, of now_ms: a thread that hangs is seen by this. */
+int64_t upkeep_at_ms(void);
+
+#endif
