@@ -39,11 +39,12 @@ static void consumed(struct relay_buffer *buffer, size_t len)
 
 /* ---- the application's side ---- */
 
-static enum atls_code app_error(struct atls_err *err, const char *what)
+static enum atls_code app_error(struct relay *relay, struct atls_err *err, const char *what)
 {
     int number = errno;
     enum atls_code code = io_error(err, ATLS_E_IO, "%s: %s", what, strerror(number));
 
+    relay->app_failed = true;
     err->sys_errno = number;
     return code;
 }
@@ -53,6 +54,18 @@ static bool would_block(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
+/* Who has not attested himself costs the application nothing. */
+static enum atls_code connect_app(struct relay *relay, struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+
+    if (relay->connect_app == NULL || relay->to_app >= 0)
+        return ATLS_OK;
+    if ((code = relay->connect_app(relay->arg, relay, err)) != ATLS_OK)
+        relay->app_failed = true;
+    return code;
+}
+
 /* Reads once from the application, when poll said so. */
 static enum atls_code read_app(struct relay *relay, struct atls_err *err)
 {
@@ -60,7 +73,7 @@ static enum atls_code read_app(struct relay *relay, struct atls_err *err)
     ssize_t got = read(relay->from_app, buffer->data + buffer->end, room(buffer));
 
     if (got < 0 && !would_block())
-        return app_error(err, "reading application data");
+        return app_error(relay, err, "reading application data");
     if (got == 0)
         relay->from_app = -1;
     if (got > 0)
@@ -79,7 +92,7 @@ static enum atls_code write_app(struct relay *relay, struct atls_err *err)
         len = PIPE_CHUNK;
     put = write(relay->to_app, buffer->data + buffer->start, len);
     if (put < 0 && !would_block())
-        return app_error(err, "writing application data");
+        return app_error(relay, err, "writing application data");
     if (put > 0)
         consumed(buffer, (size_t)put);
     return ATLS_OK;
@@ -278,7 +291,7 @@ static enum atls_code wait_and_move(struct relay *relay, enum atls_want want, st
         fds[POLL_TO_APP].fd = relay->to_app;
 
     if (poll(fds, POLL_COUNT, until_deadline(relay)) < 0 && errno != EINTR)
-        return app_error(err, "poll");
+        return app_error(relay, err, "poll");
     if (fds[POLL_WAKE].revents != 0)
         drain_wake(relay->wake_fd);
     if (fds[POLL_FROM_APP].revents != 0 && (code = read_app(relay, err)) != ATLS_OK)
@@ -295,10 +308,12 @@ static enum atls_code exchange(struct relay *relay, struct atls_err *err)
     enum atls_code code = ATLS_OK;
 
     while ((received || sent) && code == ATLS_OK) {
-        if ((code = receive(relay, &received, err)) == ATLS_OK) {
-            hand_over(relay);
-            code = send_data(relay, &sent, err);
-        }
+        if ((code = receive(relay, &received, err)) != ATLS_OK ||
+            /* Who opens, sends and closes at once was never seen open. */
+            (received && (code = connect_app(relay, err)) != ATLS_OK))
+            return code;
+        hand_over(relay);
+        code = send_data(relay, &sent, err);
     }
     return code;
 }
@@ -348,6 +363,8 @@ enum atls_code relay_run(struct relay *relay, struct atls_err *err)
         if ((code = drive(relay, &want, err)) != ATLS_OK)
             return code;
         notice_attestation(relay);
+        if (relay->opened && (code = connect_app(relay, err)) != ATLS_OK)
+            return code;
         if (relay->opened || atls_openssl_ended(relay->conn)) {
             if ((code = obey(relay, err)) != ATLS_OK || (code = exchange(relay, err)) != ATLS_OK)
                 return code;
@@ -391,7 +408,10 @@ static void linger(int fd)
 
 void relay_clear(struct relay *relay)
 {
-    atls_openssl_close(relay->conn);
+    if (relay->app_failed)
+        atls_openssl_free(relay->conn);
+    else
+        atls_openssl_close(relay->conn);
     SSL_free(relay->ssl);
     if (relay->fd >= 0) {
         linger(relay->fd);

@@ -35,6 +35,9 @@ struct relay {
     atomic_bool reattest_now; /* ask the peer to attest again */
     atomic_bool stop_now;     /* end the connection in order */
 
+    /* Called once the gate has opened, before any data: sets from_app and to_app; or NULL when
+     * these are there from the start. */
+    enum atls_code (*connect_app)(void *arg, struct relay *relay, struct atls_err *err);
     /* Called when the gate opens and at each later acceptance of the peer. */
     void (*attested)(void *arg, struct relay *relay);
     void *arg;
@@ -43,14 +46,16 @@ struct relay {
     uint64_t sent, received;
     uint32_t attestations; /* as last told to attested */
     bool opened;
-    bool said_end; /* our end was announced to the peer */
-    bool told_app; /* the peer's end was announced to the application */
+    bool said_end;   /* our end was announced to the peer */
+    bool told_app;   /* the peer's end was announced to the application */
+    bool app_failed; /* the peer must not take what it got for all there is */
 };
 
 /* Runs the connection to its end. ATLS_OK after an orderly one. relay->conn must have been made by
  * atls_openssl_new; it and ssl stay the caller's to free by relay_clear. */
 ATLS_MUST_CHECK enum atls_code relay_run(struct relay *relay, struct atls_err *err);
-/* Tells the peer as far as it goes, frees connection, TLS and socket. */
+/* Tells the peer as far as it goes, frees connection, TLS and socket. Where the application failed
+ * the peer sees a connection that broke, not one that ended. */
 void relay_clear(struct relay *relay);
 
 /* What is known of the peer, for people and machines. */

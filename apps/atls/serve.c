@@ -54,8 +54,8 @@ static const char usage[] =
     "  --crl FILE             revocation lists (PEM), beside those of a local: store whose\n"
     "                         anchors count\n"
     "  --echo                 send back what a client sent\n"
-    "  --forward WHERE        connect each client to HOST:PORT or unix:PATH; default: standard\n"
-    "                         input and output, one client after the other\n"
+    "  --forward WHERE        connect each client, once it has passed, to HOST:PORT or unix:PATH;\n"
+    "                         default: standard input and output, one client after the other\n"
     "  --once                 serve one connection and exit as it ended\n"
     "  --max-connections N    at once; default 256\n"
     "  --reattest-interval S  have clients attest again every S seconds\n"
@@ -164,19 +164,22 @@ static void log_end(const struct connection *c, const struct atls_err *err)
 
 /* ---- one connection ---- */
 
+static enum atls_code connect_behind(void *arg, struct relay *relay, struct atls_err *err)
+{
+    const struct connection *c = arg;
+    int fd;
+    enum atls_code code = io_connect(&c->server->forward_to, FORWARD_TIMEOUT_MS, &fd, err);
+
+    if (code == ATLS_OK)
+        relay->from_app = relay->to_app = fd;
+    return code;
+}
+
 static enum atls_code begin(struct connection *c, struct atls_err *err)
 {
     struct server *server = c->server;
     struct relay *relay = &c->relay;
 
-    if (server->forward) {
-        enum atls_code code =
-            io_connect(&server->forward_to, FORWARD_TIMEOUT_MS, &relay->from_app, err);
-
-        if (code != ATLS_OK)
-            return code;
-        relay->to_app = relay->from_app;
-    }
     if ((relay->ssl = SSL_new(server->parts.tls)) == NULL || SSL_set_fd(relay->ssl, relay->fd) != 1)
         return parts_tls_error(err, "TLS connection");
     SSL_set_accept_state(relay->ssl);
@@ -261,6 +264,8 @@ static void start(struct server *server, int fd)
     c->relay.to_app = server->pipe ? STDOUT_FILENO : -1;
     c->relay.app_is_socket = server->forward;
     c->relay.wake_fd = c->wake[0];
+    if (server->forward)
+        c->relay.connect_app = connect_behind;
     c->relay.attested = log_attested;
     c->relay.arg = c;
 

@@ -437,8 +437,8 @@ def test_forwarding(world, flavour):
     stop(server)
 
 
-@each_in_handshake
-def test_nothing_reaches_the_service_behind_before_the_client_is_attested(world, flavour):
+@each_flavour
+def test_the_service_behind_is_not_asked_before_the_client_is_attested(world, flavour):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serve, connect = world.sides(flavour, "client")
         world.change("client", 4)
@@ -446,11 +446,36 @@ def test_nothing_reaches_the_service_behind_before_the_client_is_attested(world,
         done = world.connect(server, *connect, data=b"GET / HTTP/1.0\r\n\r\n", status=REFUSED)
         assert b"[peer-refused]" in done.stderr, done.stderr
         ended(server, "refused")
-        listener.settimeout(5)
+        stop(server)  # which was the only one to come
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+@each_flavour
+def test_a_service_behind_that_cannot_be_reached_ends_the_connection(world, flavour):
+    """The client passed, which is logged, and does not take what it got for the answer."""
+    serve, connect = world.sides(flavour, "mutual")
+    path = world.dir / f"behind-{flavour}"
+    server = world.serve(*serve, "--forward", f"unix:{path}")
+    done = world.connect(server, *connect, data=b"x", status=UNKNOWN)
+    assert done.stdout == b"", done.stdout
+    failed = ended(server, "failed")[0]
+    assert f"connect to {path}" in failed["message"], failed
+    assert [line["event"] for line in events(server) if line.get("event") == "open"] == ["open"]
+
+    # The next client is served again.
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        client = world.client(server, *connect)
+        listener.settimeout(TIMEOUT)
         connection, _ = listener.accept()
         with connection:
-            connection.settimeout(5)
-            assert connection.recv(100) == b""
+            connection.settimeout(TIMEOUT)
+            client.send(b"hello")
+            assert connection.recv(5) == b"hello"
+        client.end()
     stop(server)
 
 
