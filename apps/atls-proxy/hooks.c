@@ -87,6 +87,7 @@ static bool hold(const struct link_route *route)
         return false;
     }
     generation_ref(r->generation);
+    metrics_links(r->metrics, METRICS_OPENING, 1);
     return true;
 }
 
@@ -100,8 +101,12 @@ static void drop(const struct link_route *route)
 
 static void opened(const struct link_route *route, struct link *link)
 {
+    const struct state_route *r = route->arg;
     struct log_line line;
 
+    metrics_links(r->metrics, METRICS_OPENING, -1);
+    metrics_links(r->metrics, METRICS_OPEN, 1);
+    metrics_opened(r->metrics, link_age_ms(link));
     begin(&line, ATLS_LOG_INFO, "open", link, route);
     log_peer(&line, link, LINK_DOWNSTREAM);
     log_peer(&line, link, LINK_UPSTREAM);
@@ -110,9 +115,12 @@ static void opened(const struct link_route *route, struct link *link)
 
 static void attested(const struct link_route *route, struct link *link, enum link_side_number side)
 {
+    const struct state_route *r = route->arg;
     struct atls_peer peer;
     struct log_line line;
 
+    if (link_peer(link, side, &peer))
+        metrics_attested(r->metrics, side, peer.evidence_type, METRICS_ACCEPTED);
     begin(&line, ATLS_LOG_INFO, "attested", link, route);
     log_field(&line, "side", side == LINK_DOWNSTREAM ? "downstream" : "upstream");
     log_peer(&line, link, side);
@@ -180,9 +188,28 @@ static void log_ended(struct link *link, const struct link_route *route,
     log_end(&line);
 }
 
+static void count_refusal(const struct state_route *r, struct link *link,
+                          enum link_side_number side, const struct link_report *report)
+{
+    struct atls_peer peer;
+
+    metrics_attested(r->metrics, side, link_peer(link, side, &peer) ? peer.evidence_type : "",
+                     METRICS_REFUSED);
+    if (report->err != NULL && report->err->reason != ATLS_REASON_NONE)
+        metrics_reason(r->metrics, report->err->reason);
+}
+
 static void ended(const struct link_route *route, struct link *link,
                   const struct link_report *report)
 {
+    const struct state_route *r = route->arg;
+
+    metrics_links(r->metrics, report->opened ? METRICS_OPEN : METRICS_OPENING, -1);
+    metrics_ended(r->metrics, report);
+    if (report->end == LINK_DOWNSTREAM_REFUSED)
+        count_refusal(r, link, LINK_DOWNSTREAM, report);
+    if (report->end == LINK_UPSTREAM_REFUSED)
+        count_refusal(r, link, LINK_UPSTREAM, report);
     log_ended(link, route, report);
 }
 
@@ -193,6 +220,7 @@ static void source_hold(const struct link_source *source)
     const struct state_door *door = source->arg;
 
     generation_ref(door->generation);
+    metrics_links(metrics_route(NULL), METRICS_PRELUDE, 1);
 }
 
 static void source_drop(const struct link_source *source)
@@ -200,12 +228,14 @@ static void source_drop(const struct link_source *source)
     const struct state_door *door = source->arg;
 
     generation_unref(door->generation);
+    metrics_links(metrics_route(NULL), METRICS_PRELUDE, -1);
 }
 
 static void source_ended(const struct link_source *source, struct link *link,
                          const struct link_report *report)
 {
     (void)source;
+    metrics_ended(metrics_route(NULL), report);
     log_ended(link, NULL, report);
 }
 
@@ -216,6 +246,8 @@ void hooks_refused(const struct link_source *source, enum link_end why,
     struct log_line line;
     char text[128];
 
+    metrics_refused(door->config->route_count == 1 ? door->routes[0]->metrics : metrics_route(NULL),
+                    why);
     log_begin(&line, ATLS_LOG_DEBUG, "refused");
     log_field(&line, "listener", door->config->at.address.text);
     address_text(client, text);
@@ -239,6 +271,15 @@ void hooks_listening(const struct state_door *door, const char *address)
     log_field(&line, "address", address);
     for (size_t i = 0; i < door->config->route_count; i++)
         log_field(&line, "route", door->config->routes[i]->name);
+    log_end(&line);
+}
+
+void hooks_operation(const char *address)
+{
+    struct log_line line;
+
+    log_begin(&line, ATLS_LOG_INFO, "operation");
+    log_field(&line, "address", address);
     log_end(&line);
 }
 

@@ -9,6 +9,8 @@
 void hooks_set(struct generation *g);
 /* A listener's door is open, at address. */
 void hooks_listening(const struct state_door *door, const char *address);
+/* The same of health and metrics. */
+void hooks_operation(const char *address);
 /* Of struct listener_options. */
 void hooks_refused(const struct link_source *source, enum link_end why,
                    const struct sockaddr_storage *client);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "text.h"
 
 struct judge {
@@ -12,7 +13,8 @@ struct judge {
     enum atls_verifier_input input;
     bool wants_binder;
     pthread_mutex_t lock;
-    struct atls_verifier *verifier; /* these two under the lock */
+    struct atls_verifier *verifier; /* these three under the lock */
+    struct metrics_part *part;
     struct atls_policy *policy;
     _Atomic uint64_t turn;
 };
@@ -55,7 +57,8 @@ bool judge_suits(const struct judge *j, const struct atls_verifier *verifier)
            j->wants_binder == atls_verifier_wants_binder(verifier);
 }
 
-void judge_set(struct judge *j, struct atls_verifier *verifier, struct atls_policy *policy)
+void judge_set(struct judge *j, struct atls_verifier *verifier, struct metrics_part *part,
+               struct atls_policy *policy)
 {
     struct atls_verifier *old_verifier;
     struct atls_policy *old_policy;
@@ -64,6 +67,7 @@ void judge_set(struct judge *j, struct atls_verifier *verifier, struct atls_poli
     old_verifier = j->verifier;
     old_policy = j->policy;
     j->verifier = atls_verifier_ref(verifier);
+    j->part = part;
     j->policy = atls_policy_ref(policy);
     pthread_mutex_unlock(&j->lock);
     if (old_verifier != NULL && (old_verifier != verifier || old_policy != policy))
@@ -103,20 +107,32 @@ static void close_judge(void *self)
     judge_unref(self);
 }
 
+/* Nothing was learnt of the peer. */
+static bool is_own_fault(enum atls_code code)
+{
+    return code == ATLS_E_UNAVAILABLE || code == ATLS_E_TIMEOUT || code == ATLS_E_IO ||
+           code == ATLS_E_CONFIG || code == ATLS_E_NOMEM || code == ATLS_E_INTERNAL;
+}
+
 static enum atls_code appraise(void *self, const struct atls_appraisal *appraisal,
                                struct atls_result **out, struct atls_err *err)
 {
     struct judge *j = self;
     struct atls_verifier *verifier = NULL;
+    struct metrics_part *part;
     enum atls_code code;
+    int64_t from_us;
 
     pthread_mutex_lock(&j->lock);
     if (j->verifier != NULL)
         verifier = atls_verifier_ref(j->verifier);
+    part = j->part;
     pthread_mutex_unlock(&j->lock);
     if (verifier == NULL)
         return set_error(err, ATLS_E_CONFIG, "no verifier yet");
+    from_us = now_us();
     code = atls_verifier_appraise(verifier, appraisal, out, err);
+    metrics_worked(part, !is_own_fault(code), now_us() - from_us);
     atls_verifier_unref(verifier);
     return code;
 }

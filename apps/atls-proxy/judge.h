@@ -10,6 +10,8 @@
 #include <atls/policy.h>
 #include <atls/verifier.h>
 
+#include "metrics.h"
+
 struct judge;
 
 /* For verifiers with these properties; it has neither verifier nor policy yet and refuses
@@ -20,8 +22,10 @@ struct judge *judge_ref(struct judge *judge);
 void judge_unref(struct judge *judge); /* NULL is fine */
 /* Whether it is for verifiers like this one. */
 bool judge_suits(const struct judge *judge, const struct atls_verifier *verifier);
-/* From now on these (referenced) judge; when they are others than before, judge_turn grows. */
-void judge_set(struct judge *judge, struct atls_verifier *verifier, struct atls_policy *policy);
+/* From now on these (referenced) judge, and part counts what the verifier does; when they are
+ * others than before, judge_turn grows. */
+void judge_set(struct judge *judge, struct atls_verifier *verifier, struct metrics_part *part,
+               struct atls_policy *policy);
 /* What they judge by has changed in itself (a store): judge_turn grows. */
 void judge_changed(struct judge *judge);
 /* Connections that were judged at a smaller number are to be judged again. From 1. */

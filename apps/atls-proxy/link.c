@@ -928,6 +928,11 @@ uint64_t link_used(const struct link *link)
     return link->used;
 }
 
+int64_t link_age_ms(const struct link *link)
+{
+    return loop_now_ms(link->links->options.loop) - link->started_ms;
+}
+
 uint64_t link_number(const struct link *link)
 {
     return link->number;

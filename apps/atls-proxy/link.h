@@ -201,6 +201,8 @@ void link_set_client(struct link *link, const struct sockaddr_storage *client,
                      const struct sockaddr_storage *local);
 /* Bytes that its prelude has taken so far. */
 uint64_t link_used(const struct link *link);
+/* Since it was accepted. */
+int64_t link_age_ms(const struct link *link);
 /* Number of the link in this process, for logs. */
 uint64_t link_number(const struct link *link);
 /* What is known of the peer of a side; false: plain, or the handshake is not done. */

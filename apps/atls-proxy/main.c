@@ -1,5 +1,6 @@
 /* atls-proxy: attested TLS for programs that cannot be changed. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -8,15 +9,16 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "clock.h"
 #include "config.h"
 #include "hooks.h"
 #include "listen.h"
 #include "log.h"
 #include "probe.h"
 #include "sandbox.h"
+#include "selftest.h"
 #include "service.h"
 #include "state.h"
-#include "text.h"
 #include "upkeep.h"
 
 #define TICK_MS     200
@@ -41,9 +43,35 @@ static struct {
     const char *file;
     struct service *service;
     struct generation *generation;
+    atomic_bool stuck, draining;
 } proxy;
 
 #define SELF (&proxy)
+
+/* ---- what operators ask ---- */
+
+/* Problems are said without names: who may ask here may not read the log. */
+static void tell_health(void *arg, struct operation_checks *checks)
+{
+    (void)arg;
+    operation_check(checks, "workers",
+                    atomic_load(&SELF->stuck) ? "a worker does not come round" : "");
+    operation_check(checks, "upkeep",
+                    now_ms() - upkeep_at_ms() > UPKEEP_MS ? "it does not come round" : "");
+}
+
+static void tell_ready(void *arg, struct operation_checks *checks)
+{
+    bool attesters, verifiers;
+
+    (void)arg;
+    upkeep_parts(&attesters, &verifiers);
+    operation_check(checks, "attesters", attesters ? "" : "one has made no evidence");
+    operation_check(checks, "verifiers", verifiers ? "" : "one cannot be reached");
+    operation_check(checks, "draining", atomic_load(&SELF->draining) ? "it is" : "");
+}
+
+static const struct operation_source source = {tell_health, tell_ready, NULL};
 
 /* ---- generations ---- */
 
@@ -52,7 +80,8 @@ static void set_log(const struct config *config)
     log_setup(config->log_json, config->log_level);
 }
 
-/* What was read and opened is the one from now on; it takes g, whose sockets are open. */
+/* What was read and opened is the one from now on; it takes g, whose sockets are open. What fails
+ * then is no reason to go back. */
 static enum atls_code take(struct generation *g, struct atls_err *err)
 {
     struct generation *old = SELF->generation;
@@ -61,23 +90,18 @@ static enum atls_code take(struct generation *g, struct atls_err *err)
     set_log(g->config);
     hooks_set(g);
     generation_commit(g);
-    code = service_apply(SELF->service, g, err);
+    code = service_apply(SELF->service, g, &source, err);
     SELF->generation = g;
+    if (old != NULL && code != ATLS_OK) {
+        log_say(ATLS_LOG_ERROR, "reload", "a listener: %s", err->message);
+        code = ATLS_OK;
+    }
     if (old != NULL) {
         upkeep_set(g);
         service_rejudge(SELF->service);
     }
     generation_unref(old);
     return code;
-}
-
-/* What can be said in a configuration and is not served. */
-static enum atls_code check_served(const struct config *config, struct atls_err *err)
-{
-    if (config->operation.line == 0)
-        return ATLS_OK;
-    return set_error(err, ATLS_E_CONFIG, "%.80s:%zu: operation is not served by this version",
-                     config->file, config->operation.line);
 }
 
 /* Reads everything again; what runs is touched on success only. */
@@ -89,8 +113,7 @@ static enum atls_code load_again(struct atls_err *err)
 
     if ((code = config_load(SELF->file, &config, err)) != ATLS_OK)
         return code;
-    if ((code = check_served(config, err)) != ATLS_OK ||
-        (code = service_listen(SELF->service, config, err)) != ATLS_OK ||
+    if ((code = service_listen(SELF->service, config, err)) != ATLS_OK ||
         (code = generation_new(config, SELF->generation, &g, err)) != ATLS_OK) {
         config_free(config);
         service_keep(SELF->generation->config);
@@ -110,8 +133,7 @@ static enum atls_code load(struct atls_err *err)
     if ((code = config_load(SELF->file, &config, err)) != ATLS_OK)
         return code;
     set_log(config);
-    if ((code = check_served(config, err)) != ATLS_OK ||
-        (code = service_listen(NULL, config, err)) != ATLS_OK ||
+    if ((code = service_listen(NULL, config, err)) != ATLS_OK ||
         (code = sandbox_become(config, err)) != ATLS_OK ||
         (code = sandbox_enter(config, err)) != ATLS_OK ||
         (code = service_new(config, &SELF->service, err)) != ATLS_OK ||
@@ -124,6 +146,7 @@ static enum atls_code load(struct atls_err *err)
 
 static void say_reloaded(enum atls_code code, const struct atls_err *err, const char *why)
 {
+    metrics_reloaded(code == ATLS_OK);
     if (code == ATLS_OK)
         log_say(ATLS_LOG_INFO, "reload", "generation %u, %s", SELF->generation->number, why);
     else
@@ -174,7 +197,8 @@ static void tend_watchdog(void)
     if (now_ms() - looked_ms < WATCHDOG_MS)
         return;
     looked_ms = now_ms();
-    if (service_alive(SELF->service) && now_ms() - upkeep_at_ms() < UPKEEP_MS)
+    atomic_store(&SELF->stuck, !service_alive(SELF->service));
+    if (!atomic_load(&SELF->stuck) && now_ms() - upkeep_at_ms() < UPKEEP_MS)
         sd_notify(0, "WATCHDOG=1");
     else
         log_say(ATLS_LOG_ERROR, "watchdog", "a thread does not come round");
@@ -224,6 +248,7 @@ static void drain(const sigset_t *set)
     const int64_t end_ms = now_ms() + 1000 * SELF->generation->config->limits.drain_timeout_s;
     bool at_once = false;
 
+    atomic_store(&SELF->draining, true);
     sd_notify(0, "STOPPING=1");
     log_say(ATLS_LOG_INFO, "drain", "%zu connections are open", service_links(SELF->service));
     service_drain(SELF->service, SELF->generation, end_ms);
@@ -264,6 +289,7 @@ static int check_generation(struct generation *g, bool evidence)
 
         if (probe_attester(a, &err) == ATLS_OK)
             continue;
+        selftest_explain(a->config->uri, &err);
         fprintf(stderr, "atls-proxy: %s:%zu: attester %s: %s\n", SELF->file, a->config->line,
                 a->config->name, err.message);
         status = 1;
@@ -288,6 +314,7 @@ static int check(bool evidence)
     struct generation *g = NULL;
     int status;
 
+    log_setup(false, ATLS_LOG_WARNING);
     if (config_load(SELF->file, &config, &err) != ATLS_OK ||
         config_check_files(config, &err) != ATLS_OK ||
         generation_new(config, NULL, &g, &err) != ATLS_OK) {

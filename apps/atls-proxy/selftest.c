@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define TPM_DEVICE  "/dev/tpmrm0"
 #define TSM_REPORTS "/sys/kernel/config/tsm/report"
 
@@ -116,4 +118,15 @@ bool selftest_uri(const char *uri, char out[SELFTEST_MAX])
     if (strncmp(uri, "local:", 6) == 0 && take_path(rest, "", path))
         return blocks(path, R_OK, "atls store init makes one", out);
     return false;
+}
+
+void selftest_explain(const char *uri, struct atls_err *err)
+{
+    const struct atls_err found = *err;
+    char why[SELFTEST_MAX];
+
+    if (!selftest_uri(uri, why))
+        return;
+    (void)set_error(err, found.code, "%.200s (%.100s)", why, found.message);
+    err->reason = found.reason;
 }

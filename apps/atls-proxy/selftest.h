@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <atls/err.h>
+
 #define SELFTEST_MAX 256
 
 /* uri: of an attester or a verifier. True when something is in the way: out says what, "PATH: what
  * is wrong; what is wanted". */
 bool selftest_uri(const char *uri, char out[SELFTEST_MAX]);
+/* Puts that in front of what the library found when it used uri. */
+void selftest_explain(const char *uri, struct atls_err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "jobs.h"
 #include "listener.h"
 #include "log.h"
+#include "operation.h"
 #include "rate.h"
 #include "text.h"
 
@@ -48,6 +49,8 @@ struct service {
     bool running;
     struct jobs *jobs;
     struct limits *limits;
+    struct operation *operation; /* or NULL */
+    char *operation_address;     /* as written */
     pthread_mutex_t lock;
     pthread_cond_t done;
 };
@@ -166,6 +169,8 @@ void service_free(struct service *s)
         close_ports(&s->workers[i]);
         links_free(s->workers[i].links);
     }
+    operation_stop(s->operation);
+    free(s->operation_address);
     jobs_free(s->jobs);
     for (unsigned i = 0; i < s->worker_count; i++)
         loop_free(s->workers[i].loop);
@@ -248,12 +253,30 @@ static enum atls_code open_sockets(const struct config *config, const struct con
     return ATLS_OK;
 }
 
+static enum atls_code operation_socket(const struct config *config, int *out_fd, char text[128],
+                                       struct atls_err *err)
+{
+    const struct config_operation *o = &config->operation;
+    struct atls_err inner = ATLS_ERR_INIT;
+
+    if (listen_get(&o->at, out_fd, text, &inner) == ATLS_OK)
+        return ATLS_OK;
+    return set_error(err, inner.code, "%.80s:%zu: %.200s", config->file, o->line, inner.message);
+}
+
 enum atls_code service_listen(const struct service *s, const struct config *config,
                               struct atls_err *err)
 {
     const unsigned count = s != NULL ? s->worker_count : workers_of(config);
     enum atls_code code = ATLS_OK;
+    char text[128];
+    int fd;
 
+    if (config->operation.line > 0) {
+        if ((code = operation_socket(config, &fd, text, err)) != ATLS_OK)
+            return code;
+        close(fd);
+    }
     for (size_t i = 0; i < config->listener_count && code == ATLS_OK; i++)
         code = open_sockets(config, &config->listeners[i], count, err);
     return code;
@@ -352,12 +375,41 @@ static bool is_needed(const void *arg, const char *address)
     return config->operation.line > 0 && strcmp(config->operation.at.address.text, address) == 0;
 }
 
+/* Health, readiness and metrics, where they are wanted now. */
+static enum atls_code apply_operation(struct service *s, const struct config *config,
+                                      const struct operation_source *source, struct atls_err *err)
+{
+    const char *address = config->operation.line > 0 ? config->operation.at.address.text : NULL;
+    enum atls_code code;
+    char text[128];
+    int fd;
+
+    if (address != NULL && s->operation != NULL && strcmp(address, s->operation_address) == 0)
+        return ATLS_OK;
+    operation_stop(s->operation);
+    free(s->operation_address);
+    s->operation = NULL;
+    s->operation_address = NULL;
+    if (address == NULL)
+        return ATLS_OK;
+    if ((s->operation_address = strdup(address)) == NULL)
+        return set_error(err, ATLS_E_NOMEM, "out of memory");
+    if ((code = operation_socket(config, &fd, text, err)) != ATLS_OK)
+        return code;
+    code = operation_start(fd, source, &s->operation, err);
+    close(fd);
+    if (code == ATLS_OK)
+        hooks_operation(text);
+    return code;
+}
+
 void service_keep(const struct config *config)
 {
     listen_keep(is_needed, config);
 }
 
-enum atls_code service_apply(struct service *s, struct generation *g, struct atls_err *err)
+enum atls_code service_apply(struct service *s, struct generation *g,
+                             const struct operation_source *source, struct atls_err *err)
 {
     const struct limits_options limits = limits_of(g->config);
     const size_t count = g->config->listener_count;
@@ -384,9 +436,11 @@ enum atls_code service_apply(struct service *s, struct generation *g, struct atl
     for (unsigned i = 0; i < s->worker_count && code == ATLS_OK; i++)
         if ((code = orders[i].err.code) != ATLS_OK)
             (void)set_error(err, code, "%.200s", orders[i].err.message);
-    service_keep(g->config);
     free(orders);
     free(fds);
+    if (code == ATLS_OK)
+        code = apply_operation(s, g->config, source, err);
+    service_keep(g->config);
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "operation.h"
 #include "state.h"
 
 struct service;
@@ -20,8 +21,10 @@ ATLS_MUST_CHECK enum atls_code service_new(const struct config *config, struct s
 ATLS_MUST_CHECK enum atls_code service_listen(const struct service *s, const struct config *config,
                                               struct atls_err *err);
 /* What comes in from now on is of g, whose sockets are open; those that it does not need are
- * closed. Errors: a listener could not be opened (its clients are refused), the rest works. */
+ * closed. source: what health and readiness are asked of. Errors: a listener could not be opened
+ * (its clients are refused), the rest works. */
 ATLS_MUST_CHECK enum atls_code service_apply(struct service *s, struct generation *g,
+                                             const struct operation_source *source,
                                              struct atls_err *err);
 /* Closes sockets that this configuration, which goes on, does not need. */
 void service_keep(const struct config *config);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -28,19 +27,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct generation *alive, *dead; /* these three under the lock */
 static struct state_tally *tallies;
 
-int64_t now_us(void)
-{
-    struct timespec ts = {0, 0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-int64_t now_ms(void)
-{
-    return now_us() / 1000;
-}
-
 /* "FILE:LINE: WHAT NAME: " before a message of the library. */
 static enum atls_code at_line(const struct config *config, size_t line, const char *what,
                               const struct atls_err *inner, struct atls_err *err)
@@ -52,18 +38,6 @@ static enum atls_code at_line(const struct config *config, size_t line, const ch
     if (err != NULL)
         err->reason = reason;
     return inner->code;
-}
-
-/* Where a device or a file is in the way, in front of what the library found. */
-static void explain(const char *uri, struct atls_err *inner)
-{
-    const struct atls_err found = *inner;
-    char why[SELFTEST_MAX];
-
-    if (!selftest_uri(uri, why))
-        return;
-    (void)set_error(inner, found.code, "%.200s (%.100s)", why, found.message);
-    inner->reason = found.reason;
 }
 
 /* ---- what logs say that a message is about; as many as there are names, for the process ---- */
@@ -252,9 +226,10 @@ static enum atls_code open_attesters(struct generation *g, const struct generati
         char what[80];
 
         a->config = &g->config->attesters[i];
+        a->metrics = metrics_part(METRICS_ATTESTER, a->config->name);
         if (take_attester(g, before, a) || open_attester(a, &inner) == ATLS_OK)
             continue;
-        explain(a->config->uri, &inner);
+        selftest_explain(a->config->uri, &inner);
         snprintf(what, sizeof what, "attester %.63s", a->config->name);
         return at_line(g->config, a->config->line, what, &inner, err);
     }
@@ -316,9 +291,10 @@ static enum atls_code open_verifiers(struct generation *g, const struct generati
         char what[80];
 
         v->config = &g->config->verifiers[i];
+        v->metrics = metrics_part(METRICS_VERIFIER, v->config->name);
         if (take_verifier(g, before, v) || open_verifier(v, &inner) == ATLS_OK)
             continue;
-        explain(v->config->uri, &inner);
+        selftest_explain(v->config->uri, &inner);
         snprintf(what, sizeof what, "verifier %.63s", v->config->name);
         return at_line(g->config, v->config->line, what, &inner, err);
     }
@@ -576,6 +552,7 @@ static enum atls_code open_route(struct state_route *r, const struct generation 
 
     if ((r->tally = tally_get(r->config->name)) == NULL)
         return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
+    r->metrics = metrics_route(r->config->name);
     for (int n = 0; n < 2; n++) {
         struct atls_err inner = ATLS_ERR_INIT;
 
@@ -756,7 +733,8 @@ void generation_commit(struct generation *g)
 
             if (side->judge == NULL)
                 continue;
-            judge_set(side->judge, side->verifier->verifier, side->policy->policy);
+            judge_set(side->judge, side->verifier->verifier, side->verifier->metrics,
+                      side->policy->policy);
             atomic_store(&side->asked, judge_turn(side->judge));
         }
 }

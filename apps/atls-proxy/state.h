@@ -19,6 +19,7 @@
 #include "config.h"
 #include "judge.h"
 #include "link.h"
+#include "metrics.h"
 
 struct generation;
 
@@ -46,6 +47,7 @@ struct state_route {
     const struct config_route *config;
     struct state_side side[2]; /* by enum link_side_number */
     struct state_tally *tally;
+    struct metrics_route *metrics;
     struct link_route link;
     struct link_hooks hooks; /* of link; set by hooks_set */
 };
@@ -69,11 +71,13 @@ struct opened_attester {
     const struct config_attester *config;
     struct atls_attester *attester;
     struct atls_passport *passport; /* or NULL */
-    atomic_bool proven;             /* has made evidence */
+    struct metrics_part *metrics;
+    atomic_bool proven; /* has made evidence */
 };
 struct opened_verifier {
     const struct config_verifier *config;
     struct atls_verifier *verifier;
+    struct metrics_part *metrics;
 };
 struct opened_policy {
     const struct config_policy *config; /* NULL: the built-in one */
@@ -122,8 +126,5 @@ void generation_each(void (*visit)(void *arg, struct generation *g), void *arg);
 
 /* Whether a file that its objects were made of is another now: its path, or NULL. Blocks. */
 const char *generation_stale(const struct generation *g);
-
-int64_t now_ms(void); /* monotonic */
-int64_t now_us(void);
 
 #endif

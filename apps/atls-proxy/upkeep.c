@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "log.h"
 #include "probe.h"
 #include "text.h"
@@ -22,7 +23,7 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct generation *generation; /* these under the lock */
-    bool stop, kicked, ready, found;
+    bool stop, kicked, ready, attesters, verifiers, found;
     char why[200], file[256];
     pthread_t thread;
     bool running;
@@ -142,15 +143,19 @@ static bool reach_verifiers(struct generation *g, char why[200])
     return all;
 }
 
-static void set_ready(bool ready, const char *why)
+static void set_ready(bool attesters, bool verifiers, const char *why)
 {
+    const bool ready = attesters && verifiers;
     bool changed;
 
     pthread_mutex_lock(&SELF->lock);
+    SELF->attesters = attesters;
+    SELF->verifiers = verifiers;
     changed = ready != SELF->ready || (!ready && strcmp(why, SELF->why) != 0);
     SELF->ready = ready;
     snprintf(SELF->why, sizeof SELF->why, "%s", ready ? "" : why);
     pthread_mutex_unlock(&SELF->lock);
+    metrics_ready(ready);
     if (changed)
         log_say(ready ? ATLS_LOG_INFO : ATLS_LOG_WARNING, "ready", "%s%s",
                 ready ? "ready" : "not ready: ", ready ? "" : why);
@@ -178,13 +183,13 @@ static void look_at_files(struct generation *g)
 static void go_round(struct generation *g)
 {
     char why[200] = "";
-    bool ready;
+    bool attesters, verifiers;
 
     if (SELF->seen != g)
         take_over(g);
-    ready = prove_attesters(g, why);
-    ready = reach_verifiers(g, why) && ready;
-    set_ready(ready, why);
+    attesters = prove_attesters(g, why);
+    verifiers = reach_verifiers(g, why);
+    set_ready(attesters, verifiers, why);
     look_at_files(g);
     generation_bury();
     atomic_store(&SELF->at_ms, now_ms());
@@ -233,6 +238,7 @@ enum atls_code upkeep_start(struct generation *g, struct atls_err *err)
     pthread_condattr_destroy(&attributes);
     SELF->generation = generation_ref(g);
     SELF->kicked = true;
+    atomic_store(&SELF->at_ms, now_ms());
     SELF->running = pthread_create(&SELF->thread, NULL, run, NULL) == 0;
     return SELF->running ? ATLS_OK : set_error(err, ATLS_E_LIMIT, "no thread for upkeep");
 }
@@ -274,6 +280,14 @@ bool upkeep_ready(char out[200])
                  ready || SELF->why[0] != '\0' ? SELF->why : "nothing was looked at yet");
     pthread_mutex_unlock(&SELF->lock);
     return ready;
+}
+
+void upkeep_parts(bool *out_attesters, bool *out_verifiers)
+{
+    pthread_mutex_lock(&SELF->lock);
+    *out_attesters = SELF->attesters;
+    *out_verifiers = SELF->verifiers;
+    pthread_mutex_unlock(&SELF->lock);
 }
 
 bool upkeep_found_file(char out[256])

@@ -17,6 +17,8 @@ void upkeep_end(void);
 /* Any thread. Whether every attester has made evidence and every verifier can be reached, as of the
  * last look; out (NULL is fine): why not. */
 bool upkeep_ready(char out[200]);
+/* The same apart. */
+void upkeep_parts(bool *out_attesters, bool *out_verifiers);
 /* True once after a file was seen to have changed, which out names. */
 bool upkeep_found_file(char out[256]);
 /* When it came round last, of now_ms: a thread that hangs is seen by this. */

@@ -30,7 +30,7 @@ class Proxy:
 
     def write(self, text, **values):
         text = textwrap.dedent(text)
-        for key, value in {"dir": self.lab.dir, "store": self.lab.store, **values}.items():
+        for key, value in {**values, "dir": self.lab.dir, "store": self.lab.store}.items():
             text = text.replace("{" + key + "}", str(value))
         self.config.write_text(text)
 

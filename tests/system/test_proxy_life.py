@@ -24,7 +24,6 @@ def world(lab):
     with Echo() as echo:
         front = Proxy(lab, "front", FRONT, attester=attester_of(lab), backend=echo.port).start()
         client = side(lab, front, policies="policies: {file: {dir}/policy.jq}", more=", policy: file")
-        client.write(client.config.read_text())
         yield front, client.start(), policy
 
 
