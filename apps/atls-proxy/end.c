@@ -597,15 +597,28 @@ static void linger_over(struct loop_timer *timer)
     gone((struct end *)((char *)timer - offsetof(struct end, timer)));
 }
 
+/* The peer has LINGER_MS to take what was sent. */
+static void linger(struct end *end)
+{
+    end->state = END_CLOSING;
+    end->timer.due = linger_over;
+    loop_timer_set(end->loop, &end->timer, loop_now_ms(end->loop) + LINGER_MS);
+    sink(end);
+}
+
+static bool is_over(const struct end *end)
+{
+    return end->state == END_NONE || end->state == END_DIALLING || end->hung_up;
+}
+
 void end_close(struct end *end)
 {
     const bool readable = end->readable;
 
-    if (end->state == END_NONE || end->state == END_DIALLING || end->hung_up) {
+    if (is_over(end)) {
         gone(end);
         return;
     }
-    end->state = END_CLOSING;
     end->out.last = true;
     end->readable = false; /* what the peer still sends is not waited for in there */
     atls_openssl_close(end->conn);
@@ -616,7 +629,27 @@ void end_close(struct end *end)
     ERR_clear_error();
     end->readable = readable;
     end->shut_due = true;
-    end->timer.due = linger_over;
-    loop_timer_set(end->loop, &end->timer, loop_now_ms(end->loop) + LINGER_MS);
-    sink(end);
+    linger(end);
+}
+
+void end_cut(struct end *end)
+{
+    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    if (is_over(end) || end->said_end || end->state == END_FAILED) {
+        end_close(end);
+        return;
+    }
+    if (end->conn == NULL)
+        (void)setsockopt(end->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    else
+        end->shut_due = true;
+    end->out.last = true;
+    atls_openssl_free(end->conn);
+    if (end->ssl != NULL)
+        SSL_free(end->ssl);
+    end->conn = NULL;
+    end->ssl = NULL;
+    ERR_clear_error();
+    linger(end);
 }

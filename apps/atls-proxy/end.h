@@ -115,6 +115,9 @@ struct atls_session *end_session(const struct end *end);
 /* Tells the peer, which gets half a second to read it; then closes the socket. closed is called in
  * the course of this call or later. */
 void end_close(struct end *end);
+/* The same, but of an end that has not told the peer of the end of our data: the peer must not take
+ * what it got for all of it. Attested: no CLOSE and no close_notify; plain: a reset. */
+void end_cut(struct end *end);
 /* At once, without telling anybody; closed is not called. Any state. */
 void end_free(struct end *end);
 

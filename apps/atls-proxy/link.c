@@ -191,6 +191,17 @@ static void drop(struct link *link)
     link->route = NULL;
 }
 
+/* Who was promised a stream is not told that it was all, unless it was. */
+static void close_end(struct end *end, bool cut)
+{
+    if (end->state == END_NONE)
+        return;
+    if (cut)
+        end_cut(end);
+    else
+        end_close(end);
+}
+
 /* Ends the link, once; err NULL: nothing to add. It is still there after the call. */
 static void finish(struct link *link, enum link_end why, const struct atls_err *err)
 {
@@ -200,10 +211,9 @@ static void finish(struct link *link, enum link_end why, const struct atls_err *
     tell(link, why, err);
     no_longer_handshake(link);
     let_go(link);
-    if (link->end[LINK_UPSTREAM].state != END_NONE)
-        end_close(&link->end[LINK_UPSTREAM]);
-    if (link->end[LINK_DOWNSTREAM].state != END_NONE)
-        end_close(&link->end[LINK_DOWNSTREAM]);
+    close_end(&link->end[LINK_UPSTREAM], link->opened && why != LINK_CLOSED);
+    close_end(&link->end[LINK_DOWNSTREAM],
+              link->opened && why != LINK_CLOSED && why != LINK_DATA_REFUSED);
     drop(link);
     leave(link);
 }
@@ -567,6 +577,12 @@ static void rest(struct link *link)
     end_rest(&link->end[LINK_UPSTREAM]);
 }
 
+/* Reset after all of its data went on: what is for it has nowhere to go, and no read would tell. */
+static bool is_gone(const struct link *link, enum link_side_number side)
+{
+    return link->end[side].reset && link->end[side].read_ended && flow_done(&link->flow[side]);
+}
+
 static void run_pump(struct link *link)
 {
     struct flow *down = &link->flow[LINK_DOWNSTREAM], *up = &link->flow[LINK_UPSTREAM];
@@ -596,6 +612,10 @@ static void run_pump(struct link *link)
         return;
     if (flow_done(down) && flow_done(up))
         conclude(link);
+    else if (is_gone(link, LINK_DOWNSTREAM))
+        finish(link, LINK_DOWNSTREAM_CLOSED, NULL);
+    else if (is_gone(link, LINK_UPSTREAM))
+        finish(link, LINK_UPSTREAM_CLOSED, NULL);
     else if (more)
         loop_soon(link->links->options.loop, &link->task);
     else
