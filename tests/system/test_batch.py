@@ -109,5 +109,5 @@ def test_evidence_in_a_profile_that_is_not_taken_is_refused(lab, soft):
 @pytest.mark.parametrize("names", ["", "kat", "kat-bundle,", "bare,,kat-bundle", "kat-bundle bare", "x" * 40])
 def test_unknown_profiles_are_wrong_usage(lab, soft, names):
     done = run("evidence", "--attester", soft, "--insecure-soft", "--random-binder", "--profile", names, status=USAGE)
-    assert b"kat-bundle, kat-batch, bare or parsec" in done.stderr
+    assert b"kat-bundle, kat-batch, bare, parsec or ra-tls" in done.stderr
     run("serve", "--attester", soft, "--insecure-soft", "--profile", "bare", "--listen", "localhost:0", status=USAGE)
