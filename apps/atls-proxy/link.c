@@ -61,6 +61,7 @@ const char *link_end_name(enum link_end end)
         [LINK_HANDSHAKE_TIMEOUT] = "handshake-timeout",
         [LINK_GATE_TIMEOUT] = "gate-timeout",
         [LINK_VERIFIER_UNAVAILABLE] = "verifier-unavailable",
+        [LINK_ATTESTER_FAILED] = "attester-failed",
         [LINK_DIAL_FAILED] = "dial-failed",
         [LINK_DIAL_TIMEOUT] = "dial-timeout",
         [LINK_IDLE_TIMEOUT] = "idle-timeout",
@@ -90,6 +91,8 @@ static enum link_end end_of_side(const struct end *end, enum link_side_number si
         return end->shaken ? LINK_GATE_TIMEOUT : up ? LINK_DIAL_TIMEOUT : LINK_HANDSHAKE_TIMEOUT;
     case ATLS_E_UNAVAILABLE:
         return LINK_VERIFIER_UNAVAILABLE;
+    case ATLS_E_DEVICE:
+        return LINK_ATTESTER_FAILED;
     case ATLS_E_NOMEM:
     case ATLS_E_USAGE:
     case ATLS_E_INTERNAL:

@@ -35,6 +35,7 @@ enum link_end {
     LINK_HANDSHAKE_TIMEOUT,    /* prelude and TLS handshake of the client */
     LINK_GATE_TIMEOUT,         /* attestation, of either side */
     LINK_VERIFIER_UNAVAILABLE, /* of either side; nothing is known of the peer */
+    LINK_ATTESTER_FAILED,      /* ours, for either side */
     LINK_DIAL_FAILED,
     LINK_DIAL_TIMEOUT, /* names, connect, TLS handshake of the target */
     LINK_IDLE_TIMEOUT,

@@ -28,7 +28,7 @@ struct loop {
     int event_count, event_at;
     struct loop_timer *timers; /* root of the heap: what is due next */
     struct loop_task *first_task, *last_task;
-    size_t task_count;
+    uint64_t round; /* of tasks */
     struct loop_post *_Atomic posts; /* latest first */
     _Atomic bool stop;
     int64_t now_ms;
@@ -180,7 +180,6 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t at_ms)
     loop->timers = meld(loop->timers, timer);
 }
 
-/* Those that are set anew while this runs wait for the next turn. */
 static void run_timers(struct loop *loop)
 {
     while (loop->timers != NULL && loop->timers->at_ms <= loop->now_ms) {
@@ -198,6 +197,7 @@ void loop_soon(struct loop *loop, struct loop_task *task)
     if (task->queued)
         return;
     task->queued = true;
+    task->round = loop->round;
     task->next = NULL;
     task->before = loop->last_task;
     if (task->before != NULL)
@@ -205,7 +205,6 @@ void loop_soon(struct loop *loop, struct loop_task *task)
     else
         loop->first_task = task;
     loop->last_task = task;
-    loop->task_count++;
 }
 
 void loop_not_soon(struct loop *loop, struct loop_task *task)
@@ -222,12 +221,14 @@ void loop_not_soon(struct loop *loop, struct loop_task *task)
         loop->last_task = task->before;
     task->queued = false;
     task->next = task->before = NULL;
-    loop->task_count--;
 }
 
+/* Those that are put off while this runs wait for the next turn. */
 static void run_tasks(struct loop *loop)
 {
-    for (size_t i = loop->task_count; i > 0 && loop->first_task != NULL; i--) {
+    const uint64_t round = loop->round++;
+
+    while (loop->first_task != NULL && loop->first_task->round <= round) {
         struct loop_task *task = loop->first_task;
 
         loop_not_soon(loop, task);
@@ -286,7 +287,7 @@ static int until_due(const struct loop *loop, int timeout_ms)
 {
     int64_t left;
 
-    if (loop->task_count != 0 || atomic_load(&loop->posts) != NULL)
+    if (loop->first_task != NULL || atomic_load(&loop->posts) != NULL)
         return 0;
     if (loop->timers == NULL)
         return timeout_ms;

@@ -38,6 +38,7 @@ struct loop_timer {
 struct loop_task {
     void (*run)(struct loop_task *task);
     bool queued;
+    uint64_t round;
     struct loop_task *next, *before;
 };
 

@@ -466,6 +466,7 @@ enum atls_code atls_batch_start(struct atls_batch_queue *q, const struct atls_ch
     call->notice = notice;
     pthread_mutex_lock(&q->lock);
     if ((ok = make_worker(q))) {
+        *out = call; /* whoever is told may look at it before this returns */
         append(call->kat.len != 0 ? &q->many : &q->own, call);
         pthread_cond_signal(&q->work);
     }
@@ -474,7 +475,6 @@ enum atls_code atls_batch_start(struct atls_batch_queue *q, const struct atls_ch
         free_call(call);
         return atls_fail(err, ATLS_E_NOMEM, MODULE ": no thread to be had");
     }
-    *out = call;
     return ATLS_OK;
 }
 

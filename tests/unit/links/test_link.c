@@ -61,9 +61,11 @@ struct world {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct told told[REPORTS];
-    size_t told_count, seen, opened, attested;
+    size_t told_count, seen, opened, attested, withdrawn;
     _Atomic size_t held[ROUTES], through, gone;
-    bool full; /* hold refuses */
+    bool full;       /* hold refuses */
+    bool direct;     /* the first route goes to the third */
+    char answer[64]; /* of the filter */
 };
 
 /* ---- hooks ---- */
@@ -185,6 +187,20 @@ static void assert_end(struct world *w, int route, enum link_end want)
                  link_end_name(want), told.err.message);
 }
 
+static void note_log(void *arg, enum atls_log_level level, const char *module, const char *message)
+{
+    struct world *w = arg;
+
+    (void)level;
+    (void)module;
+    if (strstr(message, "gate closed") == NULL)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->withdrawn++;
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* ---- sockets ---- */
 
 static int listening(struct world *w, struct sockaddr_storage *out, socklen_t *out_len)
@@ -298,7 +314,7 @@ static void world_init(struct world *w, enum atls_flavour flavour)
         w->route[i] = (struct link_route){.name = "route",
                                           .handshake_timeout_ms = 60000,
                                           .dial_timeout_ms = 60000,
-                                          .idle_timeout_ms = 5000,
+                                          .idle_timeout_ms = 60000,
                                           .hooks = &w->hooks,
                                           .arg = w};
         w->source[i] = (struct link_source){.route = &w->route[i],
@@ -346,7 +362,9 @@ static void make_routes(struct world *w)
     w->route[BOTH].side[LINK_DOWNSTREAM] = server;
     w->route[BOTH].side[LINK_UPSTREAM] = client;
     w->route[TERMINATE].side[LINK_DOWNSTREAM] = server;
-    use_target(&w->route[ORIGINATE], &w->address[BOTH], w->address_len[BOTH]);
+    if (w->route[ORIGINATE].target.address_len == 0 && w->route[ORIGINATE].target.host == NULL)
+        use_target(&w->route[ORIGINATE], &w->address[w->direct ? TERMINATE : BOTH],
+                   w->address_len[w->direct ? TERMINATE : BOTH]);
     use_target(&w->route[BOTH], &w->address[TERMINATE], w->address_len[TERMINATE]);
     if (w->route[TERMINATE].target.address_len == 0 && w->route[TERMINATE].target.host == NULL)
         use_target(&w->route[TERMINATE], &w->target, w->target_len);
@@ -442,7 +460,8 @@ static void world_clear(struct world *w)
     for (int i = 0; i < ROUTES; i++)
         assert_int_equal(w->held[i], 0);
     limits_free(w->limits);
-    close(w->target_fd);
+    if (w->target_fd >= 0)
+        close(w->target_fd);
     SSL_CTX_free(w->client_ctx);
     SSL_CTX_free(w->server_ctx);
     test_identity_clear(&w->ca);
@@ -461,7 +480,8 @@ struct talk {
     size_t len;
     unsigned char sent[32], got[32]; /* SHA-256 */
     size_t got_len;
-    bool slow, failed;
+    bool slow;
+    _Atomic bool failed;
     size_t quits_after; /* ends when it got so many bytes, and reads no more; 0: never */
     pthread_t sender, receiver;
 };
@@ -492,8 +512,10 @@ static void *send_all(void *arg)
         for (size_t done = 0; done < len && !t->failed;) {
             const ssize_t put_now = send(t->fd, piece + done, len - done, MSG_NOSIGNAL);
 
-            t->failed = put_now <= 0;
-            done += put_now > 0 ? (size_t)put_now : 0;
+            if (put_now <= 0)
+                t->failed = true;
+            else
+                done += (size_t)put_now;
         }
         left -= len;
     }
@@ -520,7 +542,8 @@ static void *receive_all(void *arg)
         if (t->got_len == t->quits_after)
             break;
     }
-    t->failed |= got < 0;
+    if (got < 0)
+        t->failed = true;
     EVP_DigestFinal_ex(md, t->got, NULL);
     EVP_MD_CTX_free(md);
     free(piece);
@@ -608,17 +631,685 @@ static void moves_data_both_ways(void **state)
     }
 }
 
+/* The same for many links at once, on all routes; attested again meanwhile. */
+static void moves_data_of_many_links(void **state)
+{
+    enum { LINKS = 24 };
+    static struct talk client[LINKS], target[LINKS];
+    struct world w;
+
+    (void)state;
+    memset(client, 0, sizeof client);
+    memset(target, 0, sizeof target);
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.tcp = true;
+    world_start(&w);
+    for (int i = 0; i < LINKS; i++) {
+        client[i].fd = enter(&w, ORIGINATE);
+        target[i].fd = take_target(&w);
+        client[i].seed = (uint32_t)i;
+        target[i].seed = 1000; /* which link goes to which target is not known */
+        client[i].len = 100000 + 1000 * (size_t)i;
+        target[i].len = 300000;
+        target[i].slow = (i & 1) != 0;
+        talk_start(&client[i]);
+        talk_start(&target[i]);
+        for (int l = 0; l < LOOPS && i % 8 == 0; l++)
+            assert_true(links_reattest(w.links[l], i == 0 ? &w.route[BOTH] : NULL, false));
+    }
+    for (int i = 0; i < LINKS; i++) {
+        talk_end(&client[i]);
+        talk_end(&target[i]);
+    }
+    for (int i = 0; i < LINKS; i++) {
+        int same = 0;
+
+        assert_false(client[i].failed || target[i].failed);
+        assert_memory_equal(client[i].got, target[0].sent, 32);
+        for (int j = 0; j < LINKS; j++)
+            same += memcmp(client[i].sent, target[j].got, 32) == 0;
+        assert_int_equal(same, 1);
+    }
+    wait_for_count(&w, &w.told_count, (size_t)ROUTES * LINKS, "links that ended");
+    for (size_t i = 0; i < w.told_count; i++)
+        assert_int_equal(w.told[i].end, LINK_CLOSED);
+    world_clear(&w);
+}
+
+/* ---- half-closes ---- */
+
+static void passes_on_the_end_of_one_direction(void **state)
+{
+    static const enum atls_flavour flavours[] = {ATLS_FLAVOUR_POST, ATLS_FLAVOUR_INTRA};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        int client, target;
+
+        world_init(&w, flavours[i]);
+        w.tcp = i == 0;
+        world_start(&w);
+        client = enter(&w, ORIGINATE);
+        target = take_target(&w);
+        put(client, "question", 8);
+        shutdown(client, SHUT_WR);
+        get(target, "question");
+        assert_ended(target);
+        put(target, "answer", 6);
+        get(client, "answer");
+        put(target, "more", 4);
+        close(target);
+        get(client, "more");
+        assert_ended(client);
+        close(client);
+
+        client = enter(&w, ORIGINATE);
+        target = take_target(&w);
+        put(target, "greeting", 8);
+        shutdown(target, SHUT_WR);
+        get(client, "greeting");
+        assert_ended(client);
+        put(client, "thanks", 6);
+        get(target, "thanks");
+        close(client);
+        assert_ended(target);
+        close(target);
+        wait_for_count(&w, &w.told_count, 2 * (size_t)ROUTES, "links that ended");
+        for (size_t t = 0; t < w.told_count; t++)
+            assert_int_equal(w.told[t].end, LINK_CLOSED);
+        world_clear(&w);
+    }
+}
+
+/* ---- refusals ---- */
+
+/* Nobody has come to the target, and nobody will: the links are over. */
+static void assert_target_untouched(struct world *w)
+{
+    struct pollfd p = {.fd = w->target_fd, .events = POLLIN};
+
+    assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+static void no_byte_passes_before_the_verdicts(void **state)
+{
+    static const struct {
+        const char *name;
+        enum atls_flavour flavour;
+        bool client_refuses, server_refuses, client_fails, server_fails;
+        enum link_end originate, terminate;
+    } rows[] = {
+        {"post: client refuses", ATLS_FLAVOUR_POST, true, false, false, false,
+         LINK_UPSTREAM_REFUSED, LINK_REFUSED_DOWNSTREAM},
+        {"post: server refuses", ATLS_FLAVOUR_POST, false, true, false, false,
+         LINK_REFUSED_UPSTREAM, LINK_DOWNSTREAM_REFUSED},
+        {"post: client has no evidence", ATLS_FLAVOUR_POST, false, false, true, false,
+         LINK_ATTESTER_FAILED, LINK_DOWNSTREAM_REFUSED},
+        {"post: server has no evidence", ATLS_FLAVOUR_POST, false, false, false, true,
+         LINK_UPSTREAM_REFUSED, LINK_ATTESTER_FAILED},
+        {"intra: client refuses", ATLS_FLAVOUR_INTRA, true, false, false, false,
+         LINK_UPSTREAM_REFUSED, LINK_REFUSED_DOWNSTREAM},
+        {"intra: server refuses", ATLS_FLAVOUR_INTRA, false, true, false, false,
+         LINK_REFUSED_UPSTREAM, LINK_DOWNSTREAM_REFUSED},
+        {"pre: client refuses", ATLS_FLAVOUR_PRE, true, false, false, false, LINK_UPSTREAM_REFUSED,
+         LINK_REFUSED_DOWNSTREAM},
+        {"pre: server refuses", ATLS_FLAVOUR_PRE, false, true, false, false, LINK_REFUSED_UPSTREAM,
+         LINK_DOWNSTREAM_REFUSED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        int client;
+
+        world_init(&w, rows[i].flavour);
+        w.direct = true;
+        w.tcp = (i & 1) != 0;
+        w.p.client.verifier.contraindicated = rows[i].client_refuses;
+        w.p.server.verifier.contraindicated = rows[i].server_refuses;
+        w.p.client.attester.fail_evidence = rows[i].client_fails ? ATLS_E_DEVICE : ATLS_OK;
+        w.p.server.attester.fail_evidence = rows[i].server_fails ? ATLS_E_DEVICE : ATLS_OK;
+        world_start(&w);
+        client = enter(&w, ORIGINATE);
+        put(client, "secret", 6);
+        wait_for_count(&w, &w.told_count, 2, rows[i].name);
+        for (size_t t = 0; t < 2; t++) {
+            const enum link_end want =
+                w.told[t].route == ORIGINATE ? rows[i].originate : rows[i].terminate;
+
+            if (w.told[t].end != want)
+                fail_msg("%s: route %d ended %s, want %s: %s", rows[i].name, w.told[t].route,
+                         link_end_name(w.told[t].end), link_end_name(want), w.told[t].err.message);
+            if (w.told[t].route == TERMINATE) {
+                assert_int_equal(w.told[t].from_client, 0);
+                assert_false(w.told[t].opened);
+            }
+            assert_int_equal(w.told[t].to_client, 0);
+        }
+        assert_target_untouched(&w);
+        assert_gone(client);
+        close(client);
+        world_clear(&w);
+    }
+}
+
+/* ---- stalls ---- */
+
+/* Comes in and says nothing more than this. */
+static void stall(struct world *w, int route, const char *says, enum link_end want)
+{
+    const int client = enter(w, route);
+
+    if (says[0] != '\0')
+        put(client, says, strlen(says));
+    assert_end(w, route, want);
+    assert_gone(client);
+    close(client);
+    assert_target_untouched(w);
+}
+
+static void peers_that_stall_are_given_up(void **state)
+{
+    struct world w;
+    int client, target;
+    SSL *ssl;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.p.server.options.gate_timeout_ms = 300;
+    w.route[TERMINATE].handshake_timeout_ms = 200;
+    w.route[TERMINATE].idle_timeout_ms = 200;
+    w.route[ORIGINATE].dial_timeout_ms = 200;
+    w.direct = true;
+    world_start(&w);
+    stall(&w, TERMINATE, "", LINK_HANDSHAKE_TIMEOUT);
+    stall(&w, TERMINATE, "\x16\x03\x01", LINK_HANDSHAKE_TIMEOUT);
+    stall(&w, TERMINATE, "GET / HTTP/1.1\r\n\r\n", LINK_DOWNSTREAM_TLS);
+
+    /* TLS, and then no attestation. */
+    client = enter(&w, TERMINATE);
+    ssl = SSL_new(w.client_ctx);
+    assert_int_equal(SSL_set_fd(ssl, client), 1);
+    assert_int_equal(SSL_connect(ssl), 1);
+    assert_end(&w, TERMINATE, LINK_GATE_TIMEOUT);
+    SSL_free(ssl);
+    close(client);
+    assert_target_untouched(&w);
+
+    /* Both attested, and then nothing. */
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    assert_end(&w, TERMINATE, LINK_IDLE_TIMEOUT);
+    assert_gone(target);
+    assert_gone(client);
+    close(client);
+    close(target);
+    world_clear(&w);
+
+    /* A target that does not speak TLS. */
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.route[ORIGINATE].dial_timeout_ms = 200;
+    world_start(&w);
+    w.route[ORIGINATE].target.address = w.target;
+    w.route[ORIGINATE].target.address_len = w.target_len;
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    assert_end(&w, ORIGINATE, LINK_DIAL_TIMEOUT);
+    close(client);
+    close(target);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(target, "no TLS here, sorry", 18);
+    assert_end(&w, ORIGINATE, LINK_UPSTREAM_TLS);
+    close(client);
+    close(target);
+    client = enter(&w, ORIGINATE);
+    close(take_target(&w));
+    assert_end(&w, ORIGINATE, LINK_UPSTREAM_CLOSED);
+    close(client);
+    world_clear(&w);
+}
+
+/* ---- targets ---- */
+
+static void dials_by_name_and_tells_when_it_cannot(void **state)
+{
+    char port[8];
+    struct world w;
+    int client, target;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.tcp = true;
+    w.direct = true;
+    world_start(&w);
+    snprintf(port, sizeof port, "%u", ntohs(((const struct sockaddr_in *)&w.target)->sin_port));
+    w.route[TERMINATE].target = (struct link_target){.host = "localhost", .port = port};
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(client, "by name", 7);
+    get(target, "by name");
+    close(client);
+    assert_ended(target);
+    close(target);
+    assert_end(&w, TERMINATE, LINK_CLOSED);
+
+    w.route[TERMINATE].target.host = "no..name";
+    client = enter(&w, ORIGINATE);
+    assert_end(&w, TERMINATE, LINK_DIAL_FAILED);
+    assert_gone(client);
+    close(client);
+
+    close(w.target_fd); /* nobody listens any more */
+    w.target_fd = -1;
+    w.route[TERMINATE].target.host = "localhost";
+    client = enter(&w, ORIGINATE);
+    assert_end(&w, TERMINATE, LINK_DIAL_FAILED);
+    assert_gone(client);
+    close(client);
+    use_target(&w.route[TERMINATE], &w.target, w.target_len);
+    client = enter(&w, ORIGINATE);
+    assert_end(&w, TERMINATE, LINK_DIAL_FAILED);
+    assert_gone(client);
+    close(client);
+    world_clear(&w);
+}
+
+/* ---- resets ---- */
+
+static void a_reset_ends_one_link(void **state)
+{
+    struct world w;
+    int client, target, other, other_target;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.tcp = true;
+    w.direct = true;
+    world_start(&w);
+    other = enter(&w, ORIGINATE);
+    other_target = take_target(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(client, "half a sen", 10);
+    get(target, "half a sen");
+    reset(client);
+    assert_end(&w, ORIGINATE, LINK_DOWNSTREAM_CLOSED);
+    assert_gone(target);
+    close(target);
+
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(target, "half an ans", 11);
+    get(client, "half an ans");
+    reset(target);
+    assert_end(&w, TERMINATE, LINK_CLOSED); /* the link whose client was reset */
+    assert_end(&w, TERMINATE, LINK_UPSTREAM_CLOSED);
+    assert_gone(client);
+    close(client);
+
+    put(other, "still here", 10);
+    get(other_target, "still here");
+    close(other);
+    assert_ended(other_target);
+    close(other_target);
+    world_clear(&w);
+}
+
+/* ---- rights ---- */
+
+static void reattest(struct world *w, int route)
+{
+    for (int i = 0; i < LOOPS; i++)
+        assert_true(links_reattest(w->links[i], &w->route[route], false));
+}
+
+static void nothing_moves_while_rights_are_withdrawn(void **state)
+{
+    struct pollfd p = {.events = POLLIN};
+    struct world w;
+    int client, target;
+    size_t attested;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    w.p.server.options.on_failure = ATLS_ON_FAILURE_GATE;
+    w.p.server.options.log = (struct atls_log){&w, ATLS_LOG_DEBUG, note_log};
+    w.route[TERMINATE].idle_timeout_ms = 2000;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(client, "before", 6);
+    get(target, "before");
+    wait_for_count(&w, &w.attested, 2, "verdicts");
+    w.p.server.verifier.contraindicated = true;
+    reattest(&w, TERMINATE);
+    wait_for_count(&w, &w.withdrawn, 1, "withdrawals");
+    put(client, "held", 4);
+    put(target, "back", 4);
+    p.fd = target;
+    assert_int_equal(poll(&p, 1, 100), 0);
+    p.fd = client;
+    assert_int_equal(poll(&p, 1, 100), 0);
+    w.p.server.verifier.contraindicated = false;
+    attested = w.attested;
+    reattest(&w, TERMINATE);
+    wait_for_count(&w, &w.attested, attested + 1, "verdicts");
+    get(target, "held");
+    get(client, "back");
+
+    /* And when they do not come back. */
+    w.p.server.verifier.contraindicated = true;
+    reattest(&w, TERMINATE);
+    assert_end(&w, TERMINATE, LINK_WITHDRAWN);
+    assert_gone(target);
+    assert_gone(client);
+    close(target);
+    close(client);
+
+    /* The other policy: the link ends. */
+    w.p.server.verifier.contraindicated = false;
+    world_clear(&w);
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    w.p.server.verifier.contraindicated = true;
+    reattest(&w, TERMINATE);
+    assert_end(&w, TERMINATE, LINK_DOWNSTREAM_REFUSED);
+    assert_gone(target);
+    assert_gone(client);
+    close(target);
+    close(client);
+    world_clear(&w);
+}
+
+/* ---- orders ---- */
+
+static void orders_end_links(void **state)
+{
+    struct world w;
+    int client, target;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_INTRA);
+    w.direct = true;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    reattest(&w, TERMINATE); /* this flavour cannot, and the link may stay */
+    put(client, "stays", 5);
+    get(target, "stays");
+    for (int i = 0; i < LOOPS; i++)
+        assert_true(links_reattest(w.links[i], &w.route[TERMINATE], true));
+    assert_end(&w, TERMINATE, LINK_STOPPED);
+    assert_gone(target);
+    assert_gone(client);
+    close(target);
+    close(client);
+    wait_for_none(&w);
+
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    for (int i = 0; i < LOOPS; i++)
+        assert_true(links_drain(w.links[i], 0));
+    assert_end(&w, TERMINATE, LINK_DRAINED);
+    assert_gone(target);
+    assert_gone(client);
+    close(target);
+    close(client);
+    world_clear(&w);
+}
+
+static void a_full_route_refuses(void **state)
+{
+    struct world w;
+    int client;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.full = true;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    assert_end(&w, -1, LINK_LIMIT_ROUTE);
+    assert_gone(client);
+    close(client);
+    world_clear(&w);
+}
+
+/* ---- prelude, head, filter ---- */
+
+/* "1\n" and "2\n" are taken, one after the other; then comes what has no digit. */
+static enum link_prelude digits(const struct link_source *source, struct link *link,
+                                struct atls_bytes seen, bool ended, size_t *out_used,
+                                const struct link_route **out_route, struct atls_err *err)
+{
+    (void)ended;
+    (void)link;
+    if (seen.len > 0 && seen.ptr[0] == 'x')
+        return (void)set_error(err, ATLS_E_PROTOCOL, "an x"), LINK_PRELUDE_REFUSED;
+    if (seen.len > 0 && seen.ptr[0] != '1' && seen.ptr[0] != '2' && seen.ptr[0] != '+') {
+        *out_route = source->route;
+        return LINK_PRELUDE_DONE;
+    }
+    if (seen.len < 2 || seen.ptr[0] == '+')
+        return LINK_PRELUDE_MORE;
+    *out_used = 2;
+    return LINK_PRELUDE_USED;
+}
+
+static void a_prelude_comes_first(void **state)
+{
+    char *plus = malloc(LINK_PRELUDE_MAX + 1);
+    struct world w;
+    int client, target;
+
+    (void)state;
+    assert_non_null(plus);
+    memset(plus, '+', LINK_PRELUDE_MAX + 1);
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    w.source[ORIGINATE].prelude = digits;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    put(client, "1\n2", 3);
+    put(client, "\n", 1);
+    put(client, "data", 4);
+    target = take_target(&w);
+    get(target, "data");
+    close(client);
+    assert_ended(target);
+    close(target);
+    assert_end(&w, ORIGINATE, LINK_CLOSED);
+
+    client = enter(&w, ORIGINATE);
+    put(client, "1\nx", 3);
+    assert_end(&w, -1, LINK_BAD_PRELUDE);
+    assert_gone(client);
+    close(client);
+
+    client = enter(&w, ORIGINATE);
+    put(client, plus, LINK_PRELUDE_MAX);
+    assert_end(&w, -1, LINK_BAD_PRELUDE);
+    assert_gone(client);
+    close(client);
+
+    client = enter(&w, ORIGINATE);
+    put(client, "2", 1);
+    close(client);
+    assert_end(&w, -1, LINK_DOWNSTREAM_CLOSED);
+    world_clear(&w);
+
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.source[ORIGINATE].prelude = digits;
+    w.source[ORIGINATE].handshake_timeout_ms = 100;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    put(client, "1", 1);
+    assert_end(&w, -1, LINK_HANDSHAKE_TIMEOUT);
+    assert_gone(client);
+    close(client);
+    world_clear(&w);
+    free(plus);
+}
+
+static size_t write_head(const struct link_route *route, struct link *link, uint8_t *out,
+                         size_t room)
+{
+    assert_true(room >= 6);
+    assert_true(link_number(link) != 0);
+    if (number_of(route) != TERMINATE)
+        return 0;
+    assert_int_equal(link_client(link)->ss_family, AF_UNIX);
+    assert_int_equal(link_local(link)->ss_family, AF_UNIX);
+    memcpy(out, "HEAD: ", 6);
+    return 6;
+}
+
+/* Doubles every letter; refuses a '!'. */
+struct doubler {
+    struct link_filter base;
+    struct world *world;
+    bool ended;
+};
+
+static bool double_letters(struct link_filter *filter, struct atls_bytes in, bool in_ended,
+                           size_t *out_taken, uint8_t *out, size_t room, size_t *out_made,
+                           struct atls_err *err)
+{
+    struct doubler *d = (struct doubler *)filter;
+
+    while (*out_taken < in.len && room - *out_made >= 2) {
+        const uint8_t letter = in.ptr[(*out_taken)++];
+
+        if (letter == '!') {
+            (void)set_error(err, ATLS_E_PROTOCOL, "an exclamation mark");
+            return false;
+        }
+        out[(*out_made)++] = letter;
+        out[(*out_made)++] = letter;
+    }
+    if (in_ended && in.len == 0 && !d->ended) {
+        d->ended = true;
+        out[(*out_made)++] = '.';
+    }
+    return true;
+}
+
+static void see_answer(struct link_filter *filter, struct atls_bytes bytes)
+{
+    struct world *w = ((struct doubler *)filter)->world;
+    const size_t len = strlen(w->answer);
+
+    assert_true(len + bytes.len < sizeof w->answer);
+    memcpy(w->answer + len, bytes.ptr, bytes.len);
+}
+
+static struct atls_bytes refuse_politely(struct link_filter *filter)
+{
+    (void)filter;
+    return atls_bytes_of("no shouting", 11);
+}
+
+static void free_doubler(struct link_filter *filter)
+{
+    free(filter);
+}
+
+static struct link_filter *make_doubler(const struct link_route *route, struct link *link)
+{
+    struct doubler *d = calloc(1, sizeof *d);
+
+    (void)link;
+    if (d == NULL)
+        return NULL;
+    d->base = (struct link_filter){double_letters, see_answer, refuse_politely, free_doubler};
+    d->world = route->arg;
+    return &d->base;
+}
+
+static void heads_and_filters_do_their_work(void **state)
+{
+    struct world w;
+    int client, target;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    w.hooks.head = write_head;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(client, "data", 4);
+    get(target, "HEAD: data");
+    close(client);
+    close(target);
+    world_clear(&w);
+
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    world_start(&w);
+    w.route[TERMINATE].hooks = &(struct link_hooks){
+        .hold = hold, .drop = drop, .ended = note_ended, .filter = make_doubler};
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(client, "abc", 3);
+    get(target, "aabbcc");
+    put(target, "fine", 4);
+    get(client, "fine");
+    assert_string_equal(w.answer, "fine");
+    shutdown(client, SHUT_WR);
+    get(target, ".");
+    assert_ended(target);
+    close(target);
+    assert_ended(client);
+    close(client);
+    assert_end(&w, TERMINATE, LINK_CLOSED);
+
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    put(client, "a!", 2);
+    get(client, "no shouting");
+    assert_gone(client);
+    assert_gone(target);
+    close(client);
+    close(target);
+    assert_end(&w, TERMINATE, LINK_DATA_REFUSED);
+    world_clear(&w);
+}
+
+static void every_end_has_a_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LINK_ENDS; i++) {
+        assert_true(strlen(link_end_name((enum link_end)i)) > 3);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(link_end_name((enum link_end)i),
+                                    link_end_name((enum link_end)j));
+    }
+    assert_string_equal(link_end_name(LINK_ENDS), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves_data_both_ways),
+        cmocka_unit_test(moves_data_of_many_links),
+        cmocka_unit_test(passes_on_the_end_of_one_direction),
+        cmocka_unit_test(no_byte_passes_before_the_verdicts),
+        cmocka_unit_test(peers_that_stall_are_given_up),
+        cmocka_unit_test(dials_by_name_and_tells_when_it_cannot),
+        cmocka_unit_test(a_reset_ends_one_link),
+        cmocka_unit_test(nothing_moves_while_rights_are_withdrawn),
+        cmocka_unit_test(orders_end_links),
+        cmocka_unit_test(a_full_route_refuses),
+        cmocka_unit_test(a_prelude_comes_first),
+        cmocka_unit_test(heads_and_filters_do_their_work),
+        cmocka_unit_test(every_end_has_a_name),
     };
 
-    (void)assert_end;
-    (void)put;
-    (void)get;
-    (void)assert_ended;
-    (void)assert_gone;
-    (void)reset;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
