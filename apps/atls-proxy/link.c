@@ -443,30 +443,32 @@ static void run_dial(struct link *link)
     }
 }
 
-/* What goes to the target before everything else. */
-static bool send_head(struct link *link)
+/* What goes to the target before everything else. LINK_CLOSED: it went. */
+static enum link_end send_head(struct link *link)
 {
     struct loop *loop = link->links->options.loop;
     struct end *end = &link->end[LINK_UPSTREAM];
+    enum link_end why = LINK_INTERNAL;
     size_t len, sent = 0;
     uint8_t *buffer;
-    bool fine;
 
     if (link->route->hooks->head == NULL)
-        return true;
+        return LINK_CLOSED;
     if ((buffer = loop_buffer(loop)) == NULL)
-        return false;
+        return why;
     len = link->route->hooks->head(link->route, link, buffer, END_BATCH);
-    /* The socket is new, and takes it whole. */
-    fine = len > 0 && end_write(end, buffer, len, &sent) == END_MOVED && sent == len;
+    if (len > 0) /* the socket is new, and takes it whole */
+        why = end_write(end, buffer, len, &sent) == END_MOVED && sent == len ? LINK_CLOSED
+                                                                             : LINK_UPSTREAM_CLOSED;
     end->sent = 0;
     loop_buffer_back(loop, buffer);
-    return fine;
+    return why;
 }
 
 static void run_connect(struct link *link)
 {
     struct end *end = &link->end[LINK_UPSTREAM];
+    enum link_end why;
 
     (void)end_step(end);
     if (end->state == END_FAILED && (link->dial.next != NULL)) {
@@ -477,8 +479,8 @@ static void run_connect(struct link *link)
     } else if (end->state == END_OPEN) {
         dial_clear(&link->dial);
         link->phase = ATTEST_UPSTREAM;
-        if (!send_head(link))
-            finish(link, LINK_UPSTREAM_CLOSED, NULL);
+        if ((why = send_head(link)) != LINK_CLOSED)
+            finish(link, why, NULL);
     }
 }
 
