@@ -219,11 +219,12 @@ class Proxy:
         return found
 
     def cpu_s(self):
-        total = 0
+        """(all, of it in user mode)"""
+        user = system = 0
         for pid in self.pids():
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICK
+            user, system = user + int(fields[11]), system + int(fields[12])
+        return (user + system) / TICK, user / TICK
 
     def pss(self):
         total = 0
@@ -276,8 +277,10 @@ class Bench:
             for way, order in (("to the target", "up"), ("to the client", "down")):
                 rows = self.alternate(mode, lambda p, o=order: self.bulk_once(p, o))
                 print(f"bulk, {mode}, {way}: {self.options.connections} connections")
-                show(rows, (("cpu", "CPU s/GB", "%8.3f"), ("rate", "MB/s", "%8.0f")))
+                show(rows, (("cpu", "CPU s/GB", "%8.3f"), ("user", "of it user", "%8.3f"),
+                            ("rate", "MB/s", "%8.0f")))
                 ratio(rows, "cpu", min)
+                ratio(rows, "user", min)
                 ratio(rows, "rate", max)
 
     def bulk_once(self, proxy, order):
@@ -287,7 +290,8 @@ class Bench:
         seconds, failed = client.go()
         if failed:
             raise RuntimeError(f"{proxy.name}: {failed} connections broke off")
-        return {"cpu": (proxy.cpu_s() - before) / size * 1e9, "rate": size / MB / seconds}
+        both, user = (b - a for a, b in zip(before, proxy.cpu_s()))
+        return {"cpu": both / size * 1e9, "user": user / size * 1e9, "rate": size / MB / seconds}
 
     def new(self):
         done = subprocess.run([self.load, "primitives"], check=True, capture_output=True, text=True)
@@ -308,7 +312,7 @@ class Bench:
         if failed:
             raise RuntimeError(f"{proxy.name}: {failed} of {count} connections failed")
         time.sleep(0.1)
-        return {"cpu": (proxy.cpu_s() - before) / count * 1e6, "rate": count / seconds}
+        return {"cpu": (proxy.cpu_s()[0] - before[0]) / count * 1e6, "rate": count / seconds}
 
     def idle_counts(self):
         most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 400) // 2
