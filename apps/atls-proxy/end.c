@@ -18,6 +18,11 @@
 #define LINGER_MS 500
 /* What is kept free in the output for CLOSE and close_notify, or an alert. */
 #define RESERVE 512
+/* Records of which a system call each costs less than a copy. */
+#define THROUGH_MIN 8192
+/* What a full record has beside data: header, type, tag and the header of a frame. */
+#define RECORD_OVERHEAD 26
+#define RECORD_DATA     16380
 /* How much of a peer that is told of the end is thrown away at a time. */
 #define SINK_TURNS 16
 
@@ -45,8 +50,8 @@ static ssize_t take(struct end *end, void *buf, size_t len)
     return got;
 }
 
-/* As send(2). */
-static ssize_t give(struct end *end, const void *buf, size_t len)
+/* As send(2); with more, what does not fill a segment may wait for what follows. */
+static ssize_t give(struct end *end, const void *buf, size_t len, bool more)
 {
     ssize_t put;
 
@@ -54,10 +59,21 @@ static ssize_t give(struct end *end, const void *buf, size_t len)
         errno = EAGAIN;
         return -1;
     }
-    put = send(end->watch.fd, buf, len, MSG_NOSIGNAL);
+    put = send(end->watch.fd, buf, len, more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
+    if (put > 0)
+        end->out.held = more;
     if (put < 0 ? would_block(errno) : (size_t)put < len)
         end->writable = put < 0 && errno == EINTR;
     return put;
+}
+
+/* Puts on its way what was sent with more, when nothing followed. */
+static void let_go(struct end *end)
+{
+    const int on = 1;
+
+    end->out.held = false;
+    (void)setsockopt(end->watch.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 /* ---- output of TLS ---- */
@@ -68,7 +84,7 @@ static bool send_out(struct end *end)
     struct end_output *out = &end->out;
 
     while (out->start < out->end) {
-        const ssize_t put = give(end, out->buffer + out->start, out->end - out->start);
+        const ssize_t put = give(end, out->buffer + out->start, out->end - out->start, false);
 
         if (put < 0 && errno == EINTR)
             continue;
@@ -87,12 +103,31 @@ static size_t out_room(const struct end *end)
     return LOOP_BUFFER_LEN - (end->out.last ? 0 : RESERVE) - end->out.end;
 }
 
+/* A long record that nothing waits before goes to the socket from where it is, and is not put on
+ * its way before the last one of this call. */
+static bool write_through(struct end *end, const char *data, size_t len, size_t *out_len)
+{
+    struct end_output *out = &end->out;
+    ssize_t put;
+
+    if (out->buffer != NULL || len < THROUGH_MIN)
+        return false;
+    put = give(end, data, len, out->expected > len);
+    if (put <= 0)
+        return false;
+    out->expected -= out->expected < (size_t)put ? out->expected : (size_t)put;
+    *out_len = (size_t)put;
+    return true;
+}
+
 static int out_write(BIO *bio, const char *data, size_t len, size_t *out_len)
 {
     struct end *end = BIO_get_data(bio);
     struct end_output *out = &end->out;
 
     BIO_clear_retry_flags(bio);
+    if (write_through(end, data, len, out_len))
+        return 1;
     if (out->buffer == NULL && (out->buffer = loop_buffer(end->loop)) == NULL) {
         errno = ENOMEM;
         return 0;
@@ -259,6 +294,7 @@ static SSL *tls_of(struct end *end, const struct end_security *s)
         SSL_set_mode(ssl, SSL_MODE_ASYNC);
 #endif
     SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_read_ahead(ssl, 1); /* header and body of a record in one call */
     if (!s->server && s->peer_name != NULL && !set_name(ssl, s->peer_name)) {
         SSL_free(ssl);
         return NULL;
@@ -455,7 +491,7 @@ static enum end_moved write_plain(struct end *end, const uint8_t *buf, size_t le
     ssize_t put;
 
     do
-        put = give(end, buf, len);
+        put = give(end, buf, len, false);
     while (put < 0 && errno == EINTR);
     if (put < 0 && would_block(errno))
         return END_BLOCKED;
@@ -472,6 +508,7 @@ static enum end_moved write_tls(struct end *end, uint8_t *buf, size_t len, size_
 
     if (atls_openssl_ended(end->conn))
         return END_ENDED;
+    end->out.expected = len + (len + RECORD_DATA - 1) / RECORD_DATA * RECORD_OVERHEAD;
     if (atls_openssl_write_in_place(end->conn, buf, len, &put, &want, &end->err) != ATLS_OK) {
         look_session(end);
         if (atls_openssl_ended(end->conn))
@@ -502,6 +539,9 @@ enum end_moved end_write(struct end *end, uint8_t *buf, size_t len, size_t *out_
 
 bool end_flush(struct end *end)
 {
+    end->out.expected = 0;
+    if (end->out.held && end->out.buffer == NULL)
+        let_go(end);
     if (end->out.buffer != NULL && !send_out(end)) {
         const int number = errno;
 

@@ -34,7 +34,9 @@ enum end_moved {
 struct end_output {
     uint8_t *buffer; /* of the loop; NULL when there is nothing in it */
     size_t start, end;
-    bool last; /* what tells of the end may use the reserve */
+    size_t expected; /* bytes of records that the call under way will still bring, about */
+    bool held;       /* the kernel waits for more */
+    bool last;       /* what tells of the end may use the reserve */
 };
 
 /* One side of a link as its end sees it. */
@@ -89,7 +91,7 @@ struct atls_job *end_job(struct end *end);
 void end_complete(struct end *end, struct atls_job *job);
 
 /* How much data is best read or written at once: whole TLS records. */
-#define END_BATCH ((size_t)65520)
+#define END_BATCH ((size_t)32760)
 
 /* Data, only in state OPEN; *out_len is set with MOVED. end_write may gather: end_flush sends. */
 enum end_moved end_read(struct end *end, uint8_t *buf, size_t len, size_t *out_len);

@@ -26,7 +26,10 @@ static void abandon(struct atls_session *s)
 
 void atls_io_begin(void)
 {
-    ERR_clear_error(); /* SSL_get_error looks at the whole queue of the thread */
+    /* SSL_get_error looks at the whole queue of the thread. Clearing an empty one costs as much as
+     * clearing a full one. */
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
     errno = 0;
 }
 
