@@ -18,8 +18,9 @@
 #include "text.h"
 
 #define CERTIFICATE_MAX (256 * 1024)
-#define EPHEMERAL_DAYS  366 /* of the certificate; nobody checks it, evidence vouches for the key  \
-                             */
+#define EPHEMERAL_DAYS                                                                             \
+    366 /* of the certificate; nobody checks it, evidence vouches for the key                      \
+         */
 
 static enum atls_code tls_error(struct atls_err *err, enum atls_code code, const char *what)
 {

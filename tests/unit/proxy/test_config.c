@@ -570,7 +570,8 @@ static void test_defaults(void **state)
     const struct config_side *side = &c->routes[0].downstream;
 
     (void)state;
-    assert_true(c->sandbox == CONFIG_SANDBOX_ON && c->ready_timeout_s == 60 && c->log_json == 1 && c->log_level == ATLS_LOG_INFO);
+    assert_true(c->sandbox == CONFIG_SANDBOX_ON && c->ready_timeout_s == 60 && c->log_json == 1 &&
+                c->log_level == ATLS_LOG_INFO);
     assert_int_equal(c->operation.line, 0);
     assert_true(c->limits.connections > 0 && c->limits.handshakes > 0 && c->limits.rate > 0 &&
                 c->limits.burst > 0 && c->limits.connections_per_source > 0 &&
