@@ -2,14 +2,17 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "text.h"
 
 struct judge {
     atomic_uint refs;
+    char route[64]; /* its name */
     enum atls_verifier_input input;
     bool wants_binder;
     pthread_mutex_t lock;
@@ -19,8 +22,15 @@ struct judge {
     _Atomic uint64_t turn;
 };
 
-enum atls_code judge_new(enum atls_verifier_input input, bool wants_binder, struct judge **out,
-                         struct atls_err *err)
+static bool report_only;
+
+void judge_report_only(void)
+{
+    report_only = true;
+}
+
+enum atls_code judge_new(const char *route, enum atls_verifier_input input, bool wants_binder,
+                         struct judge **out, struct atls_err *err)
 {
     struct judge *j = calloc(1, sizeof *j);
 
@@ -28,6 +38,7 @@ enum atls_code judge_new(enum atls_verifier_input input, bool wants_binder, stru
         return set_error(err, ATLS_E_NOMEM, "out of memory");
     atomic_init(&j->refs, 1);
     atomic_init(&j->turn, 1);
+    snprintf(j->route, sizeof j->route, "%s", route);
     j->input = input;
     j->wants_binder = wants_binder;
     pthread_mutex_init(&j->lock, NULL);
@@ -158,11 +169,32 @@ enum atls_code judge_verifier(struct judge *j, struct atls_verifier **out, struc
 
 /* ---- as a policy ---- */
 
+/* What the policy would have refused, or could not decide, goes on. */
+static void let_pass(const struct judge *j, const struct atls_result *result,
+                     struct atls_decision *decision, const struct atls_err *err)
+{
+    struct text because = {0};
+    struct log_line line;
+
+    for (size_t i = 0; i < decision->reason_count; i++)
+        text_printf(&because, "%s%s", i > 0 ? "; " : "", decision->reasons[i]);
+    log_begin(&line, ATLS_LOG_WARNING, "would-refuse");
+    log_field(&line, "route", j->route);
+    log_field(&line, "verdict", atls_tier_name(atls_result_status(result)));
+    log_field(&line, "message", err->code != ATLS_OK ? err->message : NULL);
+    log_field(&line, "because", because.failed ? NULL : because.ptr);
+    log_end(&line);
+    text_clear(&because);
+    metrics_reason(metrics_route(j->route), ATLS_REASON_POLICY);
+    decision->accept = decision->names_insecure = true;
+}
+
 static enum atls_code decide(void *self, struct atls_result *result, struct atls_decision *out,
                              struct atls_err *err)
 {
     struct judge *j = self;
     struct atls_policy *policy = NULL;
+    struct atls_err why = ATLS_ERR_INIT;
     enum atls_code code;
 
     pthread_mutex_lock(&j->lock);
@@ -171,8 +203,14 @@ static enum atls_code decide(void *self, struct atls_result *result, struct atls
     pthread_mutex_unlock(&j->lock);
     if (policy == NULL)
         return set_error(err, ATLS_E_CONFIG, "no policy yet");
-    code = atls_policy_decide(policy, result, out, err);
+    code = atls_policy_decide(policy, result, out, &why);
     atls_policy_unref(policy);
+    if (report_only && (code != ATLS_OK || !out->accept)) {
+        let_pass(j, result, out, &why);
+        return ATLS_OK;
+    }
+    if (code != ATLS_OK && err != NULL)
+        *err = why;
     return code;
 }
 

@@ -14,10 +14,16 @@
 
 struct judge;
 
-/* For verifiers with these properties; it has neither verifier nor policy yet and refuses
- * everybody. Errors: ATLS_E_NOMEM. */
-ATLS_MUST_CHECK enum atls_code judge_new(enum atls_verifier_input input, bool wants_binder,
-                                         struct judge **out, struct atls_err *err);
+/* From now on policies are asked and what they would refuse is logged and counted, and passes. What
+ * a verifier refuses, which is no result of genuine evidence, is refused still. Before there are
+ * threads. */
+void judge_report_only(void);
+
+/* For verifiers with these properties, of the side of a route; it has neither verifier nor policy
+ * yet and refuses everybody. Errors: ATLS_E_NOMEM. */
+ATLS_MUST_CHECK enum atls_code judge_new(const char *route, enum atls_verifier_input input,
+                                         bool wants_binder, struct judge **out,
+                                         struct atls_err *err);
 struct judge *judge_ref(struct judge *judge);
 void judge_unref(struct judge *judge); /* NULL is fine */
 /* Whether it is for verifiers like this one. */

@@ -26,12 +26,13 @@
 #define UPKEEP_MS   120000
 
 static const char usage[] =
-    "usage: atls-proxy [--config FILE] [--check-config [--no-evidence]]\n"
+    "usage: atls-proxy [--config FILE] [--check-config [--no-evidence] | --dry-run]\n"
     "\n"
     "  --config FILE    the configuration; default " CONFIG_FILE_DEFAULT "\n"
     "  --check-config   read it, open everything that it names, and make evidence once with each\n"
     "                   attester, then end: 0 good, 1 not\n"
     "  --no-evidence    with --check-config: make none\n"
+    "  --dry-run        for trials: what a policy refuses is logged and counted, and passes\n"
     "  --version        print the version\n"
     "  --help           this text\n"
     "\n"
@@ -43,6 +44,7 @@ static struct {
     const char *file;
     struct service *service;
     struct generation *generation;
+    bool dry_run;
     atomic_bool stuck, draining;
 } proxy;
 
@@ -232,7 +234,7 @@ static void tend_ready(void)
     if (from_ms == 0)
         from_ms = now_ms();
     if (upkeep_ready(why)) {
-        sd_notify(0, "READY=1\nSTATUS=ready");
+        sd_notifyf(0, "READY=1\nSTATUS=ready%s", SELF->dry_run ? ", dry run" : "");
     } else if (now_ms() - from_ms >= 1000 * SELF->generation->config->ready_timeout_s) {
         sd_notifyf(0, "READY=1\nSTATUS=not ready: %s", why);
     } else {
@@ -378,6 +380,10 @@ static int serve(void)
         return 1;
     }
     log_say(ATLS_LOG_INFO, "start", "version " ATLS_VERSION);
+    if (SELF->dry_run)
+        log_say(ATLS_LOG_WARNING, "dry-run",
+                "what policies refuse is logged and counted, and passes: nobody is kept out by "
+                "what a machine runs");
     run(&set);
     finish();
     return 0;
@@ -401,6 +407,8 @@ int main(int argc, char **argv)
             only_check = true;
         } else if (strcmp(argv[i], "--no-evidence") == 0) {
             evidence = false;
+        } else if (strcmp(argv[i], "--dry-run") == 0) {
+            SELF->dry_run = true;
         } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
             SELF->file = argv[++i];
         } else {
@@ -411,6 +419,14 @@ int main(int argc, char **argv)
     if (!evidence && !only_check) {
         fprintf(stderr, "atls-proxy: --no-evidence goes with --check-config\n");
         return 1;
+    }
+    if (SELF->dry_run && only_check) {
+        fprintf(stderr, "atls-proxy: --dry-run does not go with --check-config\n");
+        return 1;
+    }
+    if (SELF->dry_run) {
+        judge_report_only();
+        log_mode("dry-run");
     }
     return only_check ? check(evidence) : serve();
 }

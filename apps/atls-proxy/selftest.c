@@ -1,6 +1,7 @@
 #include "selftest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static bool blocks(const char *path, int mode, const char *missing, char out[SEL
     char group[64];
     int problem;
 
-    if (access(path, mode) == 0)
+    if (faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0)
         return false;
     problem = errno;
     if (problem == EACCES || problem == EPERM) {

@@ -351,14 +351,14 @@ static struct state_route *find_route(const struct generation *g, const char *na
 }
 
 /* That of the same side before, so that open connections are judged by what is new. */
-static enum atls_code take_judge(struct state_side *side, const struct state_side *old,
-                                 struct atls_err *err)
+static enum atls_code take_judge(struct state_side *side, const char *route,
+                                 const struct state_side *old, struct atls_err *err)
 {
     if (old != NULL && old->judge != NULL && judge_suits(old->judge, side->verifier->verifier)) {
         side->judge = judge_ref(old->judge);
         return ATLS_OK;
     }
-    return judge_new(atls_verifier_input(side->verifier->verifier),
+    return judge_new(route, atls_verifier_input(side->verifier->verifier),
                      atls_verifier_wants_binder(side->verifier->verifier), &side->judge, err);
 }
 
@@ -449,7 +449,7 @@ static enum atls_code open_side(struct state_route *r, enum link_side_number num
             &r->generation
                  ->policies[c->require.policy != NULL ? (size_t)(c->require.policy - all->policies)
                                                       : all->policy_count];
-        code = take_judge(side, old, err);
+        code = take_judge(side, r->config->name, old, err);
     }
     if (code == ATLS_OK && (code = read_pem(c->tls.ca, &pem.ca, err)) == ATLS_OK &&
         (code = read_pem(c->tls.crl, &pem.crl, err)) == ATLS_OK &&

@@ -18,6 +18,13 @@ void log_setup(bool json, enum atls_log_level level)
     atomic_store(&log_level, (int)level);
 }
 
+static const char *log_mode_text;
+
+void log_mode(const char *mode)
+{
+    log_mode_text = mode;
+}
+
 static void time_now(char out[40])
 {
     struct timespec ts;
@@ -49,6 +56,7 @@ void log_begin(struct log_line *line, enum atls_log_level level, const char *eve
     } else {
         text_printf(&line->text, "%s %s %s", now, levels[level], event);
     }
+    log_field(line, "mode", log_mode_text);
 }
 
 /* Whether a value of the text form is fine without quotes. */

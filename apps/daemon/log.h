@@ -11,6 +11,9 @@
 /* May be called again, from one thread, when the configuration was read again. */
 void log_setup(bool json, enum atls_log_level level);
 
+/* Every line from now on says so, too; static text, NULL: nothing. Before there are threads. */
+void log_mode(const char *mode);
+
 /* One event: a text that is filled by log_field and written by log_end. When the level is not
  * logged, all of these do nothing. */
 struct log_line {

@@ -80,6 +80,22 @@ def test_curl_reaches_a_plain_server(pair):
         assert proxy.stop() == 0
 
 
+def test_a_dry_run_lets_pass_what_a_policy_refuses_and_says_so(lab):
+    need("curl")
+    lab.tls()
+    with Backend(BODY) as backend:
+        attester = attester_of(lab)
+        lab.tpms[0].extend(4)
+        front = Proxy(lab, "front", FRONT, attester=attester, backend=backend.port).start()
+        client = side(lab, front).start("--dry-run")
+        assert curl(client) == BODY
+        assert "PCR 4" in client.wait("would-refuse")[0]["because"]
+        assert client.wait("open")[0]["target-verdict"] == "warning"
+        assert client.events("dry-run") and all(line["mode"] == "dry-run" for line in client.events())
+        lab.tpms[0].stop()  # evidence that is not there is still asked for
+        assert fails(client)
+
+
 def test_a_machine_that_runs_something_else_is_refused(lab):
     need("curl")
     lab.tls()
