@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from conftest import REFUSED, UNKNOWN, USAGE, need, run, tool
+from conftest import REFUSED, UNKNOWN, USAGE, need, run, tool, wait_until
+from flavours import stop
 
 VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors" / "ra-tls"
 NONCE, OTHER = "a5" * 32, "a5" * 31 + "a4"
@@ -249,3 +250,38 @@ def test_gnutls_ignores_the_extension(server):
     done = subprocess.run(["gnutls-cli", "--insecure", "--no-ca-verification", "-p", server.port, "127.0.0.1"],
                           input=b"", capture_output=True, timeout=60, check=False)
     assert b"Handshake was completed" in done.stdout, (done.stdout, done.stderr)
+
+
+def issued_ago(lab, machine, days):
+    """A certificate with the machine's evidence, of the CA: made so many days ago, valid for as many from now."""
+    request, certificate = machine.dir / "long.csr", machine.dir / "long.pem"
+    config, index = machine.dir / "long.conf", machine.dir / "long.index"
+    index.write_text("")
+    config.write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {index}\nnew_certs_dir = {machine.dir}\nrand_serial = yes\n"
+                      f"certificate = {lab.dir}/ca.pem\nprivate_key = {lab.dir}/ca.key\ndefault_md = sha256\n"
+                      "policy = any\ncopy_extensions = copyall\nunique_subject = no\n[any]\ncommonName = optional\n")
+    run("certificate", "request", "--attester", machine.uri, "--name", "localhost", "--out", request)
+    dates = [(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=n)).strftime("%Y%m%d%H%M%SZ")
+             for n in (-days, days)]
+    tool("openssl", "ca", "-batch", "-notext", "-config", config, "-in", request, "-out", certificate,
+         "-startdate", dates[0], "-enddate", dates[1])
+    return certificate
+
+
+def test_how_old_the_certificate_of_a_peer_may_be(lab, machine):
+    """Of a server, and of a client."""
+    shows = ["--attester", machine.uri, "--attester-cert", issued_ago(lab, machine, 10)]
+    pre = ["--flavour", "pre", "--freshness", "none"]
+    server = lab.serve(*pre, *shows, "--echo")
+    takes = [*pre, "--ca", lab.dir / "ca.pem"]
+    assert b"[certificate-too-old]" in lab.connect(server, *takes, status=REFUSED).stderr
+    assert b"[certificate-too-old]" in lab.connect(server, *takes, "--certificate-max-age", "239", status=REFUSED).stderr
+    lab.connect(server, *takes, "--certificate-max-age", "241")
+    stop(server)  # a software TPM serves one process at a time
+
+    for age, status in (([], REFUSED), (["--certificate-max-age", "241"], 0)):
+        server = lab.serve(*pre, *lab.tls(), "--require-peer", "--verifier", lab.verifier, "--ca", lab.dir / "ca.pem",
+                           "--echo", *age)
+        run("connect", f"localhost:{server.port}", "--unattested-server", *takes, *shows, stdin=b"hello", status=status)
+        wait_until("the end", lambda: re.search("closed: 5 bytes|refused: ", server.log.read_text()))
+        assert ("[certificate-too-old]" in server.log.read_text()) == (status == REFUSED), server.log.read_text()
