@@ -350,7 +350,8 @@ static void write_parts(struct text *out, enum metrics_kind kind)
     bool others = atomic_load(&state.has_others[kind]);
 
     write_family(out, kinds[kind].seconds, "histogram",
-                 kind == METRICS_ATTESTER ? "Making evidence" : "Appraising evidence");
+                 kind == METRICS_ATTESTER ? "Making evidence to see whether it works"
+                                          : "Appraising");
     for (size_t i = 0; i < count + others; i++) {
         struct metrics_part *p = i < count ? state.parts[kind][i] : &state.others[kind];
 

@@ -182,6 +182,8 @@ static void test_others(void **state)
     response = ask(*state, "HEAD /readyz", "");
     assert_memory_equal(response, "HTTP/1.1 200 ", 13);
     assert_memory_equal(response + strlen(response) - 4, "\r\n\r\n", 4);
+    response = ask(*state, "GET /healthz HTTP/1.1\r\nbroken", "");
+    assert_null(strstr(response, " 200 "));
     /* A body is not of interest. */
     response = ask(*state, "GET /healthz", "body");
     assert_memory_equal(response, "HTTP/1.1 200 ", 13);
