@@ -69,14 +69,11 @@ struct span {
 
 static bool reads_as(struct span s, const char *name)
 {
-    size_t len = strlen(name);
+    size_t i = 0;
 
-    if (s.len != len)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (plain(s.at[i]) != plain(name[i]))
-            return false;
-    return true;
+    while (i < s.len && name[i] != '\0' && plain(s.at[i]) == plain(name[i]))
+        i++;
+    return i == s.len && name[i] == '\0';
 }
 
 /* Without regard to case alone. */
@@ -508,22 +505,44 @@ static bool take_trailer(struct http *h, struct atls_err *err)
 
 /* ---- gathering ---- */
 
-/* One more byte of a section; *out_whole when it was its last. */
-static bool gather(struct http *h, uint8_t byte, bool *out_whole, struct atls_err *err)
+/* Characters that may stand in a section, and CR and LF only together; before: the one before. */
+static bool check_characters(struct http *h, uint8_t before, struct atls_bytes in,
+                             struct atls_err *err)
 {
-    uint8_t before = h->len > 0 ? h->buffer[h->len - 1] : 0;
+    for (size_t i = 0; i < in.len; i++) {
+        uint8_t c = in.ptr[i];
 
-    if (h->len == HTTP_HEAD_MAX)
+        if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
+            return refuse(h, 400, err, "control character");
+        if ((c == '\n') != (before == '\r'))
+            return refuse(h, 400, err, "CR or LF alone");
+        before = c;
+    }
+    return true;
+}
+
+/* A line of a section, or what there is of it; *out_whole when it was the empty one. */
+static bool gather(struct http *h, struct http_io *io, bool *out_whole, struct atls_err *err)
+{
+    const uint8_t *in = io->in + io->used;
+    const uint8_t *end = memchr(in, '\n', io->in_len - io->used);
+    size_t n = end != NULL ? (size_t)(end - in) + 1 : io->in_len - io->used;
+    size_t room = HTTP_HEAD_MAX - h->len, fits = n < room ? n : room;
+
+    if (!check_characters(h, h->len > 0 ? h->buffer[h->len - 1] : 0, atls_bytes_of(in, fits), err))
+        return false;
+    if (fits < n)
         return refuse(h, 431, err, "head or trailer over 32768 bytes");
-    if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
-        return refuse(h, 400, err, "control character");
-    if ((byte == '\n') != (before == '\r'))
-        return refuse(h, 400, err, "CR or LF alone");
-    if (!reserve(h, h->len + 1))
+    if (!reserve(h, h->len + n))
         return refuse(h, 500, err, "out of memory");
-    h->buffer[h->len++] = byte;
-    *out_whole = byte == '\n' && h->line_len == 1;
-    h->line_len = byte == '\n' ? 0 : h->line_len + 1;
+    memcpy(h->buffer + h->len, in, n);
+    h->len += n;
+    h->line_len += n;
+    io->used += n;
+    if (end != NULL) {
+        *out_whole = h->line_len == 2;
+        h->line_len = 0;
+    }
     return true;
 }
 
@@ -532,7 +551,7 @@ static bool run_section(struct http *h, struct http_io *io, struct atls_err *err
     bool whole = false;
 
     while (io->used < io->in_len && !whole)
-        if (!gather(h, io->in[io->used++], &whole, err))
+        if (!gather(h, io, &whole, err))
             return false;
     if (!whole)
         return true;
