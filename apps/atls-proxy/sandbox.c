@@ -186,9 +186,20 @@ static enum atls_code wall_files(const struct config *config, struct atls_err *e
 
 /* ---- system calls ---- */
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ATLS_LEAK_CHECK
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ATLS_LEAK_CHECK
+#endif
+#endif
+
 /* Of no use to who moves bytes and asks devices: other processes, programs, kernels, mounts, clocks
  * and what is new and little tried. */
 static const char *const useless[] = {
+#if !defined(ATLS_LEAK_CHECK) /* which looks at other threads with it */
+    "ptrace",
+#endif
     "acct",
     "add_key",
     "adjtimex",
@@ -237,7 +248,6 @@ static const char *const useless[] = {
     "process_madvise",
     "process_vm_readv",
     "process_vm_writev",
-    "ptrace",
     "query_module",
     "quotactl",
     "quotactl_fd",
