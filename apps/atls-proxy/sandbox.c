@@ -22,7 +22,7 @@
 
 static enum atls_code find_group(const char *name, gid_t *out, struct atls_err *err)
 {
-    char room[16384];
+    char room[4096];
     struct group entry, *found = NULL;
 
     if (getgrnam_r(name, &entry, room, sizeof room, &found) != 0 || found == NULL)
@@ -33,7 +33,7 @@ static enum atls_code find_group(const char *name, gid_t *out, struct atls_err *
 
 static enum atls_code become(const struct config *config, struct atls_err *err)
 {
-    char room[16384];
+    char room[4096];
     struct passwd entry, *found = NULL;
     enum atls_code code;
     gid_t group;

@@ -78,7 +78,7 @@ static struct limits_options limits_of(const struct config *c)
 /* A loop that has nothing to do turns all the same, so that the watchdog knows. */
 static void beat(struct loop_timer *timer)
 {
-    struct worker *w = (struct worker *)((char *)timer - offsetof(struct worker, beat));
+    struct worker *w = (struct worker *)(void *)((char *)timer - offsetof(struct worker, beat));
 
     loop_timer_set(w->loop, timer, loop_now_ms(w->loop) + BEAT_MS);
 }
@@ -185,7 +185,7 @@ void service_free(struct service *s)
 
 static void order_run(struct loop_post *post)
 {
-    struct order *order = (struct order *)((char *)post - offsetof(struct order, post));
+    struct order *order = (struct order *)(void *)((char *)post - offsetof(struct order, post));
     struct service *s = order->worker->service;
 
     order->run(order);
