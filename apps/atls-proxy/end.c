@@ -214,7 +214,7 @@ static void sink(struct end *end);
 
 static void socket_ready(struct loop_watch *watch, uint32_t events)
 {
-    struct end *end = (struct end *)((char *)watch - offsetof(struct end, watch));
+    struct end *end = (struct end *)(void *)((char *)watch - offsetof(struct end, watch));
 
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
         end->readable = true;
@@ -634,7 +634,7 @@ static void sink(struct end *end)
 
 static void linger_over(struct loop_timer *timer)
 {
-    gone((struct end *)((char *)timer - offsetof(struct end, timer)));
+    gone((struct end *)(void *)((char *)timer - offsetof(struct end, timer)));
 }
 
 /* The peer has LINGER_MS to take what was sent. */

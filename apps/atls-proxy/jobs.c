@@ -50,7 +50,7 @@ static void dequeue(struct jobs *jobs, struct job *job)
 
 static void told(struct loop_post *post)
 {
-    struct job *job = (struct job *)((char *)post - offsetof(struct job, post));
+    struct job *job = (struct job *)(void *)((char *)post - offsetof(struct job, post));
 
     job->done(job);
 }

@@ -748,12 +748,12 @@ static void run(struct link *link)
 
 static void timer_due(struct loop_timer *timer)
 {
-    run((struct link *)((char *)timer - offsetof(struct link, timer)));
+    run((struct link *)(void *)((char *)timer - offsetof(struct link, timer)));
 }
 
 static void task_due(struct loop_task *task)
 {
-    struct link *link = (struct link *)((char *)task - offsetof(struct link, task));
+    struct link *link = (struct link *)(void *)((char *)task - offsetof(struct link, task));
 
     if (link->left)
         free(link);
@@ -765,7 +765,7 @@ static void task_due(struct loop_task *task)
 
 static void drain_due(struct loop_timer *timer)
 {
-    struct links *links = (struct links *)((char *)timer - offsetof(struct links, drain));
+    struct links *links = (struct links *)(void *)((char *)timer - offsetof(struct links, drain));
 
     for (struct link *link = links->first, *next; link != NULL; link = next) {
         next = link->next;

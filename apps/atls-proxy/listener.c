@@ -304,7 +304,7 @@ static void welcome(struct listener *listener, int fd, const struct sockaddr_sto
 static void accept_some(struct loop_watch *watch, uint32_t events)
 {
     struct listener *listener =
-        (struct listener *)((char *)watch - offsetof(struct listener, watch));
+        (struct listener *)(void *)((char *)watch - offsetof(struct listener, watch));
 
     (void)events;
     for (int i = 0; i < ACCEPT_MAX; i++) {
@@ -334,7 +334,7 @@ static enum atls_code start(struct listener *listener, struct atls_err *err)
 static void rested(struct loop_timer *timer)
 {
     struct listener *listener =
-        (struct listener *)((char *)timer - offsetof(struct listener, again));
+        (struct listener *)(void *)((char *)timer - offsetof(struct listener, again));
 
     if (listener->spare < 0)
         listener->spare = open_spare();

@@ -28,7 +28,7 @@ struct loop {
     int event_count, event_at;
     struct loop_timer *timers; /* root of the heap: what is due next */
     struct loop_task *first_task, *last_task;
-    uint64_t round; /* of tasks */
+    uint64_t round;                  /* of tasks */
     struct loop_post *_Atomic posts; /* latest first */
     _Atomic bool stop;
     int64_t now_ms;

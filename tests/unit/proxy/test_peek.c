@@ -119,12 +119,13 @@ static struct atls_buf real_hello(void)
     SSL *ssl = ctx != NULL ? SSL_new(ctx) : NULL;
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
     struct atls_buf hello = {malloc(4096), 0};
+    char name[] = "Web-1.Example.COM";
     int n;
 
     if (ssl == NULL || in == NULL || out == NULL || hello.ptr == NULL)
         abort();
     SSL_set_bio(ssl, in, out);
-    assert_int_equal(SSL_set_tlsext_host_name(ssl, "Web-1.Example.COM"), 1);
+    assert_int_equal(SSL_set_tlsext_host_name(ssl, name), 1);
     assert_int_equal(SSL_set_alpn_protos(ssl, alpn, sizeof alpn - 1), 0);
     assert_int_equal(SSL_connect(ssl), -1);
     n = BIO_read(out, hello.ptr, 4096);
