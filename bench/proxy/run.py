@@ -352,6 +352,7 @@ class Bench:
 
     def churn_one(self, name, mode, count, minutes):
         proxy = self.start(name, mode)
+        first = proxy.descriptors()
         idle = self.client(proxy, "idle", count)
         samples, failed, parts = [], 0, max(4, int(minutes))
         for _ in range(parts + 1):
@@ -361,12 +362,15 @@ class Bench:
                 each = max(1, int(self.options.rate * minutes / parts))
                 failed += self.client(proxy, "new", each, 256, self.options.rate).go()[1]
         lost = idle.go()[1]
-        time.sleep(self.options.settle + 1)
-        left = proxy.descriptors()
+        for _ in range(100):
+            left = proxy.descriptors() - first
+            if left <= 0:
+                break
+            time.sleep(0.2)
         proxy.stop()
         # The first part may still grow what is kept; a leak grows from part to part.
-        print(f"  {name:11} descriptors {samples[1][0]} to {samples[-1][0]}, {left} when all have "
-              f"gone; PSS {samples[0][1] / MB:.1f}, {samples[1][1] / MB:.1f} to "
+        print(f"  {name:11} descriptors {samples[1][0]} to {samples[-1][0]}, {left} more "
+              f"than at first when all have gone; PSS {samples[0][1] / MB:.1f}, {samples[1][1] / MB:.1f} to "
               f"{samples[-1][1] / MB:.1f} MB; {failed} failed, {lost} idle lost", flush=True)
 
 
