@@ -106,6 +106,22 @@ static enum atls_code take(struct generation *g, struct atls_err *err)
     return code;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What counts at the start only. */
+static void say_fixed(const struct config *old, const struct config *new)
+{
+    if (old->workers != new->workers || old->jobs != new->jobs || old->sandbox != new->sandbox ||
+        old->ready_timeout_s != new->ready_timeout_s || !is_same_text(old->user, new->user) ||
+        !is_same_text(old->group, new->group))
+        log_say(ATLS_LOG_WARNING, "reload",
+                "workers, jobs, user, group, sandbox and ready-timeout stay as they were until "
+                "the next start");
+}
+
 /* Reads everything again; what runs is touched on success only. */
 static enum atls_code load_again(struct atls_err *err)
 {
@@ -121,6 +137,7 @@ static enum atls_code load_again(struct atls_err *err)
         service_keep(SELF->generation->config);
         return code;
     }
+    say_fixed(SELF->generation->config, g->config);
     return take(g, err);
 }
 

@@ -38,6 +38,10 @@ def test_a_reload_keeps_connections_and_judges_them_by_what_is_new(world):
         client.reload()
         assert caller.says()
         assert len(client.events("attested")) == 1  # nothing has changed
+        client.config.write_text(client.config.read_text() + "\nworkers: 1\n")
+        client.tell(signal.SIGHUP)
+        client.wait("reload", level="warning")
+        client.wait("reload", 2, level="info")
         policy.write_text(NO)
         client.reload()
         assert caller.ended()
