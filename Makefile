@@ -12,6 +12,8 @@ demo: deps
 	@scripts/build release
 	@build/release/apps/atls demo --flavour all
 	@scripts/demo-tee build/release/apps/atls
+	@scripts/deps build demo
+	@scripts/demo-proxy build/release/apps
 
 test: deps-test
 	@scripts/test

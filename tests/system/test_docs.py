@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 from conftest import ATLS, need
+from proxy import PROXY
 from test_tee_sim import SIM
 from test_verifierd_store import Postgres
 from verifierd import DAEMON
@@ -20,7 +21,7 @@ DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 MARK = "@@ block "
 SECONDS = 240
 # Ports as written, which others may be using.
-PORTS = ("8443", "8444", "9464", "4433")
+PORTS = ("8443", "8444", "9464", "4433", "8080")
 
 
 def blocks(name):
@@ -81,7 +82,8 @@ def place():
     try:
         (directory / "bin").mkdir()
         (directory / "empty").mkdir()
-        for name, program in (("atls", ATLS), ("atls-verifierd", DAEMON), ("atls-tee-sim", SIM)):
+        for name, program in (("atls", ATLS), ("atls-verifierd", DAEMON), ("atls-proxy", PROXY),
+                              ("atls-tee-sim", SIM)):
             (directory / "bin" / name).symlink_to(shutil.which(program))
         yield directory
     finally:
@@ -119,6 +121,11 @@ def test_the_tutorial_of_the_verifier(place, database):
 def test_the_flavours(place):
     need("swtpm", "swtpm_setup", "swtpm_localca", "tpm2_pcrextend")
     check_page("flavours.md", place)
+
+
+def test_the_tutorial_of_the_proxy(place):
+    need("curl", "python3", "swtpm", "swtpm_setup", "swtpm_localca", "tpm2_pcrextend")
+    check_page("proxy.md", place)
 
 
 def test_the_tutorial_of_confidential_machines(fuse, place):
