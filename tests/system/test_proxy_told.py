@@ -1,0 +1,98 @@
+"""What the program behind a proxy is told of clients that attest themselves: in headers of HTTP, which nobody else
+can write, and before the data, in a header of the PROXY protocol."""
+import re
+import socket
+
+import pytest
+
+from backends import Nginx
+from conftest import TIMEOUT, laboratory, need
+from proxy import Proxy
+from test_proxy_programs import curl
+
+FRONT = """
+    attesters:
+      own: {uri: "{uri}", certificate: "{certificate}"}
+    verifiers:
+      store: {uri: "local:{store}"}
+    routes:
+      - name: web
+        listen: ["127.0.0.1:0"]
+        mode: terminate
+        target: "{target}"
+        {told}
+        downstream:
+          attester: own
+          require: {verifier: store, identity: pkix}
+          tls: {certificate: {dir}/tls.pem, key: {dir}/tls.key, ca: {dir}/ca.pem}
+"""
+SIDE = """
+    attesters:
+      own: {uri: "{uri}", certificate: "{certificate}"}
+    verifiers:
+      store: {uri: "local:{store}"}
+    routes:
+      - name: out
+        listen: ["127.0.0.1:0"]
+        mode: originate
+        target: localhost:{port}
+        upstream:
+          attester: own
+          require: {verifier: store, identity: pkix}
+          tls: {ca: {dir}/ca.pem}
+"""
+
+
+@pytest.fixture
+def told():
+    """Starts a pair whose front has these lines and this target; the proxy beside the client."""
+    need("curl")
+    with laboratory() as lab:
+        lab.tls()
+        server = dict(zip(("uri", "certificate"), lab.enrol(lab.tpm())[1::2]))
+        client = dict(zip(("uri", "certificate"), lab.enrol(lab.tpm("client"), "client.example")[1::2]))
+
+        def start(target, lines):
+            front = Proxy(lab, "front", FRONT, target=target, told=lines, **server).start()
+            return front, Proxy(lab, "side", SIDE, port=front.port(), **client).start()
+
+        yield lab, start
+
+
+def test_headers_are_the_proxys_and_not_the_clients(told):
+    lab, start = told
+    web = Nginx(lab)
+    try:
+        front, side = start(web.target, "http-headers: {verdict: X-Attested-Verdict, evidence-type: X-Attested-Evidence, "
+                                        "key-sha256: X-Attested-Key}")
+        url = f"http://127.0.0.1:{side.port()}/who"
+        honest = curl(url).decode().split()
+        assert honest[:2] == ["affirming", "tpm"]
+        assert honest[2] == front.wait("open")[0]["client-key"]
+        spoof = ["-H", "X-Attested-Verdict: contraindicated", "-H", "x-attested-key: 00", "-H", "X-ATTESTED-EVIDENCE: snp"]
+        assert curl(*spoof, url, url).decode().split() == honest * 2
+    finally:
+        web.close()
+
+
+def test_the_header_of_the_proxy_protocol_says_who_it_is(told):
+    _, start = told
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        front, side = start(f"127.0.0.1:{listener.getsockname()[1]}", "proxy-protocol: {out: true}")
+        with socket.create_connection(("127.0.0.1", side.port()), timeout=TIMEOUT) as s:
+            s.sendall(b"\r\n\r\n\0\r\nQUIT\nme, too")
+            listener.settimeout(TIMEOUT)
+            with listener.accept()[0] as backend, backend.makefile("rb") as stream:
+                head = stream.read(16)
+                assert head[:12] == b"\r\n\r\n\0\r\nQUIT\n" and head[12:14] == b"\x21\x11"
+                body = stream.read(int.from_bytes(head[14:], "big"))
+                assert stream.read(19) == b"\r\n\r\n\0\r\nQUIT\nme, too"
+        fields, rest = {}, body[12:]
+        while rest:
+            length = int.from_bytes(rest[1:3], "big")
+            fields[rest[0]], rest = rest[3:3 + length], rest[3 + length:]
+        line = front.wait("open")[0]
+        assert socket.inet_ntoa(body[:4]) == "127.0.0.1"
+        assert line["client"] == f"127.0.0.1:{int.from_bytes(body[8:10], 'big')}"
+        assert (fields[0xe0], fields[0xe1], fields[0xe5]) == (b"affirming", b"tpm", b"connection")
+        assert fields[0xe7].hex() == line["client-key"] and re.fullmatch("01[0-9a-f]{64}", fields[0xe3].hex())
