@@ -194,12 +194,13 @@ static void drop(struct link *link)
     link->route = NULL;
 }
 
-/* Who was promised a stream is not told that it was all, unless it was. */
-static void close_end(struct end *end, bool cut)
+/* Who was promised a stream, by the link or by a handshake that is done, is not told that it was
+ * all, unless it was. */
+static void close_end(const struct link *link, struct end *end, bool whole)
 {
     if (end->state == END_NONE)
         return;
-    if (cut)
+    if (!whole && (link->opened || end->state == END_OPEN))
         end_cut(end);
     else
         end_close(end);
@@ -214,9 +215,8 @@ static void finish(struct link *link, enum link_end why, const struct atls_err *
     tell(link, why, err);
     no_longer_handshake(link);
     let_go(link);
-    close_end(&link->end[LINK_UPSTREAM], link->opened && why != LINK_CLOSED);
-    close_end(&link->end[LINK_DOWNSTREAM],
-              link->opened && why != LINK_CLOSED && why != LINK_DATA_REFUSED);
+    close_end(link, &link->end[LINK_UPSTREAM], why == LINK_CLOSED);
+    close_end(link, &link->end[LINK_DOWNSTREAM], why == LINK_CLOSED || why == LINK_DATA_REFUSED);
     drop(link);
     leave(link);
 }

@@ -213,6 +213,8 @@ static void tend_watchdog(void)
 {
     static int64_t looked_ms;
 
+    if (looked_ms == 0) /* nobody has had time to come round */
+        looked_ms = now_ms();
     if (now_ms() - looked_ms < WATCHDOG_MS)
         return;
     looked_ms = now_ms();

@@ -813,15 +813,16 @@ static void stall(struct world *w, int route, const char *says, enum link_end wa
 static void peers_that_stall_are_given_up(void **state)
 {
     struct world w;
+    enum link_end end;
     int client, target;
     SSL *ssl;
 
     (void)state;
     world_init(&w, ATLS_FLAVOUR_POST);
-    w.p.server.options.gate_timeout_ms = 300;
-    w.route[TERMINATE].handshake_timeout_ms = 200;
-    w.route[TERMINATE].idle_timeout_ms = 200;
-    w.route[ORIGINATE].dial_timeout_ms = 200;
+    w.p.server.options.gate_timeout_ms = 2000;
+    w.route[TERMINATE].handshake_timeout_ms = 1000;
+    w.route[TERMINATE].idle_timeout_ms = 500;
+    w.route[ORIGINATE].dial_timeout_ms = 1000;
     w.direct = true;
     world_start(&w);
     stall(&w, TERMINATE, "", LINK_HANDSHAKE_TIMEOUT);
@@ -850,7 +851,7 @@ static void peers_that_stall_are_given_up(void **state)
 
     /* A target that does not speak TLS. */
     world_init(&w, ATLS_FLAVOUR_POST);
-    w.route[ORIGINATE].dial_timeout_ms = 200;
+    w.route[ORIGINATE].dial_timeout_ms = 1000;
     world_start(&w);
     w.route[ORIGINATE].target.address = w.target;
     w.route[ORIGINATE].target.address_len = w.target_len;
@@ -867,7 +868,8 @@ static void peers_that_stall_are_given_up(void **state)
     close(target);
     client = enter(&w, ORIGINATE);
     close(take_target(&w));
-    assert_end(&w, ORIGINATE, LINK_UPSTREAM_CLOSED);
+    end = next_told(&w, ORIGINATE).end; /* whether TLS or the loop meets the end first is open */
+    assert_true(end == LINK_UPSTREAM_CLOSED || end == LINK_UPSTREAM_TLS);
     close(client);
     world_clear(&w);
 }
