@@ -17,6 +17,7 @@
 
 #include "address.h"
 #include "listen.h"
+#include "rules.h"
 #include "schema.h"
 
 #define CONFIG_FILE_DEFAULT "/etc/atls/proxy.yaml"
@@ -25,7 +26,6 @@
 #define CONFIG_LISTENERS_MAX 256 /* of all routes */
 #define CONFIG_SHARE_MAX     64  /* routes at one listener, listeners of one route */
 #define CONFIG_NAMED_MAX     64  /* attesters; verifiers; policies */
-#define CONFIG_RULES_MAX     128
 #define CONFIG_NETWORKS_MAX  64
 
 struct config_attester {
@@ -53,7 +53,7 @@ struct config_verifier {
     int64_t max_age_s, timeout_s; /* 0: the library's */
     bool fresh_result, insecure;
     bool allow_sha1_pcr_bank, allow_unsafe_clock, allow_ima_violations, require_ak_eku;
-    char *rules[CONFIG_RULES_MAX + 1]; /* "name=value", NULL-terminated; its own */
+    char *rules[RULES_MAX + 1]; /* "name=value", NULL-terminated; its own */
     size_t rule_count;
     char *collateral[4]; /* "maker=URL", the same */
     size_t collateral_count;

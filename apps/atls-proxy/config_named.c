@@ -2,8 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <atls/verifier.h>
-
 #include "config_read.h"
 #include "text.h"
 
@@ -177,34 +175,11 @@ static const struct {
     {"require-ak-eku", LOCAL, "is for evidence that is appraised here"},
 };
 
-/* Each rule is judged where it stands. */
-static enum atls_code read_rule(struct schema *s, const struct tree_node *node,
-                                struct config_verifier *v)
-{
-    const char *alone[2] = {NULL, NULL};
-    struct atls_err why = ATLS_ERR_INIT;
-    enum atls_code code;
-
-    if (v->rule_count == CONFIG_RULES_MAX)
-        return schema_at(s, node->line, "more than %d rules", CONFIG_RULES_MAX);
-    if ((code = schema_pair(s, node, &v->rules[v->rule_count])) != ATLS_OK)
-        return code;
-    alone[0] = v->rules[v->rule_count++];
-    if (atls_verifier_check_rules(alone, &why) != ATLS_OK)
-        return schema_at(s, node->line, "%s", why.message);
-    return ATLS_OK;
-}
-
 static enum atls_code read_rules(struct schema *s, const struct tree_node *node, void *into)
 {
-    enum atls_code code = ATLS_OK;
+    struct config_verifier *const to = into;
 
-    if (node->kind != TREE_MAP)
-        return schema_at(s, node->line, "rules is a %s, want a mapping",
-                         node->kind == TREE_LIST ? "list" : "single value");
-    for (const struct tree_node *n = node->child; code == ATLS_OK && n != NULL; n = n->next)
-        code = read_rule(s, n, into);
-    return code;
+    return rules_read(s, node, to->rules, &to->rule_count);
 }
 
 static enum atls_code read_collateral(struct schema *s, const struct tree_node *node, void *into)

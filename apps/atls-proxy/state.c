@@ -258,7 +258,7 @@ static enum atls_code open_verifier(struct opened_verifier *v, struct atls_err *
     static const struct atls_verifier_ops *const backends[] = {
         &atls_local_verifier, &atls_veraison_verifier, &atls_passport_verifier, NULL};
     const struct config_verifier *c = v->config;
-    const char *rules[CONFIG_RULES_MAX + 1] = {NULL}, *collateral[5] = {NULL};
+    const char *rules[RULES_MAX + 1] = {NULL}, *collateral[5] = {NULL};
     struct atls_verifier_options options;
 
     for (size_t i = 0; i < c->rule_count; i++)

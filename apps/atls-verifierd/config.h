@@ -11,12 +11,12 @@
 #include <atls/ear.h>
 
 #include "listen.h"
+#include "rules.h"
 
 #define CONFIG_LISTENERS_MAX 16
 #define CONFIG_TENANTS_MAX   64
 #define CONFIG_CLIENTS_MAX   64 /* tokens, and certificates, of one tenant */
 #define CONFIG_FILES_MAX     16
-#define CONFIG_RULES_MAX     128
 
 enum config_serve { SERVE_ALL = 0, SERVE_API = 1, SERVE_OPERATION = 2 };
 
@@ -63,7 +63,7 @@ struct config_tenant {
     bool allow_insecure_technology, allow_sha1_pcr_bank, allow_unsafe_clock, require_ak_eku,
         allow_ima_violations;
     /* "name=value", NULL-terminated; its own. */
-    char *rules[CONFIG_RULES_MAX + 1];
+    char *rules[RULES_MAX + 1];
     size_t rule_count;
     /* Services to fetch what makers publish from, or NULL. */
     const char *collateral_amd, *collateral_intel, *collateral_intel_root_crl, *collateral_ca_file;

@@ -220,7 +220,7 @@ static void list_services(const struct config_tenant *config, struct services *o
 static enum atls_code make_issuer(struct tenant *t, struct atls_err *err)
 {
     const struct config_tenant *config = t->config;
-    const char *rules[CONFIG_RULES_MAX + 1] = {NULL};
+    const char *rules[RULES_MAX + 1] = {NULL};
     struct services services;
     struct atls_issuer_options options;
     struct atls_issuer *issuer = NULL;
