@@ -100,6 +100,7 @@ struct config_side {
     int64_t reattest_interval_s; /* 0: on demand only */
     enum atls_on_failure on_failure;
     int64_t certificate_lifetime_s; /* pre; 0: the library's */
+    int64_t certificate_max_age_s;  /* pre, of the peer's; 0: the library's */
 };
 
 /* IPv4 is kept as mapped to IPv6. */

@@ -334,9 +334,26 @@ static struct config_listener *add_listener(struct config *c)
     return &larger[c->listener_count++];
 }
 
+/* Port 0 is another one each time. */
+static bool picks_port(const struct address *address)
+{
+    return address->family == ADDRESS_TCP && strcmp(address->port, "0") == 0;
+}
+
+/* How many listeners of this address there are. */
+static unsigned count_listeners(const struct config *c, const struct address *address)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (address_same(&c->listeners[i].at.address, address))
+            count++;
+    return count;
+}
+
 static struct config_listener *find_listener(struct config *c, const struct address *address)
 {
-    for (size_t i = 0; i < c->listener_count; i++)
+    for (size_t i = 0; i < c->listener_count && !picks_port(address); i++)
         if (address_same(&c->listeners[i].at.address, address))
             return &c->listeners[i];
     return NULL;
@@ -424,7 +441,9 @@ static enum atls_code take_listener(struct schema *s, const struct tree_node *no
     w.l.proxy = &route->proxy;
     if ((code = check_listener(s, &w.l, &route->proxy)) != ATLS_OK)
         return code;
-    if (c->operation.line > 0 && address_same(&c->operation.at.address, &w.l.at.address))
+    if (picks_port(&w.l.at.address))
+        w.l.at.nth = count_listeners(c, &w.l.at.address);
+    else if (c->operation.line > 0 && address_same(&c->operation.at.address, &w.l.at.address))
         return schema_at(s, w.l.line, "%.60s is also that of operation", w.address);
     known = find_listener(c, &w.l.at.address);
     if (known != NULL && (code = share_listener(s, known, &w.l, route)) != ATLS_OK)
@@ -469,6 +488,8 @@ enum atls_code config_read_operation(struct schema *s, const struct tree_node *n
         return schema_at(s, node->line, "%s", why.message);
     if ((code = check_listener(s, &w.l, NULL)) != ATLS_OK)
         return code;
+    if (picks_port(&w.l.at.address))
+        w.l.at.nth = CONFIG_LISTENERS_MAX; /* apart from those of routes */
     *o = (struct config_operation){node->line, w.l.at, w.l.insecure};
     return ATLS_OK;
 }

@@ -20,6 +20,8 @@ static const struct {
     {"extension-type", INTRA, "is for flavour intra: the others have no TLS extension"},
     {"freshness", PRE, "is for flavour pre: evidence of the others is made for the connection"},
     {"certificate-lifetime", PRE, "is for flavour pre: the others make no certificates"},
+    {"certificate-max-age", PRE,
+     "is for flavour pre: evidence of the others is made for the connection"},
 };
 
 static size_t line_of(const struct tree_node *map, const char *key)
@@ -169,6 +171,9 @@ static enum atls_code check_flavour(struct schema *s, const struct tree_node *no
     if (side->flavour == ATLS_FLAVOUR_PRE && side->freshness == ATLS_FRESHNESS_UNSAID)
         return schema_at(s, node->line,
                          "freshness is missing: nonce, or none, where evidence can be replayed");
+    if (side->freshness == ATLS_FRESHNESS_NONCE && side->certificate_max_age_s > 0)
+        return schema_at(s, line_of(node, "certificate-max-age"),
+                         "certificate-max-age is for freshness: none: what answers a nonce is new");
     if (side->extension_type == 65281)
         return schema_at(s, line_of(node, "extension-type"),
                          "extension-type 65281 is renegotiation_info, want another");
@@ -184,7 +189,8 @@ static enum atls_code check_roles(struct schema *s, const struct tree_node *node
                                   const struct config_side *side)
 {
     static const char *const about_us[] = {"require-self", "certificate-lifetime"};
-    static const char *const about_peer[] = {"reattest-interval", "on-failure"};
+    static const char *const about_peer[] = {"reattest-interval", "on-failure",
+                                             "certificate-max-age"};
 
     if (schema_find(node, "require") == NULL)
         return schema_at(s, node->line,
@@ -193,14 +199,14 @@ static enum atls_code check_roles(struct schema *s, const struct tree_node *node
         return schema_at(s, node->line,
                          "%s without any attestation: want attester, require, or both",
                          node->key->text);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof about_us / sizeof about_us[0]; i++)
         if (side->attester == NULL && schema_find(node, about_us[i]) != NULL)
             return schema_at(s, line_of(node, about_us[i]), "%s wants an attester", about_us[i]);
+    for (size_t i = 0; i < sizeof about_peer / sizeof about_peer[0]; i++)
         if (side->require.line == 0 && schema_find(node, about_peer[i]) != NULL)
             return schema_at(s, line_of(node, about_peer[i]),
                              "%s is about attestation of the peer, and require is none",
                              about_peer[i]);
-    }
     if (side->raw && side->reattest_interval_s > 0)
         return schema_at(s, line_of(node, "reattest-interval"),
                          "raw: true has no re-attestation: framing ends when the gate opens");
@@ -316,6 +322,8 @@ enum atls_code config_read_side(struct schema *s, const struct tree_node *node,
         SCHEMA_CHOICE("on-failure", struct config_side, on_failure, failure_words),
         SCHEMA_AMOUNT("certificate-lifetime", SCHEMA_KIND_TIME, struct config_side,
                       certificate_lifetime_s, 60, CONFIG_TIME_MAX),
+        SCHEMA_AMOUNT("certificate-max-age", SCHEMA_KIND_TIME, struct config_side,
+                      certificate_max_age_s, 1, ATLS_CERTIFICATE_MAX_AGE_S),
         SCHEMA_END,
     };
     enum atls_code code;

@@ -141,6 +141,8 @@ static enum atls_log_level level_of(enum link_end end)
         return ATLS_LOG_INFO;
     case LINK_INTERNAL:
         return ATLS_LOG_ERROR;
+    case LINK_LIMIT_SOURCE: /* as those that are refused before there is a link */
+        return ATLS_LOG_DEBUG;
     default:
         return ATLS_LOG_WARNING;
     }
@@ -157,6 +159,7 @@ static const char *event_of(enum link_end end)
     case LINK_WITHDRAWN:
     case LINK_DATA_REFUSED:
     case LINK_LIMIT_ROUTE:
+    case LINK_LIMIT_SOURCE:
         return "refused";
     default:
         return "closed";
@@ -304,5 +307,6 @@ void hooks_set(struct generation *g)
         d->source.drop = source_drop;
         d->source.route = &d->routes[0]->link;
         d->source.prelude = prelude_is_wanted(d) ? prelude_run : NULL;
+        d->source.announces = prelude_announces;
     }
 }

@@ -26,7 +26,8 @@ struct link {
     struct loop_timer timer;
     struct loop_task task;
     struct jobs_work *works;
-    struct sockaddr_storage client, local, accepted;
+    struct sockaddr_storage client, local;
+    struct sockaddr_storage counted; /* by limits of sources */
     uint64_t number, used;
     int64_t started_ms, dial_ms, later_ms, moved_ms;
     uint32_t attestations[2];
@@ -122,7 +123,7 @@ static void no_longer_handshake(struct link *link)
     const struct links_options *o = &link->links->options;
 
     if (!link->through && o->through != NULL)
-        o->through(o->arg, &link->accepted);
+        o->through(o->arg, &link->counted);
     link->through = true;
 }
 
@@ -143,7 +144,7 @@ static void leave(struct link *link)
         link->next->before = link->before;
     atomic_fetch_sub(&links->count, 1);
     if (links->options.gone != NULL)
-        links->options.gone(links->options.arg, &link->accepted);
+        links->options.gone(links->options.arg, &link->counted);
     loop_soon(links->options.loop, &link->task);
 }
 
@@ -340,6 +341,9 @@ static bool look(struct link *link, uint8_t *buffer)
                         end->half_closed ? "ended in what comes before TLS"
                                          : "what comes before TLS is too long");
         finish(link, end->half_closed ? LINK_DOWNSTREAM_CLOSED : LINK_BAD_PRELUDE, &err);
+        return false;
+    case LINK_PRELUDE_LIMITED:
+        finish(link, LINK_LIMIT_SOURCE, NULL);
         return false;
     case LINK_PRELUDE_REFUSED:
         break;
@@ -820,16 +824,19 @@ void links_accept(struct links *links, const struct link_source *source, int fd,
     struct end *end;
 
     if (link == NULL) {
+        const struct sockaddr_storage counted = link_counted(source, client);
+
         close(fd);
         if (o->through != NULL)
-            o->through(o->arg, client);
+            o->through(o->arg, &counted);
         if (o->gone != NULL)
-            o->gone(o->arg, client);
+            o->gone(o->arg, &counted);
         return;
     }
     link->links = links;
     link->source = source;
-    link->client = link->accepted = *client;
+    link->client = *client;
+    link->counted = link_counted(source, client);
     if (getsockname(fd, (struct sockaddr *)&link->local, &len) != 0)
         link->local.ss_family = AF_UNSPEC;
     link->number = atomic_fetch_add(&numbers, 1) + 1;
@@ -941,11 +948,28 @@ const struct sockaddr_storage *link_local(const struct link *link)
     return &link->local;
 }
 
-void link_set_client(struct link *link, const struct sockaddr_storage *client,
-                     const struct sockaddr_storage *local)
+enum link_end link_set_client(struct link *link, const struct sockaddr_storage *client,
+                              const struct sockaddr_storage *local)
 {
+    const struct links_options *o = &link->links->options;
+    enum link_end why;
+
     link->client = *client;
     link->local = *local;
+    if (link->counted.ss_family != AF_UNSPEC || o->announced == NULL)
+        return LINK_CLOSED;
+    why = o->announced(o->arg, client, loop_now_ms(o->loop));
+    if (why == LINK_CLOSED)
+        link->counted = *client;
+    return why;
+}
+
+struct sockaddr_storage link_counted(const struct link_source *source,
+                                     const struct sockaddr_storage *client)
+{
+    if (source->announces != NULL && source->announces(source, client))
+        return (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+    return *client;
 }
 
 uint64_t link_used(const struct link *link)

@@ -125,6 +125,7 @@ enum link_prelude {
     LINK_PRELUDE_USED,     /* *out_used bytes (not 0) are taken from the stream; call again */
     LINK_PRELUDE_DONE,     /* *out_route is for it; what was seen stays in the stream */
     LINK_PRELUDE_REFUSED,  /* err says why */
+    LINK_PRELUDE_LIMITED,  /* the client's source is over its limits */
 };
 /* How much a prelude may see at once. */
 #define LINK_PRELUDE_MAX ((size_t)20480)
@@ -139,6 +140,9 @@ struct link_source {
                                  const struct link_route **out_route, struct atls_err *err);
     const struct link_route *route;
     int64_t handshake_timeout_ms;
+    /* Whether this client says in its prelude for whom it comes (link_set_client): until then no
+     * source is counted. NULL: none does. */
+    bool (*announces)(const struct link_source *source, const struct sockaddr_storage *client);
     /* A link ended before it had a route. Must not be NULL. */
     void (*ended)(const struct link_source *source, struct link *link,
                   const struct link_report *report);
@@ -162,8 +166,12 @@ struct links;
 struct links_options {
     struct loop *loop;
     struct jobs *jobs;
-    /* A link left the handshakes in flight, a link is gone: for limits. Each is called once a link,
-     * the first at the latest with the second. NULL is fine. */
+    /* A client announced another: whether limits of that source allow it (LINK_CLOSED), which then
+     * counts instead. NULL is fine. */
+    enum link_end (*announced)(void *arg, const struct sockaddr_storage *client, int64_t now_ms);
+    /* A link left the handshakes in flight, a link is gone: for limits, with the client that
+     * counts, AF_UNSPEC when none does. Each is called once a link, the first at the latest with
+     * the second. NULL is fine. */
     void (*through)(void *arg, const struct sockaddr_storage *client);
     void (*gone)(void *arg, const struct sockaddr_storage *client);
     void *arg;
@@ -197,9 +205,13 @@ bool links_drain(struct links *links, int64_t deadline_ms);
  * when not known. */
 const struct sockaddr_storage *link_client(const struct link *link);
 const struct sockaddr_storage *link_local(const struct link *link);
-/* The PROXY header knows better. Limits go on with what accept(2) said. */
-void link_set_client(struct link *link, const struct sockaddr_storage *client,
-                     const struct sockaddr_storage *local);
+/* The PROXY header knows better. LINK_CLOSED, or what limits say of that client, who is the link's
+ * all the same, for its log line. */
+enum link_end link_set_client(struct link *link, const struct sockaddr_storage *client,
+                              const struct sockaddr_storage *local);
+/* Whom limits count at accept: client, or with an AF_UNSPEC nobody yet. */
+struct sockaddr_storage link_counted(const struct link_source *source,
+                                     const struct sockaddr_storage *client);
 /* Bytes that its prelude has taken so far. */
 uint64_t link_used(const struct link *link);
 /* Since it was accepted. */

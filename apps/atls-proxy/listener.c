@@ -189,6 +189,31 @@ enum link_end limits_take(struct limits *limits, const struct sockaddr_storage *
     return LINK_LIMIT_SOURCE;
 }
 
+enum link_end limits_take_source(struct limits *limits, const struct sockaddr_storage *client,
+                                 int64_t now_ms)
+{
+    bool (*rate)(void *arg, const struct sockaddr *source, int64_t now_ms);
+    uint64_t key[2];
+    void *arg;
+    bool ok;
+
+    if (!key_of(client, key))
+        return LINK_CLOSED;
+    (void)pthread_mutex_lock(&limits->lock);
+    ok = take_source(limits, key);
+    rate = limits->options.rate;
+    arg = limits->options.arg;
+    (void)pthread_mutex_unlock(&limits->lock);
+    if (!ok)
+        return LINK_LIMIT_SOURCE;
+    if (rate == NULL || rate(arg, (const struct sockaddr *)client, now_ms))
+        return LINK_CLOSED;
+    (void)pthread_mutex_lock(&limits->lock);
+    drop_source(limits, key);
+    (void)pthread_mutex_unlock(&limits->lock);
+    return LINK_LIMIT_SOURCE;
+}
+
 void limits_through(struct limits *limits)
 {
     (void)pthread_mutex_lock(&limits->lock);
@@ -213,6 +238,12 @@ void limits_count(struct limits *limits, size_t *out_connections, size_t *out_ha
     *out_connections = limits->connections;
     *out_handshakes = limits->handshakes;
     (void)pthread_mutex_unlock(&limits->lock);
+}
+
+enum link_end limits_links_announced(void *limits, const struct sockaddr_storage *client,
+                                     int64_t now_ms)
+{
+    return limits_take_source(limits, client, now_ms);
 }
 
 void limits_links_through(void *limits, const struct sockaddr_storage *client)
@@ -290,7 +321,8 @@ static void starved(struct listener *listener, int error)
 static void welcome(struct listener *listener, int fd, const struct sockaddr_storage *client)
 {
     const struct listener_options *o = &listener->options;
-    const enum link_end why = limits_take(o->limits, client, loop_now_ms(o->loop));
+    const struct sockaddr_storage counted = link_counted(o->source, client);
+    const enum link_end why = limits_take(o->limits, &counted, loop_now_ms(o->loop));
 
     if (why == LINK_CLOSED) {
         links_accept(o->links, o->source, fd, client);

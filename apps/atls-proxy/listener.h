@@ -33,10 +33,15 @@ void limits_change(struct limits *limits, const struct limits_options *options);
  * limits_gone. Else why not. A client of a unix socket has no source. */
 enum link_end limits_take(struct limits *limits, const struct sockaddr_storage *client,
                           int64_t now_ms);
+/* The same of a source alone: a connection that counts already says for whom it comes. */
+enum link_end limits_take_source(struct limits *limits, const struct sockaddr_storage *client,
+                                 int64_t now_ms);
 void limits_through(struct limits *limits);
 void limits_gone(struct limits *limits, const struct sockaddr_storage *client);
 void limits_count(struct limits *limits, size_t *out_connections, size_t *out_handshakes);
 /* For struct links_options: arg is the limits. */
+enum link_end limits_links_announced(void *limits, const struct sockaddr_storage *client,
+                                     int64_t now_ms);
 void limits_links_through(void *limits, const struct sockaddr_storage *client);
 void limits_links_gone(void *limits, const struct sockaddr_storage *client);
 

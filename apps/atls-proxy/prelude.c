@@ -24,6 +24,14 @@ bool prelude_is_wanted(const struct state_door *door)
     return takes_header(door) || picks(door);
 }
 
+bool prelude_announces(const struct link_source *source, const struct sockaddr_storage *client)
+{
+    const struct state_door *door = source->arg;
+
+    return takes_header(door) &&
+           config_is_trusted(door->config->proxy, (const struct sockaddr *)client);
+}
+
 static enum link_prelude run_header(const struct state_door *door, struct link *link,
                                     struct atls_bytes seen, size_t *out_used, struct atls_err *err)
 {
@@ -40,8 +48,9 @@ static enum link_prelude run_header(const struct state_door *door, struct link *
         return LINK_PRELUDE_REFUSED;
     if (header.len == 0)
         return LINK_PRELUDE_MORE;
-    if (header.has_addresses)
-        link_set_client(link, &header.source, &header.destination);
+    if (header.has_addresses &&
+        link_set_client(link, &header.source, &header.destination) != LINK_CLOSED)
+        return LINK_PRELUDE_LIMITED;
     *out_used = header.len;
     return LINK_PRELUDE_USED;
 }

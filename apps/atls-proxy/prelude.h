@@ -8,6 +8,7 @@
 /* Whether links of this door have one. */
 bool prelude_is_wanted(const struct state_door *door);
 /* Of struct link_source, whose arg is the door. */
+bool prelude_announces(const struct link_source *source, const struct sockaddr_storage *client);
 enum link_prelude prelude_run(const struct link_source *source, struct link *link,
                               struct atls_bytes seen, bool ended, size_t *out_used,
                               const struct link_route **out_route, struct atls_err *err);

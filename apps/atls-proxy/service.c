@@ -19,6 +19,7 @@
 struct port {
     struct port *next;
     char *address; /* as written */
+    unsigned nth;
     struct listener *listener;
     const struct state_door *door; /* of the newest generation; NULL: no longer needed */
 };
@@ -86,6 +87,7 @@ static void beat(struct loop_timer *timer)
 static enum atls_code worker_init(struct service *s, struct worker *w, struct atls_err *err)
 {
     struct links_options options = {.jobs = s->jobs,
+                                    .announced = limits_links_announced,
                                     .through = limits_links_through,
                                     .gone = limits_links_gone,
                                     .arg = s->limits};
@@ -218,11 +220,11 @@ static void give_orders(struct service *s, struct order *orders)
 
 /* ---- listeners ---- */
 
-static struct port *find_port(const struct worker *w, const char *address)
+static struct port *find_port(const struct worker *w, const struct listen_at *at)
 {
     struct port *p = w->ports;
 
-    while (p != NULL && strcmp(p->address, address) != 0)
+    while (p != NULL && (p->nth != at->nth || strcmp(p->address, at->address.text) != 0))
         p = p->next;
     return p;
 }
@@ -304,6 +306,7 @@ static enum atls_code add_port(struct worker *w, const struct state_door *door, 
         free(p);
         return code;
     }
+    p->nth = door->config->at.nth;
     p->door = door;
     p->next = w->ports;
     w->ports = p;
@@ -320,13 +323,13 @@ static void apply(struct order *order)
         p->door = NULL;
     for (size_t i = 0; i < order->generation->config->listener_count; i++) {
         const struct state_door *door = &order->generation->doors[i];
-        struct port *p = find_port(w, door->config->at.address.text);
+        struct port *p = find_port(w, &door->config->at);
 
         if (p != NULL) {
             listener_set_source(p->listener, &door->source);
             p->door = door;
         } else if (order->fds[i] >= 0 && add_port(w, door, order->fds[i], &order->err) != ATLS_OK) {
-            listen_shut(&door->config->at.address);
+            listen_shut(&door->config->at);
         }
     }
     while (*at != NULL) {
@@ -355,7 +358,7 @@ static enum atls_code take_sockets(const struct service *s, const struct generat
         char text[128];
 
         fds[i] = -1;
-        if (find_port(&s->workers[worker], c->at.address.text) != NULL)
+        if (find_port(&s->workers[worker], &c->at) != NULL)
             continue;
         if ((code = listen_get(&at, &fds[i], text, err)) != ATLS_OK)
             fds[i] = -1;
@@ -365,14 +368,19 @@ static enum atls_code take_sockets(const struct service *s, const struct generat
     return code;
 }
 
-static bool is_needed(const void *arg, const char *address)
+static bool is_at(const struct listen_at *at, const char *address, unsigned nth)
+{
+    return at->nth == nth && strcmp(at->address.text, address) == 0;
+}
+
+static bool is_needed(const void *arg, const char *address, unsigned nth)
 {
     const struct config *config = arg;
 
     for (size_t i = 0; i < config->listener_count; i++)
-        if (strcmp(config->listeners[i].at.address.text, address) == 0)
+        if (is_at(&config->listeners[i].at, address, nth))
             return true;
-    return config->operation.line > 0 && strcmp(config->operation.at.address.text, address) == 0;
+    return config->operation.line > 0 && is_at(&config->operation.at, address, nth);
 }
 
 /* Health, readiness and metrics, where they are wanted now. */
@@ -514,7 +522,7 @@ void service_drain(struct service *s, const struct generation *g, int64_t deadli
         give_orders(s, orders);
     free(orders);
     for (size_t i = 0; i < g->config->listener_count; i++)
-        listen_shut(&g->config->listeners[i].at.address);
+        listen_shut(&g->config->listeners[i].at);
     for (unsigned i = 0; i < s->worker_count; i++)
         if (!links_drain(s->workers[i].links, deadline_ms))
             log_say(ATLS_LOG_ERROR, "drain", "out of memory");

@@ -374,6 +374,7 @@ static void set_flavour(const struct config_side *c, struct atls_config_options 
     o->secret_binder = c->secret_binder;
     o->extension_type = (uint16_t)c->extension_type;
     o->certificate_lifetime_s = (uint32_t)c->certificate_lifetime_s;
+    o->certificate_max_age_s = (uint32_t)c->certificate_max_age_s;
     if (c->flavour != ATLS_FLAVOUR_INTRA)
         return;
     if (c->require.line > 0 && c->require.verifier->accepted[0] != '\0')

@@ -116,10 +116,11 @@ static void upkeep_end(void)
 
 /* ---- generations ---- */
 
-static bool is_needed(const void *arg, const char *address)
+static bool is_needed(const void *arg, const char *address, unsigned nth)
 {
     const struct config *config = arg;
 
+    (void)nth; /* addresses are given once */
     for (size_t i = 0; i < config->listener_count; i++)
         if (strcmp(config->listeners[i].address, address) == 0)
             return true;
@@ -260,7 +261,7 @@ static void drain(const sigset_t *set)
     server_retire(SELF->server, true);
     for (size_t i = 0; i < config->listener_count; i++)
         if (config->listeners[i].serve != SERVE_OPERATION)
-            listen_shut(&config->listeners[i].listen.address);
+            listen_shut(&config->listeners[i].listen);
     end_ms = now_ms() + 1000 * config->drain_timeout_s;
     while (!at_once && atomic_load(&SELF->service.active) > 0 && now_ms() < end_ms) {
         at_once = is_end(next_signal(set));

@@ -23,7 +23,7 @@
 
 static struct kept {
     char address[300]; /* as configured */
-    unsigned slot;
+    unsigned nth, slot;
     int fd;
     bool shuts;
     char path[108]; /* of a unix socket of ours, to remove */
@@ -132,10 +132,15 @@ static void describe(int fd, char out[128])
                  port);
 }
 
-static struct kept *find_kept(const char *address, unsigned slot)
+static bool is_of(const struct kept *k, const struct listen_at *l)
+{
+    return k->nth == l->nth && strcmp(k->address, l->address.text) == 0;
+}
+
+static struct kept *find_kept(const struct listen_at *l, unsigned slot)
 {
     for (size_t i = 0; i < kept_count; i++)
-        if (kept[i].slot == slot && strcmp(kept[i].address, address) == 0)
+        if (kept[i].slot == slot && is_of(&kept[i], l))
             return &kept[i];
     return NULL;
 }
@@ -143,7 +148,7 @@ static struct kept *find_kept(const char *address, unsigned slot)
 /* The port that slot 0 was given, when any was asked for. */
 static const char *port_of(const struct listen_at *l, unsigned slot)
 {
-    const struct kept *first = slot > 0 ? find_kept(l->address.text, 0) : NULL;
+    const struct kept *first = slot > 0 ? find_kept(l, 0) : NULL;
 
     return first != NULL ? strrchr(first->text, ':') + 1 : l->address.port;
 }
@@ -164,6 +169,7 @@ static enum atls_code open_kept(const struct listen_at *l, unsigned slot, struct
         close(k->fd);
         return code;
     }
+    k->nth = l->nth;
     k->slot = slot;
     k->shuts = family != ADDRESS_SYSTEMD;
     snprintf(k->address, sizeof k->address, "%s", l->address.text);
@@ -194,7 +200,7 @@ enum atls_code listen_get(const struct listen_at *l, int *out_fd, char out_text[
                           struct atls_err *err)
 {
     unsigned slot = l->reuse_port && l->address.family == ADDRESS_TCP ? l->slot : 0;
-    struct kept *k = find_kept(l->address.text, slot);
+    struct kept *k = find_kept(l, slot);
     enum atls_code code = ATLS_OK;
     int fd;
 
@@ -209,17 +215,18 @@ enum atls_code listen_get(const struct listen_at *l, int *out_fd, char out_text[
     return ATLS_OK;
 }
 
-void listen_shut(const struct address *address)
+void listen_shut(const struct listen_at *l)
 {
     for (size_t i = 0; i < kept_count; i++)
-        if (kept[i].shuts && strcmp(kept[i].address, address->text) == 0)
+        if (kept[i].shuts && is_of(&kept[i], l))
             (void)shutdown(kept[i].fd, SHUT_RDWR);
 }
 
-void listen_keep(bool (*needed)(const void *arg, const char *address), const void *arg)
+void listen_keep(bool (*needed)(const void *arg, const char *address, unsigned nth),
+                 const void *arg)
 {
     for (size_t i = 0; i < kept_count;) {
-        if (needed != NULL && needed(arg, kept[i].address)) {
+        if (needed != NULL && needed(arg, kept[i].address, kept[i].nth)) {
             i++;
             continue;
         }

@@ -13,6 +13,7 @@
 struct listen_at {
     struct address address;
     int64_t mode;    /* of a unix socket; -1: 0660 */
+    unsigned nth;    /* tells those of one address apart: port 0 is another each time */
     bool reuse_port; /* TCP: each slot has a socket of its own, between which the kernel spreads
                         connections (SO_REUSEPORT) */
     unsigned slot;   /* with reuse_port: which socket, from 0 */
@@ -23,10 +24,11 @@ struct listen_at {
  * Errors: ATLS_E_CONFIG (address in use, no socket of that name from systemd), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code listen_get(const struct listen_at *l, int *out_fd,
                                           char out_text[128], struct atls_err *err);
-/* Has new connections to all sockets of an address refused from now on, so that clients go
- * elsewhere at once; but for those of systemd, which another process may serve next. */
-void listen_shut(const struct address *address);
+/* Has new connections to it, in every slot, refused from now on, so that clients go elsewhere at
+ * once; but for those of systemd, which another process may serve next. */
+void listen_shut(const struct listen_at *l);
 /* Closes those whose address, as written, is not needed; needed NULL: all. */
-void listen_keep(bool (*needed)(const void *arg, const char *address), const void *arg);
+void listen_keep(bool (*needed)(const void *arg, const char *address, unsigned nth),
+                 const void *arg);
 
 #endif

@@ -51,8 +51,9 @@ static bool answers(const char *text)
     return yes;
 }
 
-static bool is(const void *arg, const char *address)
+static bool is(const void *arg, const char *address, unsigned nth)
 {
+    (void)nth;
     return strcmp(arg, address) == 0;
 }
 
@@ -79,6 +80,36 @@ static void test_kept(void **state)
     listen_keep(NULL, NULL);
 }
 
+static bool is_second(const void *arg, const char *address, unsigned nth)
+{
+    return strcmp(arg, address) == 0 && nth == 1;
+}
+
+/* Of one address, but not one socket. */
+static void test_several(void **state)
+{
+    struct listen_at l = at("127.0.0.1:0"), second = l;
+    char text[128], other[128], again[128];
+    int fd = get(&l, text), fd2;
+
+    (void)state;
+    second.nth = 1;
+    fd2 = get(&second, other);
+    assert_string_not_equal(text, other);
+    close(fd);
+    close(fd2);
+    listen_keep(is_second, "127.0.0.1:0");
+    assert_false(answers(text));
+    fd = get(&second, again);
+    assert_string_equal(other, again);
+    listen_shut(&l);
+    assert_true(answers(other));
+    listen_shut(&second);
+    assert_false(answers(other));
+    close(fd);
+    listen_keep(NULL, NULL);
+}
+
 static void test_shut(void **state)
 {
     struct listen_at l = at("127.0.0.1:0"), other = at("127.0.0.1:00");
@@ -86,7 +117,7 @@ static void test_shut(void **state)
     int fd = get(&l, text), fd2 = get(&other, stays);
 
     (void)state;
-    listen_shut(&l.address);
+    listen_shut(&l);
     assert_false(answers(text));
     assert_true(answers(stays));
     close(fd);
@@ -137,7 +168,7 @@ static void test_slots(void **state)
         }
     }
     assert_true(reached[0] && reached[1]);
-    listen_shut(&l.address);
+    listen_shut(&l);
     assert_false(answers(text));
     close(fds[0]);
     close(fds[1]);
@@ -215,7 +246,7 @@ static void test_handed_over(void **state)
         close(fd);
     fd = get(&l, text);
     assert_string_equal(text, original);
-    listen_shut(&l.address); /* another process may serve it next */
+    listen_shut(&l); /* another process may serve it next */
     assert_true(answers(original));
     close(fd);
     test_assert_code(listen_get(&other, &fd, text, &err), ATLS_E_CONFIG, &err);
@@ -267,10 +298,11 @@ static void test_systemd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept),        cmocka_unit_test(test_shut),
-        cmocka_unit_test(test_in_use),      cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_unix),        cmocka_unit_test(test_systemd),
-        cmocka_unit_test(test_handed_over), cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_kept),     cmocka_unit_test(test_shut),
+        cmocka_unit_test(test_several),  cmocka_unit_test(test_in_use),
+        cmocka_unit_test(test_slots),    cmocka_unit_test(test_unix),
+        cmocka_unit_test(test_systemd),  cmocka_unit_test(test_handed_over),
+        cmocka_unit_test(test_too_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

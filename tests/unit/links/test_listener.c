@@ -68,6 +68,38 @@ static void each_limit_holds(void **state)
     limits_free(NULL);
 }
 
+static bool never(void *arg, const struct sockaddr *source, int64_t now_ms)
+{
+    (void)arg;
+    (void)source;
+    (void)now_ms;
+    return false;
+}
+
+/* Behind a balancer connections count at once, and their sources when they are announced. */
+static void sources_may_be_announced_later(void **state)
+{
+    const struct sockaddr_storage nobody = {.ss_family = AF_UNSPEC}, a = four(1), b = four(2);
+    struct limits_options options = {3, 3, 1, never, NULL};
+    struct limits *limits = new_limits(3, 3, 1);
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(limits_take(limits, &nobody, 0), LINK_CLOSED);
+    assert_int_equal(limits_take_source(limits, &a, 0), LINK_CLOSED);
+    assert_int_equal(limits_take_source(limits, &a, 0), LINK_LIMIT_SOURCE);
+    limits_change(limits, &options);
+    assert_int_equal(limits_take_source(limits, &b, 0), LINK_LIMIT_SOURCE); /* the rate */
+    options.rate = NULL;
+    limits_change(limits, &options);
+    assert_int_equal(limits_take_source(limits, &b, 0), LINK_CLOSED); /* which left nothing */
+    limits_gone(limits, &a);
+    assert_int_equal(limits_take_source(limits, &a, 0), LINK_CLOSED);
+    limits_gone(limits, &a);
+    limits_gone(limits, &b);
+    limits_free(limits);
+}
+
 static void sources_of_ipv6_are_networks(void **state)
 {
     const uint8_t one[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, [15] = 1},
@@ -350,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_limit_holds),
+        cmocka_unit_test(sources_may_be_announced_later),
         cmocka_unit_test(sources_of_ipv6_are_networks),
         cmocka_unit_test(the_table_of_sources_never_fills),
         cmocka_unit_test(limits_change_while_they_hold),

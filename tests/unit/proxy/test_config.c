@@ -98,6 +98,14 @@ static const struct row good[] = {
     {"pre",
      D "{flavour: pre, freshness: nonce, attester: tpm, certificate-lifetime: 1h, require: none}\n",
      0, NULL},
+    {"pre, of a certain age",
+     U "{flavour: pre, freshness: none, certificate-max-age: 438000h, require: " L "}\n", 0, NULL},
+    {"port 0 is another each time",
+     N "  - {name: a, listen: ['127.0.0.1:0', '127.0.0.1:00'], mode: originate, target: 'a:1', "
+       "upstream: {require: " L "}}\n"
+       "  - {name: b, listen: ['127.0.0.1:0'], mode: originate, target: 'a:1', upstream: "
+       "{require: " L "}}\noperation: {listen: '127.0.0.1:0'}\n",
+     0, NULL},
     {"pre, of others",
      U "{flavour: pre, freshness: none, require: {verifier: local, identity: attested, profiles: "
        "[ra-tls]}}\n",
@@ -331,6 +339,19 @@ static const struct row bad[] = {
      U "extension-type: 16\n      flavour: intra\n      require: " L "\n", 11, "want 65280 to"},
     {"freshness in post", D "freshness: nonce\n" REST, 11, "for flavour pre"},
     {"a certificate's life in post", D "certificate-lifetime: 1h\n" REST, 11, "for flavour pre"},
+    {"an age of certificates in post", U "certificate-max-age: 1h\n      require: " L "\n", 11,
+     "for flavour pre"},
+    {"an age of nobody's certificates",
+     D "certificate-max-age: 1h\n      flavour: pre\n      freshness: none\n" REST, 11,
+     "require is none"},
+    {"an age of what is new",
+     U "certificate-max-age: 1h\n      flavour: pre\n      freshness: nonce\n      require: " L
+       "\n",
+     11, "for freshness: none"},
+    {"an age without end",
+     U "certificate-max-age: 438001h\n      flavour: pre\n      freshness: none\n      require: " L
+       "\n",
+     11, "want 1 to"},
     {"pre without freshness", U "flavour: pre\n      require: " L "\n", 11, "freshness is missing"},
     {"results that intra cannot ask for",
      U "flavour: intra\n      require: {verifier: fresh, identity: attested}\n", 12,
