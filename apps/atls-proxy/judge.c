@@ -16,11 +16,21 @@ struct judge {
     enum atls_verifier_input input;
     bool wants_binder;
     pthread_mutex_t lock;
-    struct atls_verifier *verifier; /* these three under the lock */
+    struct atls_verifier *verifier; /* these six under the lock */
     struct metrics_part *part;
     struct atls_policy *policy;
+    uint64_t number;                   /* of this pair; 0: there is none yet */
+    struct atls_policy *policy_before; /* of the pair before */
+    uint64_t number_before;
     _Atomic uint64_t turn;
 };
+
+/* The pair whose verifier was asked last on this thread, which goes on to ask a policy: that of the
+ * same pair, or two configurations would let pass together what neither does alone. */
+static _Thread_local struct {
+    const struct judge *judge;
+    uint64_t number;
+} asked;
 
 static bool report_only;
 
@@ -58,6 +68,7 @@ void judge_unref(struct judge *j)
         return;
     atls_verifier_unref(j->verifier);
     atls_policy_unref(j->policy);
+    atls_policy_unref(j->policy_before);
     pthread_mutex_destroy(&j->lock);
     free(j);
 }
@@ -72,19 +83,26 @@ void judge_set(struct judge *j, struct atls_verifier *verifier, struct metrics_p
                struct atls_policy *policy)
 {
     struct atls_verifier *old_verifier;
-    struct atls_policy *old_policy;
+    struct atls_policy *older_policy;
 
     pthread_mutex_lock(&j->lock);
-    old_verifier = j->verifier;
-    old_policy = j->policy;
-    j->verifier = atls_verifier_ref(verifier);
     j->part = part;
+    if (j->verifier == verifier && j->policy == policy) {
+        pthread_mutex_unlock(&j->lock);
+        return;
+    }
+    old_verifier = j->verifier;
+    older_policy = j->policy_before;
+    j->policy_before = j->policy;
+    j->number_before = j->number;
+    j->verifier = atls_verifier_ref(verifier);
     j->policy = atls_policy_ref(policy);
+    j->number++;
     pthread_mutex_unlock(&j->lock);
-    if (old_verifier != NULL && (old_verifier != verifier || old_policy != policy))
+    if (old_verifier != NULL)
         judge_changed(j);
     atls_verifier_unref(old_verifier);
-    atls_policy_unref(old_policy);
+    atls_policy_unref(older_policy);
 }
 
 void judge_changed(struct judge *j)
@@ -138,6 +156,8 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *appraisa
     if (j->verifier != NULL)
         verifier = atls_verifier_ref(j->verifier);
     part = j->part;
+    asked.judge = j;
+    asked.number = j->number;
     pthread_mutex_unlock(&j->lock);
     if (verifier == NULL)
         return set_error(err, ATLS_E_CONFIG, "no verifier yet");
@@ -189,6 +209,26 @@ static void let_pass(const struct judge *j, const struct atls_result *result,
     decision->accept = decision->names_insecure = true;
 }
 
+/* The policy of the pair whose verifier made the result; *out NULL: there is none yet. */
+static enum atls_code take_policy(struct judge *j, struct atls_policy **out, struct atls_err *err)
+{
+    enum atls_code code = ATLS_OK;
+
+    pthread_mutex_lock(&j->lock);
+    if (asked.judge != j || asked.number == j->number)
+        *out = j->policy;
+    else if (asked.number == j->number_before)
+        *out = j->policy_before;
+    else
+        code = set_error(err, ATLS_E_UNAVAILABLE,
+                         "what peers are judged by has changed twice meanwhile");
+    if (*out != NULL)
+        *out = atls_policy_ref(*out);
+    pthread_mutex_unlock(&j->lock);
+    asked.judge = NULL;
+    return code;
+}
+
 static enum atls_code decide(void *self, struct atls_result *result, struct atls_decision *out,
                              struct atls_err *err)
 {
@@ -197,10 +237,8 @@ static enum atls_code decide(void *self, struct atls_result *result, struct atls
     struct atls_err why = ATLS_ERR_INIT;
     enum atls_code code;
 
-    pthread_mutex_lock(&j->lock);
-    if (j->policy != NULL)
-        policy = atls_policy_ref(j->policy);
-    pthread_mutex_unlock(&j->lock);
+    if ((code = take_policy(j, &policy, err)) != ATLS_OK)
+        return code;
     if (policy == NULL)
         return set_error(err, ATLS_E_CONFIG, "no policy yet");
     code = atls_policy_decide(policy, result, out, &why);

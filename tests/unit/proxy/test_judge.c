@@ -164,6 +164,40 @@ static void test_what_is_set_judges_from_then_on(void **state)
     judge_unref(j);
 }
 
+/* A reload between the two halves of a verdict. */
+static void test_verifier_and_policy_judge_in_pairs(void **state)
+{
+    struct judge *j = new_judge(ATLS_VERIFIER_TAKES_EVIDENCE, false);
+    struct atls_verifier *one = verifier("one", ATLS_VERIFIER_TAKES_EVIDENCE, false);
+    struct atls_verifier *two = verifier("two", ATLS_VERIFIER_TAKES_EVIDENCE, false), *v = NULL;
+    struct atls_policy *first = policy("first"), *second = policy("second"), *p = NULL;
+    struct metrics_part *part = metrics_part(METRICS_VERIFIER, "one");
+
+    (void)state;
+    assert_int_equal(judge_verifier(j, &v, NULL), ATLS_OK);
+    assert_int_equal(judge_policy(j, &p, NULL), ATLS_OK);
+    judge_set(j, one, part, first);
+    appraises(v, ATLS_E_EVIDENCE, "one");
+    judge_set(j, two, part, second);
+    decides(p, ATLS_OK, "first");  /* for what one has found */
+    decides(p, ATLS_OK, "second"); /* for nobody's */
+    appraises(v, ATLS_E_EVIDENCE, "two");
+    judge_set(j, one, part, first);
+    judge_set(j, one, part, first); /* no change */
+    decides(p, ATLS_OK, "second");
+    appraises(v, ATLS_E_EVIDENCE, "one");
+    judge_set(j, two, part, first);
+    judge_set(j, two, part, second);
+    decides(p, ATLS_E_UNAVAILABLE, ""); /* too long ago */
+    atls_verifier_unref(one);
+    atls_verifier_unref(two);
+    atls_policy_unref(first);
+    atls_policy_unref(second);
+    atls_verifier_unref(v);
+    atls_policy_unref(p);
+    judge_unref(j);
+}
+
 static void test_it_is_the_kind_of_verifier_that_it_stands_for(void **state)
 {
     static const struct {
@@ -198,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nobody_passes_before_there_is_who_judges),
         cmocka_unit_test(test_what_is_set_judges_from_then_on),
+        cmocka_unit_test(test_verifier_and_policy_judge_in_pairs),
         cmocka_unit_test(test_it_is_the_kind_of_verifier_that_it_stands_for),
     };
 
