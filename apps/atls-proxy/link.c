@@ -31,7 +31,8 @@ struct link {
     uint64_t number, used;
     int64_t started_ms, dial_ms, later_ms, moved_ms;
     uint32_t attestations[2];
-    bool running; /* in a call of run */
+    bool again[2]; /* asked to attest again before it was through the gate */
+    bool running;  /* in a call of run */
     bool opened, through, left;
 };
 
@@ -276,6 +277,20 @@ static void notice_attestation(struct link *link, enum link_side_number side)
         link->route->hooks->attested(link->route, link, side);
 }
 
+/* Its verdict may be one of before the order came, and counts for this long. */
+static void ask_again(struct link *link, enum link_side_number side)
+{
+    struct end *end = &link->end[side];
+    struct atls_session *session = end_session(end);
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (!link->again[side] || !end->opened || session == NULL || end->state == END_FAILED)
+        return;
+    link->again[side] = false;
+    if (atls_session_reattest(session, &err) == ATLS_OK) /* else it is of a kind that cannot */
+        loop_soon(link->links->options.loop, &link->task);
+}
+
 /* What is not data, of one side. False: the link has ended. */
 static bool step(struct link *link, enum link_side_number side)
 {
@@ -288,6 +303,7 @@ static bool step(struct link *link, enum link_side_number side)
         return false;
     }
     notice_attestation(link, side);
+    ask_again(link, side);
     if (end->state == END_FAILED) {
         finish(link, end_of_side(end, side), &end->err);
         return false;
@@ -904,8 +920,12 @@ static void reattest(struct link *link, const struct order *order)
         struct atls_session *session = end_session(end);
         struct atls_err err = ATLS_ERR_INIT;
 
-        if (session == NULL || !end->opened || link->attestations[i] == 0)
+        if (end->conn == NULL)
             continue;
+        if (session == NULL || !end->opened || link->attestations[i] == 0) {
+            link->again[i] = true;
+            continue;
+        }
         if (atls_session_reattest(session, &err) == ATLS_E_USAGE && order->end_others)
             finish(link, order->end, NULL);
     }

@@ -1031,6 +1031,54 @@ static void nothing_moves_while_rights_are_withdrawn(void **state)
     world_clear(&w);
 }
 
+/* Lets the first pass, once it may decide at all, and nobody else. */
+static struct {
+    pthread_mutex_t gate;
+    _Atomic unsigned begun;
+} first_only = {.gate = PTHREAD_MUTEX_INITIALIZER};
+
+static enum atls_code accept_first(void *self, struct atls_result *result,
+                                   struct atls_decision *out, struct atls_err *err)
+{
+    (void)self;
+    (void)result;
+    (void)err;
+    out->accept = ++first_only.begun == 1;
+    pthread_mutex_lock(&first_only.gate);
+    pthread_mutex_unlock(&first_only.gate);
+    return ATLS_OK;
+}
+
+/* Who is judged while the order comes is judged by what counted before it. */
+static void an_order_counts_for_who_is_in_the_gate(void **state)
+{
+    static const struct atls_policy_ops ops = {NULL, accept_first};
+    struct atls_policy *policy = NULL;
+    struct world w;
+    int client;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    first_only.begun = 0;
+    assert_int_equal(atls_policy_new(&ops, &first_only, &policy, NULL), ATLS_OK);
+    w.p.server.options.policy = policy;
+    world_start(&w);
+    pthread_mutex_lock(&first_only.gate);
+    client = enter(&w, ORIGINATE);
+    while (first_only.begun == 0)
+        ;
+    reattest(&w, TERMINATE); /* is on the loop before the verdict can be */
+    pthread_mutex_unlock(&first_only.gate);
+    assert_end(&w, TERMINATE, LINK_DOWNSTREAM_REFUSED);
+    assert_int_equal(first_only.begun, 2);
+    assert_true(w.told[0].opened || w.told[1].opened);
+    assert_gone(client);
+    close(client);
+    world_clear(&w);
+    atls_policy_unref(policy);
+}
+
 /* ---- orders ---- */
 
 static void orders_end_links(void **state)
@@ -1324,6 +1372,7 @@ int main(void)
         cmocka_unit_test(dials_by_name_and_tells_when_it_cannot),
         cmocka_unit_test(a_reset_ends_one_link),
         cmocka_unit_test(nothing_moves_while_rights_are_withdrawn),
+        cmocka_unit_test(an_order_counts_for_who_is_in_the_gate),
         cmocka_unit_test(orders_end_links),
         cmocka_unit_test(a_full_route_refuses),
         cmocka_unit_test(a_prelude_comes_first),
