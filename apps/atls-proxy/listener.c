@@ -22,9 +22,9 @@
 
 /* How many connections a source has; in a chain of its bucket, or of the free ones. */
 struct source {
-    uint64_t key[2]; /* address of IPv6, or the network part of one */
-    size_t connections;
-    uint32_t next; /* index + 1; 0: none */
+    uint64_t key[2];                /* address of IPv6, or the network part of one */
+    size_t connections, handshakes; /* of these not yet through */
+    uint32_t next;                  /* index + 1; 0: none */
 };
 
 struct limits {
@@ -78,7 +78,17 @@ static uint32_t *find(struct limits *limits, const uint64_t key[2])
     return at;
 }
 
-static bool take_source(struct limits *limits, const uint64_t key[2])
+/* The last places for handshakes are for sources that have few of them: one that only begins
+ * connections must not shut all others out. handshakes: there are without this one. */
+static bool has_its_share(const struct limits *limits, const struct source *source,
+                          size_t handshakes)
+{
+    const size_t all = limits->options.handshakes, few = all / LIMITS_FEW;
+
+    return handshakes >= all - all / LIMITS_KEPT && source->handshakes >= (few > 0 ? few : 1);
+}
+
+static bool take_source(struct limits *limits, const uint64_t key[2], size_t handshakes)
 {
     uint32_t *at = find(limits, key);
     struct source *source;
@@ -90,10 +100,20 @@ static bool take_source(struct limits *limits, const uint64_t key[2])
         *source = (struct source){.key = {key[0], key[1]}};
     }
     source = &limits->sources[*at - 1];
-    if (source->connections >= limits->options.per_source)
+    if (source->connections >= limits->options.per_source ||
+        has_its_share(limits, source, handshakes))
         return false;
     source->connections++;
+    source->handshakes++;
     return true;
+}
+
+static void source_through(struct limits *limits, const uint64_t key[2])
+{
+    const uint32_t number = *find(limits, key);
+
+    if (number != 0)
+        limits->sources[number - 1].handshakes--;
 }
 
 static void drop_source(struct limits *limits, const uint64_t key[2])
@@ -163,7 +183,7 @@ static enum link_end take(struct limits *limits, const struct sockaddr_storage *
         return LINK_LIMIT_CONNECTIONS;
     if (limits->handshakes >= limits->options.handshakes)
         return LINK_LIMIT_HANDSHAKES;
-    if (key_of(client, key) && !take_source(limits, key))
+    if (key_of(client, key) && !take_source(limits, key, limits->handshakes))
         return LINK_LIMIT_SOURCE;
     limits->connections++;
     limits->handshakes++;
@@ -184,7 +204,7 @@ enum link_end limits_take(struct limits *limits, const struct sockaddr_storage *
     (void)pthread_mutex_unlock(&limits->lock);
     if (why != LINK_CLOSED || rate == NULL || rate(arg, (const struct sockaddr *)client, now_ms))
         return why;
-    limits_through(limits);
+    limits_through(limits, client);
     limits_gone(limits, client);
     return LINK_LIMIT_SOURCE;
 }
@@ -200,7 +220,7 @@ enum link_end limits_take_source(struct limits *limits, const struct sockaddr_st
     if (!key_of(client, key))
         return LINK_CLOSED;
     (void)pthread_mutex_lock(&limits->lock);
-    ok = take_source(limits, key);
+    ok = take_source(limits, key, limits->handshakes > 0 ? limits->handshakes - 1 : 0);
     rate = limits->options.rate;
     arg = limits->options.arg;
     (void)pthread_mutex_unlock(&limits->lock);
@@ -209,15 +229,20 @@ enum link_end limits_take_source(struct limits *limits, const struct sockaddr_st
     if (rate == NULL || rate(arg, (const struct sockaddr *)client, now_ms))
         return LINK_CLOSED;
     (void)pthread_mutex_lock(&limits->lock);
+    source_through(limits, key);
     drop_source(limits, key);
     (void)pthread_mutex_unlock(&limits->lock);
     return LINK_LIMIT_SOURCE;
 }
 
-void limits_through(struct limits *limits)
+void limits_through(struct limits *limits, const struct sockaddr_storage *client)
 {
+    uint64_t key[2];
+
     (void)pthread_mutex_lock(&limits->lock);
     limits->handshakes--;
+    if (key_of(client, key))
+        source_through(limits, key);
     (void)pthread_mutex_unlock(&limits->lock);
 }
 
@@ -248,8 +273,7 @@ enum link_end limits_links_announced(void *limits, const struct sockaddr_storage
 
 void limits_links_through(void *limits, const struct sockaddr_storage *client)
 {
-    (void)client;
-    limits_through(limits);
+    limits_through(limits, client);
 }
 
 void limits_links_gone(void *limits, const struct sockaddr_storage *client)

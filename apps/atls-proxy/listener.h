@@ -12,6 +12,11 @@
 
 /* ---- limits, shared by all loops; any thread ---- */
 
+/* Of the places for handshakes the last 1/LIMITS_KEPT are for sources that have less than
+ * 1/LIMITS_FEW of all; the others get LINK_LIMIT_SOURCE. */
+#define LIMITS_KEPT 4
+#define LIMITS_FEW  8
+
 struct limits;
 struct limits_options {
     size_t connections; /* open at a time */
@@ -36,7 +41,7 @@ enum link_end limits_take(struct limits *limits, const struct sockaddr_storage *
 /* The same of a source alone: a connection that counts already says for whom it comes. */
 enum link_end limits_take_source(struct limits *limits, const struct sockaddr_storage *client,
                                  int64_t now_ms);
-void limits_through(struct limits *limits);
+void limits_through(struct limits *limits, const struct sockaddr_storage *client);
 void limits_gone(struct limits *limits, const struct sockaddr_storage *client);
 void limits_count(struct limits *limits, size_t *out_connections, size_t *out_handshakes);
 /* For struct links_options: arg is the limits. */

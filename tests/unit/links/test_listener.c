@@ -51,8 +51,8 @@ static void each_limit_holds(void **state)
     assert_int_equal(limits_take(limits, &a, 0), LINK_LIMIT_SOURCE);
     assert_int_equal(limits_take(limits, &b, 0), LINK_CLOSED);
     assert_int_equal(limits_take(limits, &b, 0), LINK_LIMIT_HANDSHAKES);
-    limits_through(limits);
-    limits_through(limits);
+    limits_through(limits, &a);
+    limits_through(limits, &b);
     assert_int_equal(limits_take(limits, &local, 0), LINK_CLOSED);
     assert_int_equal(limits_take(limits, &local, 0), LINK_LIMIT_CONNECTIONS);
     limits_count(limits, &connections, &handshakes);
@@ -62,7 +62,7 @@ static void each_limit_holds(void **state)
     assert_int_equal(limits_take(limits, &a, 0), LINK_CLOSED);
     limits_gone(limits, &local);
     assert_int_equal(limits_take(limits, &a, 0), LINK_LIMIT_HANDSHAKES);
-    limits_through(limits);
+    limits_through(limits, &a);
     assert_int_equal(limits_take(limits, &a, 0), LINK_LIMIT_SOURCE);
     limits_free(limits);
     limits_free(NULL);
@@ -97,6 +97,32 @@ static void sources_may_be_announced_later(void **state)
     assert_int_equal(limits_take_source(limits, &a, 0), LINK_CLOSED);
     limits_gone(limits, &a);
     limits_gone(limits, &b);
+    limits_free(limits);
+}
+
+/* Who begins connections and goes no further does not shut out who has begun few. */
+static void no_source_takes_all_handshakes(void **state)
+{
+    const struct sockaddr_storage greedy = four(1), other = four(2), local = {.ss_family = AF_UNIX};
+    const struct sockaddr_storage nobody = {.ss_family = AF_UNSPEC};
+    struct limits *limits = new_limits(100, 16, 100);
+
+    (void)state;
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(limits_take(limits, &greedy, 0), LINK_CLOSED);
+    assert_int_equal(limits_take(limits, &greedy, 0), LINK_LIMIT_SOURCE);
+    assert_int_equal(limits_take(limits, &other, 0), LINK_CLOSED);
+    assert_int_equal(limits_take(limits, &other, 0), LINK_CLOSED);
+    assert_int_equal(limits_take(limits, &other, 0), LINK_LIMIT_SOURCE);
+    limits_through(limits, &other); /* what is through counts no more */
+    assert_int_equal(limits_take(limits, &other, 0), LINK_CLOSED);
+    assert_int_equal(limits_take(limits, &local, 0), LINK_CLOSED);
+    assert_int_equal(limits_take(limits, &nobody, 0), LINK_CLOSED);
+    assert_int_equal(limits_take_source(limits, &greedy, 0), LINK_LIMIT_SOURCE); /* announced */
+    assert_int_equal(limits_take(limits, &local, 0), LINK_LIMIT_HANDSHAKES);
+    for (int i = 0; i < 4; i++)
+        limits_through(limits, &greedy);
+    assert_int_equal(limits_take_source(limits, &greedy, 0), LINK_CLOSED);
     limits_free(limits);
 }
 
@@ -136,7 +162,7 @@ static void the_table_of_sources_never_fills(void **state)
             const struct sockaddr_storage s = four(round * 7919 + i * 104729);
 
             assert_int_equal(limits_take(limits, &s, 0), LINK_CLOSED);
-            limits_through(limits);
+            limits_through(limits, &s);
         }
         for (uint32_t i = 0; i < PLACES; i++) {
             const uint32_t which = (i * 17 + round) % PLACES;
@@ -383,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_limit_holds),
         cmocka_unit_test(sources_may_be_announced_later),
+        cmocka_unit_test(no_source_takes_all_handshakes),
         cmocka_unit_test(sources_of_ipv6_are_networks),
         cmocka_unit_test(the_table_of_sources_never_fills),
         cmocka_unit_test(limits_change_while_they_hold),
