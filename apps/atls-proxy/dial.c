@@ -61,7 +61,8 @@ static enum dial_came resolve(struct dial *dial, struct atls_err *err)
     }
     memcpy(names->host, target->host, len);
     strcpy(names->port, target->port);
-    names->job = (struct job){.run = look_up, .done = looked_up, .loop = dial->loop};
+    names->job =
+        (struct job){.run = look_up, .done = looked_up, .loop = dial->loop, .lane = dial->lane};
     names->dial = dial;
     dial->names = names;
     jobs_submit(dial->jobs, &names->job);

@@ -14,6 +14,7 @@ struct dial_names;
 struct dial {
     struct loop *loop;
     struct jobs *jobs;
+    unsigned lane; /* of jobs */
     const struct link_target *target;
     void (*resolved)(struct dial *dial); /* call dial_next now */
     void *arg;

@@ -7,43 +7,73 @@
 
 #include "text.h"
 
+struct lane {
+    struct job *first, *last;
+    unsigned running;
+};
+
 struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t more;
-    struct job *first, *last;
+    struct lane lanes[JOBS_LANES];
+    unsigned turn; /* the lane that is looked at first */
     size_t waiting, running;
     bool stop;
-    unsigned thread_count;
+    unsigned thread_count, lane_max; /* threads, and those that one lane may have */
     pthread_t threads[];
 };
 
-/* ---- the queue, under the lock ---- */
+/* ---- the queues, under the lock ---- */
+
+static struct lane *lane_of(struct jobs *jobs, const struct job *job)
+{
+    return &jobs->lanes[job->lane % JOBS_LANES];
+}
 
 static void enqueue(struct jobs *jobs, struct job *job)
 {
+    struct lane *lane = lane_of(jobs, job);
+
     job->queued = true;
     job->next = NULL;
-    job->before = jobs->last;
+    job->before = lane->last;
     if (job->before != NULL)
         job->before->next = job;
     else
-        jobs->first = job;
-    jobs->last = job;
+        lane->first = job;
+    lane->last = job;
     jobs->waiting++;
 }
 
 static void dequeue(struct jobs *jobs, struct job *job)
 {
+    struct lane *lane = lane_of(jobs, job);
+
     if (job->before != NULL)
         job->before->next = job->next;
     else
-        jobs->first = job->next;
+        lane->first = job->next;
     if (job->next != NULL)
         job->next->before = job->before;
     else
-        jobs->last = job->before;
+        lane->last = job->before;
     job->queued = false;
     jobs->waiting--;
+}
+
+/* The first of the next lane that may have a thread more; NULL: there is none. */
+static struct job *next_job(struct jobs *jobs)
+{
+    for (unsigned i = 0; jobs->waiting > 0 && i < JOBS_LANES; i++) {
+        const unsigned at = (jobs->turn + i) % JOBS_LANES;
+        const struct lane *lane = &jobs->lanes[at];
+
+        if (lane->first == NULL || lane->running >= jobs->lane_max)
+            continue;
+        jobs->turn = at + 1;
+        return lane->first;
+    }
+    return NULL;
 }
 
 /* ---- threads ---- */
@@ -61,14 +91,16 @@ static void *work(void *arg)
 
     (void)pthread_mutex_lock(&jobs->lock);
     for (;;) {
-        struct job *job;
+        struct job *job = NULL;
+        struct lane *lane;
 
-        while (jobs->first == NULL && !jobs->stop)
+        while (!jobs->stop && (job = next_job(jobs)) == NULL)
             (void)pthread_cond_wait(&jobs->more, &jobs->lock);
         if (jobs->stop)
             break;
-        job = jobs->first;
+        lane = lane_of(jobs, job);
         dequeue(jobs, job);
+        lane->running++;
         jobs->running++;
         (void)pthread_mutex_unlock(&jobs->lock);
         job->run(job);
@@ -76,6 +108,7 @@ static void *work(void *arg)
         loop_post(job->loop, &job->post);
         (void)pthread_mutex_lock(&jobs->lock);
         jobs->running--;
+        lane->running--;
     }
     (void)pthread_mutex_unlock(&jobs->lock);
     return NULL;
@@ -101,6 +134,7 @@ enum atls_code jobs_new(unsigned threads, struct jobs **out, struct atls_err *er
         return set_error(err, ATLS_E_NOMEM, "pool of threads: out of memory");
     (void)pthread_mutex_init(&jobs->lock, NULL);
     (void)pthread_cond_init(&jobs->more, NULL);
+    jobs->lane_max = threads < 2 ? 1 : threads - (threads < JOBS_LEFT ? 1 : threads / JOBS_LEFT);
     start_threads(jobs, threads);
     if (threads == 0 || jobs->thread_count != threads) {
         jobs_free(jobs);
@@ -185,7 +219,7 @@ static void work_ready(void *arg)
         jobs_submit(work->jobs, &work->job);
 }
 
-struct jobs_work *jobs_work(struct jobs *jobs, struct loop *loop, struct atls_job *job,
+struct jobs_work *jobs_work(const struct jobs_for *where, struct atls_job *job,
                             void (*done)(struct jobs_work *work), void *arg)
 {
     struct jobs_work *work = calloc(1, sizeof *work);
@@ -194,8 +228,9 @@ struct jobs_work *jobs_work(struct jobs *jobs, struct loop *loop, struct atls_jo
         atls_job_free(job);
         return NULL;
     }
-    work->job = (struct job){.run = run_work, .done = work_done, .loop = loop};
-    work->jobs = jobs;
+    work->job =
+        (struct job){.run = run_work, .done = work_done, .loop = where->loop, .lane = where->lane};
+    work->jobs = where->jobs;
     work->work = job;
     work->done = done;
     work->arg = arg;

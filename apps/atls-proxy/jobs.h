@@ -1,5 +1,6 @@
 /* Threads for what may block: evidence, appraisal, names. What a job found is told on the loop that
- * asked. */
+ * asked. Each lane (a route) has its turn, and none has all threads: one whose verifier does not
+ * answer leaves some to the others. */
 #ifndef PROXY_JOBS_H
 #define PROXY_JOBS_H
 
@@ -18,10 +19,14 @@ struct job {
     void (*run)(struct job *job);  /* on a thread of the pool */
     void (*done)(struct job *job); /* on the loop afterwards */
     struct loop *loop;
+    unsigned lane; /* any number; those that are equal modulo JOBS_LANES are one */
     struct loop_post post;
     struct job *next, *before;
     bool queued; /* under the pool's lock */
 };
+#define JOBS_LANES 64
+/* Of the threads, at least one in so many is left by a lane; not of one thread alone. */
+#define JOBS_LEFT 4
 
 /* Errors: ATLS_E_LIMIT (no threads), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code jobs_new(unsigned threads, struct jobs **out, struct atls_err *err);
@@ -52,8 +57,14 @@ struct jobs_work {
     _Atomic int state;
 };
 
+/* Where work is done and told. */
+struct jobs_for {
+    struct jobs *jobs;
+    struct loop *loop;
+    unsigned lane;
+};
 /* Takes work over and starts it; NULL: out of memory, work is freed. */
-struct jobs_work *jobs_work(struct jobs *jobs, struct loop *loop, struct atls_job *work,
+struct jobs_work *jobs_work(const struct jobs_for *where, struct atls_job *work,
                             void (*done)(struct jobs_work *work), void *arg);
 /* On its loop: nobody wants to know any more. done is not called; work frees itself. */
 void jobs_work_abandon(struct jobs_work *work);

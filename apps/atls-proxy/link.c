@@ -244,11 +244,12 @@ static void work_done(struct jobs_work *work)
 
 static bool give_out_jobs(struct link *link, enum link_side_number side)
 {
+    const struct jobs_for where = {link->links->options.jobs, link->links->options.loop,
+                                   link->route->lane};
     struct atls_job *job;
 
     while ((job = end_job(&link->end[side])) != NULL) {
-        struct jobs_work *work =
-            jobs_work(link->links->options.jobs, link->links->options.loop, job, work_done, link);
+        struct jobs_work *work = jobs_work(&where, job, work_done, link);
 
         if (work == NULL)
             return false;
@@ -441,6 +442,7 @@ static void run_dial(struct link *link)
     if (link->dial.target == NULL)
         link->dial = (struct dial){.loop = link->links->options.loop,
                                    .jobs = link->links->options.jobs,
+                                   .lane = link->route->lane,
                                    .target = &link->route->target,
                                    .resolved = resolved,
                                    .arg = link};

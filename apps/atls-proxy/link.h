@@ -80,6 +80,7 @@ struct link_route {
     const char *name;
     struct link_side side[2]; /* by enum link_side_number */
     struct link_target target;
+    unsigned lane;                /* of its jobs */
     int64_t handshake_timeout_ms; /* downstream, from accept */
     int64_t dial_timeout_ms;      /* upstream, until the TLS handshake is done */
     int64_t idle_timeout_ms;

@@ -525,6 +525,7 @@ static void set_link(struct state_route *r)
     const struct config_route *c = r->config;
 
     r->link.name = c->name;
+    r->link.lane = (unsigned)(r - r->generation->routes);
     for (int n = 0; n < 2; n++) {
         const struct state_side *side = &r->side[n];
 

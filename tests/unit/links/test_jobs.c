@@ -139,6 +139,52 @@ static void the_end_waits_for_what_runs_alone(void **state)
     jobs_free(NULL);
 }
 
+/* Jobs of one lane that do not end leave threads to the others, and these take turns. */
+static void a_lane_does_not_take_all_threads(void **state)
+{
+    enum { SLOW = 12, FAST = 8 };
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    struct loop *loop = new_loop();
+    struct jobs *jobs = new_jobs(8);
+    struct work slow[SLOW], fast[FAST];
+    size_t waiting = 0, running = 0, told = 0;
+
+    (void)state;
+    begun = 0;
+    pthread_mutex_lock(&gate);
+    for (size_t i = 0; i < SLOW; i++) {
+        slow[i] = (struct work){.job = {.run = run, .done = tell, .loop = loop, .lane = 3},
+                                .gate = &gate};
+        jobs_submit(jobs, &slow[i].job);
+    }
+    while (begun < 6)
+        ;
+    for (size_t i = 0; i < FAST; i++) {
+        fast[i] = (struct work){
+            .job = {.run = run, .done = tell, .loop = loop, .lane = 4 + (unsigned)i % 3}};
+        jobs_submit(jobs, &fast[i].job);
+    }
+    while (told < FAST) {
+        loop_turn(loop, -1);
+        told = 0;
+        for (size_t i = 0; i < FAST; i++)
+            told += fast[i].told;
+    }
+    assert_int_equal(begun, 6 + FAST);
+    jobs_count(jobs, &waiting, &running);
+    assert_int_equal(waiting, SLOW - 6);
+    assert_true(jobs_cancel(jobs, &slow[SLOW - 1].job));
+    pthread_mutex_unlock(&gate);
+    while (told < SLOW - 1) {
+        loop_turn(loop, -1);
+        told = 0;
+        for (size_t i = 0; i < SLOW; i++)
+            told += slow[i].told;
+    }
+    jobs_free(jobs);
+    loop_free(loop);
+}
+
 static void a_pool_has_threads(void **state)
 {
     struct atls_err err = ATLS_ERR_INIT;
@@ -208,7 +254,8 @@ static void work_comes_back(void **state)
 
     (void)state;
     world_init(&w);
-    assert_non_null(jobs_work(w.jobs, w.loop, ask_for_evidence(&w), take_back, &w));
+    assert_non_null(
+        jobs_work(&(struct jobs_for){w.jobs, w.loop, 0}, ask_for_evidence(&w), take_back, &w));
     while (w.done == 0)
         loop_turn(w.loop, -1);
     assert_int_equal(atls_session_next(w.p.server.session), ATLS_NEXT_OUTPUT);
@@ -225,7 +272,8 @@ static void abandoned_work_is_not_told(void **state)
 
         world_init(&w);
         w.p.server.attester.delay_ms = i % 3 * 5;
-        work = jobs_work(w.jobs, w.loop, ask_for_evidence(&w), take_back, &w);
+        work =
+            jobs_work(&(struct jobs_for){w.jobs, w.loop, 0}, ask_for_evidence(&w), take_back, &w);
         assert_non_null(work);
         for (unsigned turn = 0; turn < i / 3 && w.done == 0; turn++)
             loop_turn(w.loop, 1);
@@ -242,6 +290,7 @@ int main(void)
         cmocka_unit_test(jobs_run_elsewhere_and_are_told_here),
         cmocka_unit_test(jobs_that_wait_can_be_taken_back),
         cmocka_unit_test(the_end_waits_for_what_runs_alone),
+        cmocka_unit_test(a_lane_does_not_take_all_threads),
         cmocka_unit_test(a_pool_has_threads),
         cmocka_unit_test(work_comes_back),
         cmocka_unit_test(abandoned_work_is_not_told),
