@@ -253,6 +253,8 @@ static const char *const useless[] = {
     "quotactl_fd",
     "reboot",
     "request_key",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
     "setdomainname",
     "sethostname",
     "setns",
@@ -262,6 +264,7 @@ static const char *const useless[] = {
     "swapon",
     "sysfs",
     "syslog",
+    "tkill",
     "umount",
     "umount2",
     "unshare",
@@ -302,6 +305,24 @@ static enum atls_code add_rules(scmp_filter_ctx filter, const struct config *con
     return ATLS_OK;
 }
 
+/* Signals go to threads of our own alone, as abort(3) and the C library send them. */
+static enum atls_code wall_signals(scmp_filter_ctx filter, const struct config *config,
+                                   unsigned *out_count, struct atls_err *err)
+{
+    const uint32_t action =
+        config->sandbox == CONFIG_SANDBOX_REPORT ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(EPERM);
+    int problem;
+
+    if (starts_programs(config)) /* which have numbers of their own */
+        return ATLS_OK;
+    problem = seccomp_rule_add(filter, action, SCMP_SYS(tgkill), 1,
+                               SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
+    if (problem != 0)
+        return set_error(err, ATLS_E_IO, "sandbox: system call tgkill: %s", strerror(-problem));
+    (*out_count)++;
+    return ATLS_OK;
+}
+
 static enum atls_code wall_calls(const struct config *config, struct atls_err *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -311,7 +332,8 @@ static enum atls_code wall_calls(const struct config *config, struct atls_err *e
 
     if (filter == NULL)
         return set_error(err, ATLS_E_NOMEM, "sandbox: out of memory");
-    code = add_rules(filter, config, &count, err);
+    if ((code = add_rules(filter, config, &count, err)) == ATLS_OK)
+        code = wall_signals(filter, config, &count, err);
     if (code == ATLS_OK && (problem = seccomp_load(filter)) != 0) {
         log_say(ATLS_LOG_WARNING, "sandbox", "system calls: this kernel does not filter them: %s",
                 strerror(-problem));

@@ -7,7 +7,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "text.h"
+
+/* Room for what was read and as much again; what it was in before is wiped, as it may be a key. */
+static uint8_t *enlarge(uint8_t *p, size_t len, size_t *size)
+{
+    uint8_t *larger = malloc(*size *= 2);
+
+    if (larger != NULL)
+        memcpy(larger, p, len);
+    OPENSSL_cleanse(p, len);
+    free(p);
+    return larger;
+}
 
 static enum atls_code read_all(int fd, const char *path, size_t max, struct atls_buf *out,
                                struct atls_err *err)
@@ -20,25 +34,23 @@ static enum atls_code read_all(int fd, const char *path, size_t max, struct atls
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0 || len + (size_t)n > max) {
-            if (n == 0) {
-                p[len] = '\0';
-                *out = (struct atls_buf){p, len};
-                return ATLS_OK;
-            }
+        if (n == 0) {
+            p[len] = '\0';
+            *out = (struct atls_buf){p, len};
+            return ATLS_OK;
+        }
+        if (n < 0 || len + (size_t)n > max) {
+            const int number = errno;
+
+            OPENSSL_cleanse(p, size);
             free(p);
             return n < 0
-                       ? set_error(err, ATLS_E_CONFIG, "%.100s: %s", path, strerror(errno))
+                       ? set_error(err, ATLS_E_CONFIG, "%.100s: %s", path, strerror(number))
                        : set_error(err, ATLS_E_CONFIG, "%.100s: longer than %zu bytes", path, max);
         }
         len += (size_t)n;
-        if (size - len < 2) {
-            uint8_t *larger = realloc(p, size *= 2);
-
-            if (larger == NULL)
-                free(p);
-            p = larger;
-        }
+        if (size - len < 2)
+            p = enlarge(p, len, &size);
     }
     return set_error(err, ATLS_E_NOMEM, "%.100s: out of memory", path);
 }

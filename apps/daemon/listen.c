@@ -98,6 +98,16 @@ static enum atls_code open_unix(const struct listen_at *l, int *out_fd, struct a
     return ATLS_OK;
 }
 
+/* Of another socket accept(2) would fail each time, and readiness would never end. */
+static bool is_listening(int fd)
+{
+    int type = 0, listens = 0;
+    socklen_t type_len = sizeof type, listens_len = sizeof listens;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_len) == 0 && listens != 0;
+}
+
 static enum atls_code take_systemd(const struct listen_at *l, int *out_fd, struct atls_err *err)
 {
     char **names = NULL;
@@ -112,6 +122,13 @@ static enum atls_code take_systemd(const struct listen_at *l, int *out_fd, struc
     if (fd < 0)
         return set_error(err, ATLS_E_CONFIG, "%.100s: systemd passed no socket of this name",
                          l->address.text);
+    if (!is_listening(fd)) {
+        close(fd);
+        return set_error(err, ATLS_E_CONFIG,
+                         "%.100s: systemd passed no stream socket that listens (ListenStream, "
+                         "Accept=no)",
+                         l->address.text);
+    }
     *out_fd = fd;
     return ATLS_OK;
 }

@@ -251,6 +251,16 @@ static void test_handed_over(void **state)
     close(fd);
     test_assert_code(listen_get(&other, &fd, text, &err), ATLS_E_CONFIG, &err);
     assert_non_null(strstr(err.message, "no socket of this name"));
+    listen_keep(NULL, NULL);
+    for (int i = 0; i < 2; i++) { /* one that does not listen, one without connections */
+        const int wrong = socket(AF_INET, i == 0 ? SOCK_STREAM : SOCK_DGRAM, 0);
+
+        assert_int_equal(dup2(wrong, 3), 3);
+        if (wrong != 3)
+            close(wrong);
+        test_assert_code(listen_get(&l, &fd, text, &err), ATLS_E_CONFIG, &err);
+        assert_non_null(strstr(err.message, "no stream socket that listens"));
+    }
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
