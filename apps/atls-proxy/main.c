@@ -96,6 +96,8 @@ static enum atls_code take(struct generation *g, struct atls_err *err)
     SELF->generation = g;
     if (old != NULL && code != ATLS_OK) {
         log_say(ATLS_LOG_ERROR, "reload", "a listener: %s", err->message);
+        if (code == ATLS_E_NOMEM) /* listeners may not have heard of it, and have the old one */
+            (void)generation_ref(old);
         code = ATLS_OK;
     }
     if (old != NULL) {

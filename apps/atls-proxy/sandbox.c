@@ -65,6 +65,8 @@ enum atls_code sandbox_become(const struct config *config, struct atls_err *err)
         code = set_error(err, ATLS_E_CONFIG, "group %.60s: want a user, too", config->group);
     if (code != ATLS_OK)
         return code;
+    if (geteuid() == 0)
+        log_say(ATLS_LOG_WARNING, "user", "this is root; user: in the configuration names another");
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a change of user may have set it again */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return set_error(err, ATLS_E_IO, "no new privileges: %s", strerror(errno));
