@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,6 +198,33 @@ enum atls_code config_load(const char *file, struct config **out, struct atls_er
     return ATLS_OK;
 }
 
+static bool has_text(const struct atls_buf *content, const char *text)
+{
+    const size_t len = strlen(text);
+
+    for (size_t i = 0; i + len <= content->len; i++)
+        if (memcmp(content->ptr + i, text, len) == 0)
+            return true;
+    return false;
+}
+
+/* PEM of this kind, when a file is named at all. */
+static enum atls_code check_pem(struct schema *s, size_t line, const char *path, const char *kind)
+{
+    struct atls_buf content = ATLS_BUF_INIT;
+    struct atls_err why = ATLS_ERR_INIT;
+    enum atls_code code = ATLS_OK;
+    char begin[64];
+
+    snprintf(begin, sizeof begin, "-----BEGIN %s-----", kind);
+    if (path != NULL && file_read(path, FILE_PUBLIC, NAMED_FILE_MAX, &content, &why) != ATLS_OK)
+        code = schema_at(s, line, "%s", why.message);
+    else if (path != NULL && !has_text(&content, begin))
+        code = schema_at(s, line, "%.100s: want PEM with \"%s\"", path, kind);
+    atls_buf_clear(&content);
+    return code;
+}
+
 /* One file, when it is named at all. */
 static enum atls_code check_file(struct schema *s, size_t line, enum file_kind kind,
                                  const char *path)
@@ -215,11 +243,11 @@ static enum atls_code check_tls(struct schema *s, const struct config_tls *tls)
 {
     enum atls_code code;
 
-    if ((code = check_file(s, tls->line, FILE_PUBLIC, tls->certificate)) != ATLS_OK ||
+    if ((code = check_pem(s, tls->line, tls->certificate, "CERTIFICATE")) != ATLS_OK ||
         (code = check_file(s, tls->line, FILE_SECRET, tls->key)) != ATLS_OK ||
-        (code = check_file(s, tls->line, FILE_PUBLIC, tls->ca)) != ATLS_OK)
+        (code = check_pem(s, tls->line, tls->ca, "CERTIFICATE")) != ATLS_OK)
         return code;
-    return check_file(s, tls->line, FILE_PUBLIC, tls->crl);
+    return check_pem(s, tls->line, tls->crl, "X509 CRL");
 }
 
 static enum atls_code check_attester(struct schema *s, const struct config_attester *a)
@@ -227,9 +255,9 @@ static enum atls_code check_attester(struct schema *s, const struct config_attes
     const size_t line = a->passport.line;
     enum atls_code code;
 
-    if ((code = check_file(s, a->line, FILE_PUBLIC, a->certificate)) != ATLS_OK ||
-        (code = check_file(s, a->line, FILE_PUBLIC, a->endorsements)) != ATLS_OK ||
-        (code = check_file(s, line, FILE_PUBLIC, a->passport.ca)) != ATLS_OK)
+    if ((code = check_pem(s, a->line, a->certificate, "CERTIFICATE")) != ATLS_OK ||
+        (code = check_pem(s, a->line, a->endorsements, "CERTIFICATE")) != ATLS_OK ||
+        (code = check_pem(s, line, a->passport.ca, "CERTIFICATE")) != ATLS_OK)
         return code;
     return check_file(s, line, FILE_PUBLIC, a->passport.result_keys);
 }
@@ -244,7 +272,7 @@ enum atls_code config_check_files(const struct config *config, struct atls_err *
     for (size_t i = 0; code == ATLS_OK && i < config->verifier_count; i++) {
         const struct config_verifier *v = &config->verifiers[i];
 
-        if ((code = check_file(&s, v->line, FILE_PUBLIC, v->ca)) == ATLS_OK)
+        if ((code = check_pem(&s, v->line, v->ca, "CERTIFICATE")) == ATLS_OK)
             code = check_file(&s, v->line, FILE_PUBLIC, v->result_keys);
     }
     for (size_t i = 0; code == ATLS_OK && i < config->policy_count; i++)

@@ -220,8 +220,8 @@ ATLS_MUST_CHECK enum atls_code config_parse(const char *file, struct atls_bytes 
  * password. */
 ATLS_MUST_CHECK enum atls_code config_load(const char *file, struct config **out,
                                            struct atls_err *err);
-/* Whether every file that it names can be read, and private keys by nobody but owner and group.
- * Blocks. Errors: ATLS_E_CONFIG with "FILE:LINE: ...". */
+/* Whether every file that it names can be read, certificates are PEM, and private keys can be read
+ * by nobody but owner and group. Blocks. Errors: ATLS_E_CONFIG with "FILE:LINE: ...". */
 ATLS_MUST_CHECK enum atls_code config_check_files(const struct config *config,
                                                   struct atls_err *err);
 void config_free(struct config *config); /* NULL is fine */

@@ -133,7 +133,8 @@ static enum atls_code load_again(struct atls_err *err)
 
     if ((code = config_load(SELF->file, &config, err)) != ATLS_OK)
         return code;
-    if ((code = service_listen(SELF->service, config, err)) != ATLS_OK ||
+    if ((code = config_check_files(config, err)) != ATLS_OK ||
+        (code = service_listen(SELF->service, config, err)) != ATLS_OK ||
         (code = generation_new(config, SELF->generation, &g, err)) != ATLS_OK) {
         config_free(config);
         service_keep(SELF->generation->config);
@@ -157,6 +158,7 @@ static enum atls_code load(struct atls_err *err)
     if ((code = service_listen(NULL, config, err)) != ATLS_OK ||
         (code = sandbox_become(config, err)) != ATLS_OK ||
         (code = sandbox_enter(config, err)) != ATLS_OK ||
+        (code = config_check_files(config, err)) != ATLS_OK ||
         (code = service_new(config, &SELF->service, err)) != ATLS_OK ||
         (code = generation_new(config, NULL, &g, err)) != ATLS_OK) {
         config_free(config);

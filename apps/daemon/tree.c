@@ -1,5 +1,6 @@
 #include "tree.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 
 struct builder {
     const char *name;
+    struct atls_bytes text;
     yaml_parser_t parser;
     size_t nodes;
     struct tree_node *root;
@@ -44,6 +46,19 @@ void tree_free(struct tree_node *node)
     }
 }
 
+/* The line that the parser stopped at; what cannot be read at all has a place in bytes only. */
+static size_t problem_line(const struct builder *b)
+{
+    const size_t offset = b->parser.problem_offset;
+    size_t line = 1;
+
+    if (b->parser.error != YAML_READER_ERROR)
+        return b->parser.problem_mark.line + 1;
+    for (size_t i = 0; i < offset && i < b->text.len; i++)
+        line += b->text.ptr[i] == '\n';
+    return line;
+}
+
 static enum atls_code at_line(const struct builder *b, size_t line, const char *rule,
                               struct atls_err *err)
 {
@@ -66,8 +81,11 @@ static enum atls_code attach(struct builder *b, struct tree_node *node, struct a
         for (const struct tree_node *n = b->stack[top].node->child; n != NULL && is_text;
              n = n->next)
             if (strcmp(n->key->text, node->text) == 0) {
+                char rule[80];
+
+                snprintf(rule, sizeof rule, "key %.40s is given twice", node->text);
                 tree_free(node);
-                return at_line(b, line, "key is given twice", err);
+                return at_line(b, line, rule, err);
             }
         if (!is_text) {
             tree_free(node);
@@ -177,7 +195,7 @@ static enum atls_code build(struct builder *b, struct atls_err *err)
 
         if (yaml_parser_parse(&b->parser, &event) == 0) {
             const char *problem = b->parser.problem;
-            size_t line = b->parser.problem_mark.line + 1;
+            size_t line = problem_line(b);
 
             if (b->parser.error == YAML_MEMORY_ERROR)
                 return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
@@ -193,7 +211,7 @@ enum atls_code tree_parse(const char *name, struct atls_bytes text, struct tree_
                           struct atls_err *err)
 {
     static const uint8_t nothing;
-    struct builder b = {.name = name};
+    struct builder b = {.name = name, .text = text};
     enum atls_code code;
 
     if (text.len > TREE_FILE_MAX)

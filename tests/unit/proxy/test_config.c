@@ -1017,10 +1017,21 @@ static void test_files(void **state)
     static const struct {
         const char *file;
         size_t line;
+        const char *pem; /* what has to be in it; NULL: anything */
     } files[] = {
-        {"aik", 3},          {"ek", 3},       {"service-ca", 7}, {"keys", 7}, {"verifier-ca", 11},
-        {"result-keys", 11}, {"policy", 14},  {"cert", 20},      {"key", 20}, {"clients", 20},
-        {"crl", 20},         {"up-cert", 27}, {"up-key", 27},
+        {"aik", 3, "CERTIFICATE"},
+        {"ek", 3, "CERTIFICATE"},
+        {"service-ca", 7, "CERTIFICATE"},
+        {"keys", 7, NULL},
+        {"verifier-ca", 11, "CERTIFICATE"},
+        {"result-keys", 11, NULL},
+        {"policy", 14, NULL},
+        {"cert", 20, "CERTIFICATE"},
+        {"key", 20, NULL},
+        {"clients", 20, "CERTIFICATE"},
+        {"crl", 20, "X509 CRL"},
+        {"up-cert", 27, "CERTIFICATE"},
+        {"up-key", 27, NULL},
     };
     static const char form[] = "attesters: # %s\n"
                                "  a:\n"
@@ -1074,6 +1085,12 @@ static void test_files(void **state)
         if (strncmp(err.message, where, strlen(where)) != 0)
             fail_msg("want %s: %s", where, err.message);
         write_file(path, "x", 0644);
+        if (files[i].pem != NULL) {
+            test_assert_code(config_check_files(c, &err), ATLS_E_CONFIG, &err);
+            assert_non_null(strstr(err.message, files[i].pem));
+            snprintf(where, sizeof where, "-----BEGIN %s-----\n", files[i].pem);
+            write_file(path, where, 0644);
+        }
         if (strstr(files[i].file, "key") == files[i].file + strlen(files[i].file) - 3) {
             test_assert_code(config_check_files(c, &err), ATLS_E_CONFIG, &err);
             assert_non_null(strstr(err.message, "others can neither read nor write"));

@@ -77,7 +77,7 @@ static const struct {
     {"bytes that are no UTF-8", "listeners: \xff\xfe\n", 1, NULL},
     {"an unknown key", L T "unknown: 1\n", 6, "unknown key \"unknown\""},
     {"an unknown key inside", L T "limits:\n  bodi: 1\n", 7, "unknown key \"bodi\""},
-    {"a key given twice", L T "threads: 1\nthreads: 2\n", 7, "key is given twice"},
+    {"a key given twice", L T "threads: 1\nthreads: 2\n", 7, "key threads is given twice"},
     {"a key that is no text", L T "[a]: 1\n", 6, NULL},
     {"an anchor", L T "threads: &a 1\n", 6, "anchors and tags"},
     {"an anchor on a mapping", L T "log: &a\n  level: info\n", 6, "anchors and tags"},
