@@ -242,12 +242,14 @@ static void serve_own(struct atls_batch_queue *q, struct atls_attester_call *cal
     finish_call(call);
 }
 
-/* The first count of many leave it; their KATs go to batch. */
+/* The first count of many leave it; their KATs go to batch. The next one is looked up before the
+ * first is taken off: gcc 12 at -O3 reads the head of the list but once. */
 static void move_to_batch(struct atls_batch_queue *q, struct batch *batch)
 {
-    for (size_t i = 0; i < batch->count; i++) {
-        struct atls_attester_call *call = q->many.first;
+    struct atls_attester_call *call = q->many.first, *next;
 
+    for (size_t i = 0; i < batch->count; i++, call = next) {
+        next = call->next;
         take_off(call);
         batch->kats[i] = call->kat;
         call->kat = (struct atls_buf)ATLS_BUF_INIT;
