@@ -422,8 +422,10 @@ void end_rest(struct end *end)
 {
     struct atls_session *session = end_session(end);
 
-    if (session != NULL)
-        atls_session_trim(session);
+    if (session == NULL)
+        return;
+    atls_session_trim(session);
+    atls_session_peer_release(session);
 }
 
 /* ---- data ---- */

@@ -109,7 +109,7 @@ void end_shut(struct end *end);
 
 /* When end_step must be called at the latest, of loop_now_ms; INT64_MAX: never. */
 int64_t end_deadline_ms(const struct end *end);
-/* Gives back memory that only busy ends need. */
+/* Gives back memory that only busy ends need, and the result about the peer. */
 void end_rest(struct end *end);
 /* NULL before the handshake is done, and with plain ends. */
 struct atls_session *end_session(const struct end *end);

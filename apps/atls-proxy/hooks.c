@@ -50,14 +50,14 @@ static void log_peer(struct log_line *line, struct link *link, enum link_side_nu
     struct atls_peer peer;
     char key[65];
 
-    if (!line->on || !link_peer(link, side, &peer) || peer.result == NULL)
-        return;
+    if (!line->on || !link_peer(link, side, &peer) || peer.binding[0] == '\0')
+        return; /* not appraised */
     key_text(peer.spki, key);
-    log_field(line, keys[side][0], atls_tier_name(atls_result_status(peer.result)));
+    log_field(line, keys[side][0], atls_tier_name(peer.status));
     log_field(line, keys[side][1], peer.evidence_type);
     log_field(line, keys[side][2], peer.binding);
     log_field(line, keys[side][3], key);
-    if (!peer.attested)
+    if (!peer.attested && peer.result != NULL)
         log_field(line, keys[side][4], atls_result_explanation(peer.result));
 }
 

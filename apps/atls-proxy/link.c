@@ -598,8 +598,13 @@ static bool look_failed(struct link *link)
     return link->phase == ENDED;
 }
 
+/* Nothing moves: what was found of the peers was told, in hooks, and only takes memory. */
 static void rest(struct link *link)
 {
+    struct link_filter *filter = link->flow[LINK_DOWNSTREAM].filter;
+
+    if (filter != NULL && filter->learn != NULL && !filter->learn(filter))
+        return;
     end_rest(&link->end[LINK_DOWNSTREAM]);
     end_rest(&link->end[LINK_UPSTREAM]);
 }

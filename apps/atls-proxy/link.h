@@ -113,6 +113,9 @@ struct link_filter {
      * is. Called again while either moves. False: the data are refused, err says why. */
     bool (*run)(struct link_filter *filter, struct atls_bytes in, bool in_ended, size_t *out_taken,
                 uint8_t *out, size_t room, size_t *out_made, struct atls_err *err);
+    /* Takes what it needs of the results about the peers, which go after it; it is called when the
+     * link is idle. False: not now, they stay. Or NULL. */
+    bool (*learn)(struct link_filter *filter);
     /* Sees what comes from upstream, before it goes on; or NULL. run is called again after it. */
     void (*back)(struct link_filter *filter, struct atls_bytes bytes);
     /* What the client is told when run has said false, static or the filter's; or NULL. */

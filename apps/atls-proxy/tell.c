@@ -127,6 +127,13 @@ static bool run(struct link_filter *filter, struct atls_bytes in, bool in_ended,
     return true;
 }
 
+static bool learn(struct link_filter *filter)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    return set_values((struct teller *)filter, &err) == ATLS_OK; /* or run says what is wrong */
+}
+
 static void back(struct link_filter *filter, struct atls_bytes bytes)
 {
     http_response(((struct teller *)filter)->http, bytes);
@@ -151,7 +158,8 @@ struct link_filter *tell_filter(const struct link_route *route, struct link *lin
 
     if (t == NULL)
         return NULL;
-    t->filter = (struct link_filter){run, back, answer, teller_free};
+    t->filter = (struct link_filter){
+        .run = run, .learn = learn, .back = back, .answer = answer, .free = teller_free};
     t->route = route;
     t->link = link;
     if (http_new(&options, &t->http, NULL) != ATLS_OK) {

@@ -187,7 +187,8 @@ ATLS_API const struct atls_err *atls_session_error(const struct atls_session *s)
 /* What is known of the peer; everything borrows from the session. */
 struct atls_peer {
     bool attested;              /* accepted by our policy, now */
-    struct atls_result *result; /* latest appraisal, NULL before the first; also when refused */
+    struct atls_result *result; /* latest appraisal, NULL before the first; also when refused; NULL
+                                   after atls_session_peer_release */
     const char *evidence_type;  /* "tpm"; "" */
     const char *binding;   /* "connection": made for it; "key": a passport, made before it about the
                               key   that authenticated it; "" before there is a result */
@@ -206,8 +207,14 @@ struct atls_peer {
     const char *freshness;
     bool shown; /* our attestation went out: the peer asked for it, or sees it with everybody (pre)
                  */
+    enum atls_tier status; /* of the latest appraisal; ATLS_TIER_NONE before the first */
 };
 ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
+/* Gives back the memory of the latest result and of the peer's certificate (some 10 KiB, with TPM
+ * evidence more), of a peer that is accepted; of one that is not, they stay and say why. Until the
+ * next appraisal, result is NULL and certificate empty; all else is as before, and re-attestation
+ * goes on. For programs with many connections that have read what they want to know. */
+ATLS_API void atls_session_peer_release(struct atls_session *s);
 
 #ifdef __cplusplus
 }

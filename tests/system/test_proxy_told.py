@@ -1,7 +1,11 @@
 """What the program behind a proxy is told of clients that attest themselves: in headers of HTTP, which nobody else
 can write, and before the data, in a header of the PROXY protocol."""
+import http.client
+import http.server
 import re
+import signal
 import socket
+import threading
 
 import pytest
 
@@ -73,6 +77,51 @@ def test_headers_are_the_proxys_and_not_the_clients(told):
         assert curl(*spoof, url, url).decode().split() == honest * 2
     finally:
         web.close()
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Says what it was told."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = " ".join(self.headers.get(f"X-Attested-{name}", "") for name in ("Verdict", "Key", "Ear")).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_headers_are_of_the_verdict_that_counts_now(told):
+    """An idle connection attests again, and what it is told of is the new result."""
+    _, start = told
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        front, side = start(f"127.0.0.1:{server.server_port}",
+                            "http-headers: {verdict: X-Attested-Verdict, key-sha256: X-Attested-Key, "
+                            "ear-sha256: X-Attested-Ear}")
+        connection = http.client.HTTPConnection("127.0.0.1", side.port(), timeout=TIMEOUT)
+
+        def ask():
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode().split()
+
+        told_first = ask()
+        assert ask() == told_first and told_first[0] == "affirming" and len(told_first[2]) == 64
+        for count in (2, 3):
+            front.tell(signal.SIGUSR1)
+            front.wait("attested", count)
+        told_last = ask()
+        assert told_last[:2] == told_first[:2] and len(told_last[2]) == 64 and told_last[2] != told_first[2]
+        connection.close()
+        assert front.wait("closed", route="web", end="closed")[0]["client-verdict"] == "affirming"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_header_of_the_proxy_protocol_says_who_it_is(told):

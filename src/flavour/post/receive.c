@@ -458,10 +458,9 @@ enum atls_code atls_receive_appraised(struct atls_session *s, struct atls_post_j
     if (s->own.state != ATLS_REQUEST_JUDGING || s->own.id != job->id)
         return atls_fail(err, ATLS_E_USAGE, "session: no answer %u to complete", job->id);
     if (job->result != NULL) {
-        atls_result_unref(s->result);
         atls_buf_clear(&s->spki);
         atls_buf_clear(&s->certificate);
-        s->result = job->result;
+        atls_session_set_result(s, job->result);
         s->spki = job->spki; /* with a result it is the one of before, if there was one */
         s->certificate = job->certificate;
         job->result = NULL;

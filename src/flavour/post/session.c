@@ -134,7 +134,7 @@ static enum atls_code fill_open(struct atls_session *s, const struct atls_establ
     if ((code = atls_buf_copy(&s->spki, e->spki, err)) != ATLS_OK ||
         (code = atls_buf_copy(&s->certificate, e->certificate, err)) != ATLS_OK)
         return code;
-    s->result = atls_result_ref(e->result);
+    atls_session_set_result(s, atls_result_ref(e->result));
     s->attested = true;
     s->attested_at_s = atls_clock_wall_s(&s->config->options.clock);
     s->attestations = 1;
@@ -241,9 +241,9 @@ void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
     *out = (struct atls_peer){
         .attested = s->attested,
         .result = s->result,
-        .evidence_type = s->result == NULL ? "" : atls_result_evidence_type(s->result),
-        .binding = s->result == NULL ? "" : binding_of(s->config),
-        .insecure = s->result != NULL && atls_result_insecure(s->result),
+        .evidence_type = s->appraised ? s->evidence_type : "",
+        .binding = s->appraised ? binding_of(s->config) : "",
+        .insecure = s->insecure,
         .attested_at_s = s->attested_at_s,
         .attestations = s->attestations,
         .spki = atls_buf_bytes(&s->spki),
@@ -251,9 +251,29 @@ void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
         .inner_protocol = s->inner_protocol,
         .self_attested = s->self_attested,
         .flavour = s->config->options.flavour,
-        .freshness = s->result == NULL ? "" : freshness_of(s->config),
+        .freshness = s->appraised ? freshness_of(s->config) : "",
         .shown = s->shown,
+        .status = s->status,
     };
+}
+
+void atls_session_set_result(struct atls_session *s, struct atls_result *result)
+{
+    atls_result_unref(s->result);
+    s->result = result;
+    s->appraised = result != NULL;
+    s->insecure = result != NULL && atls_result_insecure(result);
+    s->status = result == NULL ? ATLS_TIER_NONE : atls_result_status(result);
+    s->evidence_type = result == NULL ? "" : atls_result_evidence_type(result);
+}
+
+void atls_session_peer_release(struct atls_session *s)
+{
+    if (!s->attested)
+        return;
+    atls_result_unref(s->result);
+    s->result = NULL;
+    atls_buf_clear(&s->certificate);
 }
 
 /* ---- input ---- */

@@ -89,7 +89,11 @@ struct atls_session {
     struct atls_job *jobs, **jobs_end;
 
     /* The peer. */
-    struct atls_result *result;
+    struct atls_result *result; /* NULL before the first, and when it was released */
+    bool appraised;             /* what follows is of the latest result */
+    bool insecure;
+    enum atls_tier status;
+    const char *evidence_type; /* static */
     struct atls_buf spki, certificate;
     int64_t attested_at_s;
     uint32_t attestations;
@@ -122,6 +126,11 @@ ATLS_MUST_CHECK enum atls_code atls_session_new_open(struct atls_config *config,
                                                      const struct atls_established *established,
                                                      struct atls_session **out,
                                                      struct atls_err *err);
+
+/* session.c */
+
+/* The latest result, which is taken over; NULL: none. */
+void atls_session_set_result(struct atls_session *s, struct atls_result *result);
 
 /* gate.c */
 

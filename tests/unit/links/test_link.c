@@ -63,7 +63,8 @@ struct world {
     struct told told[REPORTS];
     size_t told_count, seen, opened, attested, withdrawn;
     _Atomic size_t held[ROUTES], through, gone;
-    bool full; /* hold refuses */
+    size_t learned, kept; /* filters that were asked; links that ended with a result */
+    bool full;            /* hold refuses */
     _Atomic bool headless;
     bool direct;     /* the first route goes to the third */
     char answer[64]; /* of the filter */
@@ -112,7 +113,8 @@ static void note_attested(const struct link_route *route, struct link *link,
     struct world *w = route->arg;
     struct atls_peer peer;
 
-    if (!link_peer(link, side, &peer) || peer.attestations == 0 || link_route(link) != route)
+    if (!link_peer(link, side, &peer) || peer.attestations == 0 || peer.result == NULL ||
+        link_route(link) != route)
         abort();
     pthread_mutex_lock(&w->lock);
     w->attested++;
@@ -1287,9 +1289,109 @@ static struct link_filter *make_doubler(const struct link_route *route, struct l
     (void)link;
     if (d == NULL)
         return NULL;
-    d->base = (struct link_filter){double_letters, see_answer, refuse_politely, free_doubler};
+    d->base = (struct link_filter){
+        .run = double_letters, .back = see_answer, .answer = refuse_politely, .free = free_doubler};
     d->world = route->arg;
     return &d->base;
+}
+
+/* ---- what is known of peers ---- */
+
+static bool pass_on(struct link_filter *filter, struct atls_bytes in, bool in_ended,
+                    size_t *out_taken, uint8_t *out, size_t room, size_t *out_made,
+                    struct atls_err *err)
+{
+    (void)filter;
+    (void)in_ended;
+    (void)err;
+    *out_taken = *out_made = in.len < room ? in.len : room;
+    memcpy(out, in.len == 0 ? (const uint8_t *)"" : in.ptr, *out_made);
+    return true;
+}
+
+static void count(struct world *w, size_t *counter)
+{
+    pthread_mutex_lock(&w->lock);
+    (*counter)++;
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static bool learn(struct link_filter *filter)
+{
+    struct world *w = ((struct doubler *)filter)->world;
+
+    count(w, &w->learned);
+    return true;
+}
+
+static bool learn_later(struct link_filter *filter)
+{
+    (void)learn(filter);
+    return false;
+}
+
+static struct link_filter *make_learner(const struct link_route *route, struct link *link)
+{
+    struct world *w = route->arg;
+    struct link_filter *made = make_doubler(route, link);
+
+    if (made == NULL)
+        return NULL;
+    made->run = pass_on;
+    made->learn = w->headless ? learn_later : learn;
+    return made;
+}
+
+static void note_kept(const struct link_route *route, struct link *link,
+                      const struct link_report *report)
+{
+    struct world *w = route->arg;
+    struct atls_peer peer;
+
+    if (!link_peer(link, LINK_DOWNSTREAM, &peer) || peer.status != ATLS_TIER_AFFIRMING)
+        abort();
+    if (peer.result != NULL)
+        count(w, &w->kept);
+    note_ended(route, link, report);
+}
+
+static void results_go_when_links_rest(void **state)
+{
+    (void)state;
+    for (int later = 0; later < 2; later++) {
+        struct world w;
+        int client, target;
+
+        world_init(&w, ATLS_FLAVOUR_POST);
+        w.direct = true;
+        w.headless = later != 0;
+        world_start(&w);
+        w.route[TERMINATE].hooks = &(struct link_hooks){.hold = hold,
+                                                        .drop = drop,
+                                                        .attested = note_attested,
+                                                        .ended = note_kept,
+                                                        .filter = make_learner};
+        client = enter(&w, ORIGINATE);
+        target = take_target(&w);
+        put(client, "data", 4);
+        get(target, "data");
+        wait_for_count(&w, &w.learned, 1, "results that may go");
+        for (size_t i = 0; i < 3; i++) { /* of a link that rests */
+            const size_t attested = w.attested, learned = w.learned;
+
+            reattest(&w, TERMINATE);
+            wait_for_count(&w, &w.attested, attested + 1, "verdicts");
+            wait_for_count(&w, &w.learned, learned + 1, "results that may go");
+        }
+        put(target, "more", 4);
+        get(client, "more");
+        close(client);
+        close(target);
+        assert_end(&w, TERMINATE, LINK_CLOSED);
+        assert_int_equal(w.kept, later);
+        world_clear(&w);
+    }
 }
 
 static void heads_and_filters_do_their_work(void **state)
@@ -1377,6 +1479,7 @@ int main(void)
         cmocka_unit_test(a_full_route_refuses),
         cmocka_unit_test(a_prelude_comes_first),
         cmocka_unit_test(heads_and_filters_do_their_work),
+        cmocka_unit_test(results_go_when_links_rest),
         cmocka_unit_test(every_end_has_a_name),
     };
 

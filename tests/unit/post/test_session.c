@@ -458,7 +458,60 @@ static void keeps_the_result_of_a_refused_peer(void **state)
     assert_false(peer.attested);
     assert_non_null(peer.result);
     assert_int_equal(atls_result_status(peer.result), ATLS_TIER_CONTRAINDICATED);
+    assert_int_equal(peer.status, ATLS_TIER_CONTRAINDICATED);
     assert_int_equal(peer.attestations, 0);
+    atls_session_peer_release(p.client.session); /* it says why */
+    atls_session_peer(p.client.session, &peer);
+    assert_non_null(peer.result);
+    assert_true(peer.certificate.len != 0);
+    pair_clear(&p);
+}
+
+static void gives_back_the_result_and_attests_again(void **state)
+{
+    struct pair p;
+    struct atls_peer before, peer;
+    struct atls_result *result;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    pair_init(&p);
+    pair_start(&p);
+    atls_session_peer_release(p.client.session); /* nothing yet */
+    atls_session_peer(p.client.session, &peer);
+    assert_int_equal(peer.status, ATLS_TIER_NONE);
+    pair_run(&p);
+    atls_session_peer(p.client.session, &before);
+    assert_non_null(before.result);
+    assert_true(before.certificate.len != 0);
+    assert_int_equal(before.status, ATLS_TIER_AFFIRMING);
+    result = atls_result_ref(before.result);
+    for (int i = 0; i < 2; i++) {
+        atls_session_peer_release(p.client.session);
+        atls_session_peer(p.client.session, &peer);
+        assert_null(peer.result);
+        assert_int_equal(peer.certificate.len, 0);
+        assert_true(peer.attested);
+        assert_int_equal(peer.status, ATLS_TIER_AFFIRMING);
+        assert_string_equal(peer.evidence_type, "fake");
+        assert_string_equal(peer.binding, "connection");
+        assert_string_equal(peer.freshness, "connection");
+        assert_int_equal(peer.attestations, 1);
+        assert_int_equal(peer.spki.len, before.spki.len);
+        assert_memory_equal(peer.spki.ptr, before.spki.ptr, before.spki.len);
+    }
+    pair_transfer(&p, &p.client, &p.server, 20000);
+    assert_int_equal(atls_session_reattest(p.client.session, &err), ATLS_OK);
+    pair_run(&p);
+    atls_session_peer(p.client.session, &peer);
+    assert_int_equal(peer.attestations, 2);
+    assert_non_null(peer.result);
+    assert_ptr_not_equal(peer.result, result);
+    assert_true(peer.certificate.len != 0);
+    atls_session_close(p.client.session);
+    atls_session_peer(p.client.session, &peer);
+    assert_non_null(peer.result);
+    atls_result_unref(result);
     pair_clear(&p);
 }
 
@@ -1606,6 +1659,7 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(explains_refusals_without_giving_away_reference_values),
         cmocka_unit_test(keeps_the_result_of_a_refused_peer),
+        cmocka_unit_test(gives_back_the_result_and_attests_again),
         cmocka_unit_test(accepts_insecure_evidence_by_name_only),
         cmocka_unit_test(declines_when_no_scheme_is_common),
         cmocka_unit_test(validates_names_and_chains),
