@@ -31,12 +31,25 @@ static void give_back(struct flow *flow, struct flow_span *span)
 
 /* ---- moving ---- */
 
+/* Nobody takes what is there, but its sender must get rid of it: else it waits for us, and we wait
+ * for what it would read before. */
+static void spill(struct flow *flow)
+{
+    if (!flow->lost)
+        return;
+    flow->dropped |= !is_empty(&flow->in) || !is_empty(&flow->out);
+    flow->in.start = flow->in.end;
+    flow->out.start = flow->out.end;
+    give_back(flow, &flow->in);
+    give_back(flow, &flow->out);
+}
+
 /* Reads until the span is full or there is no more now. */
 static bool fill(struct flow *flow, struct flow_span *span)
 {
     bool moved = false;
 
-    if (flow->from->read_ended || flow->lost || !is_empty(span) || !prepare(flow, span))
+    if (flow->from->read_ended || !is_empty(span) || !prepare(flow, span))
         return false;
     span->start = span->end = 0;
     while (span->end < END_BATCH) {
@@ -109,9 +122,10 @@ static bool move_once(struct flow *flow)
         flow->ended = flow->from->read_ended;
     } else {
         moved = fill(flow, &flow->in);
-        moved |= filter(flow);
+        moved |= !flow->lost && filter(flow);
     }
     moved |= empty(flow);
+    spill(flow);
     return moved;
 }
 
@@ -129,10 +143,16 @@ bool flow_run(struct flow *flow, bool *out_moved)
     return moved;
 }
 
+void flow_lose(struct flow *flow)
+{
+    flow->lost = true;
+    spill(flow);
+}
+
 bool flow_shut(struct flow *flow, const struct flow *other)
 {
     if (flow->to->conn != NULL && atls_openssl_ended(flow->to->conn))
-        flow->lost = true;
+        flow_lose(flow);
     if (flow->shut || flow->lost || !flow->ended || !is_empty(&flow->out))
         return false;
     /* A raw end knows but one end for both directions. The client's waits for what the target still
@@ -147,6 +167,11 @@ bool flow_shut(struct flow *flow, const struct flow *other)
 bool flow_done(const struct flow *flow)
 {
     return flow->lost || (flow->shut && end_flushed(flow->to));
+}
+
+bool flow_waits(const struct flow *flow)
+{
+    return !is_empty(&flow->in) || !is_empty(&flow->out) || !end_flushed(flow->to);
 }
 
 void flow_clear(struct flow *flow)

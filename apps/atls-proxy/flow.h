@@ -20,11 +20,12 @@ struct flow {
     struct link_filter *back;   /* of the other direction, sees what moves here; or NULL */
     struct flow_span in;        /* before the filter */
     struct flow_span out;
-    bool waits;  /* from the client: a raw target is told late */
-    bool ended;  /* all is in out that will ever come */
-    bool shut;   /* to was told */
-    bool lost;   /* to takes no more */
-    bool failed; /* the filter refused; err says why */
+    bool waits;   /* from the client: a raw target is told late */
+    bool ended;   /* all is in out that will ever come */
+    bool shut;    /* to was told */
+    bool lost;    /* to takes no more: what still comes is thrown away */
+    bool dropped; /* some was */
+    bool failed;  /* the filter refused; err says why */
     bool starved;
     struct atls_err err;
 };
@@ -35,8 +36,12 @@ bool flow_run(struct flow *flow, bool *out_moved);
 /* Tells to of the end once it is there, and says whether it did so just now; other is the flow of
  * the other direction. */
 bool flow_shut(struct flow *flow, const struct flow *other);
+/* to takes no more. */
+void flow_lose(struct flow *flow);
 /* Nothing will move any more. */
 bool flow_done(const struct flow *flow);
+/* There is something that to has not taken yet. */
+bool flow_waits(const struct flow *flow);
 void flow_clear(struct flow *flow);
 
 #endif

@@ -11,6 +11,8 @@
 
 /* How long a target that has too much to do is left alone. */
 #define LATER_MS 20
+/* When one end takes no more, what it has sent has so long to move on. */
+#define GONE_MS 5000
 
 enum phase { PRELUDE, ATTEST_DOWNSTREAM, DIAL, CONNECT, ATTEST_UPSTREAM, PUMP, ENDED };
 
@@ -34,6 +36,7 @@ struct link {
     bool again[2]; /* asked to attest again before it was through the gate */
     bool running;  /* in a call of run */
     bool opened, through, left;
+    bool one_gone; /* one end takes no more */
 };
 
 struct links {
@@ -539,15 +542,20 @@ static bool open_both(struct link *link)
     return true;
 }
 
+/* The end that what comes from this side was for. */
+static enum link_end closed_by_receiver(int side)
+{
+    return side == LINK_DOWNSTREAM ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED;
+}
+
 /* Everything has moved that ever will: was it all? */
 static void conclude(struct link *link)
 {
     for (int i = 0; i < 2; i++) {
         const struct flow *flow = &link->flow[i];
 
-        if (flow->lost && (flow->out.buffer != NULL || flow->in.buffer != NULL)) {
-            finish(link, i == LINK_DOWNSTREAM ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED,
-                   NULL);
+        if (flow->lost && (flow->dropped || flow->to->reset)) {
+            finish(link, closed_by_receiver(i), NULL);
             return;
         }
     }
@@ -609,45 +617,55 @@ static void rest(struct link *link)
     end_rest(&link->end[LINK_UPSTREAM]);
 }
 
-/* Reset after all of its data went on: what is for it has nowhere to go, and no read would tell. */
-static bool is_gone(const struct link *link, enum link_side_number side)
+/* Who was reset takes no more, which no write may ever tell. What it had sent before may go on. */
+static void look_gone(struct link *link)
 {
-    return link->end[side].reset && link->end[side].read_ended && flow_done(&link->flow[side]);
+    for (int i = 0; i < 2; i++)
+        if (link->flow[i].to->reset && !link->flow[i].shut)
+            flow_lose(&link->flow[i]);
+}
+
+/* What is thrown away is no movement. */
+static void note_moved(struct link *link, const bool moved[2])
+{
+    const bool gone = link->flow[0].lost || link->flow[1].lost;
+
+    if ((moved[0] && !link->flow[0].lost) || (moved[1] && !link->flow[1].lost) ||
+        gone != link->one_gone)
+        link->moved_ms = loop_now_ms(link->links->options.loop);
+    link->one_gone = gone;
 }
 
 static void run_pump(struct link *link)
 {
     struct flow *down = &link->flow[LINK_DOWNSTREAM], *up = &link->flow[LINK_UPSTREAM];
-    bool moved = false, more = false;
+    bool moved[2] = {false, false}, more = false;
 
     if (!link->opened && !open_both(link)) {
         finish(link, LINK_INTERNAL, NULL);
         return;
     }
+    look_gone(link);
     /* While the right to send is withdrawn on one side, nothing moves on the other. */
     if (link->end[LINK_DOWNSTREAM].state == END_OPEN &&
         link->end[LINK_UPSTREAM].state == END_OPEN) {
-        more = flow_run(down, &moved);
+        more = flow_run(down, &moved[LINK_DOWNSTREAM]);
         if (link->end[LINK_DOWNSTREAM].state == END_OPEN &&
             link->end[LINK_UPSTREAM].state == END_OPEN)
-            more |= flow_run(up, &moved);
+            more |= flow_run(up, &moved[LINK_UPSTREAM]);
         if (look_failed(link))
             return;
-        more |= moved && down->filter != NULL; /* which may have waited for what came back */
+        /* The filter may have waited for what came back. */
+        more |= (moved[LINK_DOWNSTREAM] || moved[LINK_UPSTREAM]) && down->filter != NULL;
         more |= flow_shut(down, up);
         more |= flow_shut(up, down); /* which ends both, with a raw end */
     }
-    if (moved)
-        link->moved_ms = loop_now_ms(link->links->options.loop);
+    note_moved(link, moved);
     /* What was read last may have brought requests, and verdicts. */
     if (!step(link, LINK_DOWNSTREAM) || !step(link, LINK_UPSTREAM))
         return;
     if (flow_done(down) && flow_done(up))
         conclude(link);
-    else if (is_gone(link, LINK_DOWNSTREAM))
-        finish(link, LINK_DOWNSTREAM_CLOSED, NULL);
-    else if (is_gone(link, LINK_UPSTREAM))
-        finish(link, LINK_UPSTREAM_CLOSED, NULL);
     else if (more)
         loop_soon(link->links->options.loop, &link->task);
     else
@@ -680,6 +698,11 @@ static int64_t stage_deadline_ms(const struct link *link, enum link_end *out_why
         *out_why = LINK_DIAL_TIMEOUT;
         return link->end[LINK_UPSTREAM].shaken ? INT64_MAX : link->dial_ms + route->dial_timeout_ms;
     case PUMP:
+        for (int i = 0; i < 2; i++)
+            if (link->flow[i].lost && flow_waits(&link->flow[1 - i])) {
+                *out_why = closed_by_receiver(i);
+                return link->moved_ms + least(GONE_MS, route->idle_timeout_ms);
+            }
         *out_why = link->end[LINK_DOWNSTREAM].state == END_GATED ||
                            link->end[LINK_UPSTREAM].state == END_GATED
                        ? LINK_WITHDRAWN

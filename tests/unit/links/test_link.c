@@ -963,6 +963,67 @@ static void a_reset_ends_one_link(void **state)
     world_clear(&w);
 }
 
+/* ---- ends that take no more ---- */
+
+/* Both send and neither reads, until nothing moves any more. */
+static void fill_up(int a, int b)
+{
+    static const char piece[65536];
+    struct pollfd p[2] = {{.fd = a, .events = POLLOUT}, {.fd = b, .events = POLLOUT}};
+
+    while (poll(p, 2, 300) > 0)
+        for (int i = 0; i < 2; i++)
+            if ((p[i].revents & POLLOUT) != 0)
+                assert_true(send(p[i].fd, piece, sizeof piece, MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
+}
+
+/* Two links between which both directions are full: each must go on to read what the other sends,
+ * though nobody is there to take it, or both stay for ever. */
+static void links_with_full_buffers_end_with_their_programs(void **state)
+{
+    (void)state;
+    for (int row = 0; row < 4; row++) {
+        struct world w;
+        int client, target;
+
+        world_init(&w, row == 3 ? ATLS_FLAVOUR_INTRA : ATLS_FLAVOUR_POST);
+        w.tcp = row != 0;
+        w.direct = true;
+        w.p.client.options.raw = w.p.server.options.raw = row == 2;
+        world_start(&w);
+        client = enter(&w, ORIGINATE);
+        target = take_target(&w);
+        fill_up(client, target);
+        reset(client);
+        reset(target);
+        wait_for_count(&w, &w.told_count, 2, "links that ended");
+        for (size_t t = 0; t < 2; t++)
+            assert_int_not_equal(w.told[t].end, LINK_CLOSED);
+        wait_for_none(&w);
+        world_clear(&w);
+    }
+}
+
+/* A client that does not read is told that its target went, though what the target had said before
+ * is still on its way to it. */
+static void who_does_not_read_is_told_that_the_other_went(void **state)
+{
+    struct world w;
+    int client, target;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    fill_up(client, target);
+    reset(target);
+    assert_end(&w, TERMINATE, LINK_UPSTREAM_CLOSED);
+    close(client);
+    world_clear(&w);
+}
+
 /* ---- rights ---- */
 
 static void reattest(struct world *w, int route)
@@ -1473,6 +1534,8 @@ int main(void)
         cmocka_unit_test(peers_that_stall_are_given_up),
         cmocka_unit_test(dials_by_name_and_tells_when_it_cannot),
         cmocka_unit_test(a_reset_ends_one_link),
+        cmocka_unit_test(links_with_full_buffers_end_with_their_programs),
+        cmocka_unit_test(who_does_not_read_is_told_that_the_other_went),
         cmocka_unit_test(nothing_moves_while_rights_are_withdrawn),
         cmocka_unit_test(an_order_counts_for_who_is_in_the_gate),
         cmocka_unit_test(orders_end_links),
