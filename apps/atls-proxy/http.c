@@ -130,6 +130,10 @@ enum atls_code http_new(const struct http_options *options, struct http **out, s
             return set_error(err, ATLS_E_CONFIG,
                              "HTTP header: \"%.64s\" is no name, or one that frames messages",
                              name);
+        for (size_t k = 0; name != NULL && k < i; k++)
+            if (options->names[k] != NULL &&
+                reads_as((struct span){name, strlen(name)}, options->names[k]))
+                return set_error(err, ATLS_E_CONFIG, "HTTP header: \"%.64s\" is there twice", name);
     }
     if ((h = calloc(1, sizeof *h)) == NULL)
         return set_error(err, ATLS_E_NOMEM, "HTTP: out of memory");

@@ -17,6 +17,8 @@
 #define ACCEPT_MAX 32
 /* How long a listener rests when the system has no memory or files left. */
 #define STARVED_MS 100
+/* How often it is told of at most. */
+#define TELL_MS 1000
 
 /* ---- limits ---- */
 
@@ -288,7 +290,8 @@ struct listener {
     struct loop_watch watch;
     struct loop_timer again;
     int fd;
-    int spare; /* closed so that accept(2) has a descriptor for whoever is to be told off */
+    int64_t told_ms; /* that it is starved; 0: never */
+    int spare;       /* closed so that accept(2) has a descriptor for whoever is to be told off */
 };
 
 static int open_spare(void)
@@ -327,10 +330,14 @@ static void rest(struct listener *listener)
 /* No descriptors or no memory. Whoever waits is closed, where that can be done, else waits on. */
 static void starved(struct listener *listener, int error)
 {
+    const int64_t now_ms = loop_now_ms(listener->options.loop);
     int fd = -1;
 
-    if (listener->options.starved != NULL)
+    if (listener->options.starved != NULL &&
+        (listener->told_ms == 0 || now_ms - listener->told_ms >= TELL_MS)) {
+        listener->told_ms = now_ms;
         listener->options.starved(listener->options.source, error);
+    }
     if (error == EMFILE && listener->spare >= 0) {
         close(listener->spare);
         fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -62,7 +62,7 @@ struct listener_options {
     void (*refused)(const struct link_source *source, enum link_end why,
                     const struct sockaddr_storage *client);
     /* accept(2) failed for want of descriptors or memory; those who wait were closed, or wait on.
-     */
+     * At most once a second. */
     void (*starved)(const struct link_source *source, int error);
 };
 

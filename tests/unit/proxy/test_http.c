@@ -494,6 +494,9 @@ static void test_options(void **state)
         many[1] = wrong[i];
         assert_int_equal(http_new(&options, &h, NULL), ATLS_E_CONFIG);
     }
+    many[0] = "X-Verdict";
+    many[1] = "x_verdict";
+    assert_int_equal(http_new(&options, &h, NULL), ATLS_E_CONFIG); /* twice */
     many[1] = "!#$%&'*+-.^_`|~09azAZ";
     assert_int_equal(http_new(&options, &h, NULL), ATLS_OK);
     http_free(h);
