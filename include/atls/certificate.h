@@ -124,7 +124,8 @@ ATLS_API void atls_ra_certificate_verdict_clear(struct atls_ra_certificate_verdi
  * extension of each kind, the preferred of them; critical extensions all known; a self-signed
  * certificate signed by its own key, which identity attested wants; dates; without a nonce its age
  * (certificate_max_age_s of config); then identity, evidence or result over the key as it stands
- * there and the nonce, technology and policy. Forms of others pass only where config names profile
+ * there and the nonce, technology and policy. A certificate without evidence is refused with
+ * peer_optional, too. Forms of others pass only where config names profile
  * "ra-tls". *out is overwritten whatever comes. Errors: ATLS_E_USAGE (chain, nonce, config),
  * ATLS_E_DECODE (malformed), ATLS_E_LIMIT, ATLS_E_EVIDENCE (not-attested, evidence-profile, those
  * of atls_verifier_appraise), ATLS_E_CERTIFICATE (chain-issuer, chain-signature,

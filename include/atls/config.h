@@ -132,6 +132,12 @@ struct atls_config_options {
     /* pre, freshness none: a peer's certificate whose notBefore is longer ago is refused, however
      * long it says that it is valid; 1 to ATLS_CERTIFICATE_MAX_AGE_S; 0: 604800 (7 days). */
     uint32_t certificate_max_age_s;
+
+    /* With require_peer: the peer is asked to attest, and passes without it, as struct atls_peer
+     * says (unattested). INSECURE where nobody looks at that. A peer that shows anything is judged
+     * by all the rules, and refused when it fails. Who shows nothing is authenticated by TLS alone:
+     * a server must be, or is refused. */
+    bool peer_optional;
 };
 
 ATLS_API void atls_config_options_init(struct atls_config_options *options);
@@ -139,6 +145,7 @@ ATLS_API void atls_config_options_init(struct atls_config_options *options);
 struct atls_config; /* immutable once built, reference counted, share freely */
 
 /* Errors: ATLS_E_CONFIG, naming the option: nothing to do (neither attester nor require_peer),
+ * peer_optional without require_peer,
  * require_peer without verifier, policy or identity, pkix without anchors, require_self without
  * attester, passport without attester, profiles without require_peer, empty or unknown,
  * passport_only without passport, raw with reattest_interval_s, a zero limit, anchors or crls

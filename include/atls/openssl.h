@@ -35,16 +35,18 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struc
  * atls_openssl_prepare. Intra and pre: TLS 1.3 only, no session tickets, no session cache, no early
  * data; ALPN is inner_protocols of config (a server that has none of the client's refuses with
  * no_application_protocol); the attester of config becomes key and certificate; with require_peer a
- * certificate of the peer is required. It takes from the program the callbacks of the context for
- * certificates (SSL_CTX_set_cert_cb), their verification (SSL_CTX_set_cert_verify_callback), on a
- * server ALPN and ClientHello, with intra messages (SSL_CTX_set_msg_callback); those for state and,
- * with secret_binder, for keys are passed on to the program's when these are set before. Trust
- * anchors, verification parameters and the verify callback (SSL_CTX_set_verify) stay the program's,
- * and decide with identity same-key, and about peers that need not attest. Call it once, last,
- * before connections are made of ctx, which keeps a reference to config; a context for which it
- * failed is good for nothing. A connection of ctx that is driven without atls_openssl_new,
- * _connect, _accept or _attach fails its handshake. Errors: ATLS_E_USAGE (prepared before),
- * ATLS_E_UNSUPPORTED (flavour), those of atls_openssl_use_attester, ATLS_E_TLS, ATLS_E_NOMEM. */
+ * certificate of the peer is required, with peer_optional it is asked for. It takes from the
+ * program the callbacks of the context for certificates (SSL_CTX_set_cert_cb), their verification
+ * (SSL_CTX_set_cert_verify_callback), on a server ALPN and ClientHello, with intra messages
+ * (SSL_CTX_set_msg_callback); those for state and, with secret_binder, for keys are passed on to
+ * the program's when these are set before. Trust anchors, verification parameters and the verify
+ * callback (SSL_CTX_set_verify) stay the program's, and decide with identity same-key, and about
+ * peers that need not attest (with peer_optional: that do not, except that identity pkix asks the
+ * anchors of config). Call it once, last, before connections are made of ctx, which keeps a
+ * reference to config; a context for which it failed is good for nothing. A connection of ctx that
+ * is driven without atls_openssl_new, _connect, _accept or _attach fails its handshake. Errors:
+ * ATLS_E_USAGE (prepared before), ATLS_E_UNSUPPORTED (flavour), those of atls_openssl_use_attester,
+ * ATLS_E_TLS, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config, struct atls_err *err);
 
@@ -87,7 +89,8 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_attach(SSL *ssl, struct atl
                                                             const char *peer_name,
                                                             struct atls_err *err);
 /* Call it after the handshake and do not go on when it fails: TLS 1.3, not resumed, no early data,
- * and what config requires was shown and accepted. Until it has said ATLS_OK, ssl is shut in both
+ * and what config requires was shown and accepted (with peer_optional: accepted, or not shown at
+ * all; out->unattested says so). Until it has said ATLS_OK, ssl is shut in both
  * directions: SSL_read and SSL_write move no application data. *out (may be NULL) borrows from ssl.
  * After a failed handshake it says what attestation failed for, if it did. Errors: ATLS_E_USAGE
  * (not attached), ATLS_E_TLS (not finished, or as atls_session_new), why the peer was refused. */

@@ -173,8 +173,8 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_tick(struct atls_session *s
 
 /* Asks the peer to attest again now (policy or store changed, an operator's wish). Data keeps
  * flowing until the answer or answer_timeout_ms. While an answer is awaited, one more request
- * follows it. Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not require the peer),
- * ATLS_E_CLOSED. */
+ * follows it. Errors: ATLS_E_USAGE (gate never opened, raw mode, we do not require the peer, or it
+ * passed unattested), ATLS_E_CLOSED. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_session_reattest(struct atls_session *s,
                                                               struct atls_err *err);
 /* Orderly end: CLOSE goes into the output. */
@@ -208,6 +208,9 @@ struct atls_peer {
     bool shown; /* our attestation went out: the peer asked for it, or sees it with everybody (pre)
                  */
     enum atls_tier status; /* of the latest appraisal; ATLS_TIER_NONE before the first */
+    bool unattested; /* the peer shows no attestation, and passed because peer_optional lets it:
+                        nothing is known of what it runs. Never with attested, nor with a result;
+                        true for good, for nobody is asked again who passed like this */
 };
 ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
 /* Gives back the memory of the latest result and of the peer's certificate (some 10 KiB, with TPM

@@ -73,6 +73,8 @@ static enum atls_code check_roles(const struct atls_config_options *o, struct at
         return missing(err, "raw excludes reattest_interval_s: framing ends when the gate opens");
     if (o->reattest_interval_s != 0 && !o->require_peer)
         return missing(err, "reattest_interval_s wants require_peer");
+    if (o->peer_optional && !o->require_peer)
+        return missing(err, "peer_optional wants require_peer: else nobody is asked");
     if (o->on_failure != ATLS_ON_FAILURE_CLOSE && o->on_failure != ATLS_ON_FAILURE_GATE)
         return missing(err, "on_failure is no value of enum atls_on_failure");
     return ATLS_OK;
@@ -474,6 +476,9 @@ enum atls_code atls_config_new(const struct atls_config_options *options, struct
         return code;
     }
     settle(c);
+    if (c->options.peer_optional)
+        atls_log(&c->options.log, ATLS_LOG_WARNING, "config",
+                 "attestation of the peer is optional: who shows none passes, not attested");
     if (c->options.attester != NULL && atls_attester_insecure(c->options.attester))
         atls_log(&c->options.log, ATLS_LOG_WARNING, "config",
                  "attester \"%s\" makes insecure evidence, for development only",

@@ -164,6 +164,15 @@ enum atls_code atls_judge(const struct atls_judgement *judgement, struct atls_re
     return check_policy(judgement->config, *out_result, err);
 }
 
+enum atls_code atls_judge_unattested(const struct atls_judgement *judgement, struct atls_err *err)
+{
+    const struct atls_config_options *o = &judgement->config->options;
+
+    if (!o->require_peer || !o->peer_optional)
+        return atls_fail(err, ATLS_E_USAGE, "judgement: attestation of the peer is not optional");
+    return o->identity == ATLS_IDENTITY_PKIX ? check_chain(judgement, err) : ATLS_OK;
+}
+
 bool atls_is_peers_fault(enum atls_code code)
 {
     switch (code) {

@@ -64,6 +64,14 @@ ATLS_MUST_CHECK enum atls_code atls_judge(const struct atls_judgement *judgement
                                           struct atls_result **out_result,
                                           enum atls_judge_step *out_step, struct atls_err *err);
 
+/* What is left to judge of a peer that shows no attestation, in flavours whose TLS certificate is
+ * the attester's: with identity pkix the chain, by the same anchors, revocation lists and name. The
+ * other identities rest on TLS or on evidence: nothing is judged here. Of judgement only config,
+ * role, peer_name and chain count. Errors: ATLS_E_CERTIFICATE; ATLS_E_USAGE (the configuration
+ * wants attestation). */
+ATLS_MUST_CHECK enum atls_code atls_judge_unattested(const struct atls_judgement *judgement,
+                                                     struct atls_err *err);
+
 /* True when a failure lies in what the peer sent, not in what this side could not do. */
 bool atls_is_peers_fault(enum atls_code code);
 

@@ -48,6 +48,12 @@ static enum atls_code required(struct atls_err *err, const char *what)
                             "remoteAttestation: %s", what);
 }
 
+/* Left out, this side of the peer ends the connection. */
+static bool insists(const struct atls_config_options *o)
+{
+    return o->require_peer && !o->peer_optional;
+}
+
 enum atls_code atls_intra_choice(const struct atls_intra *intra, struct atls_err *err)
 {
     const struct atls_config_options *o = &intra->config->options;
@@ -55,11 +61,12 @@ enum atls_code atls_intra_choice(const struct atls_intra *intra, struct atls_err
     if (intra->hellos == 1 && atls_intra_has_hellos(intra) &&
         atls_transcript_retried(intra->transcript))
         return misplaced(err, ATLS_INTRA_CH, "was left out after HelloRetryRequest");
-    if (o->require_peer && intra->peer.scheme == NULL)
+    if (insists(o) && intra->peer.scheme == NULL)
         return required(err, "the peer did not agree to attest, which we require");
     if (o->require_self && intra->own.scheme == NULL)
         return required(err, "the peer does not ask for our attestation, which we require");
-    if (intra->role == ATLS_ROLE_CLIENT && intra->peer.scheme == NULL && intra->own.scheme == NULL)
+    if (intra->role == ATLS_ROLE_CLIENT && intra->peer.scheme == NULL &&
+        intra->own.scheme == NULL && !o->peer_optional)
         return required(err, "the server chose nothing of what we offered");
     return ATLS_OK;
 }
@@ -103,7 +110,7 @@ static enum atls_code take_offer(struct atls_intra *intra, struct atls_bytes dat
         (code = choose(&intra->peer, offer.client, err)) != ATLS_OK)
         return code;
     if ((o->require_self && intra->own.scheme == NULL) ||
-        (o->require_peer && intra->peer.scheme == NULL) ||
+        (insists(o) && intra->peer.scheme == NULL) ||
         (intra->own.scheme == NULL && intra->peer.scheme == NULL))
         return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_UNSUPPORTED_ATTESTATION_SCHEMES,
                                 "remoteAttestation: ClientHello offers %zu and %zu bytes of "

@@ -274,6 +274,11 @@ bool atls_intra_judges(const struct atls_intra *intra)
     return intra->failed.code == ATLS_OK && intra->peer.scheme != NULL && !intra->peer.done;
 }
 
+bool atls_intra_peer_attests(const struct atls_intra *intra)
+{
+    return intra->peer.scheme != NULL;
+}
+
 static enum atls_code missing(struct atls_err *err, const char *what)
 {
     return atls_fail_alert(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,

@@ -89,10 +89,10 @@ ATLS_MUST_CHECK enum atls_code atls_intra_extension_in(struct atls_intra *intra,
                                                        struct atls_bytes data,
                                                        struct atls_err *err);
 
-/* Is what was negotiated enough? A server asks once it has read ClientHello, a client once it has
- * read the server's Certificate (in the callback that verifies it); extensions that come later are
- * illegal. Errors: ATLS_E_PROTOCOL with reason attestation-required: a side that the configuration
- * requires was left out, or both were. */
+/* Is what was negotiated enough? With peer_optional it is without the peer's side. A server asks
+ * once it has read ClientHello, a client once it has read the server's Certificate (in the callback
+ * that verifies it); extensions that come later are illegal. Errors: ATLS_E_PROTOCOL with reason
+ * attestation-required: a side that the configuration requires was left out, or both were. */
 ATLS_MUST_CHECK enum atls_code atls_intra_check_choice(struct atls_intra *intra,
                                                        struct atls_err *err);
 
@@ -119,6 +119,9 @@ ATLS_MUST_CHECK enum atls_code atls_intra_set_own_cmw(struct atls_intra *intra,
 
 /* True once it was negotiated that the peer attests; false again when it was judged. */
 bool atls_intra_judges(const struct atls_intra *intra);
+/* True once it was negotiated that the peer attests, whatever came of it: what a client knows once
+ * it has read the server's Certificate, a server once it has read ClientHello. */
+bool atls_intra_peer_attests(const struct atls_intra *intra);
 /* What to judge the peer by: config, role, spki, cmw and binder are filled in, the rest is zero and
  * the caller's. spki is the key of the peer's end-entity certificate, as it stands there (DER).
  * *out borrows from intra and spki. Errors: as atls_intra_proof; ATLS_E_EVIDENCE with reason

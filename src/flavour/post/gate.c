@@ -29,16 +29,24 @@ int64_t atls_gate_now(const struct atls_session *s)
     return atls_clock_monotonic_ms(&s->config->options.clock);
 }
 
+static bool peer_passes(const struct atls_session *s)
+{
+    return !s->config->options.require_peer || s->attested || s->excused;
+}
+
+static bool self_passes(const struct atls_session *s)
+{
+    return (s->peer_flags & ATLS_HELLO_REQUIRES) == 0 || s->self_attested || s->self_excused;
+}
+
 bool atls_gate_is_open(const struct atls_session *s)
 {
-    return !s->closed && s->hello_received && (!s->config->options.require_peer || s->attested) &&
-           ((s->peer_flags & ATLS_HELLO_REQUIRES) == 0 || s->self_attested);
+    return !s->closed && s->hello_received && peer_passes(s) && self_passes(s);
 }
 
 bool atls_gate_is_withdrawn(const struct atls_session *s)
 {
-    return !s->closed && s->opened && s->config->options.require_peer && !s->attested &&
-           ((s->peer_flags & ATLS_HELLO_REQUIRES) == 0 || s->self_attested);
+    return !s->closed && s->opened && !peer_passes(s) && self_passes(s);
 }
 
 void atls_gate_heard(struct atls_session *s)
@@ -108,7 +116,7 @@ enum atls_code atls_gate_end(struct atls_session *s, const struct atls_err *caus
             atls_close_put(&s->out, &frame);
         }
         s->closed = true;
-        s->attested = s->self_attested = false;
+        s->attested = s->self_attested = false; /* excused stays: it tells what was not found */
         drop(s);
         if (cause->code != ATLS_OK)
             atls_log(&s->config->options.log, ATLS_LOG_WARNING, "session", "%s: %s",
@@ -150,6 +158,35 @@ void atls_gate_judged(struct atls_session *s)
         s->reattest_ms = atls_gate_now(s) + (int64_t)interval_s * 1000;
 }
 
+bool atls_gate_may_excuse(const struct atls_session *s)
+{
+    return s->config->options.peer_optional && !s->opened && s->attestations == 0;
+}
+
+enum atls_code atls_gate_excuse(struct atls_session *s, const struct atls_err *cause,
+                                struct atls_err *err)
+{
+    char text[ATLS_FRAME_TEXT_MAX + 1];
+    struct atls_status_frame verdict = {.id = s->own.id, .code = ATLS_CARRIER_NOT_ATTESTED};
+
+    if (s->role == ATLS_ROLE_CLIENT && !s->tls_authenticated) {
+        (void)atls_fail_alert(err, ATLS_E_CERTIFICATE, ATLS_REASON_NOT_ATTESTED,
+                              ATLS_ALERT_CERTIFICATE_REQUIRED,
+                              "%s; attestation is optional, but TLS has validated no certificate "
+                              "of the server either",
+                              cause->message);
+        return atls_gate_refuse(s, ATLS_CARRIER_NOT_ATTESTED, err);
+    }
+    verdict.text = atls_gate_text(verdict.code, cause->reason, text);
+    atls_verdict_put(&s->out, &verdict);
+    atls_gate_judged(s);
+    s->reattest_ms = ATLS_NEVER;
+    s->excused = true;
+    atls_log(&s->config->options.log, ATLS_LOG_INFO, "session", "peer not attested (optional): %s",
+             cause->message);
+    return ATLS_OK;
+}
+
 void atls_gate_withdraw(struct atls_session *s, const struct atls_err *cause)
 {
     s->attested = false;
@@ -182,7 +219,7 @@ enum atls_code atls_gate_first_flight(struct atls_session *s, struct atls_err *e
 {
     const struct atls_config_options *o = &s->config->options;
     struct atls_writer chosen = atls_writer_init(256);
-    struct atls_hello hello = {.frame_max = ATLS_FRAME_BODY_MAX};
+    struct atls_hello hello = {.frame_max = ATLS_FRAME_BODY_MAX, .optional = o->peer_optional};
 
     hello.flags =
         (uint8_t)((o->attester != NULL ? ATLS_HELLO_ATTESTS : 0) |

@@ -10,6 +10,7 @@
     (ATLS_HELLO_ATTESTS | ATLS_HELLO_REQUIRES | ATLS_HELLO_RAW | ATLS_HELLO_REQUIRES_SELF |        \
      ATLS_HELLO_BINDER_ECHO)
 #define PARAMETER_FRAME_MAX 5
+#define PARAMETER_OPTIONAL  9 /* behind those of name_parameters */
 
 /* Parameters in the order of their types, which is that of enum atls_names. */
 static const struct {
@@ -62,11 +63,22 @@ static enum atls_code decode_frame_max(struct atls_bytes data, uint32_t *out, st
     return ATLS_OK;
 }
 
+static enum atls_code decode_optional(struct atls_bytes data, bool *out, struct atls_err *err)
+{
+    if (data.len != 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: parameter \"optional\" is %zu bytes, want none", data.len);
+    *out = true;
+    return ATLS_OK;
+}
+
 static enum atls_code decode_parameter(uint16_t type, struct atls_bytes data,
                                        struct atls_hello *hello, struct atls_err *err)
 {
     if (type == PARAMETER_FRAME_MAX)
         return decode_frame_max(data, &hello->frame_max, err);
+    if (type == PARAMETER_OPTIONAL)
+        return decode_optional(data, &hello->optional, err);
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++)
         if (name_parameters[i].type == type)
             return decode_names(data, name_parameters[i].name, &hello->names[i], err);
@@ -127,6 +139,9 @@ enum atls_code atls_hello_decode(struct atls_bytes body, struct atls_hello *out,
                                 "HELLO: binder-echo without requires");
     if ((code = decode_parameters(parameters, &hello, err)) != ATLS_OK)
         return code;
+    if (hello.optional && (hello.flags & ATLS_HELLO_REQUIRES) == 0)
+        return atls_fail_reason(err, ATLS_E_DECODE, ATLS_REASON_MALFORMED,
+                                "HELLO: optional without requires");
     *out = hello;
     return ATLS_OK;
 }
@@ -163,6 +178,10 @@ void atls_hello_put(struct atls_writer *w, const struct atls_hello *hello)
         if (i == ATLS_NAMES_RESULTS_OFFERED)
             put_frame_max(w, hello->frame_max);
         put_names(w, name_parameters[i].type, hello->names[i]);
+    }
+    if (hello->optional) {
+        atls_put_u16(w, PARAMETER_OPTIONAL);
+        atls_put_u16(w, 0);
     }
     atls_close_vec(w, parameters);
     atls_close_vec(w, body);

@@ -27,11 +27,12 @@ struct atls_hello {
     uint8_t flags;
     struct atls_bytes names[ATLS_NAMES_COUNT]; /* encoded Name lists, checked; empty: absent */
     uint32_t frame_max;                        /* largest body that the sender takes */
+    bool optional; /* what ATLS_HELLO_REQUIRES asks for may be declined */
 };
 
 /* Decodes the body of a HELLO; out borrows from it. Errors: ATLS_E_DECODE (malformed, undefined
- * flags, requires-self without attests), ATLS_E_UNSUPPORTED with reason no-common-parameters
- * (another version). */
+ * flags, requires-self without attests, optional without requires), ATLS_E_UNSUPPORTED with reason
+ * no-common-parameters (another version). */
 ATLS_MUST_CHECK enum atls_code atls_hello_decode(struct atls_bytes body, struct atls_hello *out,
                                                  struct atls_err *err);
 /* Appends a HELLO frame. */

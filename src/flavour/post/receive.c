@@ -70,6 +70,8 @@ static enum atls_code negotiate_peer(const struct atls_session *s, const struct 
                    ? ATLS_OK
                    : no_common(err, "the peer goes on only when it is asked to attest, and "
                                     "require_peer is off");
+    if (s->config->options.peer_optional) /* who has nothing for us declines */
+        return ATLS_OK;
     if ((hello->flags & ATLS_HELLO_ATTESTS) == 0)
         return no_common(err, "the peer does not attest, and require_peer is on");
     if (atls_names_common(offered,
@@ -87,8 +89,8 @@ static bool is_common(const struct atls_session *s, enum atls_names ours,
 }
 
 /* We are to attest: with something that the peer accepts, evidence before a result about it. */
-static enum atls_code negotiate_self(struct atls_session *s, const struct atls_hello *hello,
-                                     struct atls_err *err)
+static enum atls_code choose_own(struct atls_session *s, const struct atls_hello *hello,
+                                 struct atls_err *err)
 {
     const struct atls_config_options *o = &s->config->options;
 
@@ -127,20 +129,47 @@ static unsigned int known_profiles(struct atls_bytes names)
     return profiles;
 }
 
-/* Evidence, where it is shown, comes in a profile that its receiver takes. */
-static enum atls_code negotiate_profiles(struct atls_session *s, const struct atls_hello *hello,
-                                         struct atls_err *err)
+/* Evidence of the peer comes in a profile that we take. */
+static enum atls_code negotiate_profiles(const struct atls_session *s,
+                                         const struct atls_hello *hello, struct atls_err *err)
 {
-    const bool own = (hello->flags & ATLS_HELLO_REQUIRES) != 0 && !s->shows_result;
     const struct atls_bytes offered = hello->names[ATLS_NAMES_PROFILES_OFFERED];
     const struct atls_bytes taken = hello->names[ATLS_NAMES_PROFILES];
 
-    if (takes_evidence(s) &&
+    if (takes_evidence(s) && !s->config->options.peer_optional &&
         (known_profiles(offered.len != 0 ? offered : taken) & s->config->profiles) == 0)
         return no_common(err, "the peer's evidence comes in no profile that is accepted");
-    s->peer_profiles = known_profiles(taken);
-    if (own && (s->peer_profiles & atls_attester_profiles(s->config->options.attester)) == 0)
+    return ATLS_OK;
+}
+
+/* And ours in one that the peer takes. */
+static enum atls_code choose_profile(struct atls_session *s, const struct atls_hello *hello,
+                                     struct atls_err *err)
+{
+    s->peer_profiles = known_profiles(hello->names[ATLS_NAMES_PROFILES]);
+    if ((hello->flags & ATLS_HELLO_REQUIRES) != 0 && !s->shows_result &&
+        (s->peer_profiles & atls_attester_profiles(s->config->options.attester)) == 0)
         return no_common(err, "the peer takes no profile that our evidence comes in");
+    return ATLS_OK;
+}
+
+/* Where the peer does not insist, what we cannot show is declined; unless we insist. */
+static enum atls_code negotiate_self(struct atls_session *s, const struct atls_hello *hello,
+                                     struct atls_err *err)
+{
+    struct atls_err cause = ATLS_ERR_INIT;
+    enum atls_code code = choose_own(s, hello, &cause);
+
+    if (code == ATLS_OK)
+        code = choose_profile(s, hello, &cause);
+    if (code == ATLS_OK)
+        return ATLS_OK;
+    if (!hello->optional || s->config->options.require_self) {
+        *err = cause;
+        return code;
+    }
+    s->declines = true;
+    s->own_failure = cause;
     return ATLS_OK;
 }
 
@@ -150,9 +179,9 @@ static enum atls_code negotiate(struct atls_session *s, const struct atls_hello 
     enum atls_code code;
 
     if ((code = negotiate_peer(s, hello, err)) != ATLS_OK ||
-        (code = negotiate_self(s, hello, err)) != ATLS_OK)
+        (code = negotiate_profiles(s, hello, err)) != ATLS_OK)
         return code;
-    return negotiate_profiles(s, hello, err);
+    return negotiate_self(s, hello, err);
 }
 
 /* The server chooses among the client's inner protocols; the client checks the choice. */
@@ -189,6 +218,7 @@ static enum atls_code receive_hello(struct atls_session *s, struct atls_bytes bo
         return code;
     s->hello_received = true;
     s->peer_flags = hello.flags;
+    s->peer_optional = hello.optional;
     s->peer_frame_max = hello.frame_max;
     code = choose_inner(s, &hello, err);
     if (s->role == ATLS_ROLE_SERVER)
@@ -219,7 +249,7 @@ static void queue(struct atls_session *s, struct atls_post_job *job, uint32_t id
     s->jobs_end = &job->base.next;
 }
 
-/* Refuses a request authentically; cause stays to explain what the peer makes of it. */
+/* Refuses a request authentically; the cause stays to explain what the peer makes of it. */
 static enum atls_code decline(struct atls_session *s, struct atls_slot *slot,
                               struct atls_post_job *job, struct atls_err *err)
 {
@@ -231,23 +261,31 @@ static enum atls_code decline(struct atls_session *s, struct atls_slot *slot,
 
     if (code != ATLS_OK)
         return code;
+    if (s->declines)
+        frame.code = ATLS_CARRIER_NO_COMMON_PARAMETERS;
     frame.text = atls_gate_text(frame.code, cause->reason, text);
     frame.authenticator = atls_buf_bytes(&empty);
     atls_decline_put(&s->out, &frame);
     atls_buf_clear(&empty);
     slot->state = ATLS_SLOT_ANSWERED;
+    slot->declined = true;
     s->own_failure = *cause;
-    atls_log(&s->config->options.log, ATLS_LOG_ERROR, "session", "declined to attest: %s: %s",
-             atls_code_name(cause->code), cause->message);
+    atls_log(&s->config->options.log, s->declines ? ATLS_LOG_INFO : ATLS_LOG_ERROR, "session",
+             "declined to attest: %s: %s", atls_code_name(cause->code), cause->message);
     return ATLS_OK;
 }
 
 static enum atls_code prepare(struct atls_session *s, const struct atls_ea_request *request,
                               struct atls_post_job *job, struct atls_err *err)
 {
-    enum atls_signature ours = atls_attester_aik_scheme(s->config->options.attester);
+    enum atls_signature ours;
     enum atls_code code;
 
+    if (s->declines) {
+        job->base.err = s->own_failure;
+        return atls_ea_prepare(s->ea, request->raw, &job->answer, err);
+    }
+    ours = atls_attester_aik_scheme(s->config->options.attester);
     if ((code = atls_binder_export(s->exporter, s->exporter_arg, request->context, job->exported,
                                    err)) != ATLS_OK ||
         (code = atls_ea_prepare(s->ea, request->raw, &job->answer, err)) != ATLS_OK)
@@ -314,8 +352,7 @@ static enum atls_code receive_request(struct atls_session *s, struct atls_bytes 
     if (!request.attestation)
         return atls_fail_reason(err, ATLS_E_PROTOCOL, ATLS_REASON_EXTENSION_NOT_OFFERED,
                                 "REQUEST: does not offer cmw_attestation");
-    slot->state = ATLS_SLOT_ASKED;
-    slot->id = frame.id;
+    *slot = (struct atls_slot){.state = ATLS_SLOT_ASKED, .id = frame.id};
     return start_attesting(s, slot, &request, err);
 }
 
@@ -335,6 +372,14 @@ enum atls_code atls_receive_attested(struct atls_session *s, struct atls_post_jo
     return ATLS_OK;
 }
 
+/* The peer lets us pass, who declined, having said that attestation is optional. */
+static bool is_excused(const struct atls_session *s, const struct atls_slot *slot,
+                       const struct atls_status_frame *verdict)
+{
+    return slot->declined && s->peer_optional && !s->opened &&
+           verdict->code == ATLS_CARRIER_NOT_ATTESTED;
+}
+
 static enum atls_code receive_verdict(struct atls_session *s, struct atls_bytes body,
                                       struct atls_err *err)
 {
@@ -348,10 +393,17 @@ static enum atls_code receive_verdict(struct atls_session *s, struct atls_bytes 
         return atls_fail(err, ATLS_E_PROTOCOL, "VERDICT: id %u is of no request that was answered",
                          frame.id);
     slot->state = ATLS_SLOT_FREE;
+    if (slot->declined && frame.code == ATLS_CARRIER_OK)
+        return atls_fail(err, ATLS_E_PROTOCOL, "VERDICT: accepts what we declined to show");
     s->self_attested = frame.code == ATLS_CARRIER_OK;
     if (s->self_attested) {
         s->own_failure.code = ATLS_OK;
+        s->self_excused = false;
         return ATLS_OK;
+    }
+    if (is_excused(s, slot, &frame)) {
+        s->self_excused = !s->config->options.require_self;
+        return s->self_excused ? ATLS_OK : refused(s, &frame, err);
     }
     if (s->opened) /* CLOSE follows, or a new request that may bring the right to send back */
         return ATLS_OK;
@@ -436,6 +488,8 @@ static enum atls_code receive_decline(struct atls_session *s, struct atls_bytes 
     atls_fail_reason(&cause, ATLS_E_DECLINED, ATLS_REASON_EMPTY_AUTHENTICATOR,
                      "peer: declined to attest: %s (%s)", atls_carrier_code_row(frame.code)->name,
                      atls_escape(frame.text, text, sizeof text));
+    if (atls_gate_may_excuse(s))
+        return atls_gate_excuse(s, &cause, err);
     *err = cause;
     return atls_gate_refuse(s, ATLS_CARRIER_NOT_ATTESTED, &cause);
 }

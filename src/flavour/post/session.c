@@ -25,7 +25,8 @@ static enum atls_code check_tls(const struct atls_config_options *o, const struc
         return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_TLS_EARLY_DATA,
                                 "TLS early data %s used, want none",
                                 tls->early_data == ATLS_ANSWER_YES ? "was" : "may have been");
-    if (o->require_peer && o->identity == ATLS_IDENTITY_SAME_KEY && tls->peer_spki.len == 0)
+    if (o->require_peer && !o->peer_optional && o->identity == ATLS_IDENTITY_SAME_KEY &&
+        tls->peer_spki.len == 0)
         return atls_fail_reason(err, ATLS_E_TLS, ATLS_REASON_IDENTITY_MISMATCH,
                                 "identity same-key: TLS validated no certificate of the peer");
     return ATLS_OK;
@@ -51,6 +52,7 @@ static enum atls_code fill(struct atls_session *s, const struct atls_tls *tls,
     s->exporter_arg = tls->arg;
     s->role = tls->role;
     s->hash = tls->hash;
+    s->tls_authenticated = tls->peer_spki.len != 0;
     s->inner_protocol = s->inner_storage;
     s->held = atls_writer_init(ATLS_HELD_MAX);
     s->out = atls_writer_init((size_t)(o->peer_requests_outstanding + 2) * ATLS_AUTHENTICATOR_MAX);
@@ -106,7 +108,7 @@ static enum atls_code check_established(const struct atls_config *config,
 
     if (o->flavour == ATLS_FLAVOUR_POST)
         return atls_fail(err, ATLS_E_USAGE, "session: flavour post attests after the handshake");
-    if (o->require_peer && e->result == NULL)
+    if (o->require_peer && e->result == NULL && !(o->peer_optional && e->excused))
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
                                 "peer: the handshake brought no attestation, want it");
     if (o->require_self && !e->shown)
@@ -120,6 +122,7 @@ static enum atls_code check_established(const struct atls_config *config,
 static enum atls_code fill_open(struct atls_session *s, const struct atls_established *e,
                                 struct atls_err *err)
 {
+    const struct atls_config_options *o = &s->config->options;
     enum atls_code code;
 
     s->inner_protocol = strcpy(s->inner_storage, e->inner_protocol);
@@ -127,6 +130,7 @@ static enum atls_code fill_open(struct atls_session *s, const struct atls_establ
     s->out = atls_writer_init(2 * ATLS_OUTPUT_ROOM);
     s->hello_received = s->opened = s->raw_sent = s->raw_received = s->ends_by_tls = true;
     s->shown = e->shown;
+    s->excused = o->require_peer && e->result == NULL; /* or it had been refused */
     if (s->role == ATLS_ROLE_SERVER)
         atls_gate_heard(s);
     if (e->result == NULL)
@@ -254,6 +258,7 @@ void atls_session_peer(const struct atls_session *s, struct atls_peer *out)
         .freshness = s->appraised ? freshness_of(s->config) : "",
         .shown = s->shown,
         .status = s->status,
+        .unattested = s->excused,
     };
 }
 
@@ -573,7 +578,7 @@ static const char *waiting_for(const struct atls_session *s)
 {
     if (!s->hello_received)
         return "the peer's HELLO";
-    if (s->config->options.require_peer && !s->attested)
+    if (s->config->options.require_peer && !s->attested && !s->excused)
         return s->own.state == ATLS_REQUEST_ASKED ? "the peer's authenticator" : "our verifier";
     if (s->peer_id == 0)
         return "the peer's request";
@@ -623,12 +628,13 @@ enum atls_code atls_session_reattest(struct atls_session *s, struct atls_err *er
 
     if (s->closed)
         return closed(s, err);
-    if (!s->config->options.require_peer || !s->opened || s->raw_sent)
+    if (!s->config->options.require_peer || !s->opened || s->raw_sent || s->excused)
         return atls_fail(err, ATLS_E_USAGE, "session: cannot re-attest: %s",
                          !s->config->options.require_peer ? "require_peer is off"
                          : s->config->options.flavour != ATLS_FLAVOUR_POST
                              ? "this flavour attests once, connect anew"
                          : s->raw_sent ? "raw mode"
+                         : s->excused  ? "the peer passed unattested, connect anew"
                                        : "the gate never opened");
     if (s->own.state != ATLS_REQUEST_NONE) {
         s->own.again = true;

@@ -34,6 +34,7 @@ enum atls_slot_state { ATLS_SLOT_FREE = 0, ATLS_SLOT_ASKED = 1, ATLS_SLOT_ANSWER
 struct atls_slot {
     enum atls_slot_state state;
     uint32_t id;
+    bool declined; /* so it was answered */
 };
 
 struct atls_session {
@@ -63,6 +64,8 @@ struct atls_session {
     /* What the peer's HELLO said. */
     bool hello_received;
     uint8_t peer_flags;
+    bool peer_optional; /* we may decline to attest */
+    bool declines;      /* and do: own_failure says why */
     uint32_t peer_frame_max;
     bool shows_result;          /* we show a result instead of evidence */
     unsigned int peer_profiles; /* enum atls_evidence_profile that it takes */
@@ -75,6 +78,9 @@ struct atls_session {
     bool opened;            /* has been open */
     bool attested;          /* the peer, by us, now */
     bool self_attested;     /* we, by the peer, now */
+    bool excused;           /* the peer shows none, and peer_optional lets it pass: for good */
+    bool self_excused;      /* we declined, and the peer lets us pass */
+    bool tls_authenticated; /* TLS validated the peer's certificate */
     bool raw_sent, raw_received;
     bool end_sent, end_received; /* of application data */
     bool ends_by_tls;            /* new_open: close_notify ends one direction of the data */
@@ -110,16 +116,18 @@ struct atls_session {
 struct atls_established {
     struct atls_result *result; /* of the peer; a reference is taken; NULL: not asked for */
     struct atls_bytes spki, certificate; /* of the peer's AIK; copied */
-    bool shown;                          /* our attestation went out */
-    const char *inner_protocol;          /* ALPN, "" when none; copied */
+    bool excused; /* no result: the peer showed no attestation at all, which peer_optional lets
+                     pass, and all else that is configured of it holds */
+    bool shown;   /* our attestation went out */
+    const char *inner_protocol; /* ALPN, "" when none; copied */
 };
 /* A session in raw mode from the start: what TLS carries is application data, and there is no
  * re-attestation. close_notify ends the data of who sends it (RFC 8446 section 6.1): after
  * atls_session_end the caller does, behind what the output holds, and it tells of the peer's by
  * atls_session_input_end. With both the session has ended. What config requires of the peer must be
- * in established: else ATLS_E_EVIDENCE (not-attested). The peer counts as content with our
- * attestation once it has sent anything, a client once its handshake has ended: until then it may
- * still refuse. Errors: as atls_session_new.
+ * in established, or excused with peer_optional: else ATLS_E_EVIDENCE (not-attested). The peer
+ * counts as content with our attestation once it has sent anything, a client once its handshake has
+ * ended: until then it may still refuse. Errors: as atls_session_new.
  */
 ATLS_MUST_CHECK enum atls_code atls_session_new_open(struct atls_config *config,
                                                      const struct atls_tls *tls,
@@ -143,6 +151,13 @@ void atls_gate_heard(struct atls_session *s);
 void atls_gate_update(struct atls_session *s);
 /* True when DATA may still arrive that the peer sent before it learned of a withdrawal. */
 bool atls_gate_is_withdrawn(const struct atls_session *s);
+/* True when the peer declined, and may: it was asked first and peer_optional is on. */
+bool atls_gate_may_excuse(const struct atls_session *s);
+/* Lets the peer pass, which declined for cause: VERDICT not-attested goes out, which is no refusal
+ * to a peer that was told optional. Errors: ATLS_E_CERTIFICATE when TLS has authenticated no
+ * server: there would be nobody to speak of; the session must end. */
+ATLS_MUST_CHECK enum atls_code atls_gate_excuse(struct atls_session *s,
+                                                const struct atls_err *cause, struct atls_err *err);
 /* Takes the right to send data from the peer, and the gate closes, until it is attested again. */
 void atls_gate_withdraw(struct atls_session *s, const struct atls_err *cause);
 /* The open request is over, one way or the other. */

@@ -68,6 +68,15 @@ static enum atls_code take_evidence(const struct atls_config *config, struct atl
     return code;
 }
 
+bool atls_pre_shows_evidence(struct atls_bytes der)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_ra_tls found;
+
+    return atls_ra_tls_find(der, &found, &err) != ATLS_E_EVIDENCE ||
+           err.reason != ATLS_REASON_NOT_ATTESTED;
+}
+
 static enum atls_code check_extensions(const struct atls_pre_peer *p, struct atls_err *err)
 {
     struct atls_bytes oids[ATLS_RA_TLS_OIDS];

@@ -140,6 +140,9 @@ ATLS_MUST_CHECK enum atls_code atls_pre_peer_open(struct atls_config *config,
                                                   const struct atls_ra_certificate_check *check,
                                                   struct atls_pre_peer *out, struct atls_err *err);
 void atls_pre_peer_clear(struct atls_pre_peer *p);
+/* False when the certificate (DER) is well-formed and holds evidence in no form that is known:
+ * ordinary TLS. Whatever cannot be told counts as evidence, which is then refused. */
+bool atls_pre_shows_evidence(struct atls_bytes der);
 /* "nonce" or "none": how new what was accepted by this configuration is. */
 const char *atls_pre_freshness(const struct atls_config *config);
 

@@ -170,8 +170,17 @@ static enum atls_code take_peer(X509_STORE_CTX *store, struct atls_tls_peer *pee
     return atls_certificate_spki(peer->chain[0], &peer->spki, err);
 }
 
-/* TLS's own verification decides: about peers that need not attest, and about identity same-key. */
-static bool tls_verifies(struct atls_handshake *h, X509_STORE_CTX *store)
+/* TLS's own verification decides: about peers that need not attest or do not, and about identity
+ * same-key. With identity pkix the anchors of the configuration are asked instead. */
+static bool is_tls_asked(const struct atls_config_options *o, const struct atls_tls_peer *peer)
+{
+    if (!o->require_peer || o->identity == ATLS_IDENTITY_SAME_KEY)
+        return true;
+    return !peer->attests && o->identity != ATLS_IDENTITY_PKIX;
+}
+
+static bool tls_verifies(struct atls_handshake *h, X509_STORE_CTX *store,
+                         const struct atls_tls_peer *peer)
 {
     struct atls_err err = ATLS_ERR_INIT;
 
@@ -180,25 +189,33 @@ static bool tls_verifies(struct atls_handshake *h, X509_STORE_CTX *store)
     if (h->config->options.require_peer) {
         (void)atls_fail_alert(&err, ATLS_E_CERTIFICATE, ATLS_REASON_IDENTITY_MISMATCH,
                               ATLS_ALERT_BAD_CERTIFICATE,
-                              "TLS certificate of the peer, which identity same-key wants "
-                              "verified: %s",
+                              "TLS certificate of the peer, which %s wants verified: %s",
+                              peer->attests ? "identity same-key" : "a peer that does not attest",
                               X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
         (void)atls_handshake_fail(h, &err);
     }
     return false;
 }
 
-static enum atls_work_outcome judge(struct atls_handshake *h, X509_STORE_CTX *store, bool verified)
+/* *out_refused: by TLS's own verification, whose error is in store. */
+static enum atls_work_outcome judge(struct atls_handshake *h, X509_STORE_CTX *store,
+                                    bool *out_refused)
 {
-    struct atls_tls_peer peer = {.verified = verified};
+    const struct atls_config_options *o = &h->config->options;
+    struct atls_tls_peer peer = {.verified = false};
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_work_outcome outcome = ATLS_WORK_FAILED;
+    const enum atls_code code = take_peer(store, &peer, &err);
 
-    if (take_peer(store, &peer, &err) == ATLS_OK)
+    peer.attests = !o->peer_optional || h->hooks->attests(h, &peer);
+    *out_refused = false;
+    if (code == ATLS_OK && is_tls_asked(o, &peer))
+        *out_refused = !(peer.verified = tls_verifies(h, store, &peer));
+    if (code != ATLS_OK)
+        (void)atls_handshake_fail(h, &err);
+    else if (!*out_refused)
         outcome = atls_handshake_judge(
             h, &peer, h->role == ATLS_ROLE_CLIENT ? ATLS_PAUSE_NATIVE : ATLS_PAUSE_ASYNC);
-    else
-        (void)atls_handshake_fail(h, &err);
     clear_peer(&peer);
     return outcome;
 }
@@ -210,7 +227,7 @@ static int verify(X509_STORE_CTX *store, void *arg)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct atls_handshake *h = ssl == NULL ? NULL : atls_handshake_of(ssl);
-    bool by_tls;
+    bool refused;
 
     (void)arg;
     X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
@@ -221,12 +238,8 @@ static int verify(X509_STORE_CTX *store, void *arg)
     if (is_over(h))
         return 0;
     atls_callbacks_watch(ssl);
-    by_tls =
-        !h->config->options.require_peer || h->config->options.identity == ATLS_IDENTITY_SAME_KEY;
     X509_STORE_CTX_set_error(store, X509_V_OK);
-    if (by_tls && !tls_verifies(h, store))
-        return 0;
-    switch (judge(h, store, by_tls)) {
+    switch (judge(h, store, &refused)) {
     case ATLS_WORK_READY_NOW:
         return 1;
     case ATLS_WORK_PAUSED:
@@ -237,6 +250,8 @@ static int verify(X509_STORE_CTX *store, void *arg)
     case ATLS_WORK_FAILED:
         break;
     }
+    if (refused)
+        return 0;
     X509_STORE_CTX_set_error(store, x509_error(h->hooks->alert(&h->error)));
     return 0;
 }
@@ -365,12 +380,16 @@ void atls_callbacks_watch(SSL *ssl)
 
 /* ---- registration ---- */
 
+int atls_callbacks_verify_mode(const struct atls_config *config)
+{
+    return SSL_VERIFY_PEER | (config->options.peer_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
+}
+
 static void set_verification(SSL_CTX *ctx, const struct atls_config *config)
 {
     if (config->options.require_peer)
-        SSL_CTX_set_verify(
-            ctx, SSL_CTX_get_verify_mode(ctx) | SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-            SSL_CTX_get_verify_callback(ctx));
+        SSL_CTX_set_verify(ctx, SSL_CTX_get_verify_mode(ctx) | atls_callbacks_verify_mode(config),
+                           SSL_CTX_get_verify_callback(ctx));
     SSL_CTX_set_cert_verify_callback(ctx, verify, NULL);
 }
 

@@ -15,6 +15,8 @@ void atls_callbacks_open(struct atls_handshake *h);
 SSL_CTX_keylog_cb_func atls_callbacks_keylog(const SSL *ssl);
 /* The configuration that ctx was prepared for (borrowed), or NULL. */
 struct atls_config *atls_callbacks_config(const SSL_CTX *ctx);
+/* What OpenSSL's verification mode must have at least for a configuration with require_peer. */
+int atls_callbacks_verify_mode(const struct atls_config *config);
 /* Says in OpenSSL's error queue that the SSL has no state. */
 void atls_callbacks_not_attached(void);
 /* Registers the callbacks of every such flavour, and keeps a reference to config with ctx. */

@@ -103,8 +103,7 @@ static void secure(struct atls_handshake *h)
     SSL *ssl = h->ssl;
 
     if (h->config->options.require_peer)
-        SSL_set_verify(ssl,
-                       SSL_get_verify_mode(ssl) | SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+        SSL_set_verify(ssl, SSL_get_verify_mode(ssl) | atls_callbacks_verify_mode(h->config),
                        SSL_get_verify_callback(ssl));
     /* What is behind the handshake stays in the BIO until it may be read. */
     h->read_ahead = SSL_get_read_ahead(ssl);
@@ -312,6 +311,24 @@ static enum atls_code keep_peer(struct atls_handshake *h, const struct atls_tls_
     return code == ATLS_OK ? atls_buf_copy(&h->certificate, peer->chain[0], err) : code;
 }
 
+/* Nothing to judge but the certificate, which TLS has verified unless the anchors of the
+ * configuration are to. */
+static enum atls_code excuse(struct atls_handshake *h, const struct atls_tls_peer *peer,
+                             struct atls_err *err)
+{
+    const struct atls_judgement judgement = {
+        .config = h->config,
+        .role = h->role,
+        .peer_name = h->peer_name,
+        .chain = peer->chain,
+        .chain_len = peer->chain_len,
+    };
+    enum atls_code code = atls_judge_unattested(&judgement, err);
+
+    h->excused = code == ATLS_OK;
+    return code;
+}
+
 static enum atls_code make_peer(struct atls_handshake *h, const void *arg, struct atls_job **out,
                                 struct atls_err *err)
 {
@@ -320,8 +337,11 @@ static enum atls_code make_peer(struct atls_handshake *h, const void *arg, struc
     *out = NULL;
     if (h->role == ATLS_ROLE_CLIENT && h->hooks->negotiated != NULL)
         code = h->hooks->negotiated(h, err);
-    if (code != ATLS_OK || !h->config->options.require_peer ||
-        (code = keep_peer(h, arg, err)) != ATLS_OK ||
+    if (code != ATLS_OK || !h->config->options.require_peer)
+        return code;
+    if (!((const struct atls_tls_peer *)arg)->attests)
+        return excuse(h, arg, err);
+    if ((code = keep_peer(h, arg, err)) != ATLS_OK ||
         (code = h->hooks->peer_job(h, arg, out, err)) != ATLS_OK || *out != NULL)
         return code;
     return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
@@ -447,6 +467,16 @@ static enum atls_code check_alpn(const struct atls_handshake *h, struct atls_byt
                             "TLS handshake selected an ALPN name that is none of inner_protocols");
 }
 
+/* A client that showed no certificate, where the program does not insist on one, and did not agree
+ * to attest. */
+static bool is_nobody(const struct atls_handshake *h)
+{
+    const struct atls_tls_peer nobody = {.chain_len = 0};
+
+    return h->role == ATLS_ROLE_SERVER && SSL_get0_peer_certificate(h->ssl) == NULL &&
+           !h->hooks->attests(h, &nobody);
+}
+
 static enum atls_code check(struct atls_handshake *h, struct atls_err *err)
 {
     if (SSL_session_reused(h->ssl) != 0)
@@ -457,7 +487,9 @@ static enum atls_code check(struct atls_handshake *h, struct atls_err *err)
         return atls_fail(err, ATLS_E_USAGE,
                          "OpenSSL: the context of the connection was exchanged (SSL_set_SSL_CTX) "
                          "for one that was not prepared for its configuration");
-    if (h->config->options.require_peer && h->result == NULL)
+    if (h->config->options.peer_optional && h->result == NULL)
+        h->excused = h->excused || is_nobody(h);
+    if (h->config->options.require_peer && h->result == NULL && !h->excused)
         return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
                                 "peer: the handshake brought no attestation, want it");
     return h->hooks->finish == NULL ? ATLS_OK : h->hooks->finish(h, err);
@@ -484,6 +516,7 @@ static enum atls_code make_session(struct atls_handshake *h, struct atls_err *er
         return code;
     if (h->config->options.identity == ATLS_IDENTITY_SAME_KEY && h->result != NULL)
         tls.peer_spki = established.spki; /* whose chain TLS verified, or there were no result */
+    established.excused = h->excused;
     if (len != 0)
         memcpy(protocol, selected, len); /* at most 255 */
     established.inner_protocol = protocol;

@@ -45,7 +45,9 @@ struct atls_handshake {
     bool gives_jobs; /* a struct atls_openssl drives the handshake */
     bool abandoned;  /* no job will come back */
     struct atls_work own_work, peer_work, sign_work;
-    bool shown;                        /* our attestation went out */
+    bool shown;   /* our attestation went out */
+    bool excused; /* the peer's certificate came without attestation, which is optional, and
+                     passed what vouches for it instead */
     struct atls_result *result;        /* of the accepted peer, or NULL */
     struct atls_buf spki, certificate; /* of that peer: DER key and end-entity certificate */
     void (*info)(const SSL *ssl, int where, int ret); /* the program's state callback, or NULL */
@@ -65,7 +67,8 @@ struct atls_tls_peer {
     struct atls_bytes chain[ATLS_CHAIN_MAX]; /* DER, end entity first, as received */
     size_t chain_len;
     struct atls_bytes spki; /* of chain[0], as it stands there */
-    bool verified;          /* identity same-key: X509_verify_cert accepted it */
+    bool verified;          /* X509_verify_cert accepted it; not asked where evidence vouches */
+    bool attests;           /* shows attestation, or agreed to; else peer_optional counts */
 };
 
 /* A flavour. Hooks that fail set h->error through their caller; all run on the thread that drives
@@ -92,6 +95,9 @@ struct atls_flavour_hooks {
     bool own_late_on_server;
     /* Client: the server has shown its certificate; nothing is negotiated after that. */
     enum atls_code (*negotiated)(struct atls_handshake *h, struct atls_err *err);
+    /* With peer_optional: does the peer attest? chain is empty when it has no certificate. True
+     * where it cannot be told. Asked when ClientHello (server) or Certificate (client) was read. */
+    bool (*attests)(const struct atls_handshake *h, const struct atls_tls_peer *peer);
     /* The peer, with require_peer alone: a job of atls_judge_job_new; *out NULL: it is refused as
      * not attested. peer_done is called after the job accepted the peer (h->result and the like are
      * set). */
@@ -99,7 +105,7 @@ struct atls_flavour_hooks {
                                struct atls_job **out, struct atls_err *err);
     enum atls_code (*peer_done)(struct atls_handshake *h, struct atls_err *err);
     /* The handshake ended without failure, TLS 1.3, not resumed, no early data, and h->result is
-     * there when it is required: anything else that must hold. Sets h->shown. */
+     * there when it is required (or excused): anything else that must hold. Sets h->shown. */
     enum atls_code (*finish)(struct atls_handshake *h, struct atls_err *err);
     /* The alert for a failure. */
     uint8_t (*alert)(const struct atls_err *err);

@@ -278,6 +278,12 @@ static enum atls_code negotiated(struct atls_handshake *h, struct atls_err *err)
     return atls_intra_check_choice(h->own, err);
 }
 
+static bool attests(const struct atls_handshake *h, const struct atls_tls_peer *peer)
+{
+    (void)peer;
+    return atls_intra_peer_attests(h->own);
+}
+
 static enum atls_code peer_job(struct atls_handshake *h, const struct atls_tls_peer *peer,
                                struct atls_job **out, struct atls_err *err)
 {
@@ -321,6 +327,7 @@ const struct atls_flavour_hooks atls_intra_hooks = {
     .own_done = own_done,
     .own_late_on_server = true,
     .negotiated = negotiated,
+    .attests = attests,
     .peer_job = peer_job,
     .peer_done = peer_done,
     .finish = finish,

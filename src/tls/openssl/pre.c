@@ -392,6 +392,12 @@ static enum atls_code own_done(struct atls_handshake *h, struct atls_job *job, s
 
 /* ---- the peer ---- */
 
+static bool attests(const struct atls_handshake *h, const struct atls_tls_peer *peer)
+{
+    (void)h;
+    return peer->chain_len != 0 && atls_pre_shows_evidence(peer->chain[0]);
+}
+
 static enum atls_code peer_job(struct atls_handshake *h, const struct atls_tls_peer *peer,
                                struct atls_job **out, struct atls_err *err)
 {
@@ -443,6 +449,7 @@ const struct atls_flavour_hooks atls_pre_hooks = {
     .client_hello = client_hello,
     .own_job = own_job,
     .own_done = own_done,
+    .attests = attests,
     .peer_job = peer_job,
     .finish = finish,
     .alert = alert,

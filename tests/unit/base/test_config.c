@@ -192,6 +192,17 @@ static void interval_alone(struct atls_config_options *o)
     o->reattest_interval_s = 60;
 }
 
+static void optional_for_nobody(struct atls_config_options *o)
+{
+    attester_only(o);
+    o->peer_optional = true;
+}
+
+static void optional_peer(struct atls_config_options *o)
+{
+    o->peer_optional = true;
+}
+
 static void unknown_on_failure(struct atls_config_options *o)
 {
     o->on_failure = (enum atls_on_failure)2;
@@ -590,6 +601,8 @@ static const struct {
     {"a profile that is none", profiles_unknown, ATLS_E_CONFIG, "\"kat\""},
     {"profiles without require_peer", profiles_of_nobody, ATLS_E_CONFIG, "require_peer"},
     {"an interval without require_peer", interval_alone, ATLS_E_CONFIG, "reattest_interval_s"},
+    {"peer_optional without require_peer", optional_for_nobody, ATLS_E_CONFIG, "peer_optional"},
+    {"peer_optional", optional_peer, ATLS_OK, ""},
     {"on_failure that is none", unknown_on_failure, ATLS_E_CONFIG, "on_failure"},
     {"no gate_timeout_ms", no_gate_timeout, ATLS_E_CONFIG, "gate_timeout_ms"},
     {"no answer_timeout_ms", no_answer_timeout, ATLS_E_CONFIG, "answer_timeout_ms"},

@@ -35,6 +35,17 @@ static const struct {
      "0001000600040374706d",
      ATLS_E_DECODE, false},
     {"binder-echo without requires", "01110000", ATLS_E_DECODE, false},
+    {"optional", "0102000400090000", ATLS_OK, true},
+    {"optional behind profiles offered",
+     "0103000f00080007000504"
+     "6261726500090000",
+     ATLS_OK, true},
+    {"optional that says more",
+     "01020005000900"
+     "0101",
+     ATLS_E_DECODE, false},
+    {"optional twice", "010200080009000000090000", ATLS_E_DECODE, false},
+    {"optional without requires", "0101000400090000", ATLS_E_DECODE, false},
     {"empty list of results", "01000006000700020000", ATLS_E_DECODE, false},
     {"evidence offered", "0101000a0001000600040374706d", ATLS_OK, true},
     {"evidence offered and accepted",
@@ -126,7 +137,7 @@ static struct atls_bytes text(const char *s)
 static struct atls_writer full(void)
 {
     struct atls_writer lists[ATLS_NAMES_COUNT], w = atls_writer_init(70000);
-    struct atls_hello hello = {.flags = 31, .frame_max = 70000};
+    struct atls_hello hello = {.flags = 31, .frame_max = 70000, .optional = true};
 
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++) {
         lists[i] = atls_writer_init(1000);

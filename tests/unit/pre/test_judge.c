@@ -559,9 +559,34 @@ static void each_check_alone(void **state)
             fail_msg("%s: %d, %s: %s", rows[i].name, code, atls_reason_name(err.reason),
                      err.message);
         assert_verdict(&rows[i], &verdict);
+        /* Evidence that fails is never taken for none. */
+        if (atls_pre_shows_evidence(f.chain[0]) != (rows[i].change != no_extension))
+            fail_msg("%s: counts as %s", rows[i].name,
+                     rows[i].change != no_extension ? "ordinary TLS" : "evidence");
         atls_ra_certificate_verdict_clear(&verdict);
         forgery_clear(&f);
     }
+}
+
+/* Nor is a certificate that cannot be read, wherever it ends; and a certificate is judged by itself
+ * as if attestation were required. */
+static void optional_evidence(void **state)
+{
+    struct atls_ra_certificate_verdict verdict;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct forgery f;
+
+    (void)state;
+    forgery_init(&f);
+    f.spec.extra_count = 0;
+    f.w.options.peer_optional = true;
+    test_assert_code(forgery_judge(&f, &verdict, &err), ATLS_E_EVIDENCE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_NOT_ATTESTED);
+    for (size_t len = 0; len < f.der.len; len++)
+        assert_true(atls_pre_shows_evidence(atls_bytes_of(f.der.ptr, len)));
+    assert_false(atls_pre_shows_evidence(atls_buf_bytes(&f.der)));
+    atls_ra_certificate_verdict_clear(&verdict);
+    forgery_clear(&f);
 }
 
 /* Whose configuration it is. */
@@ -679,9 +704,8 @@ static void certificates_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_check_alone),
-        cmocka_unit_test(configurations),
-        cmocka_unit_test(truncations),
+        cmocka_unit_test(each_check_alone),       cmocka_unit_test(optional_evidence),
+        cmocka_unit_test(configurations),         cmocka_unit_test(truncations),
         cmocka_unit_test(certificates_of_others),
     };
 
