@@ -37,8 +37,11 @@ attack: deps-test
 coverage: deps-test
 	@scripts/coverage
 
+# On this very system the programs find their libraries, and the units where keys are put, at once.
 install: all
 	@cmake --install build/release
+	@if [ -z "$$DESTDIR" ] && [ "$$(id -u)" = 0 ]; then \
+		ldconfig && install -d -m 700 /etc/atls/proxy-credentials /etc/atls/verifierd-credentials; fi
 
 deps:
 	@scripts/deps build
