@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "dial.h"
 #include "flow.h"
 #include "text.h"
@@ -885,6 +886,7 @@ void links_accept(struct links *links, const struct link_source *source, int fd,
     link->counted = link_counted(source, client);
     if (getsockname(fd, (struct sockaddr *)&link->local, &len) != 0)
         link->local.ss_family = AF_UNSPEC;
+    address_unmap(&link->local);
     link->number = atomic_fetch_add(&numbers, 1) + 1;
     link->started_ms = loop_now_ms(o->loop);
     link->timer.due = timer_due;

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "text.h"
 
 /* Connections of one event, before others have their turn. */
@@ -376,11 +377,12 @@ static void accept_some(struct loop_watch *watch, uint32_t events)
         const int fd =
             accept4(listener->fd, (struct sockaddr *)&client, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (fd >= 0)
+        if (fd >= 0) {
+            address_unmap(&client);
             welcome(listener, fd, &client);
-        else if (errno == EAGAIN)
+        } else if (errno == EAGAIN) {
             return;
-        else if (!is_passing(errno)) {
+        } else if (!is_passing(errno)) {
             starved(listener, errno);
             return;
         }

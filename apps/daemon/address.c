@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include "text.h"
 
@@ -149,4 +150,20 @@ bool address_same(const struct address *a, const struct address *b)
     if (a->family != ADDRESS_TCP)
         return strcmp(a->path, b->path) == 0;
     return strcmp(a->port, b->port) == 0 && same_host(a->host, b->host);
+}
+
+void address_unmap(struct sockaddr_storage *address)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six;
+
+    if (address->ss_family != AF_INET6)
+        return;
+    memcpy(&six, address, sizeof six);
+    if (!IN6_IS_ADDR_V4MAPPED(&six.sin6_addr))
+        return;
+    four.sin_port = six.sin6_port;
+    memcpy(&four.sin_addr, six.sin6_addr.s6_addr + 12, 4);
+    *address = (struct sockaddr_storage){.ss_family = AF_INET};
+    memcpy(address, &four, sizeof four);
 }

@@ -3,6 +3,7 @@
 #define DAEMON_ADDRESS_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include <atls/err.h>
 
@@ -29,6 +30,9 @@ ATLS_MUST_CHECK enum atls_code address_parse(const char *text, enum address_use 
                                              struct address *out, struct atls_err *err);
 /* Whether both are the same place, however they are written. */
 bool address_same(const struct address *a, const struct address *b);
+/* An IPv4 address that a socket of IPv6 shows as a mapped one (RFC 4291 section 2.5.5.2) becomes
+ * IPv4; others stay. */
+void address_unmap(struct sockaddr_storage *address);
 /* Whether text is an IP address, without brackets, or a name of DNS. */
 bool address_is_host(const char *text);
 /* Whether a URI has a password, as libpq reads it: in front of the host, or as a parameter. */

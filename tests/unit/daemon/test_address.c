@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "testlib.h"
 
 #define LABEL63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -190,11 +193,43 @@ static void test_same(void **state)
     }
 }
 
+static struct sockaddr_storage six(const char *text)
+{
+    struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_port = htons(443)};
+    struct sockaddr_storage out = {0};
+
+    assert_int_equal(inet_pton(AF_INET6, text, &in.sin6_addr), 1);
+    memcpy(&out, &in, sizeof in);
+    return out;
+}
+
+static void test_unmap(void **state)
+{
+    struct sockaddr_storage mapped = six("::ffff:192.0.2.7"), other = six("2001:db8::7"), unknown;
+    const struct sockaddr_storage before = other;
+    struct sockaddr_in four;
+
+    (void)state;
+    address_unmap(&mapped);
+    memcpy(&four, &mapped, sizeof four);
+    assert_int_equal(four.sin_family, AF_INET);
+    assert_int_equal(ntohs(four.sin_port), 443);
+    assert_int_equal(ntohl(four.sin_addr.s_addr), 0xc0000207);
+    address_unmap(&mapped);
+    assert_memory_equal(&mapped, &four, sizeof four);
+    address_unmap(&other);
+    assert_memory_equal(&other, &before, sizeof before);
+    unknown = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+    address_unmap(&unknown);
+    assert_int_equal(unknown.ss_family, AF_UNSPEC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),  cmocka_unit_test(test_bad),  cmocka_unit_test(test_passwords),
         cmocka_unit_test(test_hosts), cmocka_unit_test(test_same),
+        cmocka_unit_test(test_unmap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
