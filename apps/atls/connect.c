@@ -30,6 +30,9 @@ static const char usage[] =
     "  --result-max-age S     how old a result may be; default 86400, of veraison: 300\n"
     "  --fresh-result         passport: only a result that was made for this very connection\n"
     "  --verifier-timeout S   for one question to a verifier elsewhere; default 10\n"
+    "  --optional-peer        INSECURE unless somebody looks: go on with a server that shows no\n"
+    "                         evidence at all, which TLS alone vouches for; says so. Evidence\n"
+    "                         that is shown must pass\n"
     "  --policy FILE          jq program over the result; default: every submodule affirming\n"
     "  --identity HOW         pkix (default): certificate of the server's attestation identity "
     "key\n"
@@ -114,6 +117,11 @@ static void show_peer(void *arg, struct relay *relay)
                 relay_not_shown(relay));
         return;
     }
+    if (relay_peer_is_unattested(relay)) {
+        cli_say(cli, "open; " RELAY_UNATTESTED ": its TLS certificate alone vouches for it%s",
+                relay_not_shown(relay));
+        return;
+    }
     cli_say(cli, "%sattested%s%s", cli_colour(stderr, CLI_GREEN), again ? " again" : "",
             cli_colour(stderr, CLI_PLAIN));
     if (!again)
@@ -167,6 +175,11 @@ static bool unattested_usage(const struct cli *cli)
                       others[i]);
             return false;
         }
+    if (cli_flag(cli, "optional-peer")) {
+        cli_usage(cli, "--optional-peer asks the server to attest itself: not with "
+                       "--unattested-server");
+        return false;
+    }
     if (cli_value(cli, "attester") == NULL) {
         cli_usage(cli, "--unattested-server wants --attester: else nobody attests anything");
         return false;
@@ -198,6 +211,9 @@ static enum cli_status run(struct cli *cli)
     }
     if (flavour_warning(&parts.flavour)[0] != '\0')
         cli_say(cli, "%s", flavour_warning(&parts.flavour));
+    if (cli_flag(cli, "optional-peer"))
+        cli_say(cli, "the server's attestation is optional: without any, it passes as not "
+                     "attested");
     if (parts.identity == ATLS_IDENTITY_ATTESTED)
         cli_say(cli, "TLS does not check the server's certificate: its evidence vouches for it");
     relay->fd = relay->wake_fd = -1;

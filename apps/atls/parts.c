@@ -445,6 +445,7 @@ static enum atls_code open_config(const struct cli *cli, unsigned long interval_
     options.passport_only = cli_flag(cli, "passport-only");
     options.require_self = cli_flag(cli, "require-self");
     options.require_peer = require_peer;
+    options.peer_optional = cli_flag(cli, "optional-peer");
     options.verifier = parts->verifier;
     options.policy = parts->policy;
     options.identity = require_peer ? parts->identity : ATLS_IDENTITY_NONE;
@@ -515,6 +516,10 @@ enum cli_status parts_open(const struct cli *cli, enum atls_role role, bool requ
     if (cli_flag(cli, "require-self") && cli_value(cli, "attester") == NULL)
         return cli_usage(cli,
                          "--require-self wants --attester: else there is nothing to ask us for");
+    if (role == ATLS_ROLE_CLIENT && cli_flag(cli, "optional-peer") &&
+        parts.identity == ATLS_IDENTITY_ATTESTED)
+        return cli_usage(cli, "--optional-peer wants --identity pkix or same-key: nothing would "
+                              "vouch for a server that does not attest itself");
     if (!require_peer && parts.profiles.set != 0)
         return cli_usage(cli, "--profile is about the peer's evidence, and nobody asks for any");
     if (require_peer && cli_value(cli, "verifier") == NULL)

@@ -211,7 +211,8 @@ static void drain_wake(int fd)
 /* Does what another thread asked for. */
 static enum atls_code obey(struct relay *relay, struct atls_err *err)
 {
-    if (atomic_exchange(&relay->reattest_now, false) && relay->opened)
+    if (atomic_exchange(&relay->reattest_now, false) && relay->opened &&
+        !relay_peer_is_unattested(relay)) /* which nobody asks again */
         return atls_session_reattest(atls_openssl_session(relay->conn), err);
     return ATLS_OK;
 }
@@ -492,6 +493,14 @@ static json_t *result_json(const struct atls_result *result)
                      (json_int_t)atls_result_expires_at(result), "age", (json_int_t)age_of(result));
 }
 
+bool relay_peer_is_unattested(const struct relay *relay)
+{
+    struct atls_peer peer;
+
+    atls_session_peer(atls_openssl_session(relay->conn), &peer);
+    return peer.unattested;
+}
+
 json_t *relay_peer_json(const struct relay *relay)
 {
     struct atls_peer peer;
@@ -500,8 +509,9 @@ json_t *relay_peer_json(const struct relay *relay)
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL)
-        return json_pack("{sb sb sb ss}", "attested", 0, "self-attested", (int)peer.self_attested,
-                         "shown", (int)peer.shown, "flavour", atls_flavour_name(peer.flavour));
+        return json_pack("{sb sb sb sb ss}", "attested", 0, "unattested", (int)peer.unattested,
+                         "self-attested", (int)peer.self_attested, "shown", (int)peer.shown,
+                         "flavour", atls_flavour_name(peer.flavour));
     certificate_name(peer.certificate, name, sizeof(name));
     io_hex(atls_result_instance(peer.result), instance, sizeof(instance));
     submod = first_submod(peer.result);
@@ -586,7 +596,8 @@ void relay_peer_line(const struct relay *relay, char *out, size_t size)
 
     atls_session_peer(atls_openssl_session(relay->conn), &peer);
     if (peer.result == NULL) {
-        snprintf(out, size, "peer not asked to attest%s%s, flavour %s",
+        snprintf(out, size, "%s%s%s, flavour %s",
+                 peer.unattested ? RELAY_UNATTESTED : "peer not asked to attest",
                  peer.self_attested ? ", we were accepted" : "", relay_not_shown(relay),
                  atls_flavour_name(peer.flavour));
         return;

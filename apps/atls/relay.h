@@ -58,6 +58,9 @@ ATLS_MUST_CHECK enum atls_code relay_run(struct relay *relay, struct atls_err *e
  * the peer sees a connection that broke, not one that ended. */
 void relay_clear(struct relay *relay);
 
+/* Of a peer that shows no attestation, and passed because it may. */
+#define RELAY_UNATTESTED "peer: not attested (optional)"
+bool relay_peer_is_unattested(const struct relay *relay);
 /* What is known of the peer, for people and machines. */
 json_t *relay_peer_json(const struct relay *relay);
 void relay_print_peer(const struct relay *relay, FILE *stream, const char *indent);

@@ -38,6 +38,10 @@ static const char usage[] =
     "  --passport-only        never show evidence itself\n"
     "  --require-self         refuse a client that does not ask us to attest\n"
     "  --require-peer         clients must attest themselves; needs --verifier\n"
+    "  --optional-peer        in place of --require-peer, and INSECURE unless somebody looks:\n"
+    "                         clients are asked to attest themselves, and those that show no\n"
+    "                         evidence at all pass as not attested; the log says so. Evidence\n"
+    "                         that is shown must pass\n"
     "  --verifier URI         who appraises clients: local:STORE.db, veraison:URL; passport:FILE "
     "or\n"
     "                         passport:URL: they show the result of a verifier with these keys\n"
@@ -430,14 +434,22 @@ static void drain(struct server *server, unsigned long timeout_s)
     }
 }
 
+/* Insisting or not. */
+static bool asks_clients(const struct cli *cli)
+{
+    return cli_flag(cli, "require-peer") || cli_flag(cli, "optional-peer");
+}
+
 static enum cli_status check_usage(const struct cli *cli, struct server *server)
 {
     struct atls_err err = ATLS_ERR_INIT;
 
     if (!cli_need(cli, (const char *const[]){"listen", NULL}))
         return CLI_USAGE;
-    if (cli_value(cli, "attester") == NULL && !cli_flag(cli, "require-peer"))
-        return cli_usage(cli, "want --attester, --require-peer or both");
+    if (cli_flag(cli, "optional-peer") && cli_flag(cli, "require-peer"))
+        return cli_usage(cli, "--optional-peer and --require-peer exclude each other");
+    if (cli_value(cli, "attester") == NULL && !asks_clients(cli))
+        return cli_usage(cli, "want --attester, --require-peer (or --optional-peer) or both");
     if (cli_flag(cli, "echo") && cli_value(cli, "forward") != NULL)
         return cli_usage(cli, "--echo and --forward exclude each other");
     server->max_connections = CONNECTIONS_DEFAULT;
@@ -469,6 +481,9 @@ static enum cli_status serve(struct server *server, unsigned long timeout_s)
     }
     if (flavour_warning(&server->parts.flavour)[0] != '\0')
         log_notice(cli, "%s", flavour_warning(&server->parts.flavour));
+    if (cli_flag(cli, "optional-peer"))
+        log_notice(cli, "attestation of clients is optional: those that show none pass as not "
+                        "attested");
     cli_say(cli, "listening on %s", where);
     accept_loop(server);
     close(server->listen_fd);
@@ -486,8 +501,7 @@ static enum cli_status run(struct cli *cli)
 
     if (status != CLI_YES)
         return status;
-    if ((status = parts_open(cli, ATLS_ROLE_SERVER, cli_flag(cli, "require-peer"),
-                             &server.parts)) != CLI_YES)
+    if ((status = parts_open(cli, ATLS_ROLE_SERVER, asks_clients(cli), &server.parts)) != CLI_YES)
         return status;
     (void)cli_number(cli, "timeout", 1, 3600, &timeout_s); /* parts_open has checked it */
     status = serve(&server, timeout_s);
