@@ -44,9 +44,11 @@ static void key_text(struct atls_bytes spki, char out[65])
 
 static void log_peer(struct log_line *line, struct link *link, enum link_side_number side)
 {
-    static const char *const keys[2][5] = {
-        {"client-verdict", "client-evidence", "client-binding", "client-key", "client-why"},
-        {"target-verdict", "target-evidence", "target-binding", "target-key", "target-why"}};
+    static const char *const keys[2][7] = {
+        {"client-verdict", "client-evidence", "client-binding", "client-flavour",
+         "client-freshness", "client-key", "client-why"},
+        {"target-verdict", "target-evidence", "target-binding", "target-flavour",
+         "target-freshness", "target-key", "target-why"}};
     struct atls_peer peer;
     char key[65];
 
@@ -56,9 +58,11 @@ static void log_peer(struct log_line *line, struct link *link, enum link_side_nu
     log_field(line, keys[side][0], atls_tier_name(peer.status));
     log_field(line, keys[side][1], peer.evidence_type);
     log_field(line, keys[side][2], peer.binding);
-    log_field(line, keys[side][3], key);
+    log_field(line, keys[side][3], atls_flavour_name(peer.flavour));
+    log_field(line, keys[side][4], peer.freshness);
+    log_field(line, keys[side][5], key);
     if (!peer.attested && peer.result != NULL)
-        log_field(line, keys[side][4], atls_result_explanation(peer.result));
+        log_field(line, keys[side][6], atls_result_explanation(peer.result));
 }
 
 static void begin(struct log_line *line, enum atls_log_level level, const char *event,
