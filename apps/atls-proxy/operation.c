@@ -12,8 +12,10 @@
 #include "metrics.h"
 
 #define CONNECTIONS_MAX 64
-#define TIMEOUT_S       10
-#define POOL_SIZE       16384
+/* Of one address: nobody keeps those away who ask for health. Unix sockets have none. */
+#define SOURCE_MAX 16
+#define TIMEOUT_S  10
+#define POOL_SIZE  16384
 
 /* Refuse what only a lenient server would take. */
 #if MHD_VERSION >= 0x00097701
@@ -186,8 +188,9 @@ enum atls_code operation_start(int fd, const struct operation_source *source,
             MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
             NULL, NULL, on_request, o, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
             MHD_OPTION_LISTEN_SOCKET, copy, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-            (size_t)POOL_SIZE, STRICT_OPTION, 1, MHD_OPTION_END);
+            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)SOURCE_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+            (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
+            STRICT_OPTION, 1, MHD_OPTION_END);
     /* Whether a daemon that did not start has closed its socket depends on where it failed. The
      * program ends here, so it is left open. */
     if (o->daemon == NULL) {

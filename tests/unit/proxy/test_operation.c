@@ -70,16 +70,27 @@ static int teardown(void **state)
     return 0;
 }
 
+/* A connection from this address of the loopback. */
+static int come_from(const struct stand *s, uint32_t address)
+{
+    const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&s->address, sizeof s->address), 0);
+    return fd;
+}
+
 /* The whole response, in static storage. */
-static const char *ask(const struct stand *s, const char *line, const char *body)
+static const char *ask_from(const struct stand *s, uint32_t address, const char *line,
+                            const char *body)
 {
     static char response[65536];
     char request[512];
     size_t len = 0;
     ssize_t n;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = come_from(s, address);
 
-    assert_int_equal(connect(fd, (const struct sockaddr *)&s->address, sizeof s->address), 0);
     snprintf(request, sizeof request,
              "%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s", line,
              strlen(body), body);
@@ -89,6 +100,11 @@ static const char *ask(const struct stand *s, const char *line, const char *body
     response[len] = '\0';
     close(fd);
     return response;
+}
+
+static const char *ask(const struct stand *s, const char *line, const char *body)
+{
+    return ask_from(s, INADDR_LOOPBACK, line, body);
 }
 
 static json_t *body_of(const char *response)
@@ -199,12 +215,25 @@ static void test_no_socket(void **state)
     assert_null(none);
 }
 
+/* Who opens connections and says nothing keeps nobody else away. */
+static void test_one_source_does_not_take_all(void **state)
+{
+    struct stand *s = *state;
+    int fds[16];
+
+    for (size_t i = 0; i < 16; i++)
+        fds[i] = come_from(s, INADDR_LOOPBACK);
+    assert_string_equal(ask(s, "GET /healthz", ""), "");
+    assert_memory_equal(ask_from(s, INADDR_LOOPBACK + 1, "GET /healthz", ""), "HTTP/1.1 200 ", 13);
+    for (size_t i = 0; i < 16; i++)
+        close(fds[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checks),
-        cmocka_unit_test(test_metrics),
-        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_checks),    cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_others),    cmocka_unit_test(test_one_source_does_not_take_all),
         cmocka_unit_test(test_no_socket),
     };
 
