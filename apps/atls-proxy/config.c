@@ -38,6 +38,8 @@ static enum atls_code read_limits(struct schema *s, const struct tree_node *node
                       connections_per_source, 1, 1000000),
         SCHEMA_AMOUNT("rate", SCHEMA_KIND_NUMBER, struct config_limits, rate, 1, 1000000),
         SCHEMA_AMOUNT("burst", SCHEMA_KIND_NUMBER, struct config_limits, burst, 1, 1000000),
+        SCHEMA_AMOUNT("reattestations", SCHEMA_KIND_NUMBER, struct config_limits, reattestations, 1,
+                      100000),
         SCHEMA_AMOUNT("handshake-timeout", SCHEMA_KIND_TIME, struct config_limits,
                       deadlines.handshake_timeout_s, 1, 600),
         SCHEMA_AMOUNT("gate-timeout", SCHEMA_KIND_TIME, struct config_limits,
@@ -89,6 +91,7 @@ static void set_defaults(struct config *c)
         .connections_per_source = 4096,
         .rate = 500,
         .burst = 1000,
+        .reattestations = 64,
         .drain_timeout_s = 30,
         .deadlines =
             {
@@ -103,6 +106,7 @@ static void set_defaults(struct config *c)
     c->log_level = ATLS_LOG_INFO;
     c->jobs = 8;
     c->sandbox = CONFIG_SANDBOX_ON;
+    c->store_interval_s = 5;
     c->ready_timeout_s = 60;
 }
 
@@ -116,6 +120,7 @@ enum atls_code config_parse(const char *file, struct atls_bytes text, struct con
         SCHEMA_TEXT("user", struct config, user),
         SCHEMA_TEXT("group", struct config, group),
         SCHEMA_CHOICE("sandbox", struct config, sandbox, sandbox_words),
+        SCHEMA_AMOUNT("store-interval", SCHEMA_KIND_TIME, struct config, store_interval_s, 1, 3600),
         SCHEMA_AMOUNT("ready-timeout", SCHEMA_KIND_TIME, struct config, ready_timeout_s, 1, 3600),
         SCHEMA_OTHER("operation", false, config_read_operation),
         SCHEMA_OTHER("limits", false, read_limits),

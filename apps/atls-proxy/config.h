@@ -141,6 +141,7 @@ struct config_limits {
     int64_t handshakes;             /* not yet through the gate, at a time */
     int64_t connections_per_source; /* of one address; of IPv6, of one /64 */
     int64_t rate, burst;            /* new ones a second of one source, and at once */
+    int64_t reattestations;         /* after a change, at a time */
     int64_t drain_timeout_s;
     struct config_deadlines deadlines; /* where a route says no other */
 };
@@ -201,7 +202,8 @@ struct config {
     int64_t jobs;
     const char *user, *group; /* to become, or NULL */
     enum config_sandbox sandbox;
-    int64_t ready_timeout_s; /* until the service manager is told, whatever is missing */
+    int64_t store_interval_s; /* between two looks whether a verifier's store has changed */
+    int64_t ready_timeout_s;  /* until the service manager is told, whatever is missing */
     struct config_operation operation;
     struct config_limits limits;
     struct config_attester *attesters;

@@ -117,6 +117,11 @@ static void opened(const struct link_route *route, struct link *link)
     log_end(&line);
 }
 
+static const char *name_of(enum link_side_number side)
+{
+    return side == LINK_DOWNSTREAM ? "downstream" : "upstream";
+}
+
 static void attested(const struct link_route *route, struct link *link, enum link_side_number side)
 {
     const struct state_route *r = route->arg;
@@ -126,10 +131,27 @@ static void attested(const struct link_route *route, struct link *link, enum lin
     if (link_peer(link, side, &peer))
         metrics_attested(r->metrics, side, peer.evidence_type, METRICS_ACCEPTED);
     begin(&line, ATLS_LOG_INFO, "attested", link, route);
-    log_field(&line, "side", side == LINK_DOWNSTREAM ? "downstream" : "upstream");
+    log_field(&line, "side", name_of(side));
     log_peer(&line, link, side);
     if (link_peer(link, side, &peer))
         log_number(&line, "attestations", peer.attestations);
+    log_end(&line);
+}
+
+static void withdrawn(const struct link_route *route, struct link *link, enum link_side_number side)
+{
+    const struct state_route *r = route->arg;
+    struct atls_peer peer;
+    struct log_line line;
+
+    if (link_peer(link, side, &peer)) {
+        metrics_attested(r->metrics, side, peer.evidence_type, METRICS_REFUSED);
+        if (peer.result != NULL && atls_result_reason(peer.result) != ATLS_REASON_NONE)
+            metrics_reason(r->metrics, atls_result_reason(peer.result));
+    }
+    begin(&line, ATLS_LOG_WARNING, "withdrawn", link, route);
+    log_field(&line, "side", name_of(side));
+    log_peer(&line, link, side);
     log_end(&line);
 }
 
@@ -292,8 +314,12 @@ void hooks_operation(const char *address)
 
 void hooks_set(struct generation *g)
 {
-    static const struct link_hooks hooks = {
-        .hold = hold, .drop = drop, .opened = opened, .attested = attested, .ended = ended};
+    static const struct link_hooks hooks = {.hold = hold,
+                                            .drop = drop,
+                                            .opened = opened,
+                                            .attested = attested,
+                                            .withdrawn = withdrawn,
+                                            .ended = ended};
 
     for (size_t i = 0; i < g->config->route_count; i++) {
         struct state_route *r = &g->routes[i];

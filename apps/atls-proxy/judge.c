@@ -170,10 +170,16 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *appraisa
 
 enum atls_code judge_verifier(struct judge *j, struct atls_verifier **out, struct atls_err *err)
 {
-    static const struct atls_verifier_ops evidence = {"judge", ATLS_VERIFIER_TAKES_EVIDENCE,
-                                                      open_verifier, close_judge, appraise};
-    static const struct atls_verifier_ops results = {"judge", ATLS_VERIFIER_TAKES_RESULTS,
-                                                     open_verifier, close_judge, appraise};
+    static const struct atls_verifier_ops evidence = {.scheme = "judge",
+                                                      .input = ATLS_VERIFIER_TAKES_EVIDENCE,
+                                                      .open = open_verifier,
+                                                      .close = close_judge,
+                                                      .appraise = appraise};
+    static const struct atls_verifier_ops results = {.scheme = "judge",
+                                                     .input = ATLS_VERIFIER_TAKES_RESULTS,
+                                                     .open = open_verifier,
+                                                     .close = close_judge,
+                                                     .appraise = appraise};
     const struct atls_verifier_ops *const backends[] = {
         j->input == ATLS_VERIFIER_TAKES_RESULTS ? &results : &evidence, NULL};
     struct atls_verifier_options options;

@@ -14,12 +14,27 @@
 #define LATER_MS 20
 /* When one end takes no more, what it has sent has so long to move on. */
 #define GONE_MS 5000
+/* How long a peer that was asked again keeps others waiting. */
+#define ASKED_MS 2000
 
 enum phase { PRELUDE, ATTEST_DOWNSTREAM, DIAL, CONNECT, ATTEST_UPSTREAM, PUMP, ENDED };
+
+/* Links that wait for something, in order. */
+struct line {
+    struct link *first, *last;
+    size_t count;
+};
 
 struct link {
     struct links *links;
     struct link *next, *before;
+    struct line *line; /* it is in this one, or NULL */
+    struct link *line_next, *line_before;
+    int64_t asked_ms;
+    /* Sides whose peers are to attest again (bits of 1 << side): when it is its turn, after the
+     * first verdict; those that were asked and have not answered. */
+    unsigned due, due_later, asked;
+    unsigned withdrawn;               /* sides that were open and are not, likewise */
     const struct link_route *route;   /* held; NULL in prelude */
     const struct link_source *source; /* held; in prelude */
     enum phase phase;
@@ -34,8 +49,7 @@ struct link {
     uint64_t number, used;
     int64_t started_ms, dial_ms, later_ms, moved_ms;
     uint32_t attestations[2];
-    bool again[2]; /* asked to attest again before it was through the gate */
-    bool running;  /* in a call of run */
+    bool running; /* in a call of run */
     bool opened, through, left;
     bool one_gone; /* one end takes no more */
 };
@@ -45,6 +59,10 @@ struct links {
     struct link *first;
     _Atomic size_t count;
     struct loop_timer drain;
+    struct line due, asked; /* to attest again */
+    size_t at_once;         /* in asked */
+    struct loop_task ask;
+    struct loop_timer overdue; /* the first in asked */
 };
 
 static void run(struct link *link);
@@ -119,6 +137,41 @@ static enum link_end end_of_side(const struct end *end, enum link_side_number si
     default:
         return up ? LINK_UPSTREAM_REFUSED : LINK_DOWNSTREAM_REFUSED;
     }
+}
+
+/* ---- lines ---- */
+
+static void line_join(struct line *line, struct link *link)
+{
+    link->line = line;
+    link->line_next = NULL;
+    link->line_before = line->last;
+    if (line->last != NULL)
+        line->last->line_next = link;
+    else
+        line->first = link;
+    line->last = link;
+    line->count++;
+}
+
+static void line_leave(struct link *link)
+{
+    struct line *line = link->line;
+
+    if (line == NULL)
+        return;
+    if (link->line_before != NULL)
+        link->line_before->line_next = link->line_next;
+    else
+        line->first = link->line_next;
+    if (link->line_next != NULL)
+        link->line_next->line_before = link->line_before;
+    else
+        line->last = link->line_before;
+    line->count--;
+    link->line = NULL;
+    if (line == &link->links->asked && link->links->due.first != NULL)
+        loop_soon(link->links->options.loop, &link->links->ask);
 }
 
 /* ---- the end ---- */
@@ -218,6 +271,8 @@ static void finish(struct link *link, enum link_end why, const struct atls_err *
     if (link->phase == ENDED)
         return;
     link->phase = ENDED;
+    link->due = link->due_later = link->asked = 0;
+    line_leave(link);
     tell(link, why, err);
     no_longer_handshake(link);
     let_go(link);
@@ -271,29 +326,66 @@ static void end_ready(struct end *end)
     run(end->arg);
 }
 
-static void notice_attestation(struct link *link, enum link_side_number side)
+/* The peers of these sides are to attest again, when it is the link's turn. */
+static void become_due(struct link *link, unsigned sides)
+{
+    struct links *links = link->links;
+
+    link->due |= sides;
+    if (link->line != &links->due) {
+        line_leave(link);
+        line_join(&links->due, link);
+    }
+    loop_soon(links->options.loop, &links->ask);
+}
+
+/* A peer that was asked again has answered, or its rights are withdrawn. */
+static void answered(struct link *link, enum link_side_number side)
+{
+    link->asked &= ~(1u << side);
+    if (link->asked == 0 && link->line == &link->links->asked)
+        line_leave(link);
+}
+
+static void tell_attestation(struct link *link, enum link_side_number side)
 {
     struct atls_peer peer;
 
     if (!link_peer(link, side, &peer) || peer.attestations == link->attestations[side])
         return;
     link->attestations[side] = peer.attestations;
+    answered(link, side);
     if (link->route->hooks->attested != NULL)
         link->route->hooks->attested(link->route, link, side);
 }
 
-/* Its verdict may be one of before the order came, and counts for this long. */
-static void ask_again(struct link *link, enum link_side_number side)
+/* With on-failure: gate a refusal ends nothing. */
+static void notice_withdrawal(struct link *link, enum link_side_number side)
 {
-    struct end *end = &link->end[side];
-    struct atls_session *session = end_session(end);
-    struct atls_err err = ATLS_ERR_INIT;
+    const struct end *end = &link->end[side];
+    const unsigned bit = 1u << side;
 
-    if (!link->again[side] || !end->opened || session == NULL || end->state == END_FAILED)
+    if (end->state == END_OPEN)
+        link->withdrawn &= ~bit;
+    if (end->state != END_GATED || !end->opened || (link->withdrawn & bit) != 0)
         return;
-    link->again[side] = false;
-    if (atls_session_reattest(session, &err) == ATLS_OK) /* else it is of a kind that cannot */
-        loop_soon(link->links->options.loop, &link->task);
+    link->withdrawn |= bit;
+    answered(link, side);
+    if (link->route->hooks->withdrawn != NULL)
+        link->route->hooks->withdrawn(link->route, link, side);
+}
+
+static void notice_attestation(struct link *link, enum link_side_number side)
+{
+    const unsigned bit = 1u << side;
+
+    tell_attestation(link, side);
+    notice_withdrawal(link, side);
+    /* It was judged by what has changed since, perhaps. */
+    if ((link->due_later & bit) != 0 && link->end[side].opened && link->attestations[side] != 0) {
+        link->due_later &= ~bit;
+        become_due(link, bit);
+    }
 }
 
 /* What is not data, of one side. False: the link has ended. */
@@ -308,7 +400,6 @@ static bool step(struct link *link, enum link_side_number side)
         return false;
     }
     notice_attestation(link, side);
-    ask_again(link, side);
     if (end->state == END_FAILED) {
         finish(link, end_of_side(end, side), &end->err);
         return false;
@@ -812,6 +903,56 @@ static void task_due(struct loop_task *task)
         run(link);
 }
 
+/* ---- attesting again ---- */
+
+/* Asks the peers of the sides that are due; the link may have ended then. */
+static void ask_again(struct link *link)
+{
+    struct links *links = link->links;
+    const unsigned due = link->due;
+
+    link->due = 0;
+    for (int i = 0; i < 2; i++) {
+        struct atls_session *session = end_session(&link->end[i]);
+        struct atls_err err = ATLS_ERR_INIT;
+
+        /* An error shows in what follows. */
+        if ((due & 1u << i) != 0 && session != NULL &&
+            atls_session_reattest(session, &err) == ATLS_OK)
+            link->asked |= 1u << i;
+    }
+    if (link->asked != 0) {
+        link->asked_ms = loop_now_ms(links->options.loop);
+        line_join(&links->asked, link);
+    }
+    run(link);
+}
+
+static void ask_due(struct loop_task *task)
+{
+    struct links *links = (struct links *)(void *)((char *)task - offsetof(struct links, ask));
+    struct link *link;
+
+    while (links->asked.count < links->at_once && (link = links->due.first) != NULL) {
+        line_leave(link);
+        ask_again(link);
+    }
+    if (links->asked.first != NULL && !links->overdue.set)
+        loop_timer_set(links->options.loop, &links->overdue,
+                       links->asked.first->asked_ms + ASKED_MS);
+}
+
+static void asked_overdue(struct loop_timer *timer)
+{
+    struct links *links = (struct links *)(void *)((char *)timer - offsetof(struct links, overdue));
+    struct link *link;
+
+    while ((link = links->asked.first) != NULL &&
+           link->asked_ms + ASKED_MS <= loop_now_ms(links->options.loop))
+        line_leave(link);
+    ask_due(&links->ask);
+}
+
 /* ---- links ---- */
 
 static void drain_due(struct loop_timer *timer)
@@ -833,6 +974,8 @@ enum atls_code links_new(const struct links_options *options, struct links **out
         return set_error(err, ATLS_E_NOMEM, "links: out of memory");
     links->options = *options;
     links->drain.due = drain_due;
+    links->ask.run = ask_due;
+    links->overdue.due = asked_overdue;
     *out = links;
     return ATLS_OK;
 }
@@ -853,6 +996,8 @@ void links_free(struct links *links)
     }
     loop_turn(links->options.loop, 0); /* frees them */
     loop_timer_clear(links->options.loop, &links->drain);
+    loop_timer_clear(links->options.loop, &links->overdue);
+    loop_not_soon(links->options.loop, &links->ask);
     free(links);
 }
 
@@ -913,7 +1058,7 @@ struct order {
     struct links *links;
     const struct link_route *route; /* compared only */
     enum link_end end;
-    bool end_others;
+    struct links_reattest again;
     int64_t deadline_ms;
 };
 
@@ -922,6 +1067,8 @@ static void obey(struct loop_post *post)
     struct order *order = (struct order *)post;
     struct links *links = order->links;
 
+    if (order->again.at_once > 0)
+        links->at_once = order->again.at_once;
     if (order->run == NULL)
         loop_timer_set(links->options.loop, &links->drain, order->deadline_ms);
     else
@@ -947,21 +1094,25 @@ static bool give_order(const struct order *what)
 
 static void reattest(struct link *link, const struct order *order)
 {
-    for (int i = 0; i < 2 && link->phase != ENDED; i++) {
-        struct end *end = &link->end[i];
-        struct atls_session *session = end_session(end);
-        struct atls_err err = ATLS_ERR_INIT;
+    unsigned due = 0;
 
-        if (end->conn == NULL)
+    for (int i = 0; i < 2 && link->phase != ENDED; i++) {
+        const struct end *end = &link->end[i];
+        const unsigned bit = order->again.sides & 1u << i;
+
+        if (bit == 0 || end->conn == NULL)
             continue;
-        if (session == NULL || !end->opened || link->attestations[i] == 0) {
-            link->again[i] = true;
-            continue;
+        if (link->route->side[i].flavour == ATLS_FLAVOUR_POST && !link->route->side[i].raw) {
+            if (end->opened && link->attestations[i] != 0)
+                due |= bit;
+            else
+                link->due_later |= bit;
+        } else if (order->again.end_others && end->opened && link->attestations[i] != 0) {
+            finish(link, LINK_STOPPED, NULL);
         }
-        if (atls_session_reattest(session, &err) == ATLS_E_USAGE && order->end_others)
-            finish(link, order->end, NULL);
     }
-    run(link);
+    if (due != 0 && link->phase != ENDED)
+        become_due(link, due);
 }
 
 static void stop(struct link *link, const struct order *order)
@@ -969,13 +1120,10 @@ static void stop(struct link *link, const struct order *order)
     finish(link, order->end, NULL);
 }
 
-bool links_reattest(struct links *links, const struct link_route *route, bool end_others)
+bool links_reattest(struct links *links, const struct links_reattest *what)
 {
-    return give_order(&(struct order){.run = reattest,
-                                      .links = links,
-                                      .route = route,
-                                      .end = LINK_STOPPED,
-                                      .end_others = end_others});
+    return give_order(
+        &(struct order){.run = reattest, .links = links, .route = what->route, .again = *what});
 }
 
 bool links_end(struct links *links, const struct link_route *route, enum link_end end)

@@ -97,6 +97,9 @@ struct link_hooks {
     /* A verdict on one side is in: the first, or one more (attestations in struct atls_peer). Or
      * NULL. */
     void (*attested)(const struct link_route *route, struct link *link, enum link_side_number side);
+    /* A side that was open is not, until its peer is accepted again (on-failure: gate). Or NULL. */
+    void (*withdrawn)(const struct link_route *route, struct link *link,
+                      enum link_side_number side);
     /* The link is at its end, sessions of its sides are still there. Must not be NULL. */
     void (*ended)(const struct link_route *route, struct link *link,
                   const struct link_report *report);
@@ -194,10 +197,18 @@ size_t links_count(const struct links *links);
 void links_accept(struct links *links, const struct link_source *source, int fd,
                   const struct sockaddr_storage *client);
 
+/* Whose peers are to attest again. */
+struct links_reattest {
+    const struct link_route *route; /* of this one; NULL: of all */
+    unsigned sides;                 /* bits 1 << enum link_side_number */
+    /* How many are asked at a time; the others wait for their turn. Who takes long to answer loses
+     * its place to the next. From 1. */
+    size_t at_once;
+    bool end_others; /* those of a flavour that cannot end (LINK_STOPPED) */
+};
 /* Any thread; out of memory, nothing happens and it says false. */
-/* Links of the route (NULL: of all) ask their peers to attest again, those with a flavour that
- * cannot end, with end_others (LINK_STOPPED). */
-bool links_reattest(struct links *links, const struct link_route *route, bool end_others);
+/* Those are asked; whose first verdict is not in is asked again after it. */
+bool links_reattest(struct links *links, const struct links_reattest *what);
 /* Ends those of a route (NULL: all), in prelude also with NULL, with this reason. */
 bool links_end(struct links *links, const struct link_route *route, enum link_end end);
 /* Until deadline_ms (of the monotonic clock) links may go on, then they end (LINK_DRAINED). */

@@ -250,7 +250,7 @@ static void tend_ready(void)
 {
     static bool told;
     static int64_t from_ms;
-    char why[200];
+    char why[UPKEEP_WHY_MAX];
 
     if (told)
         return;

@@ -6,8 +6,8 @@
 
 /* Makes evidence for a challenge that nobody asked. Errors: those of atls_attester_evidence. */
 ATLS_MUST_CHECK enum atls_code probe_attester(struct opened_attester *a, struct atls_err *err);
-/* Whether the verifier's store can be read, or its service is there: a connection to it is made,
- * and nothing is asked. Errors: ATLS_E_UNAVAILABLE, ATLS_E_TIMEOUT, those of atls_store_open. */
+/* Whether the verifier's store can be read, or its service says that it is ready. Errors: those of
+ * atls_verifier_ping. */
 ATLS_MUST_CHECK enum atls_code probe_verifier(const struct opened_verifier *v,
                                               struct atls_err *err);
 

@@ -48,6 +48,7 @@ struct service {
     struct worker *workers;
     unsigned worker_count;
     bool running;
+    size_t reattestations; /* at a time */
     struct jobs *jobs;
     struct limits *limits;
     struct operation *operation; /* or NULL */
@@ -431,6 +432,7 @@ enum atls_code service_apply(struct service *s, struct generation *g,
         return set_error(err, ATLS_E_NOMEM, "out of memory");
     }
     limits_change(s->limits, &limits);
+    s->reattestations = (size_t)g->config->limits.reattestations;
     rate_setup(g->config->limits.rate, g->config->limits.burst);
     for (unsigned i = 0; i < s->worker_count; i++) {
         enum atls_code one = take_sockets(s, g, i, fds + i * (count + 1), err);
@@ -454,11 +456,21 @@ enum atls_code service_apply(struct service *s, struct generation *g,
 
 /* ---- what links are told ---- */
 
-static void reattest_route(struct service *s, const struct state_route *r)
+/* Has the peers of these sides of a route (NULL: of all) attest again. False: out of memory. */
+static bool reattest(struct service *s, const struct link_route *route, unsigned sides)
 {
+    const struct links_reattest what = {.route = route,
+                                        .sides = sides,
+                                        .at_once = (s->reattestations + s->worker_count - 1) /
+                                                   s->worker_count};
+    bool all = true;
+
     for (unsigned i = 0; i < s->worker_count; i++)
-        if (!links_reattest(s->workers[i].links, &r->link, false))
-            log_say(ATLS_LOG_ERROR, "reattest", "route %s: out of memory", r->config->name);
+        all = links_reattest(s->workers[i].links, &what) && all;
+    if (!all)
+        log_say(ATLS_LOG_ERROR, "reattest", "%s%sout of memory", route != NULL ? route->name : "",
+                route != NULL ? ": " : "");
+    return all;
 }
 
 /* Whether a connection of this side can be asked again at all. */
@@ -473,7 +485,7 @@ static void rejudge(void *arg, struct generation *g)
 
     for (size_t i = 0; i < g->config->route_count; i++) {
         struct state_route *r = &g->routes[i];
-        bool ask = false;
+        unsigned ask = 0;
 
         for (int n = 0; n < 2; n++) {
             struct state_side *side = &r->side[n];
@@ -482,7 +494,7 @@ static void rejudge(void *arg, struct generation *g)
             if (turn == 0 || atomic_exchange(&side->asked, turn) == turn)
                 continue;
             if (can_ask(side))
-                ask = true;
+                ask |= 1u << n;
             else if (atomic_load(&r->tally->open) > 0)
                 log_say(ATLS_LOG_WARNING, "rejudge",
                         "route %s: what its peers are judged by has changed, and open connections "
@@ -490,8 +502,11 @@ static void rejudge(void *arg, struct generation *g)
                         r->config->name, atls_flavour_name(side->config->flavour),
                         side->config->raw ? ", raw," : "");
         }
-        if (ask)
-            reattest_route(s, r);
+        if (ask == 0 || reattest(s, &r->link, ask))
+            continue;
+        for (int n = 0; n < 2; n++) /* once more, the next time */
+            if ((ask & 1u << n) != 0)
+                atomic_store(&r->side[n].asked, 0);
     }
 }
 
@@ -502,9 +517,7 @@ void service_rejudge(struct service *s)
 
 void service_reattest(struct service *s)
 {
-    for (unsigned i = 0; i < s->worker_count; i++)
-        if (!links_reattest(s->workers[i].links, NULL, false))
-            log_say(ATLS_LOG_ERROR, "reattest", "out of memory");
+    (void)reattest(s, NULL, 1u << LINK_DOWNSTREAM | 1u << LINK_UPSTREAM);
 }
 
 static void shut_all(struct order *order)

@@ -71,11 +71,14 @@ static const char about_attester[] = "attester", about_verifier[] = "verifier",
 
 static bool is_same_file(const struct state_file *a, const struct state_file *b)
 {
-    return a->there == b->there &&
-           (!a->there || (a->stat.st_dev == b->stat.st_dev && a->stat.st_ino == b->stat.st_ino &&
-                          a->stat.st_size == b->stat.st_size &&
-                          a->stat.st_mtim.tv_sec == b->stat.st_mtim.tv_sec &&
-                          a->stat.st_mtim.tv_nsec == b->stat.st_mtim.tv_nsec));
+    if (!a->there || !b->there)
+        return a->there == b->there;
+    if (a->stat.st_dev != b->stat.st_dev || a->stat.st_ino != b->stat.st_ino)
+        return false;
+    return a->is_store || b->is_store ||
+           (a->stat.st_size == b->stat.st_size &&
+            a->stat.st_mtim.tv_sec == b->stat.st_mtim.tv_sec &&
+            a->stat.st_mtim.tv_nsec == b->stat.st_mtim.tv_nsec);
 }
 
 static struct state_file look_at(const char *path)
@@ -100,12 +103,36 @@ static void add_file(struct generation *g, const char *path)
         g->files[g->file_count++] = look_at(path);
 }
 
+static bool is_local(const struct config_verifier *v)
+{
+    return strncmp(v->uri, "local:", 6) == 0;
+}
+
+/* The store or the keys that a verifier's URI names as a file, or NULL. */
+static const char *file_of(const struct config_verifier *v)
+{
+    const char *rest = strchr(v->uri, ':');
+
+    if (rest == NULL || rest[1] == '\0' || strstr(v->uri, "://") != NULL)
+        return NULL;
+    return rest + 1;
+}
+
+static void add_file_of(struct generation *g, const struct config_verifier *v)
+{
+    const size_t count = g->file_count;
+
+    add_file(g, file_of(v));
+    if (g->file_count > count)
+        g->files[count].is_store = is_local(v);
+}
+
 /* Looked at before they are read: what changes meanwhile is seen as changed. */
 static enum atls_code list_files(struct generation *g, struct atls_err *err)
 {
     const struct config *c = g->config;
     const size_t max =
-        4 * c->attester_count + 2 * c->verifier_count + c->policy_count + 8 * c->route_count + 1;
+        4 * c->attester_count + 3 * c->verifier_count + c->policy_count + 8 * c->route_count + 1;
 
     if ((g->files = calloc(max, sizeof *g->files)) == NULL)
         return set_error(err, ATLS_E_NOMEM, "configuration: out of memory");
@@ -118,6 +145,7 @@ static enum atls_code list_files(struct generation *g, struct atls_err *err)
     for (size_t i = 0; i < c->verifier_count; i++) {
         add_file(g, c->verifiers[i].ca);
         add_file(g, c->verifiers[i].result_keys);
+        add_file_of(g, &c->verifiers[i]);
     }
     for (size_t i = 0; i < c->policy_count; i++)
         add_file(g, c->policies[i].file);
@@ -245,12 +273,26 @@ static bool take_verifier(struct generation *g, const struct generation *before,
         const struct opened_verifier *old = &before->verifiers[i];
 
         if (config_verifier_same(old->config, v->config) && kept_file(before, g, v->config->ca) &&
-            kept_file(before, g, v->config->result_keys)) {
+            kept_file(before, g, v->config->result_keys) &&
+            kept_file(before, g, file_of(v->config))) {
             v->verifier = atls_verifier_ref(old->verifier);
+            v->counts = old->counts;
+            atomic_store(&v->generation, atomic_load(&old->generation));
             return true;
         }
     }
     return false;
+}
+
+/* As it is before the first connection is judged by it. */
+static enum atls_code count_changes(struct opened_verifier *v, struct atls_err *err)
+{
+    uint64_t generation = 0;
+    enum atls_code code = atls_verifier_generation(v->verifier, &generation, err);
+
+    v->counts = code == ATLS_OK;
+    atomic_store(&v->generation, generation);
+    return code == ATLS_E_UNSUPPORTED ? ATLS_OK : code;
 }
 
 static enum atls_code open_verifier(struct opened_verifier *v, struct atls_err *err)
@@ -260,6 +302,7 @@ static enum atls_code open_verifier(struct opened_verifier *v, struct atls_err *
     const struct config_verifier *c = v->config;
     const char *rules[RULES_MAX + 1] = {NULL}, *collateral[5] = {NULL};
     struct atls_verifier_options options;
+    enum atls_code code;
 
     for (size_t i = 0; i < c->rule_count; i++)
         rules[i] = c->rules[i];
@@ -279,7 +322,8 @@ static enum atls_code open_verifier(struct opened_verifier *v, struct atls_err *
     options.result_echoes_binder = c->fresh_result;
     options.rules = rules;
     options.collateral_from = c->collateral_count > 0 ? collateral : NULL;
-    return atls_verifier_open(c->uri, backends, &options, &v->verifier, err);
+    code = atls_verifier_open(c->uri, backends, &options, &v->verifier, err);
+    return code == ATLS_OK ? count_changes(v, err) : code;
 }
 
 static enum atls_code open_verifiers(struct generation *g, const struct generation *before,

@@ -63,6 +63,7 @@ struct state_door {
 /* A file as it was when it was read. */
 struct state_file {
     const char *path; /* of the configuration */
+    bool is_store;    /* its content changes, and another file in its place counts only */
     bool there;
     struct stat stat;
 };
@@ -78,6 +79,8 @@ struct opened_verifier {
     const struct config_verifier *config;
     struct atls_verifier *verifier;
     struct metrics_part *metrics;
+    bool counts;                 /* has a generation (atls_verifier_generation) */
+    _Atomic uint64_t generation; /* that connections are judged by, or asked again for */
 };
 struct opened_policy {
     const struct config_policy *config; /* NULL: the built-in one */

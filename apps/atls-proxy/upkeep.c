@@ -15,51 +15,97 @@
 
 #define PERIOD_S   1
 #define VERIFIER_S 5 /* between two looks for the same verifier */
-#define STORES_MAX CONFIG_NAMED_MAX
 #define SETTLE_S   1 /* a file that was just written may go on being written */
-#define SUFFIXES   2
+
+/* CHANGES looks at stores and files, and frees what nobody has any more; PROBES, at devices and
+ * services, which may take their time. */
+enum thread { CHANGES, PROBES, THREADS };
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct generation *generation; /* these under the lock */
-    bool stop, kicked, ready, attesters, verifiers, found;
-    char why[200], file[256];
-    pthread_t thread;
-    bool running;
-    atomic_llong at_ms;
-    /* The thread's own: */
-    struct watched {
-        const struct opened_verifier *verifier;
-        struct atls_err last; /* of the last look */
+    bool stop, kicked[THREADS], ready, attesters, verifiers, found;
+    char why[UPKEEP_WHY_MAX], file[256];
+    pthread_t threads[THREADS];
+    bool running[THREADS];
+    atomic_llong at_ms; /* of CHANGES */
+    /* Of CHANGES, about the generation with this number: */
+    unsigned seen;
+    int64_t stores_ms;                            /* when stores were looked at */
+    enum atls_code store_codes[CONFIG_NAMED_MAX]; /* by verifier, of the last look */
+    struct stat stale; /* the file that was told of last, as it was then */
+    /* Of PROBES, likewise: */
+    unsigned probed;
+    struct probed {
+        struct atls_err last;
         bool looked;
         int64_t looked_ms;
-        struct stat stat[SUFFIXES]; /* of its store and what is to be added to that */
-    } stores[STORES_MAX];
-    const struct generation *seen;
-    struct stat stale; /* the file that was told of last, as it was then */
+    } probes[CONFIG_NAMED_MAX]; /* by verifier */
 } upkeep = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 #define SELF (&upkeep)
 
+static bool is_stopped(void)
+{
+    bool stop;
+
+    pthread_mutex_lock(&SELF->lock);
+    stop = SELF->stop;
+    pthread_mutex_unlock(&SELF->lock);
+    return stop;
+}
+
 /* ---- stores ---- */
 
-/* A store in a file: itself, and what SQLite has not put into it yet. */
-static void stat_store(const struct opened_verifier *v, struct stat out[SUFFIXES])
+static void tell_judges(struct generation *g, const struct opened_verifier *v)
 {
-    static const char *const suffixes[SUFFIXES] = {"", "-wal"};
+    for (size_t i = 0; i < g->config->route_count; i++)
+        for (int n = 0; n < 2; n++)
+            if (g->routes[i].side[n].verifier == v)
+                judge_changed(g->routes[i].side[n].judge);
+}
 
-    memset(out, 0, SUFFIXES * sizeof *out);
-    if (strncmp(v->config->uri, "local:", 6) != 0)
-        return;
-    for (size_t i = 0; i < SUFFIXES; i++) {
-        char path[4096];
-        const int len = snprintf(path, sizeof path, "%s%s", v->config->uri + 6, suffixes[i]);
+/* Of the newest generation. That a store is away is said once, until it is back: connections that
+ * it should judge fail with what it says then. */
+static void say_store(const struct generation *g, size_t index, bool changed,
+                      const struct atls_err *err)
+{
+    const char *name = g->config->verifiers[index].name;
+    enum atls_code *last = &SELF->store_codes[index];
 
-        if (len > 0 && (size_t)len < sizeof path && stat(path, &out[i]) != 0)
-            memset(&out[i], 0, sizeof out[i]);
+    if (err->code != ATLS_OK && err->code != *last)
+        log_say(ATLS_LOG_WARNING, "store",
+                "verifier %s: whether its store has changed is not known: %s", name, err->message);
+    if (err->code == ATLS_OK && *last != ATLS_OK)
+        log_say(ATLS_LOG_INFO, "store", "verifier %s: its store can be looked at again", name);
+    if (changed)
+        log_say(ATLS_LOG_INFO, "store", "verifier %s: its store has changed", name);
+    *last = err->code;
+}
+
+/* Those of older generations, too: their connections go on. */
+static void look_at_stores(void *arg, struct generation *g)
+{
+    for (size_t i = 0; i < g->config->verifier_count && !is_stopped(); i++) {
+        struct opened_verifier *v = &g->verifiers[i];
+        struct atls_err err = ATLS_ERR_INIT;
+        uint64_t now = 0;
+        bool changed;
+
+        if (!v->counts)
+            continue;
+        changed = atls_verifier_generation(v->verifier, &now, &err) == ATLS_OK &&
+                  atomic_exchange(&v->generation, now) != now;
+        if (g == arg)
+            say_store(g, i, changed, &err);
+        if (changed)
+            tell_judges(g, v);
+        atomic_store(&SELF->at_ms, now_ms());
     }
 }
+
+/* ---- files ---- */
 
 static bool has_changed(const struct stat *a, const struct stat *b)
 {
@@ -67,77 +113,85 @@ static bool has_changed(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec;
 }
 
-static void tell_judges(struct generation *g, const struct opened_verifier *v)
+/* A file is told of once it has rested, and once until it changes again. */
+static void look_at_files(struct generation *g)
 {
-    log_say(ATLS_LOG_INFO, "store", "verifier %s: its store has changed", v->config->name);
-    for (size_t i = 0; i < g->config->route_count; i++)
-        for (int n = 0; n < 2; n++)
-            if (g->routes[i].side[n].verifier == v)
-                judge_changed(g->routes[i].side[n].judge);
-}
+    const char *stale = generation_stale(g);
+    struct timespec now = {0, 0};
+    struct stat st;
 
-static void look_at_store(struct generation *g, struct watched *w)
-{
-    struct stat now[SUFFIXES];
-    bool changed = false;
-
-    stat_store(w->verifier, now);
-    for (size_t i = 0; i < SUFFIXES; i++)
-        changed = changed || has_changed(&now[i], &w->stat[i]);
-    if (!changed)
+    if (stale == NULL || stat(stale, &st) != 0 || !has_changed(&st, &SELF->stale))
         return;
-    memcpy(w->stat, now, sizeof now);
-    tell_judges(g, w->verifier);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (now.tv_sec - st.st_mtim.tv_sec < SETTLE_S)
+        return;
+    SELF->stale = st;
+    pthread_mutex_lock(&SELF->lock);
+    SELF->found = true;
+    snprintf(SELF->file, sizeof SELF->file, "%s", stale);
+    pthread_mutex_unlock(&SELF->lock);
 }
 
-/* ---- one round ---- */
-
-/* A newer generation: what is known of the older one's verifiers goes on where they do. */
-static void take_over(struct generation *g)
+static void look_for_changes(struct generation *g)
 {
-    for (size_t i = 0; i < g->config->verifier_count; i++) {
-        struct watched *w = &SELF->stores[i];
-
-        *w = (struct watched){.verifier = &g->verifiers[i]};
-        stat_store(w->verifier, w->stat);
+    if (SELF->seen != g->number) {
+        memset(SELF->store_codes, 0, sizeof SELF->store_codes);
+        memset(&SELF->stale, 0, sizeof SELF->stale);
+        SELF->stores_ms = 0;
     }
-    SELF->seen = g;
-    memset(&SELF->stale, 0, sizeof SELF->stale);
+    SELF->seen = g->number;
+    if (SELF->stores_ms == 0 || now_ms() - SELF->stores_ms >= 1000 * g->config->store_interval_s) {
+        generation_each(look_at_stores, g);
+        SELF->stores_ms = now_ms();
+    }
+    look_at_files(g);
+    generation_bury();
+    atomic_store(&SELF->at_ms, now_ms());
 }
 
-static bool prove_attesters(struct generation *g, char why[200])
+/* ---- devices and services ---- */
+
+static bool prove_attesters(struct generation *g, char why[UPKEEP_WHY_MAX])
 {
     bool all = true;
 
-    for (size_t i = 0; i < g->config->attester_count; i++) {
+    for (size_t i = 0; i < g->config->attester_count && !is_stopped(); i++) {
         struct opened_attester *a = &g->attesters[i];
         struct atls_err err = ATLS_ERR_INIT;
 
         if (atomic_load(&a->proven) || probe_attester(a, &err) == ATLS_OK)
             continue;
-        snprintf(why, 200, "attester %.63s: %.120s", a->config->name, err.message);
+        snprintf(why, UPKEEP_WHY_MAX, "attester %.63s: %.300s", a->config->name, err.message);
         all = false;
     }
     return all;
 }
 
-static bool reach_verifiers(struct generation *g, char why[200])
+static void probe(const struct opened_verifier *v, struct probed *p)
+{
+    if (p->looked && now_ms() - p->looked_ms < 1000 * VERIFIER_S)
+        return;
+    p->last = (struct atls_err)ATLS_ERR_INIT;
+    (void)(probe_verifier(v, &p->last) == ATLS_OK);
+    p->looked = true;
+    p->looked_ms = now_ms();
+}
+
+static bool reach_verifiers(struct generation *g, char why[UPKEEP_WHY_MAX])
 {
     bool all = true;
 
-    for (size_t i = 0; i < g->config->verifier_count; i++) {
-        struct watched *w = &SELF->stores[i];
+    if (SELF->probed != g->number)
+        memset(SELF->probes, 0, sizeof SELF->probes);
+    SELF->probed = g->number;
+    for (size_t i = 0; i < g->config->verifier_count && !is_stopped(); i++) {
+        struct probed *p = &SELF->probes[i];
 
-        look_at_store(g, w);
-        if (!w->looked || now_ms() - w->looked_ms >= 1000 * VERIFIER_S) {
-            w->last = (struct atls_err)ATLS_ERR_INIT;
-            (void)(probe_verifier(w->verifier, &w->last) == ATLS_OK);
-            w->looked = true;
-            w->looked_ms = now_ms();
-        }
-        if (w->last.code == ATLS_OK)
+        probe(&g->verifiers[i], p);
+        if (p->last.code == ATLS_OK)
             continue;
-        snprintf(why, 200, "verifier %.63s: %.120s", w->verifier->config->name, w->last.message);
+        snprintf(why, UPKEEP_WHY_MAX, "verifier %.63s: %.300s", g->config->verifiers[i].name,
+                 p->last.message);
         all = false;
     }
     return all;
@@ -161,43 +215,18 @@ static void set_ready(bool attesters, bool verifiers, const char *why)
                 ready ? "ready" : "not ready: ", ready ? "" : why);
 }
 
-/* A file is told of once it has rested, and once until it changes again. */
-static void look_at_files(struct generation *g)
+static void probe_all(struct generation *g)
 {
-    const char *stale = generation_stale(g);
-    struct timespec now = {0, 0};
-    struct stat st;
+    char why[UPKEEP_WHY_MAX] = "";
+    const bool attesters = prove_attesters(g, why), verifiers = reach_verifiers(g, why);
 
-    if (stale == NULL || stat(stale, &st) != 0 || !has_changed(&st, &SELF->stale))
-        return;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (now.tv_sec - st.st_mtim.tv_sec < SETTLE_S)
-        return;
-    SELF->stale = st;
-    pthread_mutex_lock(&SELF->lock);
-    SELF->found = true;
-    snprintf(SELF->file, sizeof SELF->file, "%s", stale);
-    pthread_mutex_unlock(&SELF->lock);
+    if (!is_stopped())
+        set_ready(attesters, verifiers, why);
 }
 
-static void go_round(struct generation *g)
-{
-    char why[200] = "";
-    bool attesters, verifiers;
+/* ---- the threads ---- */
 
-    if (SELF->seen != g)
-        take_over(g);
-    attesters = prove_attesters(g, why);
-    verifiers = reach_verifiers(g, why);
-    set_ready(attesters, verifiers, why);
-    look_at_files(g);
-    generation_bury();
-    atomic_store(&SELF->at_ms, now_ms());
-}
-
-/* ---- the thread ---- */
-
-static struct generation *next_round(void)
+static struct generation *next_round(enum thread thread)
 {
     struct generation *g = NULL;
     struct timespec end = {0, 0};
@@ -205,29 +234,41 @@ static struct generation *next_round(void)
     pthread_mutex_lock(&SELF->lock);
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += PERIOD_S;
-    while (!SELF->stop && !SELF->kicked &&
+    while (!SELF->stop && !SELF->kicked[thread] &&
            pthread_cond_timedwait(&SELF->wake, &SELF->lock, &end) != ETIMEDOUT)
         ;
-    SELF->kicked = false;
+    SELF->kicked[thread] = false;
     if (!SELF->stop)
         g = generation_ref(SELF->generation);
     pthread_mutex_unlock(&SELF->lock);
     return g;
 }
 
-static void *run(void *arg)
+static void *run_changes(void *arg)
 {
     struct generation *g;
 
     (void)arg;
-    while ((g = next_round()) != NULL) {
-        go_round(g);
+    while ((g = next_round(CHANGES)) != NULL) {
+        look_for_changes(g);
         generation_unref(g);
     }
     return NULL;
 }
 
-enum atls_code upkeep_start(struct generation *g, struct atls_err *err)
+static void *run_probes(void *arg)
+{
+    struct generation *g;
+
+    (void)arg;
+    while ((g = next_round(PROBES)) != NULL) {
+        probe_all(g);
+        generation_unref(g);
+    }
+    return NULL;
+}
+
+static enum atls_code make_wake(struct atls_err *err)
 {
     pthread_condattr_t attributes;
 
@@ -236,11 +277,25 @@ enum atls_code upkeep_start(struct generation *g, struct atls_err *err)
         pthread_cond_init(&SELF->wake, &attributes) != 0)
         return set_error(err, ATLS_E_NOMEM, "out of memory");
     pthread_condattr_destroy(&attributes);
+    return ATLS_OK;
+}
+
+enum atls_code upkeep_start(struct generation *g, struct atls_err *err)
+{
+    static void *(*const runs[THREADS])(void *) = {run_changes, run_probes};
+    enum atls_code code;
+
+    if ((code = make_wake(err)) != ATLS_OK)
+        return code;
     SELF->generation = generation_ref(g);
-    SELF->kicked = true;
     atomic_store(&SELF->at_ms, now_ms());
-    SELF->running = pthread_create(&SELF->thread, NULL, run, NULL) == 0;
-    return SELF->running ? ATLS_OK : set_error(err, ATLS_E_LIMIT, "no thread for upkeep");
+    for (int i = 0; i < THREADS; i++) {
+        SELF->kicked[i] = true;
+        SELF->running[i] = pthread_create(&SELF->threads[i], NULL, runs[i], NULL) == 0;
+        if (!SELF->running[i])
+            return set_error(err, ATLS_E_LIMIT, "no thread for upkeep");
+    }
+    return ATLS_OK;
 }
 
 void upkeep_set(struct generation *g)
@@ -250,33 +305,35 @@ void upkeep_set(struct generation *g)
     pthread_mutex_lock(&SELF->lock);
     old = SELF->generation;
     SELF->generation = generation_ref(g);
-    SELF->kicked = true;
-    pthread_cond_signal(&SELF->wake);
+    for (int i = 0; i < THREADS; i++)
+        SELF->kicked[i] = true;
+    pthread_cond_broadcast(&SELF->wake);
     pthread_mutex_unlock(&SELF->lock);
     generation_unref(old);
 }
 
 void upkeep_end(void)
 {
-    if (SELF->running) {
-        pthread_mutex_lock(&SELF->lock);
-        SELF->stop = true;
-        pthread_cond_signal(&SELF->wake);
-        pthread_mutex_unlock(&SELF->lock);
-        pthread_join(SELF->thread, NULL);
-    }
+    pthread_mutex_lock(&SELF->lock);
+    SELF->stop = true;
+    if (SELF->running[0]) /* there is none before */
+        pthread_cond_broadcast(&SELF->wake);
+    pthread_mutex_unlock(&SELF->lock);
+    for (int i = 0; i < THREADS; i++)
+        if (SELF->running[i])
+            pthread_join(SELF->threads[i], NULL);
     generation_unref(SELF->generation);
     SELF->generation = NULL;
 }
 
-bool upkeep_ready(char out[200])
+bool upkeep_ready(char out[UPKEEP_WHY_MAX])
 {
     bool ready;
 
     pthread_mutex_lock(&SELF->lock);
     ready = SELF->ready;
     if (out != NULL)
-        snprintf(out, 200, "%s",
+        snprintf(out, UPKEEP_WHY_MAX, "%s",
                  ready || SELF->why[0] != '\0' ? SELF->why : "nothing was looked at yet");
     pthread_mutex_unlock(&SELF->lock);
     return ready;

@@ -61,6 +61,10 @@ atls_store_open_with(const char *location, const struct atls_store_options *opti
 /* Asks the database: ATLS_OK, or ATLS_E_UNAVAILABLE and why. What anybody committed before this was
  * called counts in every look-up after it. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_ping(struct atls_store *s, struct atls_err *err);
+/* The same, and *out is a number that has grown if anybody changed the store since it was asked for
+ * last; sessions do not count. It is this opened store's own: another's says nothing about it. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_store_generation(struct atls_store *s, uint64_t *out,
+                                                              struct atls_err *err);
 
 enum atls_anchor_purpose {
     ATLS_ANCHOR_AK = 1,  /* vouches for attestation key certificates */

@@ -90,6 +90,10 @@ struct atls_verifier_ops {
     /* New reference in *out on ATLS_OK. */
     enum atls_code (*appraise)(void *self, const struct atls_appraisal *appraisal,
                                struct atls_result **out, struct atls_err *err);
+    /* As atls_verifier_generation and atls_verifier_ping; NULL: there is no such number, and
+     * nothing that could be away. */
+    enum atls_code (*generation)(void *self, uint64_t *out, struct atls_err *err);
+    enum atls_code (*ping)(void *self, struct atls_err *err);
 };
 
 /* Errors: ATLS_E_CONFIG (unknown scheme, store missing or without any trust anchor or key),
@@ -103,6 +107,21 @@ ATLS_API void atls_verifier_unref(struct atls_verifier *v);
 ATLS_API enum atls_verifier_input atls_verifier_input(const struct atls_verifier *v);
 /* True when it refuses results that do not echo the binder of the connection. */
 ATLS_API bool atls_verifier_wants_binder(const struct atls_verifier *v);
+
+/* *out is a number that has grown if what this verifier judges by (reference values, keys, anchors,
+ * revocation lists of its store) was changed by anybody since it was asked for last: who was judged
+ * before had better attest again. It is this opened verifier's own. May wait for a disk or a
+ * database. Errors: ATLS_E_UNSUPPORTED (what the verifier judges by is elsewhere, or files of
+ * options), ATLS_E_UNAVAILABLE, ATLS_E_IO and what else a store may say: nothing is known then. */
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_verifier_generation(struct atls_verifier *v, uint64_t *out, struct atls_err *err);
+/* Whether it could appraise now, as far as can be told without evidence: its store answers, or its
+ * service, over TLS where the URL is https, says of itself that it is ready and takes sessions
+ * (GET /.well-known/veraison/verification), and there are keys to verify results with. May wait, at
+ * most as long as the verifier's timeout_ms. Errors: those of an appraisal that are not about
+ * evidence. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_verifier_ping(struct atls_verifier *v,
+                                                           struct atls_err *err);
 
 /* Appraises. ATLS_OK means that the evidence is genuine, answers this binder and names this AIK (a
  * passport: that a trusted Verifier's result names this AIK, and echoes the binder if

@@ -14,6 +14,7 @@
 #define ATLS_STORE_DB_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -158,7 +159,7 @@ struct store_backend {
     enum atls_code (*commit)(struct store_connection *c, enum store_access access,
                              struct atls_err *err);
     void (*roll_back)(struct store_connection *c);
-    /* Drops the cache if somebody has changed the store since the last call, before any other
+    /* Calls store_changed if somebody has changed the store since the last call, before any other
      * caller gets to know that nothing has changed since then. ask: now, else as far as is known
      * without asking, for at most STORE_STALE_MS. */
     enum atls_code (*refresh)(struct atls_store *s, bool ask, struct atls_err *err);
@@ -190,6 +191,7 @@ struct atls_store {
 
     void *watch; /* of the engine: what refresh() looks at */
     struct store_cache *cache;
+    _Atomic uint64_t generation; /* of the content; grows when refresh() sees that it changed */
     struct store_memory_sessions *sessions; /* SQLite; NULL: in the database */
     struct atls_store_view now;             /* of atls_store_source */
 };
@@ -244,7 +246,9 @@ ATLS_MUST_CHECK enum atls_code store_finish(struct store_connection *c, enum sto
 ATLS_MUST_CHECK enum atls_code store_cache_new(struct store_cache **out, struct atls_err *err);
 void store_cache_drop(struct store_cache *c); /* forgets all; any thread */
 void store_cache_free(struct store_cache *c); /* NULL is fine */
-/* Drops the cache if somebody has changed the store; ask as in struct store_backend. */
+/* For refresh of an engine: somebody has changed the store. Drops the cache, and counts. */
+void store_changed(struct atls_store *s);
+/* Calls store_changed if somebody has changed the store; ask as in struct store_backend. */
 ATLS_MUST_CHECK enum atls_code store_refresh(struct atls_store *s, bool ask, struct atls_err *err);
 
 /* import_manifest.c: each within a transaction that the caller began. check_time false takes

@@ -130,6 +130,12 @@ void store_cache_free(struct store_cache *c)
     free(c);
 }
 
+void store_changed(struct atls_store *s)
+{
+    store_cache_drop(s->cache);
+    atomic_fetch_add(&s->generation, 1);
+}
+
 enum atls_code store_refresh(struct atls_store *s, bool ask, struct atls_err *err)
 {
     return s->backend->refresh(s, ask, err);

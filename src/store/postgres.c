@@ -313,7 +313,7 @@ static enum atls_code reconnect(struct atls_store *s, struct watch *w, struct at
     return run_text(&w->link->base, "LISTEN " CHANNEL, "listening", err);
 }
 
-static enum atls_code ask_change(struct watch *w, struct store_cache *cache, struct atls_err *err)
+static enum atls_code ask_change(struct atls_store *s, struct watch *w, struct atls_err *err)
 {
     struct store_query q = store_query(&w->link->base, SQL_CHANGE);
     enum atls_code code;
@@ -326,7 +326,7 @@ static enum atls_code ask_change(struct watch *w, struct store_cache *cache, str
         change = store_column_int(&q, 0);
     store_end(&q);
     if (change != w->change)
-        store_cache_drop(cache);
+        store_changed(s);
     w->change = change;
     return ATLS_OK;
 }
@@ -345,7 +345,7 @@ static enum atls_code look(struct atls_store *s, bool ask, struct atls_err *err)
         ask = true;
     }
     if (code == ATLS_OK && (ask || atls_clock_monotonic_ms(NULL) - w->asked_ms >= STORE_STALE_MS)) {
-        code = ask_change(w, s->cache, err);
+        code = ask_change(s, w, err);
         w->asked_ms = atls_clock_monotonic_ms(NULL);
     }
     if (code == ATLS_OK)

@@ -375,7 +375,7 @@ static enum atls_code refresh(struct atls_store *s, bool ask, struct atls_err *e
         version = store_column_int(&q, 0);
         store_end(&q);
         if (version != w->version)
-            store_cache_drop(s->cache);
+            store_changed(s);
         w->version = version;
     }
     pthread_mutex_unlock(&w->lock);

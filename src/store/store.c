@@ -119,6 +119,15 @@ enum atls_code atls_store_ping(struct atls_store *s, struct atls_err *err)
     return store_refresh(s, true, err);
 }
 
+enum atls_code atls_store_generation(struct atls_store *s, uint64_t *out, struct atls_err *err)
+{
+    enum atls_code code = store_refresh(s, true, err);
+
+    if (code == ATLS_OK)
+        *out = atomic_load(&s->generation);
+    return code;
+}
+
 bool atls_store_is_writable(const struct atls_store *s)
 {
     return s->writable;

@@ -114,6 +114,21 @@ bool atls_verifier_wants_binder(const struct atls_verifier *v)
     return v->wants_binder;
 }
 
+enum atls_code atls_verifier_generation(struct atls_verifier *v, uint64_t *out,
+                                        struct atls_err *err)
+{
+    if (v->ops->generation == NULL)
+        return atls_fail(err, ATLS_E_UNSUPPORTED,
+                         "verifier \"%s:\": what it judges by is not in a store of ours",
+                         v->ops->scheme);
+    return v->ops->generation(v->self, out, err);
+}
+
+enum atls_code atls_verifier_ping(struct atls_verifier *v, struct atls_err *err)
+{
+    return v->ops->ping == NULL ? ATLS_OK : v->ops->ping(v->self, err);
+}
+
 /* No backend is trusted to have looked at binder and key: a result about another connection or
  * another key is none. A passport was made before there was a connection, so that only its key ties
  * it to this one, unless the Relying Party asks for more. */

@@ -1,5 +1,6 @@
 #include "fake_attester.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -253,10 +254,9 @@ static enum atls_code check_evidence(const struct fake_verifier *fake,
     return ATLS_OK;
 }
 
-static enum atls_code appraise(void *self, const struct atls_appraisal *a, struct atls_result **out,
-                               struct atls_err *err)
+static enum atls_code judge(struct fake_verifier *fake, const struct atls_appraisal *a,
+                            struct atls_result **out, struct atls_err *err)
 {
-    struct fake_verifier *fake = self;
     struct atls_claims claims = {.arena = atls_arena_init(65536)};
     struct atls_outcome outcome = {.policy_id = "tag:example.com,2026:fake"};
     struct atls_bytes nonce;
@@ -282,6 +282,21 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *a, struc
     code = atls_result_new(&claims, &outcome, nonce, a->time_s, out, err);
     if (code != ATLS_OK)
         atls_claims_clear(&claims);
+    return code;
+}
+
+static enum atls_code appraise(void *self, const struct atls_appraisal *a, struct atls_result **out,
+                               struct atls_err *err)
+{
+    struct fake_verifier *fake = self;
+    const unsigned int running = atomic_fetch_add(&fake->running, 1) + 1;
+    unsigned int most = atomic_load(&fake->most);
+    enum atls_code code;
+
+    while (most < running && !atomic_compare_exchange_weak(&fake->most, &most, running))
+        ;
+    code = judge(fake, a, out, err);
+    atomic_fetch_sub(&fake->running, 1);
     return code;
 }
 

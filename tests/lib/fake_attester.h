@@ -57,10 +57,11 @@ struct fake_verifier {
     enum atls_reason reason; /* and this reason */
     bool silent;             /* and does not say why */
     unsigned int delay_ms;
-    bool takes_results;            /* passports */
-    bool wants_binder;             /* and of these only such as echo the binder */
-    _Atomic unsigned int profiles; /* that the latest appraisal takes, in any thread */
-    _Atomic size_t nonce_len;      /* of the latest appraisal */
+    bool takes_results;                 /* passports */
+    bool wants_binder;                  /* and of these only such as echo the binder */
+    _Atomic unsigned int profiles;      /* that the latest appraisal takes, in any thread */
+    _Atomic size_t nonce_len;           /* of the latest appraisal */
+    _Atomic unsigned int running, most; /* appraisals at this time, and at any */
 };
 struct atls_verifier *fake_verifier_open(struct fake_verifier *fake);
 

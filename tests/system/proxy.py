@@ -139,8 +139,8 @@ class Echo:
 class Caller:
     """A connection through a proxy to an Echo."""
 
-    def __init__(self, proxy):
-        self.socket = socket.create_connection(("127.0.0.1", proxy.port()), timeout=TIMEOUT)
+    def __init__(self, proxy, host="127.0.0.1", index=0):
+        self.socket = socket.create_connection((host, proxy.port(index)), timeout=TIMEOUT)
 
     def __enter__(self):
         return self
@@ -152,14 +152,18 @@ class Caller:
         """Whether it came back."""
         with contextlib.suppress(OSError):
             self.socket.sendall(data)
-            got = b""
-            while len(got) < len(data):
-                more = self.socket.recv(65536)
-                if not more:
-                    break
-                got += more
-            return got == data
+            return self.receives(data)
         return False
+
+    def receives(self, data):
+        """Whether that comes back."""
+        got = b""
+        while len(got) < len(data):
+            more = self.socket.recv(65536)
+            if not more:
+                break
+            got += more
+        return got == data
 
     def ended(self):
         """Waits for the end, at which nothing may have come."""

@@ -1,6 +1,8 @@
 """How atls-proxy starts: what it says is missing, what it gives up, what its service manager and its
 operators are told."""
 import http.client
+import http.server
+import json
 import os
 import pathlib
 import pwd
@@ -8,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -134,20 +137,51 @@ def test_the_service_manager_hears_of_each_step(lab):
         assert proxy.process.wait(TIMEOUT) == 0
 
 
-def test_readiness_waits_for_a_verifier_that_can_be_reached(lab):
+class Information(http.server.BaseHTTPRequestHandler):
+    """What a verifier service says of itself."""
+    state = "DOWN"
+
+    def do_GET(self):
+        body = json.dumps({"api-endpoints": {"newChallengeResponseSession": "/new"}, "media-types": [],
+                           "service-state": self.state}).encode()
+        found = self.path == "/.well-known/veraison/verification"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "application/vnd.veraison.discovery+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_readiness_follows_what_a_verifier_says_of_itself(lab):
     lab.tls()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{s.getsockname()[1]}"
-        (lab.dir / "keys.pem").write_bytes(subprocess.run(
-            ["openssl", "pkey", "-in", lab.dir / "ca.key", "-pubout"], check=True, capture_output=True).stdout)
-        text = SIDE.replace('uri: "local:{store}"{insecure}', f'uri: "veraison:{url}", result-keys: {{dir}}/keys.pem')
-        proxy = Proxy(lab, "side", text + '    operation: {listen: "127.0.0.2:0"}\n', front=1, policies="", more="").start()
-        wait_until("an answer", lambda: proxy.events("ready"))
-        assert "Connection refused" in proxy.events("ready")[0]["message"]
-        assert ask(proxy, "/readyz")[0] == 503 and ask(proxy, "/healthz")[0] == 200
-        s.listen()
-        wait_until("readiness", lambda: ask(proxy, "/readyz")[0] == 200)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Information, bind_and_activate=False)
+    server.server_bind()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    (lab.dir / "keys.pem").write_bytes(subprocess.run(
+        ["openssl", "pkey", "-in", lab.dir / "ca.key", "-pubout"], check=True, capture_output=True).stdout)
+    text = SIDE.replace('uri: "local:{store}"{insecure}', f'uri: "veraison:{url}", result-keys: {{dir}}/keys.pem')
+    proxy = Proxy(lab, "side", text + '    operation: {listen: "127.0.0.2:0"}\n', front=1, policies="", more="").start()
+    wait_until("an answer", lambda: proxy.events("ready"))
+    assert url in proxy.events("ready")[0]["message"] and "onnect" in proxy.events("ready")[0]["message"]
+    assert ask(proxy, "/readyz")[0] == 503 and ask(proxy, "/healthz")[0] == 200
+    server.server_activate()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:  # it takes connections, and is not ready
+        wait_until("another answer", lambda: any("DOWN" in line["message"] for line in proxy.events("ready")))
+        assert ask(proxy, "/readyz")[0] == 503
+        for state, status in (("READY", 200), ("DOWN", 503), ("READY", 200)):
+            Information.state = state
+            wait_until(f"status {status}", lambda status=status: ask(proxy, "/readyz")[0] == status)
+        assert proxy.check().returncode == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    wait_until("the end of readiness", lambda: ask(proxy, "/readyz")[0] == 503)
+    done = proxy.check()
+    assert done.returncode == 1 and url in done.stderr, done
 
 
 def ask(proxy, path):
@@ -197,7 +231,7 @@ def test_sockets_are_taken_from_the_service_manager(lab):
                 ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", "--fdname=door", PROXY, "--config",
                  client.config], stderr=log, stdin=subprocess.DEVNULL)
         lab.processes.append(client.process)
-        client.port = lambda: port
+        client.port = lambda *_: port
         wait_until("the socket", lambda: "Listening" in client.log.read_text())
         with Caller(client) as caller:
             assert caller.says(), client.log.read_text()

@@ -91,9 +91,25 @@ static enum atls_code local_appraise(void *self, const struct atls_appraisal *a,
     return code;
 }
 
+static enum atls_code local_generation(void *self, uint64_t *out, struct atls_err *err)
+{
+    const struct local *l = self;
+
+    return atls_store_generation(l->store, out, err);
+}
+
+static enum atls_code local_ping(void *self, struct atls_err *err)
+{
+    const struct local *l = self;
+
+    return atls_store_ping(l->store, err);
+}
+
 const struct atls_verifier_ops atls_local_verifier = {
     .scheme = "local",
     .open = local_open,
     .close = local_close,
     .appraise = local_appraise,
+    .generation = local_generation,
+    .ping = local_ping,
 };

@@ -87,6 +87,19 @@ struct atls_key_source *atls_veraison_client_keys(struct atls_veraison_client *c
     return c->keys;
 }
 
+enum atls_code atls_veraison_client_ping(struct atls_veraison_client *c, int64_t deadline_ms,
+                                         struct atls_err *err)
+{
+    struct atls_ear_keys *keys = NULL;
+    enum atls_code code = atls_service_ping(c->service, deadline_ms, err);
+
+    if (code != ATLS_OK)
+        return code;
+    if ((code = atls_key_source_get(c->keys, deadline_ms, &keys, err)) == ATLS_OK)
+        atls_ear_keys_unref(keys);
+    return code;
+}
+
 const char *atls_veraison_client_url(const struct atls_veraison_client *c)
 {
     return atls_service_url(c->service)->text;

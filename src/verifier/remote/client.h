@@ -46,6 +46,11 @@ void atls_veraison_client_stop(struct atls_veraison_client *c);
 struct atls_key_source *atls_veraison_client_keys(struct atls_veraison_client *c);
 const char *atls_veraison_client_url(const struct atls_veraison_client *c);
 
+/* Whether the service says that it is ready, and whether there are keys for its results. Errors:
+ * those of atls_service_discover and atls_key_source_get. */
+ATLS_MUST_CHECK enum atls_code atls_veraison_client_ping(struct atls_veraison_client *c,
+                                                         int64_t deadline_ms, struct atls_err *err);
+
 struct atls_veraison_submission {
     struct atls_bytes binder;   /* 32 or 48 bytes; empty: the service chooses the nonce */
     struct atls_bytes evidence; /* with a binder: one CMW, CBOR, made over it */

@@ -291,28 +291,47 @@ static int64_t bounded_age_ms(int64_t age_s)
     return age_s * 1000;
 }
 
+/* With the lock held: what is on file from now on. */
+static void keep(struct atls_service *s, struct atls_discovery *found, int64_t age_s)
+{
+    atls_discovery_unref(s->current);
+    s->current = found;
+    s->asked_ms = atls_http_now_ms();
+    s->until_ms = s->asked_ms + bounded_age_ms(age_s);
+    atls_log(&s->log, ATLS_LOG_DEBUG, "verifier", "%s: version \"%s\", %zu media types",
+             s->url.text, found->version, found->media_type_count);
+}
+
 /* With the lock held: asks without it, and leaves the answer in s->current. */
 static enum atls_code replace(struct atls_service *s, int64_t deadline_ms, struct atls_err *err)
 {
     struct atls_discovery *found = NULL;
     enum atls_code code;
-    int64_t age_s = -1, now;
+    int64_t age_s = -1;
 
     s->asking = true;
     pthread_mutex_unlock(&s->lock);
     code = ask(s, deadline_ms, &found, &age_s, err);
-    now = atls_http_now_ms();
     pthread_mutex_lock(&s->lock);
     s->asking = false;
-    s->asked_ms = now;
+    s->asked_ms = atls_http_now_ms();
     pthread_cond_broadcast(&s->asked);
+    if (code == ATLS_OK)
+        keep(s, found, age_s);
+    return code;
+}
+
+enum atls_code atls_service_ping(struct atls_service *s, int64_t deadline_ms, struct atls_err *err)
+{
+    struct atls_discovery *found = NULL;
+    int64_t age_s = -1;
+    enum atls_code code = ask(s, deadline_ms, &found, &age_s, err);
+
     if (code != ATLS_OK)
         return code;
-    atls_discovery_unref(s->current);
-    s->current = found;
-    s->until_ms = now + bounded_age_ms(age_s);
-    atls_log(&s->log, ATLS_LOG_DEBUG, "verifier", "%s: version \"%s\", %zu media types",
-             s->url.text, found->version, found->media_type_count);
+    pthread_mutex_lock(&s->lock);
+    keep(s, found, age_s);
+    pthread_mutex_unlock(&s->lock);
     return ATLS_OK;
 }
 

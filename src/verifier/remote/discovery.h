@@ -69,6 +69,9 @@ struct atls_http *atls_service_http(struct atls_service *s);
 ATLS_MUST_CHECK enum atls_code atls_service_discover(struct atls_service *s, int64_t deadline_ms,
                                                      struct atls_discovery **out,
                                                      struct atls_err *err);
+/* Asks in any case; what the service says counts from then on for everybody. Errors: the same. */
+ATLS_MUST_CHECK enum atls_code atls_service_ping(struct atls_service *s, int64_t deadline_ms,
+                                                 struct atls_err *err);
 /* The same for somebody to whom seen (borrowed) was not enough: asks again, unless another thread
  * has, or it was done less than ATLS_DISCOVERY_RENEW_MS ago; *out may be seen itself. */
 ATLS_MUST_CHECK enum atls_code

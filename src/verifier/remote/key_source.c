@@ -161,6 +161,19 @@ enum atls_code atls_key_source_get(struct atls_key_source *source, int64_t deadl
     return code;
 }
 
+enum atls_code atls_key_source_ping(struct atls_key_source *source, int64_t deadline_ms,
+                                    struct atls_err *err)
+{
+    struct atls_ear_keys *keys = NULL;
+    enum atls_code code = ATLS_OK;
+
+    if (source->service != NULL)
+        code = atls_service_ping(source->service, deadline_ms, err);
+    if (code == ATLS_OK && (code = atls_key_source_get(source, deadline_ms, &keys, err)) == ATLS_OK)
+        atls_ear_keys_unref(keys);
+    return code;
+}
+
 enum atls_code atls_key_source_renew(struct atls_key_source *source, struct atls_ear_keys *seen,
                                      int64_t deadline_ms, struct atls_ear_keys **out,
                                      struct atls_err *err)

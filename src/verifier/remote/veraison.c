@@ -295,9 +295,19 @@ static enum atls_code veraison_appraise(void *self, const struct atls_appraisal 
     return code;
 }
 
+static enum atls_code veraison_ping(void *self, struct atls_err *err)
+{
+    struct veraison *v = self;
+    enum atls_code code =
+        atls_veraison_client_ping(v->client, atls_http_now_ms() + v->timeout_ms, err);
+
+    return code == ATLS_OK ? ATLS_OK : blame_service(v, code, err);
+}
+
 const struct atls_verifier_ops atls_veraison_verifier = {
     .scheme = "veraison",
     .open = veraison_open,
     .close = veraison_close,
     .appraise = veraison_appraise,
+    .ping = veraison_ping,
 };

@@ -235,6 +235,17 @@ static int dial_to(const struct sockaddr_storage *address, socklen_t len)
     return fd;
 }
 
+/* Has the peers of a route (-1: of all) attest again, one at a time. */
+static bool ask(struct world *w, int loop, int route, bool end_others)
+{
+    const struct links_reattest what = {.route = route >= 0 ? &w->route[route] : NULL,
+                                        .sides = 1u << LINK_DOWNSTREAM | 1u << LINK_UPSTREAM,
+                                        .at_once = 1,
+                                        .end_others = end_others};
+
+    return links_reattest(w->links[loop], &what);
+}
+
 static int enter(struct world *w, int route)
 {
     return dial_to(&w->address[route], w->address_len[route]);
@@ -658,7 +669,7 @@ static void moves_data_of_many_links(void **state)
         talk_start(&client[i]);
         talk_start(&target[i]);
         for (int l = 0; l < LOOPS && i % 8 == 0; l++)
-            assert_true(links_reattest(w.links[l], i == 0 ? &w.route[BOTH] : NULL, false));
+            assert_true(ask(&w, l, i == 0 ? BOTH : -1, false));
     }
     for (int i = 0; i < LINKS; i++) {
         talk_end(&client[i]);
@@ -1029,7 +1040,7 @@ static void who_does_not_read_is_told_that_the_other_went(void **state)
 static void reattest(struct world *w, int route)
 {
     for (int i = 0; i < LOOPS; i++)
-        assert_true(links_reattest(w->links[i], &w->route[route], false));
+        assert_true(ask(w, i, route, false));
 }
 
 static void nothing_moves_while_rights_are_withdrawn(void **state)
@@ -1142,6 +1153,40 @@ static void an_order_counts_for_who_is_in_the_gate(void **state)
     atls_policy_unref(policy);
 }
 
+/* However many there are, each loop asks one at a time, and all are asked. */
+static void peers_are_asked_one_after_the_other(void **state)
+{
+    enum { LINKS = 12 };
+    int client[LINKS], target[LINKS];
+    struct world w;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.direct = true;
+    world_start(&w);
+    for (int i = 0; i < LINKS; i++) {
+        client[i] = enter(&w, ORIGINATE);
+        target[i] = take_target(&w);
+    }
+    wait_for_count(&w, &w.attested, 2 * LINKS, "verdicts");
+    atomic_store(&w.p.server.verifier.most, 0);
+    w.p.server.verifier.delay_ms = 20;
+    reattest(&w, TERMINATE);
+    wait_for_count(&w, &w.attested, 3 * LINKS, "verdicts");
+    assert_in_range(atomic_load(&w.p.server.verifier.most), 1, LOOPS);
+
+    /* Those that end while they wait leave their place to the others. */
+    reattest(&w, TERMINATE);
+    for (int i = 0; i < LINKS / 2; i++)
+        reset(client[i]);
+    wait_for_count(&w, &w.attested, 3 * LINKS + LINKS / 2, "verdicts");
+    for (int i = 0; i < LINKS; i++)
+        close(target[i]);
+    for (int i = LINKS / 2; i < LINKS; i++)
+        close(client[i]);
+    world_clear(&w);
+}
+
 /* ---- orders ---- */
 
 static void orders_end_links(void **state)
@@ -1159,7 +1204,7 @@ static void orders_end_links(void **state)
     put(client, "stays", 5);
     get(target, "stays");
     for (int i = 0; i < LOOPS; i++)
-        assert_true(links_reattest(w.links[i], &w.route[TERMINATE], true));
+        assert_true(ask(&w, i, TERMINATE, true));
     assert_end(&w, TERMINATE, LINK_STOPPED);
     assert_gone(target);
     assert_gone(client);
@@ -1538,6 +1583,7 @@ int main(void)
         cmocka_unit_test(who_does_not_read_is_told_that_the_other_went),
         cmocka_unit_test(nothing_moves_while_rights_are_withdrawn),
         cmocka_unit_test(an_order_counts_for_who_is_in_the_gate),
+        cmocka_unit_test(peers_are_asked_one_after_the_other),
         cmocka_unit_test(orders_end_links),
         cmocka_unit_test(a_full_route_refuses),
         cmocka_unit_test(a_prelude_comes_first),

@@ -591,7 +591,8 @@ static void test_defaults(void **state)
     const struct config_side *side = &c->routes[0].downstream;
 
     (void)state;
-    assert_true(c->sandbox == CONFIG_SANDBOX_ON && c->ready_timeout_s == 60 && c->log_json == 1 &&
+    assert_true(c->sandbox == CONFIG_SANDBOX_ON && c->ready_timeout_s == 60 &&
+                c->store_interval_s == 5 && c->limits.reattestations == 64 && c->log_json == 1 &&
                 c->log_level == ATLS_LOG_INFO);
     assert_int_equal(c->operation.line, 0);
     assert_true(c->limits.connections > 0 && c->limits.handshakes > 0 && c->limits.rate > 0 &&
@@ -620,7 +621,8 @@ static void test_values(void **state)
 {
     struct config *c = parse(
         "limits: {connections: 9, connections-per-source: 5, gate-timeout: 7s, idle-timeout: 2m}\n"
-        "log: {format: text, level: error}\nsandbox: report\nready-timeout: 5s\n"
+        "log: {format: text, level: error}\nsandbox: report\nready-timeout: 5s\nstore-interval: "
+        "1m\n"
         "operation: {listen: 'unix:/o', mode: 0600}\n" U
         "flavour: pre\n      freshness: nonce\n      attester: tpm\n      require-self: true\n"
         "      certificate-lifetime: 2h\n      alpn: [h2, x]\n      require: {verifier: local, "
@@ -634,6 +636,7 @@ static void test_values(void **state)
     assert_int_equal(c->log_level, ATLS_LOG_ERROR);
     assert_int_equal(c->sandbox, CONFIG_SANDBOX_REPORT);
     assert_int_equal(c->ready_timeout_s, 5);
+    assert_int_equal(c->store_interval_s, 60);
     assert_string_equal(c->operation.at.address.path, "/o");
     assert_int_equal(c->operation.at.mode, 0600);
     assert_int_equal(r->connections, 3);

@@ -37,10 +37,16 @@ static enum atls_code fake_appraise(void *self, const struct atls_appraisal *app
 
 static struct atls_verifier *verifier(const char *name, enum atls_verifier_input input, bool binder)
 {
-    static const struct atls_verifier_ops evidence = {"fake", ATLS_VERIFIER_TAKES_EVIDENCE,
-                                                      fake_open, fake_close, fake_appraise};
-    static const struct atls_verifier_ops results = {"fake", ATLS_VERIFIER_TAKES_RESULTS, fake_open,
-                                                     fake_close, fake_appraise};
+    static const struct atls_verifier_ops evidence = {.scheme = "fake",
+                                                      .input = ATLS_VERIFIER_TAKES_EVIDENCE,
+                                                      .open = fake_open,
+                                                      .close = fake_close,
+                                                      .appraise = fake_appraise};
+    static const struct atls_verifier_ops results = {.scheme = "fake",
+                                                     .input = ATLS_VERIFIER_TAKES_RESULTS,
+                                                     .open = fake_open,
+                                                     .close = fake_close,
+                                                     .appraise = fake_appraise};
     const struct atls_verifier_ops *const backends[] = {
         input == ATLS_VERIFIER_TAKES_RESULTS ? &results : &evidence, NULL};
     struct atls_verifier_options options;

@@ -72,6 +72,47 @@ static void options_that_are_refused(void **state)
     assert_null(s);
 }
 
+static uint64_t generation(struct atls_store *s)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+    uint64_t out = 0;
+
+    test_assert_code(atls_store_generation(s, &out, &err), ATLS_OK, &err);
+    return out;
+}
+
+static void a_change_by_anybody_is_a_new_generation(void **state)
+{
+    static const uint8_t nonce[8];
+    struct place *p = *state;
+    struct atls_err err = ATLS_ERR_INIT;
+    char id[ATLS_SESSION_ID_TEXT];
+    struct atls_store *other;
+    uint64_t first, second;
+
+    test_assert_code(place_open(p, ATLS_STORE_READ, &other, &err), ATLS_OK, &err);
+    first = generation(other);
+    assert_int_equal(generation(other), first);
+    import_ok(p->store, make("m", PCR0));
+    second = generation(other);
+    assert_true(second > first);
+    assert_int_equal(generation(other), second);
+    /* Sessions are no content, what is refused changes nothing, and a removal counts, too. */
+    test_assert_code(
+        atls_store_session_open(p->store, atls_bytes_of(nonce, 8), NOW, NOW + 9, id, &err), ATLS_OK,
+        &err);
+    test_assert_code(atls_store_remove(p->store, "manifest:none", &err), ATLS_E_NOT_FOUND, &err);
+    assert_int_equal(generation(other), second);
+    test_assert_code(atls_store_remove(p->store, "manifest:m", &err), ATLS_OK, &err);
+    assert_true(generation(other) > second);
+    /* Who looks something up in between takes nothing away from who asks for the number. */
+    second = generation(other);
+    import_ok(p->store, make("m", PCR0));
+    assert_int_equal(count_references(other, NOW), 1);
+    assert_true(generation(other) > second);
+    atls_store_close(other);
+}
+
 /* A process imports until it is killed, and says after each import that it is done. */
 static void import_and_tell(const struct place *p, int pipe_end, int round)
 {
@@ -733,7 +774,8 @@ static void content_moves_between_engines(void **state)
 #define ON_BOTH                                                                                    \
     WITH_STORE(somebody_has_the_only_connection), WITH_STORE(options_that_are_refused),            \
         WITH_STORE(a_killed_process_loses_nothing_it_was_told),                                    \
-        WITH_STORE(two_processes_import_at_once)
+        WITH_STORE(two_processes_import_at_once),                                                  \
+        WITH_STORE(a_change_by_anybody_is_a_new_generation)
 
 int main(void)
 {

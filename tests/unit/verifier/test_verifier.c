@@ -4,6 +4,7 @@
 
 #include <atls/verifier.h>
 
+#include "core/err.h"
 #include "verifier/result.h"
 
 /* A verifier of the test: makes the result that its rest of the URI names. */
@@ -69,7 +70,28 @@ static const struct atls_verifier_ops fake_passport_ops = {.scheme = "fake-passp
                                                            .open = fake_open,
                                                            .close = fake_close,
                                                            .appraise = fake_appraise};
-static const struct atls_verifier_ops *const backends[] = {&fake_ops, &fake_passport_ops, NULL};
+static enum atls_code fake_generation(void *self, uint64_t *out, struct atls_err *err)
+{
+    (void)self;
+    (void)err;
+    *out = 7;
+    return ATLS_OK;
+}
+
+static enum atls_code fake_ping(void *self, struct atls_err *err)
+{
+    (void)self;
+    return atls_fail(err, ATLS_E_UNAVAILABLE, "away");
+}
+
+static const struct atls_verifier_ops fake_asked_ops = {.scheme = "fake-asked",
+                                                        .open = fake_open,
+                                                        .close = fake_close,
+                                                        .appraise = fake_appraise,
+                                                        .generation = fake_generation,
+                                                        .ping = fake_ping};
+static const struct atls_verifier_ops *const backends[] = {&fake_ops, &fake_passport_ops,
+                                                           &fake_asked_ops, NULL};
 
 static int64_t wall(void *arg)
 {
@@ -156,6 +178,23 @@ static void options_reach_the_backend(void **state)
     assert_false(fake.options.allow_insecure_technology);
     assert_int_equal(fake.options.size, sizeof options);
     atls_verifier_unref(v);
+}
+
+static void a_backend_need_not_be_asked(void **state)
+{
+    struct atls_verifier *v = open_fake("fake:x"), *asked = open_fake("fake-asked:x");
+    struct atls_err err = ATLS_ERR_INIT;
+    uint64_t generation = 3;
+
+    (void)state;
+    test_assert_code(atls_verifier_generation(v, &generation, &err), ATLS_E_UNSUPPORTED, &err);
+    assert_int_equal(generation, 3);
+    test_assert_code(atls_verifier_ping(v, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_generation(asked, &generation, &err), ATLS_OK, &err);
+    assert_int_equal(generation, 7);
+    test_assert_code(atls_verifier_ping(asked, &err), ATLS_E_UNAVAILABLE, &err);
+    atls_verifier_unref(v);
+    atls_verifier_unref(asked);
 }
 
 static void references_keep_it_open(void **state)
@@ -286,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_finds_the_backend),
         cmocka_unit_test(options_reach_the_backend),
+        cmocka_unit_test(a_backend_need_not_be_asked),
         cmocka_unit_test(references_keep_it_open),
         cmocka_unit_test(passports_are_tied_by_their_key),
         cmocka_unit_test(appraisal_takes_everything_together),

@@ -475,6 +475,43 @@ static void revocation_of_attestation_keys(void **state)
     tpm_world_close(&w);
 }
 
+static void import_anchor(struct atls_store *s, enum atls_anchor_purpose purpose,
+                          const struct test_identity *ca)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    test_assert_code(
+        atls_store_import_anchors(s, purpose, atls_buf_bytes(&ca->certificate), NULL, NULL, &err),
+        ATLS_OK, &err);
+}
+
+static void what_changes_in_the_store_is_a_new_generation(void **state)
+{
+    static struct tpm_world w;
+    struct test_identity ca = test_ca("ak ca");
+    struct atls_store *s = NULL;
+    struct atls_verifier *v = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    uint64_t before = 0, after = 0;
+
+    (void)state;
+    tpm_world_open(&w, atls_bytes_of(binder, 32));
+    test_assert_code(atls_store_open(w.path, ATLS_STORE_WRITE, &s, &err), ATLS_OK, &err);
+    import_anchor(s, ATLS_ANCHOR_AK, &ca);
+    test_assert_code(atls_verifier_open(w.uri, backends, NULL, &v, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_ping(v, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_generation(v, &before, &err), ATLS_OK, &err);
+    test_assert_code(atls_verifier_generation(v, &after, &err), ATLS_OK, &err);
+    assert_int_equal(before, after);
+    import_anchor(s, ATLS_ANCHOR_TLS, &ca);
+    test_assert_code(atls_verifier_generation(v, &after, &err), ATLS_OK, &err);
+    assert_true(after > before);
+    atls_store_close(s);
+    atls_verifier_unref(v);
+    test_identity_clear(&ca);
+    tpm_world_close(&w);
+}
+
 /* One verifier that has remembered the chain sees a list that another process imports. */
 static void a_list_counts_for_chains_that_are_remembered(void **state)
 {
@@ -759,6 +796,7 @@ int main(void)
         cmocka_unit_test(evidence_that_is_not_genuine_has_no_result),
         cmocka_unit_test(a_software_key_does_not_speak_for_a_tpm),
         cmocka_unit_test(revocation_of_attestation_keys),
+        cmocka_unit_test(what_changes_in_the_store_is_a_new_generation),
         cmocka_unit_test(a_list_counts_for_chains_that_are_remembered),
         cmocka_unit_test(vendor_and_model_of_a_certified_key),
         cmocka_unit_test(options_reach_the_checks),

@@ -577,10 +577,13 @@ static void a_key_file_is_followed(void **state)
     assert_int_equal(accepts(v, &world.a), ATLS_OK);
 
     /* Without the file nobody is trusted, and nobody is to blame for it. */
+    assert_int_equal(atls_verifier_ping(v, NULL), ATLS_OK);
     assert_int_equal(unlink(world.keys), 0);
     comes_to(v, &world.a, ATLS_E_CONFIG);
+    assert_int_equal(atls_verifier_ping(v, NULL), ATLS_E_CONFIG);
     test_signers_write(world.keys, first, 1);
     comes_to(v, &world.a, ATLS_OK);
+    assert_int_equal(atls_verifier_ping(v, NULL), ATLS_OK);
     write_keys();
     atls_verifier_unref(v);
 }
@@ -709,6 +712,8 @@ static void a_service_without_keys_is_not_the_peers_fault(void **state)
         v = open_service(&s, ca_file);
         if ((code = accepts(v, &world.a)) != ATLS_E_UNAVAILABLE)
             fail_msg("%s: %s", rows[i].name, atls_code_name(code));
+        if ((code = atls_verifier_ping(v, NULL)) != ATLS_E_UNAVAILABLE)
+            fail_msg("%s: ping: %s", rows[i].name, atls_code_name(code));
         close_service(&s, v, ca_file);
     }
 }

@@ -451,6 +451,67 @@ static void faults_of_the_service(void **state)
     }
 }
 
+/* It is asked each time, and needs no evidence to say how it is. */
+static void a_service_is_asked_how_it_is(void **state)
+{
+    static const char discovery[] = "/.well-known";
+    static const struct {
+        const char *name;
+        bool over_https, no_key;
+        const char *service_state;
+        struct test_override override;
+        enum atls_code code;
+    } rows[] = {
+        {"good", true, false, NULL, {.method = NULL}, ATLS_OK},
+        {"good, over http", false, false, NULL, {.method = NULL}, ATLS_OK},
+        {"ready", true, false, "READY", {.method = NULL}, ATLS_OK},
+        {"not ready", true, false, "DOWN", {.method = NULL}, ATLS_E_UNAVAILABLE},
+        {"names no key", true, true, NULL, {.method = NULL}, ATLS_E_UNAVAILABLE},
+        {"needs to name none", false, true, NULL, {.method = NULL}, ATLS_OK},
+        {"503",
+         true,
+         false,
+         NULL,
+         {.method = "GET", .target = discovery, .status = 503},
+         ATLS_E_UNAVAILABLE},
+        {"html",
+         true,
+         false,
+         NULL,
+         {.method = "GET",
+          .target = discovery,
+          .status = 200,
+          .headers = "Content-Type: text/html\r\n",
+          .body = "<html>"},
+         ATLS_E_UNAVAILABLE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct atls_err err = ATLS_ERR_INIT;
+        uint64_t generation;
+        struct world w;
+
+        print_message("%s\n", rows[i].name);
+        setup_with(&w, 32, rows[i].over_https);
+        w.v.no_key = rows[i].no_key;
+        w.v.state = rows[i].service_state;
+        w.v.max_age_s = 3600;
+        w.v.overrides[0] = rows[i].override;
+        for (size_t n = 1; n <= 2; n++) {
+            test_http_sync(w.v.server);
+            test_assert_code(atls_verifier_ping(w.verifier, &err), rows[i].code, &err);
+            test_http_sync(w.v.server);
+            assert_true(rows[i].code == ATLS_OK ||
+                        strstr(err.message, test_http_url(w.v.server)) != NULL);
+            assert_int_equal(test_http_requests(w.v.server), n);
+        }
+        test_assert_code(atls_verifier_generation(w.verifier, &generation, &err),
+                         ATLS_E_UNSUPPORTED, &err);
+        teardown(&w);
+    }
+}
+
 static void a_service_that_is_not_trusted(void **state)
 {
     struct atls_verifier_options options;
@@ -471,6 +532,8 @@ static void a_service_that_is_not_trusted(void **state)
     test_assert_code(atls_verifier_open(w.uri, backends, &options, &w.verifier, &err), ATLS_OK,
                      &err);
     test_assert_code(appraise(&w, &r, &err), ATLS_E_UNAVAILABLE, &err);
+    assert_int_equal(err.reason, ATLS_REASON_UNTRUSTED_ROOT);
+    test_assert_code(atls_verifier_ping(w.verifier, &err), ATLS_E_UNAVAILABLE, &err);
     assert_int_equal(err.reason, ATLS_REASON_UNTRUSTED_ROOT);
     assert_int_equal(test_http_requests(w.v.server), 0);
     atls_buf_clear(&pem);
@@ -892,6 +955,7 @@ int main(void)
         cmocka_unit_test(the_challenge_is_what_comes_back),
         cmocka_unit_test(results_that_do_not_count),
         cmocka_unit_test(faults_of_the_service),
+        cmocka_unit_test(a_service_is_asked_how_it_is),
         cmocka_unit_test(a_service_that_is_not_trusted),
         cmocka_unit_test(silence_ends_in_time),
         cmocka_unit_test(own_checks_come_first),
