@@ -35,68 +35,6 @@ static enum atls_code tls_error(struct atls_err *err, enum atls_code code, const
 
 /* ---- who vouches for the peer ---- */
 
-static enum atls_code use_anchors(SSL_CTX *tls, const struct atls_buf *pem, struct atls_err *err)
-{
-    BIO *bio = BIO_new_mem_buf(pem->ptr, (int)pem->len);
-    X509_STORE *store = SSL_CTX_get_cert_store(tls);
-    X509 *certificate;
-    size_t count = 0;
-    bool added = bio != NULL;
-
-    while (added && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        added = X509_STORE_add_cert(store, certificate) == 1;
-        X509_free(certificate);
-        count++;
-    }
-    BIO_free(bio);
-    if (!added || count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return tls_error(err, ATLS_E_CONFIG, "ca: want certificates in PEM");
-    ERR_clear_error(); /* the end of the text counts as an error there */
-    return ATLS_OK;
-}
-
-/* Lets a path pass for whose issuer there is no revocation list, as the library does. */
-static int skip_without_crl(int ok, X509_STORE_CTX *path)
-{
-    X509 *certificate = X509_STORE_CTX_get_current_cert(path);
-    STACK_OF(X509_CRL) * lists;
-    int count;
-
-    if (ok == 1 || X509_STORE_CTX_get_error(path) != X509_V_ERR_UNABLE_TO_GET_CRL ||
-        certificate == NULL)
-        return ok;
-    lists = X509_STORE_CTX_get1_crls(path, X509_get_issuer_name(certificate));
-    count = sk_X509_CRL_num(lists);
-    sk_X509_CRL_pop_free(lists, X509_CRL_free);
-    if (count > 0)
-        return 0;
-    X509_STORE_CTX_set_error(path, X509_V_OK);
-    return 1;
-}
-
-static enum atls_code use_crls(SSL_CTX *tls, const struct atls_buf *pem, struct atls_err *err)
-{
-    BIO *bio = BIO_new_mem_buf(pem->ptr, (int)pem->len);
-    X509_STORE *store = SSL_CTX_get_cert_store(tls);
-    X509_CRL *list;
-    size_t count = 0;
-    bool added = bio != NULL;
-
-    while (added && (list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
-        added = X509_STORE_add_crl(store, list) == 1;
-        X509_CRL_free(list);
-        count++;
-    }
-    BIO_free(bio);
-    if (!added || count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return tls_error(err, ATLS_E_CONFIG, "crl: want revocation lists in PEM");
-    ERR_clear_error();
-    X509_STORE_set_verify_cb(store, skip_without_crl);
-    if (X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
-        return tls_error(err, ATLS_E_TLS, "crl");
-    return ATLS_OK;
-}
-
 /* The name of the server, for each connection of the context. */
 static enum atls_code want_name(SSL_CTX *tls, const char *name, struct atls_err *err)
 {
@@ -128,17 +66,13 @@ static enum atls_code set_trust(SSL_CTX *tls, const struct config_side *side, bo
         return ATLS_OK;
     if (!server && side->tls.name == NULL)
         return set_error(err, ATLS_E_CONFIG, "tls: there is no name to check");
-    if (pem->crl.len > 0 && (code = use_crls(tls, &pem->crl, err)) != ATLS_OK)
-        return code;
+    if (server && side->tls.ca == NULL)
+        return set_error(err, ATLS_E_CONFIG, "tls: there is no ca for clients");
     if (!server && (code = want_name(tls, side->tls.name, err)) != ATLS_OK)
         return code;
-    if (pem->ca.len > 0)
-        return use_anchors(tls, &pem->ca, err);
-    if (server)
-        return set_error(err, ATLS_E_CONFIG, "tls: there is no ca for clients");
-    if (SSL_CTX_set_default_verify_paths(tls) != 1)
-        return tls_error(err, ATLS_E_TLS, "the system's trust anchors");
-    return ATLS_OK;
+    return side->tls.ca == NULL
+               ? atls_openssl_trust_system(tls, atls_buf_bytes(&pem->crl), err)
+               : atls_openssl_trust(tls, atls_buf_bytes(&pem->ca), atls_buf_bytes(&pem->crl), err);
 }
 
 /* ---- who we are ---- */

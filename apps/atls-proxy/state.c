@@ -438,7 +438,7 @@ static void set_peer(const struct config_side *c, const struct context_pem *pem,
         o->profiles = c->require.profiles.at;
     if (c->require.identity == ATLS_IDENTITY_PKIX) {
         o->anchors = atls_buf_bytes(&pem->ca);
-        o->system_anchors = pem->ca.len == 0;
+        o->system_anchors = c->tls.ca == NULL;
         o->crls = atls_buf_bytes(&pem->crl);
     }
 }

@@ -265,8 +265,11 @@ enum atls_code parts_anchors(const struct cli *cli, struct atls_buf *anchors, st
 
     if (crl != NULL && (code = io_read_file(crl, crls, err)) != ATLS_OK)
         return code;
-    if (ca != NULL)
-        return io_read_file(ca, anchors, err);
+    if (ca != NULL) {
+        if ((code = io_read_file(ca, anchors, err)) == ATLS_OK && anchors->len == 0)
+            code = io_error(err, ATLS_E_CONFIG, "%s: empty, want certificates in PEM", ca);
+        return code;
+    }
     if (verifier == NULL || strncmp(verifier, "local:", 6) != 0)
         return ATLS_OK;
     if ((code = atls_store_open(verifier + 6, ATLS_STORE_READ, &store, err)) != ATLS_OK)
@@ -277,76 +280,6 @@ enum atls_code parts_anchors(const struct cli *cli, struct atls_buf *anchors, st
     return code;
 }
 
-/* Adds every certificate of PEM text to what TLS itself trusts. */
-static enum atls_code trust_anchors(SSL_CTX *tls, struct atls_bytes pem, struct atls_err *err)
-{
-    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-    X509_STORE *store = SSL_CTX_get_cert_store(tls);
-    X509 *certificate;
-    size_t count = 0;
-    bool added = true;
-
-    if (bio == NULL)
-        return io_error(err, ATLS_E_NOMEM, "anchors: out of memory");
-    while (added && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        added = X509_STORE_add_cert(store, certificate) == 1;
-        X509_free(certificate);
-        count++;
-    }
-    BIO_free(bio);
-    if (!added || count == 0)
-        return io_error(err, ATLS_E_CONFIG, "anchors: no certificate in PEM form");
-    ERR_clear_error(); /* the end of the file counts as an error there */
-    return ATLS_OK;
-}
-
-/* Lets a path pass for whose issuer there is no revocation list, as the library does. */
-static int skip_without_crl(int ok, X509_STORE_CTX *path)
-{
-    X509 *certificate = X509_STORE_CTX_get_current_cert(path);
-    STACK_OF(X509_CRL) * lists;
-    int count;
-
-    if (ok == 1 || X509_STORE_CTX_get_error(path) != X509_V_ERR_UNABLE_TO_GET_CRL ||
-        certificate == NULL)
-        return ok;
-    lists = X509_STORE_CTX_get1_crls(path, X509_get_issuer_name(certificate));
-    count = sk_X509_CRL_num(lists);
-    sk_X509_CRL_pop_free(lists, X509_CRL_free);
-    if (count > 0)
-        return 0;
-    X509_STORE_CTX_set_error(path, X509_V_OK);
-    return 1;
-}
-
-/* Has TLS itself ask the revocation lists, too. */
-static enum atls_code use_crls(SSL_CTX *tls, struct atls_bytes pem, struct atls_err *err)
-{
-    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-    X509_STORE *store = SSL_CTX_get_cert_store(tls);
-    X509_CRL *list;
-    size_t count = 0;
-    bool added = true;
-
-    if (bio == NULL)
-        return io_error(err, ATLS_E_NOMEM, "revocation lists: out of memory");
-    while (added && (list = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
-        added = X509_STORE_add_crl(store, list) == 1;
-        X509_CRL_free(list);
-        count++;
-    }
-    BIO_free(bio);
-    /* The end of the text is the one error there that is none. */
-    if (!added || count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return io_error(err, ATLS_E_CONFIG, "revocation lists: number %zu is not one in PEM form",
-                        count + 1);
-    ERR_clear_error();
-    X509_STORE_set_verify_cb(store, skip_without_crl);
-    if (X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1)
-        return parts_tls_error(err, "revocation lists");
-    return ATLS_OK;
-}
-
 /* TLS checks the peer's chain where the identity rests on it; an attested peer is bound by the
  * exporter, and its certificate says nothing. */
 static enum atls_code set_verification(const struct parts *parts, enum atls_role role,
@@ -354,21 +287,16 @@ static enum atls_code set_verification(const struct parts *parts, enum atls_role
 {
     bool checked = role == ATLS_ROLE_CLIENT ? parts->identity != ATLS_IDENTITY_ATTESTED
                                             : parts->identity == ATLS_IDENTITY_SAME_KEY;
-    enum atls_code code;
 
     SSL_CTX_set_verify(
         parts->tls, checked ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE,
         NULL);
     if (!checked)
         return ATLS_OK;
-    if (parts->crls.len > 0 &&
-        (code = use_crls(parts->tls, atls_buf_bytes(&parts->crls), err)) != ATLS_OK)
-        return code;
-    if (parts->anchors.len > 0)
-        return trust_anchors(parts->tls, atls_buf_bytes(&parts->anchors), err);
-    if (SSL_CTX_set_default_verify_paths(parts->tls) != 1)
-        return parts_tls_error(err, "the system's trust anchors");
-    return ATLS_OK;
+    return parts->anchors.len == 0
+               ? atls_openssl_trust_system(parts->tls, atls_buf_bytes(&parts->crls), err)
+               : atls_openssl_trust(parts->tls, atls_buf_bytes(&parts->anchors),
+                                    atls_buf_bytes(&parts->crls), err);
 }
 
 enum atls_code parts_ephemeral_certificate(SSL_CTX *tls, const char *name, struct atls_err *err)

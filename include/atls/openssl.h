@@ -50,6 +50,19 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_prepare(SSL_CTX *ctx, struc
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config, struct atls_err *err);
 
+/* Whom TLS itself trusts to vouch for peers of ctx, in place of whom it trusted so far: every
+ * certificate of the PEM text anchors, at least one; or the anchors of the system. Once crls (PEM,
+ * or DER of one; may be empty) has a list of an issuer, every certificate of that issuer in a path
+ * is checked against it; issuers without a list pass. Whether certificates are asked for stays
+ * SSL_CTX_set_verify's. On failure ctx is as it was. Errors: ATLS_E_DECODE (malformed, or no
+ * certificate), ATLS_E_LIMIT (more than 1024 of either), ATLS_E_UNSUPPORTED (a delta or indirect
+ * list), ATLS_E_TLS, ATLS_E_NOMEM. */
+ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_trust(SSL_CTX *ctx, struct atls_bytes anchors,
+                                                           struct atls_bytes crls,
+                                                           struct atls_err *err);
+ATLS_API ATLS_MUST_CHECK enum atls_code
+atls_openssl_trust_system(SSL_CTX *ctx, struct atls_bytes crls, struct atls_err *err);
+
 /* Makes the attester's key the TLS key of a context, client or server, and its certificate chain
  * (atls_attester_chain) the one that is shown: what the handshake signs, the attester signs, in the
  * thread that drives the handshake (with SSL_MODE_ASYNC, in a job or a thread of its own). The

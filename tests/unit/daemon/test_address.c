@@ -228,8 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),  cmocka_unit_test(test_bad),  cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_hosts), cmocka_unit_test(test_same),
-        cmocka_unit_test(test_unmap),
+        cmocka_unit_test(test_hosts), cmocka_unit_test(test_same), cmocka_unit_test(test_unmap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
