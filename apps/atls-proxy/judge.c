@@ -37,6 +37,7 @@ static bool report_only;
 void judge_report_only(void)
 {
     report_only = true;
+    metrics_report_only();
 }
 
 enum atls_code judge_new(const char *route, enum atls_verifier_input input, bool wants_binder,

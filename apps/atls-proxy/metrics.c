@@ -32,6 +32,7 @@ struct metrics_route {
 
 struct metrics_part {
     char name[NAME_LEN];
+    atomic_bool failed; /* the last time */
     atomic_llong failures;
     struct histogram seconds;
 };
@@ -45,7 +46,7 @@ static struct {
     atomic_size_t part_counts[METRICS_KINDS];
     char technologies[TECHNOLOGIES_MAX][NAME_LEN];
     atomic_size_t technology_count;
-    atomic_llong reloads[2], ready;
+    atomic_llong reloads[2], ready, report_only;
     atomic_bool has_other, has_others[METRICS_KINDS]; /* handed out */
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER,
            .other.name = "other",
@@ -190,8 +191,19 @@ void metrics_reason(struct metrics_route *r, enum atls_reason reason)
 void metrics_worked(struct metrics_part *p, bool ok, int64_t duration_us)
 {
     observe(&p->seconds, duration_us);
+    atomic_store(&p->failed, !ok);
     if (!ok)
         add(&p->failures, 1);
+}
+
+bool metrics_works(const struct metrics_part *p)
+{
+    return !atomic_load(&p->failed);
+}
+
+void metrics_report_only(void)
+{
+    atomic_store(&state.report_only, 1);
 }
 
 void metrics_reloaded(bool ok)
@@ -350,8 +362,9 @@ static void write_parts(struct text *out, enum metrics_kind kind)
     bool others = atomic_load(&state.has_others[kind]);
 
     write_family(out, kinds[kind].seconds, "histogram",
-                 kind == METRICS_ATTESTER ? "Making evidence to see whether it works"
-                                          : "Appraising");
+                 kind == METRICS_ATTESTER
+                     ? "Making evidence, for connections or to see whether it works"
+                     : "Appraising");
     for (size_t i = 0; i < count + others; i++) {
         struct metrics_part *p = i < count ? state.parts[kind][i] : &state.others[kind];
 
@@ -388,6 +401,9 @@ void metrics_write(struct text *out)
                  value(&state.reloads[1]));
     write_family(out, "atls_proxy_ready", "gauge", "1 when connections would be served");
     text_printf(out, "atls_proxy_ready %lld\n", (long long)value(&state.ready));
+    write_family(out, "atls_proxy_report_only", "gauge",
+                 "1 with --dry-run: what policies refuse passes");
+    text_printf(out, "atls_proxy_report_only %lld\n", (long long)value(&state.report_only));
     write_family(out, "atls_proxy_build_info", "gauge", "Version");
     write_series(out, "atls_proxy_build_info", &(const struct label){"version", ATLS_VERSION}, 1,
                  1);

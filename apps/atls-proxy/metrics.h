@@ -46,9 +46,13 @@ struct metrics_part *metrics_part(enum metrics_kind kind, const char *name);
 /* Evidence was made, or an appraisal came back (be it a refusal), in so many microseconds; ok
  * false: the device or the service failed. */
 void metrics_worked(struct metrics_part *p, bool ok, int64_t duration_us);
+/* Whether it did the last time; true before the first. */
+bool metrics_works(const struct metrics_part *p);
 
 void metrics_reloaded(bool ok);
 void metrics_ready(bool ready);
+/* Peers that are refused pass, and are counted (--dry-run). */
+void metrics_report_only(void);
 
 /* Everything as text. */
 void metrics_write(struct text *out);

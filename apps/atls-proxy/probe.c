@@ -4,7 +4,6 @@
 
 #include <atls/attester.h>
 
-#include "clock.h"
 #include "text.h"
 
 #define BINDER_LEN 32
@@ -14,14 +13,11 @@ enum atls_code probe_attester(struct opened_attester *a, struct atls_err *err)
     struct atls_buf cmw = ATLS_BUF_INIT;
     uint8_t binder[BINDER_LEN];
     enum atls_code code;
-    int64_t from_us;
 
     if (RAND_bytes(binder, sizeof binder) != 1)
         return set_error(err, ATLS_E_CRYPTO, "no randomness");
-    from_us = now_us();
     code =
         atls_attester_evidence(a->attester, (struct atls_bytes){binder, sizeof binder}, &cmw, err);
-    metrics_worked(a->metrics, code == ATLS_OK, now_us() - from_us);
     atls_buf_clear(&cmw);
     if (code == ATLS_OK)
         atomic_store(&a->proven, true);

@@ -225,6 +225,11 @@ static enum atls_code open_passport(struct opened_attester *a, struct atls_err *
     return atls_passport_open(&options, &a->passport, err);
 }
 
+static void count_evidence(void *arg, enum atls_code code, int64_t duration_us)
+{
+    metrics_worked(arg, code == ATLS_OK, duration_us);
+}
+
 static enum atls_code open_attester(struct opened_attester *a, struct atls_err *err)
 {
     static const struct atls_attester_ops *const backends[] = {
@@ -240,6 +245,8 @@ static enum atls_code open_attester(struct opened_attester *a, struct atls_err *
     options.dns_names = c->dns_names.count > 0 ? c->dns_names.at : NULL;
     options.common_name = c->dns_names.count > 0 ? c->dns_names.at[0] : NULL;
     options.log = log_about(about_attester, c->name);
+    options.made = count_evidence;
+    options.made_arg = a->metrics;
     if ((code = atls_attester_open(c->uri, backends, &options, &a->attester, err)) != ATLS_OK)
         return code;
     return open_passport(a, err);

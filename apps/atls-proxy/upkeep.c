@@ -159,7 +159,9 @@ static bool prove_attesters(struct generation *g, char why[UPKEEP_WHY_MAX])
         struct opened_attester *a = &g->attesters[i];
         struct atls_err err = ATLS_ERR_INIT;
 
-        if (atomic_load(&a->proven) || probe_attester(a, &err) == ATLS_OK)
+        /* One that fails for a connection has to show that it works again. */
+        if ((atomic_load(&a->proven) && metrics_works(a->metrics)) ||
+            probe_attester(a, &err) == ATLS_OK)
             continue;
         snprintf(why, UPKEEP_WHY_MAX, "attester %.63s: %.300s", a->config->name, err.message);
         all = false;

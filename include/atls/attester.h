@@ -57,6 +57,10 @@ struct atls_challenge {
     uint32_t timeout_ms;      /* how long to wait for others' quotes; 0: without end */
 };
 
+/* Told of evidence that was made (ATLS_OK) or could not be, and how long that took, waiting for
+ * others' quotes included. On the thread that gets the evidence; must be short and thread safe. */
+typedef void atls_attester_made(void *arg, enum atls_code code, int64_t duration_us);
+
 struct atls_quoter; /* of backends of this library (attester/bundle.h) */
 
 /* Call atls_attester_options_init first. Strings borrow during open only. */
@@ -69,6 +73,8 @@ struct atls_attester_options {
     const char
         *endorsements; /* file: PEM certificates that vouch for the attestation key, or NULL */
     struct atls_log log;
+    atls_attester_made *made; /* for whoever counts, or NULL; as long as the attester is there */
+    void *made_arg;
 };
 ATLS_API void atls_attester_options_init(struct atls_attester_options *options);
 

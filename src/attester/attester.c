@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <atls/limits.h>
 
@@ -34,6 +35,8 @@ struct atls_attester {
     struct atls_bytes chain[ATLS_CHAIN_MAX]; /* views of certificates */
     size_t chain_count;
     struct atls_batch_source source; /* of queue */
+    atls_attester_made *made;
+    void *made_arg;
     struct atls_batch_queue *queue;
 };
 
@@ -229,6 +232,8 @@ enum atls_code atls_attester_open(const char *uri, const struct atls_attester_op
     }
     atomic_init(&a->references, 1);
     a->ops = ops;
+    a->made = known.made;
+    a->made_arg = known.made_arg;
     code = open_backend(a, rest, &known, err);
     free(rest);
     if (code != ATLS_OK) {
@@ -333,17 +338,38 @@ static enum atls_code check_evidence(const struct atls_attester *a, struct atls_
     return ATLS_OK;
 }
 
+static int64_t now_us(void)
+{
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static enum atls_code tell_made(const struct atls_attester *a, enum atls_code code,
+                                int64_t asked_us)
+{
+    if (a->made != NULL)
+        a->made(a->made_arg, code, now_us() - asked_us);
+    return code;
+}
+
 enum atls_code atls_attester_evidence_for(struct atls_attester *a,
                                           const struct atls_challenge *challenge,
                                           struct atls_buf *out_cmw, struct atls_err *err)
 {
     struct atls_buf cmw = ATLS_BUF_INIT;
+    const int64_t asked_us = now_us();
     enum atls_code code = check_challenge(a, challenge, err);
 
-    if (code == ATLS_OK) /* backends without batches serialise what they must */
-        code = a->ops->quoter != NULL ? atls_batch_evidence(a->queue, challenge, &cmw, err)
-                                      : a->ops->evidence(a->self, challenge, &cmw, err);
-    return code == ATLS_OK ? check_evidence(a, &cmw, out_cmw, err) : code;
+    if (code != ATLS_OK)
+        return code;
+    /* Backends without batches serialise what they must. */
+    code = a->ops->quoter != NULL ? atls_batch_evidence(a->queue, challenge, &cmw, err)
+                                  : a->ops->evidence(a->self, challenge, &cmw, err);
+    if (code == ATLS_OK)
+        code = check_evidence(a, &cmw, out_cmw, err);
+    return tell_made(a, code, asked_us);
 }
 
 enum atls_code atls_attester_evidence_start(struct atls_attester *a,
@@ -357,8 +383,8 @@ enum atls_code atls_attester_evidence_start(struct atls_attester *a,
     if (code != ATLS_OK)
         return code;
     atls_attester_ref(a); /* the call's */
-    code = atls_batch_start(a->queue, challenge, (struct atls_batch_notice){ready, arg}, out_call,
-                            err);
+    code = atls_batch_start(a->queue, challenge, (struct atls_batch_notice){ready, arg, now_us()},
+                            out_call, err);
     if (code != ATLS_OK)
         atls_attester_unref(a);
     return code;
@@ -368,11 +394,13 @@ enum atls_code atls_attester_evidence_finish(struct atls_attester_call *call,
                                              struct atls_buf *out_cmw, struct atls_err *err)
 {
     struct atls_attester *a = atls_batch_owner(call);
+    const int64_t asked_us = atls_batch_asked_us(call);
     struct atls_buf cmw = ATLS_BUF_INIT;
     enum atls_code code = atls_batch_finish(call, &cmw, err);
 
     if (code == ATLS_OK)
         code = check_evidence(a, &cmw, out_cmw, err);
+    (void)tell_made(a, code, asked_us);
     atls_attester_unref(a);
     return code;
 }

@@ -485,6 +485,11 @@ void *atls_batch_owner(const struct atls_attester_call *call)
     return call->queue->source->owner;
 }
 
+int64_t atls_batch_asked_us(const struct atls_attester_call *call)
+{
+    return call->notice.asked_us;
+}
+
 /* Until the call is done, or its deadline. With the lock held. */
 static void await(struct atls_attester_call *call)
 {
@@ -601,6 +606,6 @@ enum atls_code atls_batch_evidence(struct atls_batch_queue *q,
         give_device(q);
         return code;
     }
-    code = atls_batch_start(q, challenge, (struct atls_batch_notice){NULL, NULL}, &call, err);
+    code = atls_batch_start(q, challenge, (struct atls_batch_notice){0}, &call, err);
     return code == ATLS_OK ? atls_batch_finish(call, out_cmw, err) : code;
 }

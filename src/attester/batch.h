@@ -42,6 +42,7 @@ void atls_batch_queue_free(struct atls_batch_queue *queue);
 struct atls_batch_notice {
     void (*ready)(void *arg); /* or NULL */
     void *arg;
+    int64_t asked_us; /* for atls_batch_asked_us */
 };
 
 /* Nothing of challenge is kept. Errors: ATLS_E_USAGE, ATLS_E_NOMEM (also: no thread to be had), of
@@ -52,6 +53,7 @@ ATLS_MUST_CHECK enum atls_code atls_batch_start(struct atls_batch_queue *queue,
                                                 struct atls_attester_call **out,
                                                 struct atls_err *err);
 void *atls_batch_owner(const struct atls_attester_call *call);
+int64_t atls_batch_asked_us(const struct atls_attester_call *call);
 /* Waits if it must, and ends the call whatever comes. Errors: those of the quote, ATLS_E_TIMEOUT.
  */
 ATLS_MUST_CHECK enum atls_code atls_batch_finish(struct atls_attester_call *call,

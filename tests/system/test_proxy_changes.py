@@ -7,9 +7,10 @@ import signal
 
 import pytest
 
-from conftest import CLASS, TIMEOUT, laboratory, run
+from conftest import CLASS, TIMEOUT, laboratory, run, wait_until
 from proxy import Caller, Echo, Proxy
 from test_proxy import attester_of
+from test_proxy_start import ask
 
 FRONT = """
     attesters:
@@ -59,10 +60,11 @@ class World:
         self.tpm = lab.tpms[0]
         self.front = self.another()
 
-    def another(self):
+    def another(self, more=""):
         """One more proxy in front of the echo."""
         self.count += 1
-        return Proxy(self.lab, f"front{self.count}", FRONT, attester=self.attester, echo=self.echo.port).start()
+        return Proxy(self.lab, f"front{self.count}", FRONT + more, attester=self.attester,
+                     echo=self.echo.port).start()
 
     def store(self):
         """A store as it is after the enrolment, with the PCRs of now."""
@@ -220,3 +222,39 @@ def test_nothing_passes_until_a_changed_machine_is_accepted_again(world):
         assert one.receives(data[:1000])
         assert one.says(data)
         assert len(side.events("withdrawn")) == 1
+
+
+def metric(proxy, name):
+    """The sum of what is counted under a name."""
+    lines = ask(proxy, "/metrics")[1].splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name) and line[len(name)] in " {")
+
+
+def test_a_tpm_that_went_shows_in_readiness_and_metrics_until_it_is_back(world):
+    front = world.another('    operation: {listen: "127.0.0.2:0"}\n')
+    with world.side(front=front) as side, Caller(side) as one:
+        assert one.says()
+        wait_until("readiness", lambda: ask(front, "/readyz")[0] == 200)
+        assert metric(front, "atls_proxy_evidence_seconds_count") == 2  # the first was nobody's
+        assert metric(front, "atls_proxy_evidence_failures_total") == 0
+        assert metric(front, "atls_proxy_report_only") == 0
+        world.tpm.stop()
+        try:
+            with Caller(side) as late:
+                assert late.ended()
+            assert metric(front, "atls_proxy_evidence_failures_total") >= 1
+            wait_until("the end of readiness", lambda: ask(front, "/readyz")[0] == 503)
+            assert one.says()
+        finally:
+            world.tpm.socket.unlink(missing_ok=True)
+            world.tpm.start()
+        wait_until("readiness", lambda: ask(front, "/readyz")[0] == 200)
+        assert one.says()
+        # Its clock counts as unsafe until it has gone past what it last wrote down.
+        wait_until("evidence that is accepted", lambda: answers(side), 60)
+    assert front.stop() == 0
+
+
+def answers(proxy):
+    with Caller(proxy) as caller:
+        return caller.says()

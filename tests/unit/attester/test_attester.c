@@ -107,6 +107,61 @@ static struct atls_attester *open_fake(const struct atls_attester_options *optio
     return a;
 }
 
+struct made {
+    size_t count;
+    enum atls_code code;
+    int64_t duration_us;
+};
+
+static void note_made(void *arg, enum atls_code code, int64_t duration_us)
+{
+    struct made *made = arg;
+
+    made->count++;
+    made->code = code;
+    made->duration_us = duration_us;
+}
+
+/* Of either way to ask; who asks for what cannot be made at all is not the device's business. */
+static void evidence_is_counted_by_whoever_wants_to(void **state)
+{
+    static const uint8_t binder[32] = {1};
+    const struct atls_challenge challenge = {.binder = {binder, 32}, .profiles = ATLS_PROFILE_KAT};
+    struct made made = {0, ATLS_OK, -1};
+    struct atls_attester_options options;
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_attester_call *call;
+    struct atls_attester *a;
+
+    (void)state;
+    atls_attester_options_init(&options);
+    options.made = note_made;
+    options.made_arg = &made;
+    a = open_fake(&options);
+    test_assert_code(atls_attester_evidence(a, atls_bytes_of(binder, 31), &cmw, &err), ATLS_E_USAGE,
+                     &err);
+    assert_int_equal(made.count, 0);
+    fake.evidence_len = 10;
+    test_assert_code(atls_attester_evidence_for(a, &challenge, &cmw, &err), ATLS_OK, &err);
+    atls_buf_clear(&cmw);
+    assert_int_equal(made.count, 1);
+    assert_int_equal(made.code, ATLS_OK);
+    assert_true(made.duration_us >= 0);
+    test_assert_code(atls_attester_evidence_start(a, &challenge, NULL, NULL, &call, &err), ATLS_OK,
+                     &err);
+    test_assert_code(atls_attester_evidence_finish(call, &cmw, &err), ATLS_OK, &err);
+    atls_buf_clear(&cmw);
+    assert_int_equal(made.count, 2);
+    assert_true(made.duration_us >= 0 && made.duration_us < INT64_C(3600) * 1000000);
+    fake.evidence_len = 0;
+    assert_int_equal(atls_attester_evidence(a, atls_bytes_of(binder, 32), &cmw, &err),
+                     ATLS_E_DEVICE);
+    assert_int_equal(made.count, 3);
+    assert_int_equal(made.code, ATLS_E_DEVICE);
+    atls_attester_unref(a);
+}
+
 static void scheme_picks_the_backend(void **state)
 {
     struct atls_attester *a = open_fake(NULL);
@@ -421,6 +476,7 @@ int main(void)
 {
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        ROW(evidence_is_counted_by_whoever_wants_to),
         ROW(scheme_picks_the_backend),
         ROW(unfit_uris_are_refused),
         ROW(insecure_backend_opens_when_asked_for),

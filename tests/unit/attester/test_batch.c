@@ -726,7 +726,7 @@ static void a_binder_has_a_largest_size(void **state)
     (void)state;
     assert_int_equal(atls_batch_queue_new(&source, &queue, NULL), ATLS_OK);
     assert_int_equal(
-        atls_batch_start(queue, &challenge, (struct atls_batch_notice){NULL, NULL}, &call, NULL),
+        atls_batch_start(queue, &challenge, (struct atls_batch_notice){0}, &call, NULL),
         ATLS_E_USAGE);
     assert_null(call);
     atls_batch_queue_free(queue);

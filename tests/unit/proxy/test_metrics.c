@@ -148,7 +148,9 @@ static void test_parts(void **state)
     assert_ptr_not_equal(a, v);
     assert_ptr_equal(metrics_part(METRICS_ATTESTER, "here"), a);
     metrics_worked(a, true, 3000);
+    assert_true(metrics_works(a));
     metrics_worked(a, false, 20000000);
+    assert_false(metrics_works(a));
     metrics_worked(v, true, 1000);
     assert_true(says("atls_proxy_evidence_seconds_count{attester=\"here\"} 2"));
     assert_true(says("atls_proxy_evidence_seconds_bucket{attester=\"here\",le=\"0.005\"} 1"));
