@@ -67,9 +67,16 @@ struct config_policy {
     const char *name, *file; /* a jq program */
 };
 
+/* Whether a peer may go without. */
+enum config_presence {
+    CONFIG_PRESENCE_REQUIRED = 0,
+    CONFIG_PRESENCE_OPTIONAL, /* who shows nothing passes as not attested */
+};
+
 /* What the peer must show. */
 struct config_require {
     size_t line; /* 0: nothing */
+    enum config_presence presence;
     const struct config_verifier *verifier;
     const struct config_policy *policy; /* NULL: the built-in one */
     enum atls_identity identity;

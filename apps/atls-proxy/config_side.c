@@ -93,11 +93,13 @@ static enum atls_code check_profiles(struct schema *s, const struct tree_node *n
     return ATLS_OK;
 }
 
+static const char *const presence_words[] = {"required", "optional", NULL};
 static const char *const identity_words[] = {"pkix", "same-key", "attested", NULL};
 
 static enum atls_code read_require(struct schema *s, const struct tree_node *node, void *into)
 {
     static const struct schema_field fields[] = {
+        SCHEMA_CHOICE("presence", struct config_require, presence, presence_words),
         SCHEMA_OTHER("verifier", true, read_verifier),
         SCHEMA_OTHER("policy", false, read_policy),
         SCHEMA_CHOICE_FROM("identity", struct config_require, identity, identity_words,
@@ -285,6 +287,10 @@ static enum atls_code check_trust(struct schema *s, struct config_side *side,
 
     if (!checked && (tls->ca != NULL || tls->crl != NULL))
         return schema_at(s, line, "ca and crl are there, and no certificate is checked");
+    if (target != NULL && !checked && side->require.presence == CONFIG_PRESENCE_OPTIONAL)
+        return schema_at(s, side->require.line,
+                         "presence: optional wants identity pkix or same-key upstream: nothing "
+                         "would vouch for a target that does not attest itself");
     if (target == NULL && tls->name != NULL)
         return schema_at(s, line, "name is that of a server, and downstream are clients");
     if (target == NULL && checked && tls->ca == NULL)

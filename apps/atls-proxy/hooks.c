@@ -52,7 +52,13 @@ static void log_peer(struct log_line *line, struct link *link, enum link_side_nu
     struct atls_peer peer;
     char key[65];
 
-    if (!line->on || !link_peer(link, side, &peer) || peer.binding[0] == '\0')
+    if (!line->on || !link_peer(link, side, &peer))
+        return;
+    if (peer.unattested) {
+        log_field(line, keys[side][0], "none");
+        log_field(line, keys[side][6], "not attested (optional)");
+    }
+    if (peer.binding[0] == '\0')
         return; /* not appraised */
     key_text(peer.spki, key);
     log_field(line, keys[side][0], atls_tier_name(peer.status));
@@ -128,12 +134,14 @@ static void attested(const struct link_route *route, struct link *link, enum lin
     struct atls_peer peer;
     struct log_line line;
 
-    if (link_peer(link, side, &peer))
-        metrics_attested(r->metrics, side, peer.evidence_type, METRICS_ACCEPTED);
-    begin(&line, ATLS_LOG_INFO, "attested", link, route);
+    if (!link_peer(link, side, &peer))
+        return;
+    metrics_attested(r->metrics, side, peer.evidence_type,
+                     peer.unattested ? METRICS_ABSENT : METRICS_ACCEPTED);
+    begin(&line, ATLS_LOG_INFO, peer.unattested ? "not-attested" : "attested", link, route);
     log_field(&line, "side", name_of(side));
     log_peer(&line, link, side);
-    if (link_peer(link, side, &peer))
+    if (!peer.unattested)
         log_number(&line, "attestations", peer.attestations);
     log_end(&line);
 }

@@ -49,7 +49,8 @@ struct link {
     uint64_t number, used;
     int64_t started_ms, dial_ms, later_ms, moved_ms;
     uint32_t attestations[2];
-    bool running; /* in a call of run */
+    bool unattested[2]; /* and that was noticed */
+    bool running;       /* in a call of run */
     bool opened, through, left;
     bool one_gone; /* one end takes no more */
 };
@@ -351,9 +352,11 @@ static void tell_attestation(struct link *link, enum link_side_number side)
 {
     struct atls_peer peer;
 
-    if (!link_peer(link, side, &peer) || peer.attestations == link->attestations[side])
+    if (!link_peer(link, side, &peer) || (peer.attestations == link->attestations[side] &&
+                                          peer.unattested == link->unattested[side]))
         return;
     link->attestations[side] = peer.attestations;
+    link->unattested[side] = peer.unattested;
     answered(link, side);
     if (link->route->hooks->attested != NULL)
         link->route->hooks->attested(link->route, link, side);

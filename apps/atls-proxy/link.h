@@ -94,8 +94,8 @@ struct link_hooks {
     void (*drop)(const struct link_route *route);
     /* Both gates are open for the first time. Or NULL. */
     void (*opened)(const struct link_route *route, struct link *link);
-    /* A verdict on one side is in: the first, or one more (attestations in struct atls_peer). Or
-     * NULL. */
+    /* A verdict on one side is in: the first, or one more (attestations in struct atls_peer); or
+     * the peer passes without one (unattested). Or NULL. */
     void (*attested)(const struct link_route *route, struct link *link, enum link_side_number side);
     /* A side that was open is not, until its peer is accepted again (on-failure: gate). Or NULL. */
     void (*withdrawn)(const struct link_route *route, struct link *link,

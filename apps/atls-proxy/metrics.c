@@ -304,7 +304,7 @@ static const char *technology_name(size_t i)
 static void write_attested(struct text *out, struct metrics_route *r)
 {
     static const char *const sides[2] = {"downstream", "upstream"};
-    static const char *const outcomes[METRICS_OUTCOMES] = {"accepted", "refused"};
+    static const char *const outcomes[METRICS_OUTCOMES] = {"accepted", "refused", "absent"};
 
     for (size_t side = 0; side < 2; side++)
         for (size_t i = 0; i < TECHNOLOGIES_MAX + 2; i++)
@@ -345,7 +345,8 @@ static const struct {
      write_ends},
     {"atls_proxy_links", "gauge", "Connections that are there, by stage", write_links},
     {"atls_proxy_bytes_total", "counter", "Bytes of data of connections that ended", write_bytes},
-    {"atls_proxy_attestations_total", "counter", "Verdicts on peers", write_attested},
+    {"atls_proxy_attestations_total", "counter",
+     "Verdicts on peers; absent: passed as not attested", write_attested},
     {"atls_proxy_reasons_total", "counter", "Why peers were refused", write_reasons},
     {"atls_proxy_open_seconds", "histogram", "From accept until data may move", write_opened},
 };

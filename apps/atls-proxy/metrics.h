@@ -34,7 +34,12 @@ void metrics_refused(struct metrics_route *r, enum link_end why);
 /* Both gates of a link are open, so long after it was accepted. */
 void metrics_opened(struct metrics_route *r, int64_t after_ms);
 
-enum metrics_outcome { METRICS_ACCEPTED = 0, METRICS_REFUSED, METRICS_OUTCOMES };
+enum metrics_outcome {
+    METRICS_ACCEPTED = 0,
+    METRICS_REFUSED,
+    METRICS_ABSENT, /* passed as not attested, where that is optional */
+    METRICS_OUTCOMES,
+};
 /* A verdict on a peer is in; technology "": it showed none. Over 16 technologies: "other". */
 void metrics_attested(struct metrics_route *r, enum link_side_number side, const char *technology,
                       enum metrics_outcome outcome);

@@ -29,7 +29,8 @@ struct claims_wanted {
 
 struct claims {
     /* Status of the result, as atls_tier_name has it; "refused": it is not accepted, and goes on
-     * only where refusing is switched off; "none": there is no result. */
+     * only where refusing is switched off; "none": there is no result, as of a peer that may go
+     * without, or one whose status that is (evidence tells them apart). */
     const char *verdict;
     const char *flavour, *binding, *freshness; /* "" when not known */
     char evidence[64];                         /* "tpm"; "" */

@@ -438,6 +438,7 @@ static void set_peer(const struct config_side *c, const struct context_pem *pem,
                      struct atls_config_options *o)
 {
     o->require_peer = true;
+    o->peer_optional = c->require.presence == CONFIG_PRESENCE_OPTIONAL;
     o->identity = c->require.identity;
     if (c->require.evidence_types.count > 0)
         o->evidence_types = c->require.evidence_types.at;

@@ -62,7 +62,8 @@ struct teller {
     const struct link_route *route;
     struct link *link;
     struct http *http;
-    uint32_t attestations; /* that the values are of */
+    bool knows;            /* there are values */
+    uint32_t attestations; /* that they are of; 0: of a client that passed without */
 };
 
 /* Values of the verdict that counts now. */
@@ -76,7 +77,7 @@ static enum atls_code set_values(struct teller *t, struct atls_err *err)
 
     if (!link_peer(t->link, LINK_DOWNSTREAM, &peer))
         return set_error(err, ATLS_E_INTERNAL, "nothing is known of the client");
-    if (peer.attestations == t->attestations)
+    if (t->knows && peer.attestations == t->attestations)
         return ATLS_OK;
     if ((code = claims_of(&peer, &wanted, &claims, err)) != ATLS_OK)
         return code;
@@ -88,9 +89,11 @@ static enum atls_code set_values(struct teller *t, struct atls_err *err)
     for (size_t i = 0; i < CONFIG_HEADERS; i++)
         if (values[i] != NULL && values[i][0] == '\0')
             values[i] = NULL;
-    if ((code = http_set(t->http, values, err)) == ATLS_OK)
-        t->attestations = peer.attestations;
-    return code;
+    if ((code = http_set(t->http, values, err)) != ATLS_OK)
+        return code;
+    t->attestations = peer.attestations;
+    t->knows = true;
+    return ATLS_OK;
 }
 
 static bool run(struct link_filter *filter, struct atls_bytes in, bool in_ended, size_t *out_taken,

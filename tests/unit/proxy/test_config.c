@@ -88,6 +88,14 @@ static const struct row good[] = {
        "k, ca: a, crl: r, name: x}\n",
      0, NULL},
     {"raw", U "require: " L "\n      raw: true\n", 0, NULL},
+    {"presence of either word",
+     D
+     "{require: {presence: optional, verifier: local, identity: attested}, " TLS "}\n"
+     "  - {name: b, listen: ['[::]:2'], mode: terminate, target: 'unix:/t', downstream: {require: "
+     "{presence: required, verifier: local, identity: attested}, " TLS "}}\n",
+     0, NULL},
+    {"presence optional upstream",
+     U "{require: {presence: optional, verifier: local, identity: pkix}, tls: {ca: a}}\n", 0, NULL},
     {"intra",
      U "require: " L
        "\n      flavour: intra\n      secret-binder: true\n      extension-type: 65282\n",
@@ -293,6 +301,13 @@ static const struct row bad[] = {
     {"nobody attested upstream", U "require: none\n", 11, "without any attestation"},
     {"require in a text", U "require: all\n", 11, "neither a mapping nor none"},
     {"require of a list", U "require: [a]\n", 11, "neither a mapping nor none"},
+    {"a presence that is none",
+     U "require: {presence: maybe, verifier: local, identity: attested}\n", 11, "presence"},
+    {"optional, and no verifier", U "require: {presence: optional, identity: attested}\n", 11,
+     "verifier is missing"},
+    {"optional, and nothing vouches for the target",
+     U "require: {presence: optional, verifier: local, identity: attested}\n", 11,
+     "nothing would vouch"},
     {"require without verifier", U "require: {identity: attested}\n", 11, "verifier is missing"},
     {"a verifier that nobody named", U "require: {verifier: other, identity: attested}\n", 11,
      "verifiers has no"},

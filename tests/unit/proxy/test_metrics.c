@@ -123,6 +123,8 @@ static void test_attestations(void **state)
     assert_true(says(ATT "upstream\",technology=\"snp\",outcome=\"refused\"} 2"));
     assert_true(says(ATT "upstream\",technology=\"\",outcome=\"refused\"} 2"));
     assert_false(mentions(ATT "downstream\",technology=\"snp\""));
+    metrics_attested(r, LINK_DOWNSTREAM, "", METRICS_ABSENT);
+    assert_true(says(ATT "downstream\",technology=\"\",outcome=\"absent\"} 1"));
     /* Names that a peer could make up do not grow without end. */
     for (int i = 0; i < 40; i++) {
         snprintf(name, sizeof name, "t%d", i);
