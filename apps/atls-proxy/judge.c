@@ -165,6 +165,13 @@ static enum atls_code appraise(void *self, const struct atls_appraisal *appraisa
     from_us = now_us();
     code = atls_verifier_appraise(verifier, appraisal, out, err);
     metrics_worked(part, !is_own_fault(code), now_us() - from_us);
+    /* A deadline of the verifier's is none of the peer's, and its files are not the peer's socket.
+     */
+    if (code == ATLS_E_TIMEOUT || code == ATLS_E_IO) {
+        code = ATLS_E_UNAVAILABLE;
+        if (err != NULL)
+            err->code = code;
+    }
     atls_verifier_unref(verifier);
     return code;
 }

@@ -37,9 +37,11 @@ void judge_changed(struct judge *judge);
 /* Connections that were judged at a smaller number are to be judged again. From 1. */
 uint64_t judge_turn(const struct judge *judge);
 
-/* Verifier and policy for struct atls_config_options; each keeps a reference to judge. A result is
- * decided on by the policy that was set with the verifier that made it on the same thread; where
- * judge_set was called twice in between, it is refused (ATLS_E_UNAVAILABLE). Errors: ATLS_E_NOMEM.
+/* Verifier and policy for struct atls_config_options; each keeps a reference to judge. A verifier
+ * that failed by a deadline of its own, or by its files, is ATLS_E_UNAVAILABLE, with its reason:
+ * both codes mean other things of a connection. A result is decided on by the policy that was set
+ * with the verifier that made it on the same thread; where judge_set was called twice in between,
+ * it is refused (ATLS_E_UNAVAILABLE). Errors: ATLS_E_NOMEM.
  */
 ATLS_MUST_CHECK enum atls_code judge_verifier(struct judge *judge, struct atls_verifier **out,
                                               struct atls_err *err);

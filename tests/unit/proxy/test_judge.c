@@ -30,7 +30,10 @@ static enum atls_code fake_appraise(void *self, const struct atls_appraisal *app
 {
     (void)appraisal;
     (void)out;
-    err->code = ATLS_E_EVIDENCE;
+    err->code = strcmp(self, "late") == 0     ? ATLS_E_TIMEOUT
+                : strcmp(self, "broken") == 0 ? ATLS_E_IO
+                                              : ATLS_E_EVIDENCE;
+    err->reason = strcmp(self, "late") == 0 ? ATLS_REASON_DEADLINE : ATLS_REASON_NONE;
     snprintf(err->message, sizeof err->message, "%s", (const char *)self);
     return err->code;
 }
@@ -233,6 +236,39 @@ static void test_it_is_the_kind_of_verifier_that_it_stands_for(void **state)
     judge_unref(NULL);
 }
 
+static void test_what_a_verifier_lacks_is_not_the_connections(void **state)
+{
+    const uint8_t bytes[32] = {1};
+    const struct atls_appraisal appraisal = {
+        .evidence = {bytes, 32}, .binder = {bytes, 32}, .aik_spki = {bytes, 32}};
+    static const struct {
+        const char *name;
+        enum atls_reason reason;
+    } rows[] = {{"late", ATLS_REASON_DEADLINE}, {"broken", ATLS_REASON_NONE}};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct judge *j = new_judge(ATLS_VERIFIER_TAKES_EVIDENCE, false);
+        struct atls_verifier *v = NULL,
+                             *fails = verifier(rows[i].name, ATLS_VERIFIER_TAKES_EVIDENCE, false);
+        struct atls_policy *first = policy("first");
+        struct atls_err err = ATLS_ERR_INIT;
+        struct atls_result *result = NULL;
+
+        judge_set(j, fails, metrics_part(METRICS_VERIFIER, rows[i].name), first);
+        atls_policy_unref(first);
+        atls_verifier_unref(fails);
+        assert_int_equal(judge_verifier(j, &v, NULL), ATLS_OK);
+        assert_int_equal(atls_verifier_appraise(v, &appraisal, &result, &err), ATLS_E_UNAVAILABLE);
+        assert_int_equal(err.code, ATLS_E_UNAVAILABLE);
+        assert_int_equal(err.reason, rows[i].reason);
+        assert_string_equal(err.message, rows[i].name);
+        assert_null(result);
+        atls_verifier_unref(v);
+        judge_unref(j);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_what_is_set_judges_from_then_on),
         cmocka_unit_test(test_verifier_and_policy_judge_in_pairs),
         cmocka_unit_test(test_it_is_the_kind_of_verifier_that_it_stands_for),
+        cmocka_unit_test(test_what_a_verifier_lacks_is_not_the_connections),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
