@@ -6,16 +6,21 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include <linux/sockios.h>
+
 #include "text.h"
 
 /* How long an end that closes waits for its peer to read why. */
 #define LINGER_MS 500
+/* How long one that is to be reset may take for data of ours that had ended in order. */
+#define CUT_MS 10000
 /* What is kept free in the output for CLOSE and close_notify, or an alert. */
 #define RESERVE 512
 /* Records of which a system call each costs less than a copy. */
@@ -43,8 +48,11 @@ static ssize_t take(struct end *end, void *buf, size_t len)
         return -1;
     }
     got = recv(end->watch.fd, buf, len, 0);
+    end->eof |= got == 0;
     if (got < 0 && would_block(errno))
         end->readable = errno == EINTR;
+    else if (got < 0)
+        end->broke = errno;
     else if (got > 0 && (size_t)got < len)
         end->readable = end->half_closed; /* it was emptied: the next event is a new one */
     return got;
@@ -62,6 +70,8 @@ static ssize_t give(struct end *end, const void *buf, size_t len, bool more)
     put = send(end->watch.fd, buf, len, more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
     if (put > 0)
         end->out.held = more;
+    else if (put < 0 && !would_block(errno))
+        end->broke = errno;
     if (put < 0 ? would_block(errno) : (size_t)put < len)
         end->writable = put < 0 && errno == EINTR;
     return put;
@@ -318,6 +328,7 @@ enum atls_code end_secure(struct end *end, const struct end_security *s, struct 
     }
     end->ssl = ssl;
     end->raw = s->raw && s->flavour == ATLS_FLAVOUR_POST;
+    end->ends_by_tls = s->flavour != ATLS_FLAVOUR_POST;
     end->state = END_SHAKING;
     end->opened = false;
     return ATLS_OK;
@@ -335,6 +346,13 @@ static void broken(struct end *end, const char *what, int number)
     end->state = END_FAILED;
     (void)set_error(&end->err, ATLS_E_IO, "%s: %s", what, strerror(number));
     end->err.sys_errno = number;
+}
+
+/* The error is in err. Why it came must be known before anything else is tried with the socket. */
+static void failed_tls(struct end *end)
+{
+    end->cut_off = end->eof || end->broke != 0;
+    end->state = END_FAILED;
 }
 
 static void look_connected(struct end *end)
@@ -380,7 +398,7 @@ static bool step_tls(struct end *end)
 
     if (atls_openssl_step(end->conn, &want, &end->err) != ATLS_OK) {
         end->shaken |= end_session(end) != NULL;
-        end->state = END_FAILED;
+        failed_tls(end);
         return false;
     }
     look_session(end);
@@ -443,6 +461,12 @@ static enum end_moved read_plain(struct end *end, uint8_t *buf, size_t len, size
         broken(end, "reading", errno);
         return END_BROKEN;
     }
+    /* Linux tells of a reset once. When a write was told, reads say that the data have ended. EPIPE
+     * it is where they had, before the reset came. */
+    if (got == 0 && end->broke != 0 && end->broke != EPIPE) {
+        broken(end, "reading", end->broke);
+        return END_BROKEN;
+    }
     if (got == 0) {
         end->read_ended = true;
         return END_ENDED;
@@ -458,7 +482,7 @@ static enum end_moved read_tls(struct end *end, uint8_t *buf, size_t len, size_t
     size_t got = 0;
 
     if (atls_openssl_read(end->conn, buf, len, &got, &want, &end->err) != ATLS_OK) {
-        end->state = END_FAILED;
+        failed_tls(end);
         return END_BROKEN;
     }
     if (got != 0) {
@@ -517,7 +541,7 @@ static enum end_moved write_tls(struct end *end, uint8_t *buf, size_t len, size_
             return END_ENDED;
         if (end->err.reason == ATLS_REASON_GATE_CLOSED && end->state == END_GATED)
             return END_BLOCKED;
-        end->state = END_FAILED;
+        failed_tls(end);
         return END_BROKEN;
     }
     if (put == 0)
@@ -549,6 +573,9 @@ bool end_flush(struct end *end)
 
         loop_buffer_back(end->loop, end->out.buffer);
         end->out = (struct end_output){0};
+        /* A peer that closed during handshake or attestation may have said why: reading tells. */
+        if (end->state == END_SHAKING || (end->state == END_GATED && !end->opened))
+            return true;
         if (end->state != END_FAILED)
             broken(end, "writing", number);
         return false;
@@ -616,6 +643,15 @@ static void gone(struct end *end)
     end->closed(end);
 }
 
+/* A reset would destroy data which the peer was told are whole, and has not taken yet. */
+static bool must_wait(const struct end *end)
+{
+    int left = 0;
+
+    return end->cutting && loop_now_ms(end->loop) < end->cut_ms &&
+           (end->out.buffer != NULL || (ioctl(end->watch.fd, SIOCOUTQ, &left) == 0 && left != 0));
+}
+
 /* Throws away what the peer still sends: a socket that is closed with unread input resets the
  * connection, and the peer would not see why it ended. */
 static void sink(struct end *end)
@@ -629,6 +665,8 @@ static void sink(struct end *end)
     }
     for (int i = 0; i < SINK_TURNS && got > 0; i++)
         got = take(end, rest, sizeof rest);
+    if (got == 0 && must_wait(end))
+        return;
     if (got == 0 || (got < 0 && !would_block(errno)))
         gone(end);
     /* Who sends without end is heard again when the next piece arrives, until the timer is due. */
@@ -636,7 +674,12 @@ static void sink(struct end *end)
 
 static void linger_over(struct loop_timer *timer)
 {
-    gone((struct end *)(void *)((char *)timer - offsetof(struct end, timer)));
+    struct end *end = (struct end *)(void *)((char *)timer - offsetof(struct end, timer));
+
+    if (must_wait(end))
+        loop_timer_set(end->loop, timer, loop_now_ms(end->loop) + LINGER_MS);
+    else
+        gone(end);
 }
 
 /* The peer has LINGER_MS to take what was sent. */
@@ -674,18 +717,27 @@ void end_close(struct end *end)
     linger(end);
 }
 
+/* Whether a peer of TLS that has our end of data would take the end of the socket for an orderly
+ * one: so it is where close_notify is that end. */
+static bool has_said_all(const struct end *end)
+{
+    return end->conn == NULL || (end->said_end && end->ends_by_tls);
+}
+
 void end_cut(struct end *end)
 {
     static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    if (is_over(end) || end->said_end || end->state == END_FAILED) {
+    if (is_over(end) || end->state == END_FAILED || (end->said_end && end->raw)) {
         end_close(end);
         return;
     }
-    if (end->conn == NULL)
+    if (has_said_all(end))
         (void)setsockopt(end->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     else
         end->shut_due = true;
+    end->cutting = end->said_end;
+    end->cut_ms = loop_now_ms(end->loop) + CUT_MS;
     end->out.last = true;
     atls_openssl_free(end->conn);
     if (end->ssl != NULL)

@@ -61,13 +61,19 @@ struct end {
     bool half_closed;        /* the peer's end of the stream is in the socket */
     bool hung_up;            /* reset, or both directions are closed */
     bool reset;
-    bool raw;        /* one direction cannot end alone */
-    bool shaken;     /* the TLS handshake is done */
-    bool opened;     /* has been open */
-    bool read_ended; /* the peer's data have ended and were read */
-    bool said_end;   /* ours have ended */
-    bool shut_due;   /* shutdown(2), behind the output */
-    SSL *ssl;        /* NULL: plain */
+    bool eof;     /* recv(2) has said so */
+    int broke;    /* errno of what the socket refused; 0: nothing yet */
+    bool cut_off; /* TLS failed because the socket had ended or broken, not by what came */
+    bool cutting; /* closing, to be reset once the peer has our data, at cut_ms at the latest */
+    int64_t cut_ms;
+    bool raw;         /* one direction cannot end alone */
+    bool ends_by_tls; /* our end of data is close_notify */
+    bool shaken;      /* the TLS handshake is done */
+    bool opened;      /* has been open */
+    bool read_ended;  /* the peer's data have ended and were read */
+    bool said_end;    /* ours have ended */
+    bool shut_due;    /* shutdown(2), behind the output */
+    SSL *ssl;         /* NULL: plain */
     struct atls_openssl *conn;
     struct end_output out;
     struct atls_err err;
@@ -117,8 +123,9 @@ struct atls_session *end_session(const struct end *end);
 /* Tells the peer, which gets half a second to read it; then closes the socket. closed is called in
  * the course of this call or later. */
 void end_close(struct end *end);
-/* The same, but of an end that has not told the peer of the end of our data: the peer must not take
- * what it got for all of it. Attested: no CLOSE and no close_notify; plain: a reset. */
+/* The same, but of a stream that broke off: the peer must not take what it got for all of it, nor
+ * believe that what it sent was taken. Attested: no CLOSE and no close_notify; plain: a reset.
+ * Where our data had ended in order, the peer has time to take them before. */
 void end_cut(struct end *end);
 /* At once, without telling anybody; closed is not called. Any state. */
 void end_free(struct end *end);

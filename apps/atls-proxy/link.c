@@ -126,7 +126,7 @@ static enum link_end end_of_side(const struct end *end, enum link_side_number si
     case ATLS_E_CLOSED:
         return up ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED;
     case ATLS_E_TLS:
-        if (end->err.reason == ATLS_REASON_NONE && (end->half_closed || end->hung_up))
+        if (end->err.reason == ATLS_REASON_NONE && end->cut_off)
             return up ? LINK_UPSTREAM_CLOSED : LINK_DOWNSTREAM_CLOSED;
         return end->err.reason == ATLS_REASON_IDENTITY_MISMATCH
                    ? (up ? LINK_UPSTREAM_REFUSED : LINK_DOWNSTREAM_REFUSED)
@@ -862,10 +862,12 @@ static void run_phase(struct link *link)
     }
 }
 
-/* A client that is gone need not be served. */
+/* A client that is gone need not be served. While TLS listens to it, TLS finds out, and what the
+ * client had said before. */
 static bool client_is_gone(struct link *link)
 {
-    if (link->phase >= PUMP || !link->end[LINK_DOWNSTREAM].reset)
+    if (link->phase >= PUMP || !link->end[LINK_DOWNSTREAM].reset ||
+        (link->phase == ATTEST_DOWNSTREAM && link->works == NULL))
         return false;
     finish(link, LINK_DOWNSTREAM_CLOSED, NULL);
     return true;

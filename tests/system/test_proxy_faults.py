@@ -1,8 +1,11 @@
 """What breaks around a pair of proxies costs the connection that it breaks, and no other: one that was open
 before (the witness) is answered afterwards, and so is a new one."""
 import contextlib
+import hashlib
 import http.server
 import os
+import random
+import select
 import socket
 import ssl
 import struct
@@ -254,6 +257,128 @@ def test_a_client_that_breaks_off_is_no_end_of_data(world):
         assert ended(front)["end"] == "downstream-closed" and ended(side)["end"] == "downstream-closed"
 
 
+def is_reset(s):
+    """After an end of data nothing more can be read; the error tells."""
+    poll = select.poll()
+    poll.register(s, 0)
+    return poll.poll(TIMEOUT * 1000) != [] and s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+@pytest.mark.parametrize("first", ["client", "backend"])
+@pytest.mark.parametrize("breaks", ["client", "backend"])
+def test_what_breaks_off_behind_the_end_of_the_other_direction_is_told(world, first, breaks):
+    with server() as listener, world.pair(at(listener)) as (front, side):
+        ends = {"client": call(side)}
+        ends["backend"] = listener.accept()[0]
+        second = {"client": "backend", "backend": "client"}[first]
+        ends[first].sendall(b"all of it")
+        ends[first].shutdown(socket.SHUT_WR)
+        assert rest(ends[second]) == (b"all of it", True)
+        ends[second].sendall(b"half of")
+        assert ends[first].recv(100) == b"half of"
+        left = ends[{"client": "backend", "backend": "client"}[breaks]]
+        reset(ends[breaks])
+        with left:
+            assert is_reset(left)
+        want = "downstream-closed" if breaks == "client" else "upstream-closed"
+        assert ended(front)["end"] == want and ended(side)["end"] == want
+
+
+def talk(s, seed, length):
+    """Sends so many bytes, in pieces of all sizes, and reads until the end at the same time. The digests of both, and
+    whether the other side ended in order."""
+    random_ = random.Random(seed)
+    s.settimeout(TIMEOUT * 5)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        if random_.random() < 0.5:
+            s.setsockopt(socket.SOL_SOCKET, option, random_.choice([16384, 65536]))
+    sent, got = hashlib.sha256(), hashlib.sha256()
+
+    def send():
+        left = length
+        while left:
+            piece = random_.randbytes(min(left, random_.choice([1, 1000, 16380, 100_000, 500_000])))
+            s.sendall(piece)
+            sent.update(piece)
+            left -= len(piece)
+        s.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    data, whole = rest(s)
+    got.update(data)
+    sender.join(TIMEOUT * 5)
+    return sent.hexdigest(), got.hexdigest(), whole
+
+
+def test_both_directions_are_busy_on_many_connections(world):
+    count, told = 12, {}
+
+    def serve(listener):
+        for _ in range(count):
+            threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    def answer(s):
+        number = s.recv(1)[0]
+        told["backend", number] = talk(s, 100 + number, (number * 37 % 12) * 300_000)
+        s.close()
+
+    def ask(number):
+        with call(side) as s:
+            s.sendall(bytes([number]))
+            told["client", number] = talk(s, number, number * 300_000)
+
+    with server(count) as listener, world.pair(at(listener)) as (front, side):
+        threads = [threading.Thread(target=serve, args=(listener,))]
+        threads += [threading.Thread(target=ask, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIMEOUT * 5)
+        wait_until("all of them", lambda: len(told) == 2 * count)
+        for number in range(count):
+            sent, got, whole = told["client", number]
+            assert told["backend", number] == (got, sent, True) and whole, number
+        for proxy in (front, side):
+            assert [ended(proxy, n + 1)["end"] for n in range(count)] == ["closed"] * count
+
+
+def fill(*sockets):
+    """All send, none reads, until nothing moves for a while."""
+    poll = select.poll()
+    for s in sockets:
+        s.setblocking(False)
+        poll.register(s, select.POLLOUT)
+    by_number = {s.fileno(): s for s in sockets}
+    while ready := poll.poll(300):
+        for number, _ in ready:
+            by_number[number].send(bytes(65536))
+
+
+def test_programs_that_go_while_both_directions_are_full_leave_nothing_behind(world):
+    with server() as listener, world.pair(at(listener)) as (front, side):
+        client = call(side)
+        backend = listener.accept()[0]
+        fill(client, backend)
+        client.close()
+        backend.close()
+        assert ended(front)["end"] != "closed" and ended(side)["end"] != "closed"
+
+
+def test_a_client_that_does_not_read_holds_no_link_whose_backend_went(world):
+    with server() as listener, world.pair(at(listener)) as (front, side):
+        client = call(side)
+        backend = listener.accept()[0]
+        fill(client, backend)
+        backend.close()
+        with client:
+            assert ended(front)["end"] == "upstream-closed"
+            client.settimeout(TIMEOUT)
+            data, whole = rest(client)
+            assert data and not whole
+            assert ended(side)["end"] == "upstream-closed"
+
+
 def test_a_client_that_left_after_its_half_close_is_found(world):
     with server() as listener, world.pair(at(listener)) as (front, side):
         s = call(side)
@@ -303,7 +428,8 @@ def test_a_verifier_that_does_not_answer(world):
             s.sendall(b"secret")
             assert rest(s)[0] == b""
         line = ended(side)
-        assert line["end"] in ("verifier-unavailable", "gate-timeout") and at(silent) in line["message"], line
+        assert line["end"] == "verifier-unavailable" and line["reason"] == "deadline", line
+        assert at(silent) in line["message"], line
         assert ended(front)["from-client"] == 0
 
 

@@ -826,7 +826,6 @@ static void stall(struct world *w, int route, const char *says, enum link_end wa
 static void peers_that_stall_are_given_up(void **state)
 {
     struct world w;
-    enum link_end end;
     int client, target;
     SSL *ssl;
 
@@ -879,12 +878,66 @@ static void peers_that_stall_are_given_up(void **state)
     assert_end(&w, ORIGINATE, LINK_UPSTREAM_TLS);
     close(client);
     close(target);
-    client = enter(&w, ORIGINATE);
-    close(take_target(&w));
-    end = next_told(&w, ORIGINATE).end; /* whether TLS or the loop meets the end first is open */
-    assert_true(end == LINK_UPSTREAM_CLOSED || end == LINK_UPSTREAM_TLS);
-    close(client);
     world_clear(&w);
+}
+
+/* What a peer said before it closed in the handshake counts, if it said anything: an alert, or what
+ * is no TLS. Otherwise it closed. */
+static void who_closes_in_the_handshake_is_named_by_one_rule(void **state)
+{
+    static const char alert[] = "\x15\x03\x03\x00\x02\x02\x28", half[] = "\x16\x03\x03\x01";
+    static const struct {
+        const char *name, *says;
+        size_t len;
+        enum link_end up, down;
+    } rows[] = {
+        {"nothing", "", 0, LINK_UPSTREAM_CLOSED, LINK_DOWNSTREAM_CLOSED},
+        {"half a record", half, 4, LINK_UPSTREAM_CLOSED, LINK_DOWNSTREAM_CLOSED},
+        {"an alert", alert, 7, LINK_REFUSED_UPSTREAM, LINK_DOWNSTREAM_TLS},
+        {"no TLS", "HTTP/1.0 400 Bad Request\r\n\r\n", 28, LINK_UPSTREAM_TLS, LINK_DOWNSTREAM_TLS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 4 * sizeof rows / sizeof rows[0]; i++) {
+        char row[64];
+        struct world w;
+        int client, target;
+        struct told told;
+
+        world_init(&w, ATLS_FLAVOUR_POST);
+        w.tcp = (i & 1) != 0;
+        w.route[ORIGINATE].target.address_len = 1; /* set below */
+        world_start(&w);
+        use_target(&w.route[ORIGINATE], &w.target, w.target_len);
+        client = enter(&w, ORIGINATE);
+        target = take_target(&w);
+        put(target, rows[i / 4].says, rows[i / 4].len);
+        if ((i & 2) != 0)
+            shutdown(target, SHUT_WR);
+        else
+            close(target); /* a reset where the ClientHello was not read */
+        snprintf(row, sizeof row, "target says %s (%zu)", rows[i / 4].name, i % 4);
+        told = next_told(&w, ORIGINATE);
+        if (told.end != rows[i / 4].up)
+            fail_msg("%s: %s: %s", row, link_end_name(told.end), told.err.message);
+        if ((i & 2) != 0)
+            close(target);
+        close(client);
+
+        client = enter(&w, TERMINATE);
+        put(client, rows[i / 4].says, rows[i / 4].len);
+        if ((i & 2) != 0)
+            shutdown(client, SHUT_WR);
+        else
+            close(client);
+        snprintf(row, sizeof row, "client says %s (%zu)", rows[i / 4].name, i % 4);
+        told = next_told(&w, TERMINATE);
+        if (told.end != rows[i / 4].down)
+            fail_msg("%s: %s: %s", row, link_end_name(told.end), told.err.message);
+        if ((i & 2) != 0)
+            close(client);
+        world_clear(&w);
+    }
 }
 
 /* ---- targets ---- */
@@ -974,9 +1027,7 @@ static void a_reset_ends_one_link(void **state)
     world_clear(&w);
 }
 
-/* ---- ends that take no more ---- */
-
-/* Both send and neither reads, until nothing moves any more. */
+/* Both (b -1: one) send and neither reads, until nothing moves any more. */
 static void fill_up(int a, int b)
 {
     static const char piece[65536];
@@ -987,6 +1038,117 @@ static void fill_up(int a, int b)
             if ((p[i].revents & POLLOUT) != 0)
                 assert_true(send(p[i].fd, piece, sizeof piece, MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
 }
+
+/* ---- streams that break off ---- */
+
+/* A socket without a reset behind it says nothing more than that the data have ended. */
+static void assert_reset(const char *row, int fd)
+{
+    struct pollfd p = {.fd = fd};
+    char byte;
+
+    if (poll(&p, 1, 60000) != 1 || (p.revents & POLLERR) == 0)
+        fail_msg("%s: not reset", row);
+    (void)recv(fd, &byte, 1, 0);
+    close(fd);
+}
+
+enum breaks { CLIENT_RESETS, TARGET_RESETS, PROXY_STOPS };
+
+/* One direction ends in order; in the middle of the other, somebody goes. Whoever is left must not
+ * take that for an orderly end, in whatever direction. */
+static void break_off(const char *row, enum atls_flavour flavour, bool client_ended,
+                      enum breaks breaks)
+{
+    struct world w;
+    int client, target, ended, open;
+
+    world_init(&w, flavour);
+    w.tcp = true;
+    w.direct = true;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    target = take_target(&w);
+    ended = client_ended ? client : target;
+    open = client_ended ? target : client;
+    put(ended, "all of it", 9);
+    shutdown(ended, SHUT_WR);
+    get(open, "all of it");
+    assert_ended(open);
+    put(open, "half of", 7);
+    get(ended, "half of");
+    if (breaks == PROXY_STOPS)
+        for (int i = 0; i < LOOPS; i++)
+            assert_true(links_end(w.links[i], &w.route[TERMINATE], LINK_STOPPED));
+    else
+        reset(breaks == CLIENT_RESETS ? client : target);
+    wait_for_count(&w, &w.told_count, 2, row);
+    for (size_t t = 0; t < 2; t++) {
+        const bool stopped = breaks == PROXY_STOPS && w.told[t].route == TERMINATE;
+        const enum link_end want = stopped                   ? LINK_STOPPED
+                                   : breaks == CLIENT_RESETS ? LINK_DOWNSTREAM_CLOSED
+                                                             : LINK_UPSTREAM_CLOSED;
+
+        if (w.told[t].end != want)
+            fail_msg("%s: route %d ended %s, want %s: %s", row, w.told[t].route,
+                     link_end_name(w.told[t].end), link_end_name(want), w.told[t].err.message);
+    }
+    if (breaks != CLIENT_RESETS)
+        assert_reset(row, client);
+    if (breaks != TARGET_RESETS)
+        assert_reset(row, target);
+    world_clear(&w);
+}
+
+static void what_breaks_off_behind_an_end_is_told(void **state)
+{
+    static const struct {
+        const char *name;
+        bool client_ended;
+        enum breaks breaks;
+    } rows[] = {
+        {"client ended, client resets", true, CLIENT_RESETS},
+        {"client ended, target resets", true, TARGET_RESETS},
+        {"client ended, proxy stops", true, PROXY_STOPS},
+        {"target ended, client resets", false, CLIENT_RESETS},
+        {"target ended, target resets", false, TARGET_RESETS},
+        {"target ended, proxy stops", false, PROXY_STOPS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        break_off(rows[i].name, ATLS_FLAVOUR_POST, rows[i].client_ended, rows[i].breaks);
+        break_off(rows[i].name, ATLS_FLAVOUR_INTRA, rows[i].client_ended, rows[i].breaks);
+    }
+}
+
+/* A reset that a write meets first, which reads do not tell of any more. */
+static void half_an_answer_is_not_whole_for_who_still_asks(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        struct world w;
+        int client, target;
+        char byte;
+
+        world_init(&w, ATLS_FLAVOUR_POST);
+        w.tcp = true;
+        w.direct = round == 1;
+        world_start(&w);
+        client = enter(&w, ORIGINATE);
+        target = take_target(&w);
+        fill_up(client, -1);
+        put(target, "half", 4);
+        get(client, "half");
+        reset(target);
+        if (recv(client, &byte, 1, 0) != -1)
+            fail_msg("half an answer looked whole");
+        close(client);
+        world_clear(&w);
+    }
+}
+
+/* ---- ends that take no more ---- */
 
 /* Two links between which both directions are full: each must go on to read what the other sends,
  * though nobody is there to take it, or both stay for ever. */
@@ -1001,6 +1163,7 @@ static void links_with_full_buffers_end_with_their_programs(void **state)
         w.tcp = row != 0;
         w.direct = true;
         w.p.client.options.raw = w.p.server.options.raw = row == 2;
+        w.route[ORIGINATE].idle_timeout_ms = w.route[TERMINATE].idle_timeout_ms = 600000;
         world_start(&w);
         client = enter(&w, ORIGINATE);
         target = take_target(&w);
@@ -1577,8 +1740,11 @@ int main(void)
         cmocka_unit_test(passes_on_the_end_of_one_direction),
         cmocka_unit_test(no_byte_passes_before_the_verdicts),
         cmocka_unit_test(peers_that_stall_are_given_up),
+        cmocka_unit_test(who_closes_in_the_handshake_is_named_by_one_rule),
         cmocka_unit_test(dials_by_name_and_tells_when_it_cannot),
         cmocka_unit_test(a_reset_ends_one_link),
+        cmocka_unit_test(what_breaks_off_behind_an_end_is_told),
+        cmocka_unit_test(half_an_answer_is_not_whole_for_who_still_asks),
         cmocka_unit_test(links_with_full_buffers_end_with_their_programs),
         cmocka_unit_test(who_does_not_read_is_told_that_the_other_went),
         cmocka_unit_test(nothing_moves_while_rights_are_withdrawn),
