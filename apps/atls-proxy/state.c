@@ -174,15 +174,42 @@ static bool kept_file(const struct generation *a, const struct generation *b, co
     return in_a != NULL && in_b != NULL && is_same_file(in_a, in_b);
 }
 
-const char *generation_stale(const struct generation *g)
+/* FNV-1a, over what tells one file from another. */
+static uint64_t add_number(uint64_t sum, uint64_t number)
 {
-    for (size_t i = 0; i < g->file_count; i++) {
-        struct state_file now = look_at(g->files[i].path);
+    for (int i = 0; i < 8; i++, number >>= 8)
+        sum = (sum ^ (number & 0xff)) * UINT64_C(0x100000001b3);
+    return sum;
+}
 
-        if (!is_same_file(&now, &g->files[i]))
-            return g->files[i].path;
+static uint64_t add_state(uint64_t sum, const struct state_file *file)
+{
+    sum = add_number(sum, file->there);
+    if (!file->there)
+        return sum;
+    sum = add_number(sum, (uint64_t)file->stat.st_dev);
+    sum = add_number(sum, (uint64_t)file->stat.st_ino);
+    sum = add_number(sum, (uint64_t)file->stat.st_size);
+    sum = add_number(sum, (uint64_t)file->stat.st_mtim.tv_sec);
+    return add_number(sum, (uint64_t)file->stat.st_mtim.tv_nsec);
+}
+
+const char *generation_stale(const struct generation *g, struct state_stale *out)
+{
+    const char *path = NULL;
+
+    *out = (struct state_stale){.sum = UINT64_C(0xcbf29ce484222325)};
+    for (size_t i = 0; i < g->file_count; i++) {
+        const struct state_file now = look_at(g->files[i].path);
+
+        out->sum = add_state(out->sum, &now);
+        if (!now.there || is_same_file(&now, &g->files[i]))
+            continue;
+        if (now.stat.st_mtim.tv_sec > out->latest_s)
+            out->latest_s = now.stat.st_mtim.tv_sec;
+        path = path == NULL ? g->files[i].path : path;
     }
-    return NULL;
+    return path;
 }
 
 /* ---- attesters ---- */

@@ -127,7 +127,12 @@ void generation_bury(void);
 /* For each that somebody has, newest first; a reference is held meanwhile. */
 void generation_each(void (*visit)(void *arg, struct generation *g), void *arg);
 
-/* Whether a file that its objects were made of is another now: its path, or NULL. Blocks. */
-const char *generation_stale(const struct generation *g);
+struct state_stale {
+    uint64_t sum;    /* is another when any file is */
+    time_t latest_s; /* when the last of those that are others was written */
+};
+/* Whether a file that its objects were made of is there, and another now: the path of the first, or
+ * NULL. Blocks. */
+const char *generation_stale(const struct generation *g, struct state_stale *out);
 
 #endif

@@ -34,7 +34,7 @@ static struct {
     unsigned seen;
     int64_t stores_ms;                            /* when stores were looked at */
     enum atls_code store_codes[CONFIG_NAMED_MAX]; /* by verifier, of the last look */
-    struct stat stale; /* the file that was told of last, as it was then */
+    uint64_t told_sum;                            /* of the files when they were told of last */
     /* Of PROBES, likewise: */
     unsigned probed;
     struct probed {
@@ -107,28 +107,23 @@ static void look_at_stores(void *arg, struct generation *g)
 
 /* ---- files ---- */
 
-static bool has_changed(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino != b->st_ino || a->st_size != b->st_size ||
-           a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec;
-}
-
-/* A file is told of once it has rested, and once until it changes again. */
+/* Files are told of once they have rested, and once until one of them changes again: a certificate
+ * whose key is not there yet must not hide the key when it comes. */
 static void look_at_files(struct generation *g)
 {
-    const char *stale = generation_stale(g);
+    struct state_stale stale;
+    const char *path = generation_stale(g, &stale);
     struct timespec now = {0, 0};
-    struct stat st;
 
-    if (stale == NULL || stat(stale, &st) != 0 || !has_changed(&st, &SELF->stale))
+    if (path == NULL || stale.sum == SELF->told_sum)
         return;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (now.tv_sec - st.st_mtim.tv_sec < SETTLE_S)
+    if (now.tv_sec >= stale.latest_s && now.tv_sec - stale.latest_s < SETTLE_S)
         return;
-    SELF->stale = st;
+    SELF->told_sum = stale.sum;
     pthread_mutex_lock(&SELF->lock);
     SELF->found = true;
-    snprintf(SELF->file, sizeof SELF->file, "%s", stale);
+    snprintf(SELF->file, sizeof SELF->file, "%s", path);
     pthread_mutex_unlock(&SELF->lock);
 }
 
@@ -136,7 +131,7 @@ static void look_for_changes(struct generation *g)
 {
     if (SELF->seen != g->number) {
         memset(SELF->store_codes, 0, sizeof SELF->store_codes);
-        memset(&SELF->stale, 0, sizeof SELF->stale);
+        SELF->told_sum = 0;
         SELF->stores_ms = 0;
     }
     SELF->seen = g->number;

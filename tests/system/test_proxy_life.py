@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from conftest import run, wait_until
+from conftest import run, tool, wait_until
 from proxy import Caller, Echo, Proxy
 from test_proxy import FRONT, attester_of, side
 
@@ -133,6 +133,21 @@ def test_a_certificate_that_was_renewed_is_shown(world, lab):
         assert caller.says()
         with Caller(client) as other:
             assert other.says()
+
+
+def test_a_certificate_may_come_before_its_key(world, lab):
+    front, client, _ = world
+    tool("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+         lab.dir / "new.key", "-out", lab.dir / "new.csr", "-subj", "/CN=localhost")
+    lab.issue(lab.dir / "new.csr", lab.dir / "new.pem")
+    (lab.dir / "new.pem").rename(lab.dir / "tls.pem")
+    assert "refused" in front.wait("reload", level="error")[0]["message"]
+    with Caller(client) as caller:
+        assert caller.says()  # with the old pair
+    (lab.dir / "new.key").rename(lab.dir / "tls.key")
+    front.wait("reload", level="info")
+    with Caller(client) as caller:
+        assert caller.says()
 
 
 def test_the_end_waits_for_connections_until_it_is_told_again(world):
