@@ -303,12 +303,17 @@ void hooks_starved(const struct link_source *source, int error)
 void hooks_listening(const struct state_door *door, const char *address)
 {
     struct log_line line;
+    struct text names = {0};
 
+    for (size_t i = 0; i < door->config->route_count; i++) {
+        text_puts(&names, i > 0 ? " " : "");
+        text_puts(&names, door->config->routes[i]->name);
+    }
     log_begin(&line, ATLS_LOG_INFO, "listening");
     log_field(&line, "address", address);
-    for (size_t i = 0; i < door->config->route_count; i++)
-        log_field(&line, "route", door->config->routes[i]->name);
+    log_field(&line, "route", names.failed || names.ptr == NULL ? "" : names.ptr);
     log_end(&line);
+    text_clear(&names);
 }
 
 void hooks_operation(const char *address)

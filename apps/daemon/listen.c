@@ -111,10 +111,10 @@ static bool is_listening(int fd)
 static enum atls_code take_systemd(const struct listen_at *l, int *out_fd, struct atls_err *err)
 {
     char **names = NULL;
-    int count = sd_listen_fds_with_names(0, &names), fd = -1;
+    int count = sd_listen_fds_with_names(0, &names), of_name = 0, fd = -1;
 
     for (int i = 0; i < count && names != NULL; i++) {
-        if (fd < 0 && strcmp(names[i], l->address.path) == 0)
+        if (strcmp(names[i], l->address.path) == 0 && of_name++ == 0)
             fd = fcntl(SD_LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, 3);
         free(names[i]);
     }
@@ -122,6 +122,13 @@ static enum atls_code take_systemd(const struct listen_at *l, int *out_fd, struc
     if (fd < 0)
         return set_error(err, ATLS_E_CONFIG, "%.100s: systemd passed no socket of this name",
                          l->address.text);
+    if (of_name > 1) { /* nobody would answer at the others */
+        close(fd);
+        return set_error(err, ATLS_E_CONFIG,
+                         "%.100s: systemd passed %d sockets of this name, want one: a socket unit "
+                         "for each ListenStream",
+                         l->address.text, of_name);
+    }
     if (!is_listening(fd)) {
         close(fd);
         return set_error(err, ATLS_E_CONFIG,

@@ -21,7 +21,8 @@ struct listen_at {
 
 /* A descriptor of the caller's to close, a duplicate of the socket that is kept; out_text (128
  * bytes) gets where it listens, a port of 0 resolved: slot 0 picks it, and the others follow.
- * Errors: ATLS_E_CONFIG (address in use, no socket of that name from systemd), ATLS_E_NOMEM. */
+ * Errors: ATLS_E_CONFIG (address in use, not one socket of that name from systemd), ATLS_E_NOMEM.
+ */
 ATLS_MUST_CHECK enum atls_code listen_get(const struct listen_at *l, int *out_fd,
                                           char out_text[128], struct atls_err *err);
 /* Has new connections to it, in every slot, refused from now on, so that clients go elsewhere at

@@ -234,7 +234,7 @@ static void test_handed_over(void **state)
     struct listen_at l = at("systemd:web"), other = at("systemd:api"), source = at("127.0.0.1:0");
     char pid[24], text[128], original[128];
     struct atls_err err = ATLS_ERR_INIT;
-    int fd = get(&source, original), kept = fcntl(3, F_DUPFD_CLOEXEC, 100);
+    int fd = get(&source, original), kept = fcntl(3, F_DUPFD_CLOEXEC, 100), second;
 
     (void)state;
     assert_int_equal(dup2(fd, 3), 3);
@@ -261,6 +261,13 @@ static void test_handed_over(void **state)
         test_assert_code(listen_get(&l, &fd, text, &err), ATLS_E_CONFIG, &err);
         assert_non_null(strstr(err.message, "no stream socket that listens"));
     }
+    second = fcntl(4, F_GETFD) < 0 ? dup2(3, 4) : -1; /* whatever it is, it is not looked at */
+    setenv("LISTEN_FDS", "2", 1);
+    setenv("LISTEN_FDNAMES", "web:web", 1);
+    test_assert_code(listen_get(&l, &fd, text, &err), ATLS_E_CONFIG, &err);
+    assert_non_null(strstr(err.message, "2 sockets of this name"));
+    if (second >= 0)
+        close(second);
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
