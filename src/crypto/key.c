@@ -67,10 +67,14 @@ size_t atls_key_field_len(enum atls_key_type type)
 enum atls_code atls_key_wrap(enum atls_key_type type, EVP_PKEY *pkey, struct atls_bytes spki,
                              struct atls_key **out, struct atls_err *err)
 {
-    struct atls_key *key = calloc(1, sizeof *key);
+    struct {
+        struct atls_key key; /* first: freed by its address */
+        struct atls_operation verifying;
+    } *whole = calloc(1, sizeof *whole);
+    struct atls_key *key = &whole->key;
     enum atls_code code;
 
-    if (key == NULL)
+    if (whole == NULL)
         return atls_fail_memory(err, "public key");
     if ((code = atls_buf_copy(&key->spki, spki, err)) != ATLS_OK) {
         free(key);
@@ -79,6 +83,7 @@ enum atls_code atls_key_wrap(enum atls_key_type type, EVP_PKEY *pkey, struct atl
     atomic_init(&key->references, 1);
     key->type = type;
     key->pkey = pkey;
+    key->verifying = &whole->verifying;
     *out = key;
     return ATLS_OK;
 }
@@ -244,6 +249,7 @@ void atls_key_unref(struct atls_key *key)
 {
     if (key == NULL || atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1)
         return;
+    atls_operation_clear(key->verifying);
     EVP_PKEY_free(key->pkey);
     atls_buf_clear(&key->spki);
     free(key);
@@ -353,11 +359,10 @@ enum atls_code atls_key_verify(const struct atls_key *key, enum atls_signature s
         return verify_ed25519(key, alg, parts, count, signature, err);
     if ((code = atls_hash_parts(alg->hash, parts, count, digest, err)) != ATLS_OK)
         return code;
-    if ((ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL)) == NULL)
-        return atls_fail_memory(err, "signature");
-    if (EVP_PKEY_verify_init(ctx) != 1)
-        code = atls_fail_libcrypto(err, "signature verification");
-    else if ((code = atls_signature_configure(alg, ctx, err)) == ATLS_OK)
+    if ((code = atls_operation_begin(key->verifying, key->pkey, EVP_PKEY_verify_init, &ctx, err)) !=
+        ATLS_OK)
+        return code;
+    if ((code = atls_signature_configure(alg, ctx, err)) == ATLS_OK)
         verified =
             EVP_PKEY_verify(ctx, signature.ptr, signature.len, digest, atls_hash_len(alg->hash));
     EVP_PKEY_CTX_free(ctx);

@@ -32,11 +32,25 @@ bool atls_libcrypto_lacks_memory(void);
 /* As atls_fail with ATLS_E_NOMEM and the name of what was being made. */
 enum atls_code atls_fail_memory(struct atls_err *err, const char *what);
 
+/* What one key does again and again, of one kind: verifying, or signing. Setting an operation up
+ * looks algorithms up by name, through every name that libcrypto knows; a copy of one that is set
+ * up does not. All zeros at first; holds the key, and nothing of what was signed. Any thread. */
+struct atls_operation {
+    EVP_PKEY_CTX *_Atomic kept; /* NULL until first used, the same from then on */
+};
+/* A context of this key after init, the caller's to free and nobody else's. Errors: ATLS_E_NOMEM,
+ * ATLS_E_CRYPTO. */
+ATLS_MUST_CHECK enum atls_code atls_operation_begin(struct atls_operation *op, EVP_PKEY *pkey,
+                                                    int (*init)(EVP_PKEY_CTX *ctx),
+                                                    EVP_PKEY_CTX **out, struct atls_err *err);
+void atls_operation_clear(struct atls_operation *op);
+
 struct atls_key {
     atomic_uint references;
     enum atls_key_type type;
     EVP_PKEY *pkey;
     struct atls_buf spki;
+    struct atls_operation *verifying; /* allocated with the key, which others see as const */
 };
 
 /* Takes over pkey on success. Errors: ATLS_E_NOMEM. */

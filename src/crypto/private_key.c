@@ -22,12 +22,14 @@ struct atls_private_key {
     atomic_size_t references;
     EVP_PKEY *pkey;
     struct atls_key *public;
+    struct atls_operation *signing; /* allocated with the key, which others see as const */
 };
 
 void atls_private_key_free(struct atls_private_key *key)
 {
     if (key == NULL || atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1)
         return;
+    atls_operation_clear(key->signing);
     EVP_PKEY_free(key->pkey); /* wipes the secret part */
     atls_key_unref(key->public);
     free(key);
@@ -42,17 +44,22 @@ struct atls_private_key *atls_private_key_ref(struct atls_private_key *key)
 /* Takes over pkey, also on failure. */
 static enum atls_code wrap(EVP_PKEY *pkey, struct atls_private_key **out, struct atls_err *err)
 {
-    struct atls_private_key *key = calloc(1, sizeof *key);
+    struct {
+        struct atls_private_key key; /* first: freed by its address */
+        struct atls_operation signing;
+    } *whole = calloc(1, sizeof *whole);
+    struct atls_private_key *key = &whole->key;
     unsigned char *spki = NULL;
     enum atls_code code;
     int len;
 
-    if (key == NULL) {
+    if (whole == NULL) {
         EVP_PKEY_free(pkey);
         return atls_fail_memory(err, "private key");
     }
     atomic_init(&key->references, 1);
     key->pkey = pkey;
+    key->signing = &whole->signing;
     if ((len = i2d_PUBKEY(pkey, &spki)) <= 0)
         code = atls_fail_libcrypto(err, "private key: encoding its public half");
     else
@@ -180,13 +187,15 @@ static bool sign_message(EVP_PKEY *pkey, struct atls_bytes tbs, uint8_t *out, si
     return ok;
 }
 
-static bool sign_digest(EVP_PKEY *pkey, const struct atls_signature_algorithm *alg,
-                        const uint8_t *digest, uint8_t *out, size_t *len)
+static bool sign_digest(const struct atls_private_key *key,
+                        const struct atls_signature_algorithm *alg, const uint8_t *digest,
+                        uint8_t *out, size_t *len)
 {
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
-    bool ok = ctx != NULL && EVP_PKEY_sign_init(ctx) == 1 &&
-              atls_signature_configure(alg, ctx, NULL) == ATLS_OK &&
-              EVP_PKEY_sign(ctx, out, len, digest, atls_hash_len(alg->hash)) == 1;
+    EVP_PKEY_CTX *ctx = NULL;
+    bool ok =
+        atls_operation_begin(key->signing, key->pkey, EVP_PKEY_sign_init, &ctx, NULL) == ATLS_OK &&
+        atls_signature_configure(alg, ctx, NULL) == ATLS_OK &&
+        EVP_PKEY_sign(ctx, out, len, digest, atls_hash_len(alg->hash)) == 1;
 
     EVP_PKEY_CTX_free(ctx);
     return ok;
@@ -209,7 +218,7 @@ enum atls_code atls_private_key_sign(const struct atls_private_key *key, enum at
     } else {
         if ((code = atls_hash_one(alg->hash, tbs, digest, err)) != ATLS_OK)
             return code;
-        ok = sign_digest(key->pkey, alg, digest, signature, &len);
+        ok = sign_digest(key, alg, digest, signature, &len);
     }
     /* Out of memory, RSA-PSS in libcrypto 3.0 reports success and a length of -1. */
     if (!ok || len > sizeof signature)
