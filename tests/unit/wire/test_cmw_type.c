@@ -98,6 +98,21 @@ static void parameters_by_name(void **state)
     assert_false(atls_cmw_type_has(&number, "eat_profile"));
 }
 
+static void test_characters_of_a_token(void **state)
+{
+    (void)state;
+    for (unsigned int c = 0; c < 256; c++) {
+        const bool alphanumeric =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool want =
+            alphanumeric || (c != 0 && strchr("!#$%&'*+-.^_`|~", (int)c) != NULL); /* RFC 9110 */
+        const uint8_t text[] = {'a', '/', 'x', (uint8_t)c, 'y'};
+
+        if (c != ';') /* begins a parameter */
+            assert_int_equal(atls_content_type_valid(atls_bytes_of(text, sizeof text)), want);
+    }
+}
+
 static void test_type_is(void **state)
 {
     static const struct {
@@ -127,6 +142,12 @@ static void test_type_is(void **state)
         {"application/eat+cwt; ab=b", "application/eat+cwt;a=b", false},
         {"application/eat+cwt x", "application/eat+cwt", false},
         {"application/eat+cwt", "application/eat+cwt x", false},
+        {"application/eat+cwtx", "application/eat+cwt", false},
+        {"application/eat+cwt/x", "application/eat+cwt", false},
+        {"application/eat+cwt; a=b x", "application/eat+cwt;a=b", false},
+        {"application/eat+cwt", "application/eat+cwt; a=b x", false},
+        {"application/eat+cwt; a=b", "application/eat+cwt; a=b x", false},
+        {"application/", "application/", false},
         {"application/eat+cwt", "", false},
         {"", "application/eat+cwt", false},
     };
@@ -163,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_type_grammar),
+        cmocka_unit_test(test_characters_of_a_token),
         cmocka_unit_test(test_type_is),
         cmocka_unit_test(parameters_by_name),
     };
