@@ -421,10 +421,14 @@ static enum atls_code decide(void *self, struct atls_result *result, struct atls
     enum atls_code code;
     jv input;
 
-    if ((code = borrow_state(p, &jq, err)) != ATLS_OK)
+    /* The input first: states are few, and what they wait for is long. */
+    if ((code = build_input(result, &input, err)) != ATLS_OK)
         return code;
-    if ((code = build_input(result, &input, err)) == ATLS_OK)
-        code = run(jq, input, atls_result_evidence_type(result), out, err);
+    if ((code = borrow_state(p, &jq, err)) != ATLS_OK) {
+        jv_free(input);
+        return code;
+    }
+    code = run(jq, input, atls_result_evidence_type(result), out, err);
     return_state(p, jq);
     return code;
 }
