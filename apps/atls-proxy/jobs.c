@@ -163,8 +163,8 @@ void jobs_submit(struct jobs *jobs, struct job *job)
 {
     (void)pthread_mutex_lock(&jobs->lock);
     enqueue(jobs, job);
-    (void)pthread_cond_signal(&jobs->more);
     (void)pthread_mutex_unlock(&jobs->lock);
+    (void)pthread_cond_signal(&jobs->more); /* without the lock, which is the first that it wants */
 }
 
 bool jobs_cancel(struct jobs *jobs, struct job *job)

@@ -470,13 +470,13 @@ enum atls_code atls_batch_start(struct atls_batch_queue *q, const struct atls_ch
     if ((ok = make_worker(q))) {
         *out = call; /* whoever is told may look at it before this returns */
         append(call->kat.len != 0 ? &q->many : &q->own, call);
-        pthread_cond_signal(&q->work);
     }
     pthread_mutex_unlock(&q->lock);
     if (!ok) {
         free_call(call);
         return atls_fail(err, ATLS_E_NOMEM, MODULE ": no thread to be had");
     }
+    pthread_cond_signal(&q->work); /* without the lock, which is the first that it wants */
     return ATLS_OK;
 }
 
