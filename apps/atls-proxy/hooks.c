@@ -340,6 +340,7 @@ void hooks_set(struct generation *g)
         r->hooks = hooks;
         r->hooks.head = r->config->proxy.out ? tell_head : NULL;
         r->hooks.filter = r->config->has_headers ? tell_filter : NULL;
+        r->hooks.undialled = r->config->has_headers ? tell_undialled : NULL;
         r->link.hooks = &r->hooks;
     }
     for (size_t i = 0; i < g->config->listener_count; i++) {

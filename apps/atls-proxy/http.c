@@ -776,10 +776,12 @@ unsigned http_status(const struct http *h)
     return h->passed ? 0 : h->status;
 }
 
-#define ANSWER(status, reason)                                                                     \
+/* A problem document (RFC 9457 section 4.2.1) of len bytes. */
+#define ANSWER(status, reason, len)                                                                \
     {                                                                                              \
-        status,                                                                                    \
-            "HTTP/1.1 " #status " " reason "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"    \
+        status, "HTTP/1.1 " #status " " reason "\r\nContent-Type: application/problem+json\r\n"    \
+                "Content-Length: " #len "\r\nConnection: close\r\n\r\n"                            \
+                "{\"type\":\"about:blank\",\"title\":\"" reason "\",\"status\":" #status "}"       \
     }
 
 struct atls_bytes http_answer(unsigned status)
@@ -788,13 +790,13 @@ struct atls_bytes http_answer(unsigned status)
         unsigned status;
         const char *text;
     } answers[] = {
-        ANSWER(400, "Bad Request"),
-        ANSWER(431, "Request Header Fields Too Large"),
-        ANSWER(500, "Internal Server Error"),
-        ANSWER(501, "Not Implemented"),
-        ANSWER(502, "Bad Gateway"),
-        ANSWER(503, "Service Unavailable"),
-        ANSWER(505, "HTTP Version Not Supported"),
+        ANSWER(400, "Bad Request", 57),
+        ANSWER(431, "Request Header Fields Too Large", 77),
+        ANSWER(500, "Internal Server Error", 67),
+        ANSWER(501, "Not Implemented", 61),
+        ANSWER(502, "Bad Gateway", 57),
+        ANSWER(503, "Service Unavailable", 65),
+        ANSWER(505, "HTTP Version Not Supported", 72),
     };
 
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)

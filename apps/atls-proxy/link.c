@@ -53,6 +53,7 @@ struct link {
     bool running;       /* in a call of run */
     bool opened, through, left;
     bool one_gone; /* one end takes no more */
+    bool answered; /* the client has an answer of ours, whole */
 };
 
 struct links {
@@ -254,6 +255,29 @@ static void drop(struct link *link)
     link->route = NULL;
 }
 
+/* Answers the client in place of the target, with all that it will get. */
+static void say(struct link *link, struct atls_bytes text)
+{
+    struct end *end = &link->end[LINK_DOWNSTREAM];
+    struct loop *loop = link->links->options.loop;
+    uint8_t *buffer;
+    size_t sent = 0;
+
+    if (end->state != END_OPEN || text.len == 0 || text.len > END_BATCH ||
+        (buffer = loop_buffer(loop)) == NULL)
+        return;
+    memcpy(buffer, text.ptr, text.len);
+    link->answered = end_write(end, buffer, text.len, &sent) == END_MOVED && sent == text.len;
+    loop_buffer_back(loop, buffer);
+}
+
+static void say_undialled(struct link *link, enum link_end why)
+{
+    if ((why == LINK_DIAL_FAILED || why == LINK_DIAL_TIMEOUT) &&
+        link->route->hooks->undialled != NULL)
+        say(link, link->route->hooks->undialled(link->route));
+}
+
 /* Who was promised a stream, by the link or by a handshake that is done, is not told that it was
  * all, unless it was. */
 static void close_end(const struct link *link, struct end *end, bool whole)
@@ -274,11 +298,12 @@ static void finish(struct link *link, enum link_end why, const struct atls_err *
     link->phase = ENDED;
     link->due = link->due_later = link->asked = 0;
     line_leave(link);
+    say_undialled(link, why);
     tell(link, why, err);
     no_longer_handshake(link);
     let_go(link);
     close_end(link, &link->end[LINK_UPSTREAM], why == LINK_CLOSED);
-    close_end(link, &link->end[LINK_DOWNSTREAM], why == LINK_CLOSED || why == LINK_DATA_REFUSED);
+    close_end(link, &link->end[LINK_DOWNSTREAM], why == LINK_CLOSED || link->answered);
     drop(link);
     leave(link);
 }
@@ -660,22 +685,10 @@ static void conclude(struct link *link)
 /* The client learns why its data are refused, if nothing else is on the way to it. */
 static void answer(struct link *link)
 {
-    const struct link_filter *filter = link->flow[LINK_DOWNSTREAM].filter;
-    struct flow *up = &link->flow[LINK_UPSTREAM];
-    struct end *end = &link->end[LINK_DOWNSTREAM];
-    struct atls_bytes text;
-    uint8_t *buffer;
-    size_t sent = 0;
+    struct link_filter *filter = link->flow[LINK_DOWNSTREAM].filter;
 
-    if (filter->answer == NULL || up->out.buffer != NULL || end->state != END_OPEN)
-        return;
-    text = filter->answer(link->flow[LINK_DOWNSTREAM].filter);
-    if (text.len == 0 || text.len > END_BATCH ||
-        (buffer = loop_buffer(link->links->options.loop)) == NULL)
-        return;
-    memcpy(buffer, text.ptr, text.len);
-    (void)end_write(end, buffer, text.len, &sent);
-    loop_buffer_back(link->links->options.loop, buffer);
+    if (filter->answer != NULL && link->flow[LINK_UPSTREAM].out.buffer == NULL)
+        say(link, filter->answer(filter));
 }
 
 static void refuse_data(struct link *link)

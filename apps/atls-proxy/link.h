@@ -106,6 +106,9 @@ struct link_hooks {
     /* What goes to the target before everything else, at most room bytes (PROXY header); returns
      * its length; 0: it could not be made, and the link ends. Or NULL. */
     size_t (*head)(const struct link_route *route, struct link *link, uint8_t *out, size_t room);
+    /* What the client is told when the target cannot be dialled, static; it is all that it gets, in
+     * good order. NULL: the client is cut off. */
+    struct atls_bytes (*undialled)(const struct link_route *route);
     /* What rewrites data from downstream to upstream; NULL, or returns NULL when out of memory. */
     struct link_filter *(*filter)(const struct link_route *route, struct link *link);
 };

@@ -153,6 +153,12 @@ static void teller_free(struct link_filter *filter)
     free(filter);
 }
 
+struct atls_bytes tell_undialled(const struct link_route *route)
+{
+    (void)route;
+    return http_answer(502);
+}
+
 struct link_filter *tell_filter(const struct link_route *route, struct link *link)
 {
     const struct state_route *r = route->arg;

@@ -2,6 +2,7 @@
 can write, and before the data, in a header of the PROXY protocol."""
 import http.client
 import http.server
+import json
 import re
 import signal
 import socket
@@ -122,6 +123,49 @@ def test_headers_are_of_the_verdict_that_counts_now(told):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def exchange(proxy, request):
+    """Status, document and all that comes behind it, until an end in good order."""
+    with socket.create_connection(("127.0.0.1", proxy.port()), timeout=TIMEOUT) as s:
+        if request:
+            s.sendall(request)
+        response = http.client.HTTPResponse(s)
+        response.begin()
+        body = response.read()
+        assert response.getheader("Connection") == "close"
+        assert s.recv(1) == b""
+        return response.status, response.getheader("Content-Type"), json.loads(body)
+
+
+def problem(status, title):
+    return status, "application/problem+json", {"type": "about:blank", "title": title, "status": status}
+
+
+def test_a_client_of_http_is_told_why_there_is_no_answer(told):
+    """Whether its first request has come or not; and no request goes on that two readers could read in two ways."""
+    _, start = told
+    server = socket.create_server(("127.0.0.1", 0))
+    target = f"127.0.0.1:{server.getsockname()[1]}"
+    front, side = start(target, "http-headers: {verdict: X-Attested-Verdict}")
+    assert exchange(side, b"GET / HTTP/1.1\nHost: x\n\n") == problem(400, "Bad Request")
+    assert exchange(side, b"GET / HTTP/9.9\r\nHost: x\r\n\r\n") == problem(505, "HTTP Version Not Supported")
+    assert [line["end"] for line in front.wait("refused", 2)] == ["data-refused"] * 2
+    server.close()
+    for request in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n"):
+        assert exchange(side, request) == problem(502, "Bad Gateway")
+    assert [line["end"] for line in front.wait("closed", 3)] == ["dial-failed"] * 3
+
+
+def test_a_client_of_no_http_is_cut_off(told):
+    _, start = told
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        target = f"127.0.0.1:{free.getsockname()[1]}"
+    front, side = start(target, "")
+    with socket.create_connection(("127.0.0.1", side.port()), timeout=TIMEOUT) as s:
+        with pytest.raises(ConnectionResetError):
+            s.recv(1)
+    assert front.wait("closed")[0]["end"] == "dial-failed"
 
 
 def test_the_header_of_the_proxy_protocol_says_who_it_is(told):

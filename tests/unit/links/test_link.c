@@ -1720,6 +1720,46 @@ static void heads_and_filters_do_their_work(void **state)
     world_clear(&w);
 }
 
+static struct atls_bytes say_sorry(const struct link_route *route)
+{
+    (void)route;
+    return atls_bytes_of("sorry", 5);
+}
+
+/* Only where the route has words for it; else the client is cut off. */
+static void a_client_is_told_that_its_target_cannot_be_dialled(void **state)
+{
+    (void)state;
+    for (int row = 0; row < 3; row++) {
+        struct world w;
+        char byte;
+        int client;
+
+        world_init(&w, ATLS_FLAVOUR_POST);
+        w.tcp = true;
+        w.direct = true;
+        world_start(&w);
+        w.route[TERMINATE].hooks = &(struct link_hooks){.hold = hold,
+                                                        .drop = drop,
+                                                        .ended = note_ended,
+                                                        .undialled = row == 0 ? NULL : say_sorry};
+        close(w.target_fd);
+        w.target_fd = -1;
+        client = enter(&w, ORIGINATE);
+        if (row == 2) /* what it said does not make it a reset */
+            put(client, "GET / HTTP/1.1\r\n\r\n", 18);
+        if (row != 0) {
+            get(client, "sorry");
+            assert_ended(client);
+        } else {
+            assert_int_equal(recv(client, &byte, 1, 0), -1);
+        }
+        assert_end(&w, TERMINATE, LINK_DIAL_FAILED);
+        close(client);
+        world_clear(&w);
+    }
+}
+
 static void every_end_has_a_name(void **state)
 {
     (void)state;
@@ -1755,6 +1795,7 @@ int main(void)
         cmocka_unit_test(a_prelude_comes_first),
         cmocka_unit_test(heads_and_filters_do_their_work),
         cmocka_unit_test(results_go_when_links_rest),
+        cmocka_unit_test(a_client_is_told_that_its_target_cannot_be_dialled),
         cmocka_unit_test(every_end_has_a_name),
     };
 

@@ -540,11 +540,25 @@ static void test_answers(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
         struct atls_bytes answer = http_answer(statuses[i]);
-        char start[32];
+        char text[512], want[512], title[64] = "";
+        unsigned len = 0;
+        const char *body;
 
-        snprintf(start, sizeof start, "HTTP/1.1 %u ", statuses[i]);
-        assert_memory_equal(answer.ptr, start, strlen(start));
-        assert_memory_equal(answer.ptr + answer.len - 4, "\r\n\r\n", 4);
+        assert_true(answer.len > 0 && answer.len < sizeof text);
+        memcpy(text, answer.ptr, answer.len);
+        text[answer.len] = '\0';
+        if ((body = strstr(text, "\r\n\r\n")) == NULL)
+            abort();
+        body += 4;
+        assert_int_equal(sscanf(text, "HTTP/1.1 %*u %63[A-Za-z ]", title), 1);
+        assert_int_equal(sscanf(strstr(text, "Content-Length"), "Content-Length: %u", &len), 1);
+        assert_int_equal(len, strlen(body));
+        snprintf(want, sizeof want,
+                 "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
+                 "Content-Length: %u\r\nConnection: close\r\n\r\n"
+                 "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u}",
+                 statuses[i], title, len, title, statuses[i]);
+        assert_string_equal(text, want);
     }
     assert_int_equal(http_answer(0).len, 0);
     assert_int_equal(http_answer(200).len, 0);
