@@ -169,13 +169,59 @@ void limits_free(struct limits *limits)
     free(limits);
 }
 
-void limits_change(struct limits *limits, const struct limits_options *options)
+/* Moves every source into the bucket that it has among so many. */
+static void rehash(struct limits *limits, uint32_t *buckets, size_t places)
 {
+    uint32_t *old = limits->buckets;
+    const size_t count = limits->places;
+
+    limits->buckets = buckets;
+    limits->places = places;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t number = old[i], next; number != 0; number = next) {
+            struct source *source = &limits->sources[number - 1];
+            uint32_t *at = bucket_of(limits, source->key);
+
+            next = source->next;
+            source->next = *at;
+            *at = number;
+        }
+    free(old);
+}
+
+/* More places; false: there is no memory, and nothing has changed. */
+static bool grow(struct limits *limits, size_t places)
+{
+    const size_t before = limits->places;
+    uint32_t *buckets = calloc(places, sizeof *buckets);
+    struct source *sources =
+        buckets == NULL ? NULL : realloc(limits->sources, places * sizeof *sources);
+
+    if (sources == NULL) {
+        free(buckets);
+        return false;
+    }
+    limits->sources = sources;
+    for (size_t i = before; i < places; i++)
+        sources[i] = (struct source){
+            .next = i + 1 < places ? (uint32_t)(i + 2) : limits->free,
+        };
+    limits->free = (uint32_t)(before + 1);
+    rehash(limits, buckets, places);
+    return true;
+}
+
+enum atls_code limits_change(struct limits *limits, const struct limits_options *options,
+                             struct atls_err *err)
+{
+    bool ok;
+
     (void)pthread_mutex_lock(&limits->lock);
-    limits->options = *options;
-    if (limits->options.connections > limits->places)
-        limits->options.connections = limits->places;
+    ok = options->connections <= limits->places || grow(limits, options->connections);
+    if (ok)
+        limits->options = *options;
     (void)pthread_mutex_unlock(&limits->lock);
+    return ok ? ATLS_OK : set_error(err, ATLS_E_NOMEM, "limits: out of memory");
 }
 
 static enum link_end take(struct limits *limits, const struct sockaddr_storage *client)

@@ -31,8 +31,9 @@ struct limits_options {
 ATLS_MUST_CHECK enum atls_code limits_new(const struct limits_options *options, struct limits **out,
                                           struct atls_err *err);
 void limits_free(struct limits *limits); /* NULL is fine */
-/* Other numbers from now on; connections at most as with limits_new (else that). */
-void limits_change(struct limits *limits, const struct limits_options *options);
+/* Other numbers from now on. Errors: ATLS_E_NOMEM, and the old ones stay. */
+ATLS_MUST_CHECK enum atls_code
+limits_change(struct limits *limits, const struct limits_options *options, struct atls_err *err);
 
 /* LINK_CLOSED: counted, to be given back by limits_through (it is no longer a handshake), then
  * limits_gone. Else why not. A client of a unix socket has no source. */

@@ -431,7 +431,7 @@ enum atls_code service_apply(struct service *s, struct generation *g,
         free(fds);
         return set_error(err, ATLS_E_NOMEM, "out of memory");
     }
-    limits_change(s->limits, &limits);
+    code = limits_change(s->limits, &limits, err);
     s->reattestations = (size_t)g->config->limits.reattestations;
     rate_setup(g->config->limits.rate, g->config->limits.burst);
     for (unsigned i = 0; i < s->worker_count; i++) {

@@ -10,6 +10,7 @@ from backends import Threaded
 from conftest import TIMEOUT, laboratory, wait_until
 from proxy import Proxy
 from test_proxy_faults import client_context, hello
+from test_proxy_listeners import hello as hello_for
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FRONT = """
@@ -152,12 +153,10 @@ def rest(s):
     return b""
 
 
-def endings(proxy):
-    return [line for line in proxy.events() if "end" in line]
-
-
-def next_end(proxy, count):
-    return wait_until("the end", lambda: len(endings(proxy)) > count and endings(proxy))[count]
+def end_of(proxy, s, client=None):
+    """How the connection ended, by the address that it has, or that its header gave it."""
+    client = client or "{}:{}".format(*s.getsockname())
+    return wait_until("the end", lambda: [line for line in proxy.events(client=client) if "end" in line])[0]
 
 
 # ---- headers that say something ----
@@ -195,6 +194,31 @@ def test_a_header_without_an_address_leaves_the_balancers(world, pair, head):
         kind, family, body = world.behind.heads[-1]
         assert (kind, family, body[:4]) == (0x21, 0x11, socket.inet_aton("127.0.0.1"))
         assert body[8:10] == struct.pack(">H", s.getsockname()[1])
+
+
+def test_addresses_of_unix_sockets_are_none(world, pair):
+    _, side = pair
+    with call(side, header(family=0x31, body=b"/run/client".ljust(108, b"\0") + b"/run/server".ljust(108, b"\0"))) as s:
+        assert says(s)
+        number = side.wait("open", client="unix")[-1]["connection"]
+        # The next one hears of a client without an address, or of one at a unix socket, and of nobody else.
+        assert world.behind.heads[-1][1] in (0x00, 0x31)
+    assert side.wait("closed", connection=number)[0]["end"] == "closed"
+
+
+def test_behind_a_header_the_hello_chooses_the_route(world):
+    text = FRONT.replace("        proxy-protocol: {in: true, out: true", "        match: {sni: [localhost]}\n"
+                         "        proxy-protocol: {in: true, out: true")
+    front = Proxy(world.lab, "chooses", text, target=world.behind.target, limits="", **world.attester).start()
+    side = Proxy(world.lab, "chosen", SIDE, front=front.port(), limits="", socket="chosen").start()
+    with call(side, four("192.0.2.30", 30)) as s:
+        assert says(s)
+        assert front.wait("open", client="192.0.2.30:30")[0]["route"] == "web"
+    for data, said in ((hello_for("other.test", ["atls/1"]), 'no route is for "other.test"'), (b"GET / HTTP/1.1\r\n", "TLS")):
+        with call(front, four("192.0.2.31", 31) + data) as s:
+            assert rest(s) == b""
+        line = front.wait("refused", client="192.0.2.31:31", end="prelude-refused")[-1]
+        assert said in line["message"], line
 
 
 def test_a_balancer_at_a_unix_socket_is_trusted(world, pair):
@@ -251,23 +275,21 @@ WRONG = {
 def test_a_header_that_is_wrong(world, sound, what, tls):
     proxy = sound[0] if tls else sound[1]
     data, message = WRONG[what]
-    count, heads = len(endings(proxy)), len(world.behind.heads)
+    heads = len(world.behind.heads)
     with call(proxy, data) as s:
         assert rest(s) == b""
-        line = next_end(proxy, count)
+        line = end_of(proxy, s)
         assert line["event"] == "refused" and line["end"] == "prelude-refused", line
-        assert message in line["message"], line
-        assert line["client"] == f"127.0.0.1:{s.getsockname()[1]}" and "route" not in line
+        assert message in line["message"] and "route" not in line, line
     assert len(world.behind.heads) == heads
 
 
 def test_the_header_of_somebody_who_is_not_trusted(sound):
     side = sound[1]
-    count = len(endings(side))
     with call(side, four("192.0.2.1", 1) + b"hello", source="127.0.0.9") as s:
         assert rest(s) == b""
-    line = next_end(side, count)
-    assert line["end"] == "prelude-refused" and "trusted" in line["message"] and line["client"].startswith("127.0.0.9:")
+        line = end_of(side, s)
+    assert line["end"] == "prelude-refused" and "trusted" in line["message"], line
     with call(side, four("192.0.2.1", 2), source="127.0.1.9") as s:
         assert says(s)
 
@@ -275,35 +297,32 @@ def test_the_header_of_somebody_who_is_not_trusted(sound):
 @pytest.mark.parametrize("length", [0, 1, 12, 15, 16, 27])
 def test_half_a_header(sound, length):
     side = sound[1]
-    count = len(endings(side))
     with call(side, four("192.0.2.1", 1)[:length]) as s:
         s.shutdown(socket.SHUT_WR)
         assert rest(s) == b""
-        line = next_end(side, count)
+        line = end_of(side, s)
         assert line["end"] == "downstream-closed" and line["from-client"] == 0, line
 
 
 def test_a_balancer_that_stalls(world):
     front, side = world.pair("handshake-timeout: 2s", "handshake-timeout: 2s")
     for proxy in (front, side):
-        for number, data in enumerate((b"", four("192.0.2.1", 1)[:20])):
+        for data in (b"", four("192.0.2.1", 1)[:20]):
             with call(proxy, data) as s:
                 assert rest(s) == b""
-                assert next_end(proxy, number)["end"] == "handshake-timeout"
+                assert end_of(proxy, s)["end"] == "handshake-timeout"
     # After its header, the client has what is left of the time.
     with call(front, four("192.0.2.1", 7)) as s:
         assert rest(s) == b""
-        line = next_end(front, 2)
-        assert (line["end"], line["client"], line["route"]) == ("handshake-timeout", "192.0.2.1:7", "web")
+        line = end_of(front, s, "192.0.2.1:7")
+        assert (line["end"], line["route"]) == ("handshake-timeout", "web")
 
 
 def test_a_header_where_none_is_expected(sound):
     front = sound[0]
-    count = len(endings(front))
     with call(front, four("192.0.2.66", 66) + hello(), index=1) as s:
         rest(s)
-        line = next_end(front, count)
-    assert line["end"] == "downstream-tls" and line["client"].startswith("127.0.0.1:"), line
+        assert end_of(front, s)["end"] == "downstream-tls"
     with call(front, index=1) as plain, client_context().wrap_socket(plain, server_hostname="localhost") as s:
         assert s.selected_alpn_protocol() == "atls/1"
 

@@ -301,7 +301,29 @@ def test_the_end_has_a_deadline(world):
         assert side.events("closed")[0]["end"] == "drained"
 
 
-def test_limits_change_with_a_reload(world):
+def test_limits_grow_and_shrink_with_a_reload(world):
+    side = world.side(limits="connections: 2")
+
+    def change(old, new):
+        side.config.write_text(side.config.read_text().replace(f"connections: {old}", f"connections: {new}"))
+        side.reload()
+
+    with contextlib.ExitStack() as stack:
+        calls = []
+        for old, new in ((2, 5), (5, 3), (3, 6)):
+            while len(calls) < old:
+                calls.append(stack.enter_context(call(side)))
+                assert says(calls[-1])
+            with call(side) as s:
+                assert rest(s)[0] == b""
+            change(old, new)
+        calls.append(stack.enter_context(call(side)))
+        assert all(says(s) for s in calls) and len(calls) == 6
+        with call(side) as s:
+            assert rest(s)[0] == b""
+
+
+def test_limits_of_a_source_change_with_a_reload(world):
     side = world.side(limits="connections: 9, connections-per-source: 1")
     with call(side) as first:
         assert says(first)

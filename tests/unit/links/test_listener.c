@@ -82,16 +82,17 @@ static void sources_may_be_announced_later(void **state)
     const struct sockaddr_storage nobody = {.ss_family = AF_UNSPEC}, a = four(1), b = four(2);
     struct limits_options options = {3, 3, 1, never, NULL};
     struct limits *limits = new_limits(3, 3, 1);
+    struct atls_err err = ATLS_ERR_INIT;
 
     (void)state;
     for (int i = 0; i < 3; i++)
         assert_int_equal(limits_take(limits, &nobody, 0), LINK_CLOSED);
     assert_int_equal(limits_take_source(limits, &a, 0), LINK_CLOSED);
     assert_int_equal(limits_take_source(limits, &a, 0), LINK_LIMIT_SOURCE);
-    limits_change(limits, &options);
+    test_assert_code(limits_change(limits, &options, &err), ATLS_OK, &err);
     assert_int_equal(limits_take_source(limits, &b, 0), LINK_LIMIT_SOURCE); /* the rate */
     options.rate = NULL;
-    limits_change(limits, &options);
+    test_assert_code(limits_change(limits, &options, &err), ATLS_OK, &err);
     assert_int_equal(limits_take_source(limits, &b, 0), LINK_CLOSED); /* which left nothing */
     limits_gone(limits, &a);
     assert_int_equal(limits_take_source(limits, &a, 0), LINK_CLOSED);
@@ -203,15 +204,55 @@ static void limits_change_while_they_hold(void **state)
     }
     test_assert_code(limits_new(&options, &limits, &err), ATLS_OK, &err);
     options = (struct limits_options){100, 100, 100, seldom, &calls};
-    limits_change(limits, &options);
+    test_assert_code(limits_change(limits, &options, &err), ATLS_OK, &err);
     assert_int_equal(limits_take(limits, &a, 77), LINK_CLOSED);
     assert_int_equal(limits_take(limits, &a, 77), LINK_LIMIT_SOURCE); /* the rate */
     limits_count(limits, &connections, &handshakes);
     assert_int_equal(connections, 1);
     assert_int_equal(handshakes, 1);
     assert_int_equal(limits_take(limits, &a, 77), LINK_CLOSED);
-    assert_int_equal(limits_take(limits, &a, 77), LINK_LIMIT_CONNECTIONS); /* as many as at first */
+    options.connections = 1;
+    test_assert_code(limits_change(limits, &options, &err), ATLS_OK, &err);
+    assert_int_equal(limits_take(limits, &a, 77), LINK_LIMIT_CONNECTIONS);
     assert_int_equal(calls, 3);
+    limits_free(limits);
+}
+
+/* Sources that were there are found in the larger table, and there is a place for each new one. */
+static void more_connections_have_places(void **state)
+{
+    struct limits_options options = {1000, 1000, 2, NULL, NULL};
+    struct limits *limits = new_limits(10, 10, 1);
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)state;
+    for (uint32_t i = 0; i < 10; i++) {
+        const struct sockaddr_storage s = four(i);
+
+        assert_int_equal(limits_take(limits, &s, 0), LINK_CLOSED);
+    }
+    test_assert_code(limits_change(limits, &options, &err), ATLS_OK, &err);
+    for (uint32_t i = 0; i < 990; i++) {
+        const struct sockaddr_storage s = four(i);
+
+        assert_int_equal(limits_take(limits, &s, 0), LINK_CLOSED);
+    }
+    for (uint32_t i = 0; i < 10; i++) { /* has two */
+        const struct sockaddr_storage s = four(i);
+
+        limits_through(limits, &s);
+        limits_gone(limits, &s);
+        assert_int_equal(limits_take(limits, &s, 0), LINK_CLOSED);
+        assert_int_equal(limits_take(limits, &s, 0), LINK_LIMIT_CONNECTIONS);
+    }
+    options.connections = 1001;
+    options.handshakes = 1001;
+    test_assert_code(limits_change(limits, &options, &err), ATLS_OK, &err);
+    for (uint32_t i = 0; i < 10; i++) {
+        const struct sockaddr_storage s = four(i);
+
+        assert_int_equal(limits_take(limits, &s, 0), LINK_LIMIT_SOURCE);
+    }
     limits_free(limits);
 }
 
@@ -413,6 +454,7 @@ int main(void)
         cmocka_unit_test(sources_of_ipv6_are_networks),
         cmocka_unit_test(the_table_of_sources_never_fills),
         cmocka_unit_test(limits_change_while_they_hold),
+        cmocka_unit_test(more_connections_have_places),
         cmocka_unit_test(connections_over_the_limit_are_closed),
         cmocka_unit_test(descriptors_may_run_out),
         cmocka_unit_test(a_listener_wants_a_socket),
