@@ -318,7 +318,7 @@ static enum atls_code wall_signals(scmp_filter_ctx filter, const struct config *
     if (starts_programs(config)) /* which have numbers of their own */
         return ATLS_OK;
     problem = seccomp_rule_add(filter, action, SCMP_SYS(tgkill), 1,
-                               SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
+                               SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0));
     if (problem != 0)
         return set_error(err, ATLS_E_IO, "sandbox: system call tgkill: %s", strerror(-problem));
     (*out_count)++;
