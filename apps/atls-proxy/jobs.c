@@ -1,6 +1,7 @@
 #include "jobs.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct jobs {
     struct lane lanes[JOBS_LANES];
     unsigned turn; /* the lane that is looked at first */
     size_t waiting, running;
+    _Atomic size_t starting; /* work that waits for its attester, or is just being submitted */
     bool stop;
     unsigned thread_count, lane_max; /* threads, and those that one lane may have */
     pthread_t threads[];
@@ -144,6 +146,8 @@ enum atls_code jobs_new(unsigned threads, struct jobs **out, struct atls_err *er
     return ATLS_OK;
 }
 
+static void drop_abandoned(struct jobs *jobs);
+
 void jobs_free(struct jobs *jobs)
 {
     if (jobs == NULL)
@@ -154,6 +158,9 @@ void jobs_free(struct jobs *jobs)
     (void)pthread_mutex_unlock(&jobs->lock);
     for (unsigned i = 0; i < jobs->thread_count; i++)
         (void)pthread_join(jobs->threads[i], NULL);
+    while (atomic_load(&jobs->starting) > 0) /* an attester's thread is in work_ready */
+        (void)sched_yield();
+    drop_abandoned(jobs);
     (void)pthread_cond_destroy(&jobs->more);
     (void)pthread_mutex_destroy(&jobs->lock);
     free(jobs);
@@ -213,10 +220,13 @@ static void work_done(struct job *job)
 static void work_ready(void *arg)
 {
     struct jobs_work *work = arg;
+    struct jobs *jobs = work->jobs;
     int waiting = WAITING;
 
-    if (atomic_compare_exchange_strong(&work->state, &waiting, SUBMITTED))
-        jobs_submit(work->jobs, &work->job);
+    if (!atomic_compare_exchange_strong(&work->state, &waiting, SUBMITTED))
+        return;
+    jobs_submit(jobs, &work->job);
+    atomic_fetch_sub(&jobs->starting, 1); /* and then there may be no pool any more */
 }
 
 struct jobs_work *jobs_work(const struct jobs_for *where, struct atls_job *job,
@@ -234,6 +244,7 @@ struct jobs_work *jobs_work(const struct jobs_for *where, struct atls_job *job,
     work->work = job;
     work->done = done;
     work->arg = arg;
+    atomic_fetch_add(&work->jobs->starting, 1);
     if (!atls_job_start(job, work_ready, work))
         work_ready(work);
     return work;
@@ -241,12 +252,31 @@ struct jobs_work *jobs_work(const struct jobs_for *where, struct atls_job *job,
 
 void jobs_work_abandon(struct jobs_work *work)
 {
+    struct jobs *jobs = work->jobs;
     int waiting = WAITING;
 
     work->arg = NULL;
-    if (atomic_compare_exchange_strong(&work->state, &waiting, ABANDONED) ||
-        jobs_cancel(work->jobs, &work->job))
+    if (atomic_compare_exchange_strong(&work->state, &waiting, ABANDONED)) {
         jobs_work_free(work);
+        atomic_fetch_sub(&jobs->starting, 1);
+    } else if (jobs_cancel(jobs, &work->job)) {
+        jobs_work_free(work);
+    }
+}
+
+/* Work that was abandoned while it was being submitted has nobody else to free it, when no thread
+ * took it any more. */
+static void drop_abandoned(struct jobs *jobs)
+{
+    for (unsigned i = 0; i < JOBS_LANES; i++) {
+        struct job *job;
+
+        while ((job = jobs->lanes[i].first) != NULL) {
+            dequeue(jobs, job);
+            if (job->run == run_work && ((struct jobs_work *)job)->arg == NULL)
+                jobs_work_free((struct jobs_work *)job);
+        }
+    }
 }
 
 void jobs_work_free(struct jobs_work *work)

@@ -30,8 +30,8 @@ struct job {
 
 /* Errors: ATLS_E_LIMIT (no threads), ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code jobs_new(unsigned threads, struct jobs **out, struct atls_err *err);
-/* Waits for jobs that run; those that wait never run, nor are they told. The loops still take
- * posts. NULL is fine. */
+/* Waits for jobs that run; those that wait never run, nor are they told. All work is abandoned or
+ * done before. The loops still take posts. NULL is fine. */
 void jobs_free(struct jobs *jobs);
 
 /* Any thread; never fails. */
