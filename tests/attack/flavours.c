@@ -606,6 +606,49 @@ static struct outcome unaware(const struct bench *b)
     return manner(b, MANNER_UNAWARE);
 }
 
+/* ---- attestation that is optional ---- */
+
+/* The genuine machine, its name and its key, and no evidence; who has them is let in. */
+static struct outcome optional_none(const struct bench *b)
+{
+    struct bench asks = *b;
+    const struct wish wish = by_name();
+    struct show show = everything_of(&lab.m1);
+
+    asks.optional = true;
+    control_honest(&asks, &wish);
+    show.manner = b->column->flavour == ATLS_FLAVOUR_POST ? MANNER_DECLINES : MANNER_UNAWARE;
+    return play(&asks, &wish, &show);
+}
+
+/* A man in the middle takes the evidence away, without a key of that name: of post, where he is
+ * none of the ends of the connection, he has a refusal that was made for another one. */
+static struct outcome optional_stripped(const struct bench *b)
+{
+    struct bench asks = *b;
+    const struct wish wish = by_name();
+    struct show show = everything_of(&lab.m1);
+
+    asks.optional = true;
+    show.manner = b->column->flavour == ATLS_FLAVOUR_POST ? MANNER_DECLINES : MANNER_UNAWARE;
+    show.declines_elsewhere = true;
+    if (b->column->flavour != ATLS_FLAVOUR_POST)
+        show.signs = &lab.m2;
+    return play(&asks, &wish, &show);
+}
+
+/* And with a certificate of his own, for his own name. */
+static struct outcome optional_other_name(const struct bench *b)
+{
+    struct bench asks = *b;
+    const struct wish wish = by_name();
+    struct show show = everything_of(&lab.m2);
+
+    asks.optional = true;
+    show.manner = MANNER_UNAWARE;
+    return play(&asks, &wish, &show);
+}
+
 static struct outcome anonymous(const struct bench *b)
 {
     return manner(b, MANNER_ANONYMOUS);
@@ -912,6 +955,12 @@ static const struct row {
     {"reflection: mutual, with the victim's own key and evidence", reflection, 0, 0, NULL},
 
     {"downgrade: a peer that knows no attestation", unaware, 0, 0, NULL},
+    {"attestation is optional: none is shown", optional_none, 0, 0,
+     "nothing, for that is what was asked for: it is told as not attested, never as attested"},
+    {"attestation is optional: taken away, without the key of the name", optional_stripped, 0, 0,
+     NULL},
+    {"attestation is optional: none is shown, certificate of another name", optional_other_name, 0,
+     0, NULL},
     {"downgrade: no certificate at all", anonymous, 0, BIT(POST) | NO_SERVER, NULL},
     {"downgrade: attestation negotiated, none shown", without, 0, 0, NULL},
     {"downgrade: TLS 1.2", tls_1_2, 0, 0, NULL},
@@ -959,7 +1008,9 @@ static const struct pass {
 
 static void put_outcome(FILE *out, const struct row *row, const struct outcome *o)
 {
-    if (o->accepted)
+    if (o->unattested)
+        fputs("passes, **not attested**", out);
+    else if (o->accepted)
         fputs(strncmp(row->attack, "control", 7) == 0 ? "accepted" : "**SUCCEEDS**", out);
     else if (o->reason != ATLS_REASON_NONE)
         fprintf(out, "refused (`%s`)", atls_reason_name(o->reason));
@@ -974,9 +1025,36 @@ static bool is_absent(const struct row *row, enum atls_role victim, size_t colum
     return (row->absent & (BIT(column) | nobody)) != 0;
 }
 
+/* Where attestation is optional, who shows something is judged as where it is required (a
+ * technology that HELLO should not have offered, when it comes); and who shows nothing at all is at
+ * best not attested. */
+static bool is_same_when_optional(const struct bench *b, const struct row *row,
+                                  const struct outcome *required)
+{
+    const bool shows_none = row->run == unaware || row->run == anonymous || row->run == without ||
+                            row->run == speaks_post || row->run == speaks_intra ||
+                            row->run == speaks_pre || row->run == used_again ||
+                            row->run == used_after_failure || row->run == asked_again ||
+                            row->run == resumed || row->run == optional_none ||
+                            row->run == unchosen || row->run == later_entry;
+    struct bench asks = *b;
+    struct outcome o;
+
+    asks.optional = true;
+    o = row->run(&asks);
+    if (shows_none ? !o.accepted
+                   : o.accepted == required->accepted &&
+                         (o.reason == required->reason || row->run == unwanted_technology) &&
+                         o.unattested == required->unattested)
+        return true;
+    print_error("%s, %s, optional: accepted %d, not attested %d: %s\n", row->attack,
+                b->column->title, (int)o.accepted, (int)o.unattested, o.message);
+    return false;
+}
+
 static bool one_cell(struct table *t, const struct row *row, enum atls_role victim, size_t column)
 {
-    struct bench b = {&lab, &columns[column], victim, NULL, false};
+    struct bench b = {.lab = &lab, .column = &columns[column], .victim = victim};
     const bool known = (row->succeeds & BIT(column)) != 0;
     struct outcome o[PASSES];
     bool good = true;
@@ -990,8 +1068,10 @@ static bool one_cell(struct table *t, const struct row *row, enum atls_role vict
         b.retry = passes[i].retry;
         assert_true(SSL_CTX_set_ciphersuites(lab.client_ctx, b.suite) == 1);
         o[i] = row->run(&b);
-        good = good && o[i].accepted == known && o[i].reason == o[0].reason;
+        good = good && o[i].accepted == known && o[i].reason == o[0].reason &&
+               o[i].unattested == (row->run == optional_none);
     }
+    good = good && is_same_when_optional(&b, row, &o[0]);
     fputs("| ", t->out);
     put_outcome(t->out, row, &o[0]);
     fputs(" ", t->out);

@@ -36,6 +36,7 @@ struct atls_config *scene_config(const struct bench *b, const struct wish *wish)
     atls_config_options_init(&options);
     options.attester = wish->own;
     options.require_peer = true;
+    options.peer_optional = b->optional;
     options.verifier = wish->verifier != NULL ? wish->verifier : b->lab->verifier;
     options.policy = wish->policy != NULL ? wish->policy : b->lab->policy;
     options.identity = wish->identity;

@@ -29,6 +29,7 @@ struct bench {
     enum atls_role victim; /* a client wants its server attested, a server its client */
     const char *suite;     /* of TLS 1.3 */
     bool retry;            /* intra, pre: there is a HelloRetryRequest */
+    bool optional;         /* the victim does not insist (peer_optional) */
 };
 
 /* What the victim wants. */
@@ -63,6 +64,7 @@ enum manner {
     MANNER_PROPER = 0,
     MANNER_WITHOUT,     /* attestation is negotiated, and not there */
     MANNER_UNAWARE,     /* nothing is negotiated, nothing is there */
+    MANNER_DECLINES,    /* post: DECLINE, of this connection, or of another (declines_elsewhere) */
     MANNER_LATER_ENTRY, /* beside a certificate that is not the end entity's */
     MANNER_TWICE,
     MANNER_TLS_1_2,
@@ -83,8 +85,9 @@ struct show {
     const struct column *speaks; /* NULL: the victim's flavour */
     const char *technology;      /* that he says he has; NULL: "tpm" */
     const char *scheme; /* intra: that he chooses; NULL: of technology in profile kat-bundle */
-    bool expired;       /* the certificate is past its time */
-    bool aged;          /* it was made a month ago, and is valid for many years */
+    bool declines_elsewhere;
+    bool expired; /* the certificate is past its time */
+    bool aged;    /* it was made a month ago, and is valid for many years */
     /* The end entity's certificate is signed by its own key, and the next one is that which a CA
      * issued to this machine; NULL: as the flavour has it. */
     const struct machine *behind;
@@ -93,7 +96,8 @@ struct show {
 };
 
 struct outcome {
-    bool accepted;
+    bool accepted;   /* attested */
+    bool unattested; /* passes as not attested, where that is optional; and accepted is false */
     enum atls_code code;
     enum atls_reason reason;
     char message[320];

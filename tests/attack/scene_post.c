@@ -84,8 +84,10 @@ static struct outcome outcome_of(const struct line *line)
         assert_false(peer.attested || atls_session_is_open(line->session));
         return scene_refused(&line->err);
     }
-    assert_true(peer.attested && peer.flavour == ATLS_FLAVOUR_POST);
-    return (struct outcome){.accepted = true};
+    assert_true(peer.attested != peer.unattested && peer.flavour == ATLS_FLAVOUR_POST);
+    assert_true((peer.result == NULL) == peer.unattested);
+    assert_true(atls_session_is_open(line->session) || !peer.unattested);
+    return (struct outcome){.accepted = peer.attested, .unattested = peer.unattested};
 }
 
 /* The end entity's certificate: the machine's own, one that has expired, or one that its own key
@@ -164,13 +166,43 @@ static void answer(struct victim *v, const struct show *show)
     atls_buf_clear(&message);
 }
 
+/* DECLINE with an empty authenticator, whose MAC is of this connection or of another. */
+static void decline(struct victim *v, const struct show *show)
+{
+    const enum atls_role role =
+        v->scene.bench->victim == ATLS_ROLE_CLIENT ? ATLS_ROLE_SERVER : ATLS_ROLE_CLIENT;
+    struct test_connection connection = v->line.secret;
+    struct atls_status_frame frame = {.id = v->id, .code = ATLS_CARRIER_UNAVAILABLE};
+    struct atls_writer w = atls_writer_init(4096);
+    struct atls_buf empty = ATLS_BUF_INIT;
+    struct atls_ea_request request;
+    struct atls_ea *ea = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    if (show->declines_elsewhere)
+        connection.secret[0] ^= 1;
+    test_assert_code(atls_ea_new(role, connection.hash, test_exporter, &connection, &ea, &err),
+                     ATLS_OK, &err);
+    test_assert_code(atls_ea_accept_request(ea, v->scene.request, &request, &err), ATLS_OK, &err);
+    test_assert_code(atls_ea_decline(ea, v->scene.request, &empty, &err), ATLS_OK, &err);
+    frame.authenticator = atls_buf_bytes(&empty);
+    atls_decline_put(&w, &frame);
+    assert_int_equal(w.failed, ATLS_OK);
+    hand_send(&v->line, atls_writer_bytes(&w));
+    atls_writer_clear(&w);
+    atls_buf_clear(&empty);
+    atls_ea_free(ea);
+}
+
 struct outcome post_play(const struct bench *b, const struct wish *wish, const struct show *show)
 {
     struct victim v;
     struct outcome out;
 
     victim_open(&v, b, wish, show);
-    if (v.line.code == ATLS_OK)
+    if (v.line.code == ATLS_OK && show->manner == MANNER_DECLINES)
+        decline(&v, show);
+    else if (v.line.code == ATLS_OK)
         answer(&v, show);
     out = outcome_of(&v.line);
     victim_close(&v);

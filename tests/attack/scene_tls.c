@@ -665,12 +665,18 @@ static void check_gate(struct atls_openssl *c, SSL *actor, bool accepted)
 }
 
 /* How the accepted peer is described. */
-static void check_peer(struct atls_openssl *c, const struct bench *b)
+static void check_peer(struct atls_openssl *c, const struct bench *b, struct outcome *out)
 {
     static const char *const freshness[] = {"connection", "none", "nonce"};
     struct atls_peer peer;
 
     atls_session_peer(atls_openssl_session(c), &peer);
+    if (b->optional && peer.unattested) {
+        assert_true(!peer.attested && peer.result == NULL && peer.spki.len == 0);
+        *out = (struct outcome){.unattested = true};
+        return;
+    }
+    assert_false(peer.unattested);
     assert_true(peer.attested && peer.flavour == b->column->flavour);
     assert_string_equal(peer.binding,
                         b->column->flavour == ATLS_FLAVOUR_PRE ? "key" : "connection");
@@ -731,8 +737,8 @@ struct outcome tls_play(const struct bench *b, const struct wish *wish, const st
         resume(ssl, ctx, wish, show);
     out = drive(c, actor);
     if (out.accepted)
-        check_peer(c, b);
-    check_gate(c, actor, out.accepted);
+        check_peer(c, b, &out);
+    check_gate(c, actor, out.accepted || out.unattested);
     atls_openssl_free(c);
     SSL_free(ssl);
     SSL_free(actor);
