@@ -427,6 +427,9 @@ static enum atls_code peer_job(struct atls_handshake *h, const struct atls_tls_p
 
 static enum atls_code finish(struct atls_handshake *h, struct atls_err *err)
 {
+    /* A certificate that was made for this connection has served, and takes some KiB. */
+    if (h->shown && wants_nonces(h->config))
+        SSL_certs_clear(h->ssl);
     if (!h->config->options.require_self || h->shown)
         return ATLS_OK;
     return atls_fail_reason(err, ATLS_E_EVIDENCE, ATLS_REASON_NOT_ATTESTED,
