@@ -3,16 +3,20 @@
 
 Same TLS 1.3 cipher, type of certificate, number of workers, and load; alternating, in one run. All
 sides are on the loopback interface. Proxies that are not installed are skipped with a reason.
+atls-proxy has a row for each way to carry attestation (--flavours).
 
 bulk    CPU seconds per GB of the proxy, and MB/s, each mode and direction
 new     CPU per new connection of the proxy; that of the attested ones beside the better of the
         others plus the signatures that attestation cannot do without
-memory  growth of the proxy (PSS) per idle connection
-churn   descriptors and memory while connections come and go beside idle ones
+memory  growth of the proxy (PSS) per idle connection; beside the better of the others plus 4 KiB
+churn   descriptors and memory at the start, in the middle and at the end while connections come
+        and go beside idle ones; as many processes of a proxy as descriptors make necessary. Exit
+        status 1 when atls-proxy keeps a descriptor, grows, loses or refuses a connection
 
 Modes: terminate (TLS in, plain out), originate (plain in, TLS out). CPU is utime + stime of all
 processes of a proxy. What is not a ratio says something of this machine and hour alone."""
 import argparse
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -32,6 +36,17 @@ TICK = os.sysconf("SC_CLK_TCK")
 MB = 1e6
 NAMES = ("nginx", "haproxy", "atls-proxy")
 OURS = "atls-proxy"
+# Ways to carry attestation: what a side says, and the signatures that each cannot do without, of
+# one who attests and one who appraises. The key that attests is that of TLS in intra and pre.
+FLAVOURS = {
+    "post": ("", 2, 2),  # evidence, authenticator
+    "raw": ("raw: true, ", 2, 2),
+    "intra": ("flavour: intra, ", 1, 1),  # evidence
+    "pre-none": ("flavour: pre, freshness: none, ", 0, 1),  # evidence once a day
+    "pre-nonce": ("flavour: pre, freshness: nonce, ", 2, 1),  # evidence, certificate
+}
+MORE_MEMORY = 4.0  # KiB that an attested connection may take beyond a TLS connection
+GROWTH = 2 << 20  # of all memory in half of a churn: the allocator's, not a leak
 
 
 def end_with_parent():
@@ -70,8 +85,14 @@ class Client:
 
     def go(self):
         """(seconds, failed connections)"""
+        self.begin()
+        return self.end()
+
+    def begin(self):
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
+
+    def end(self):
         words = self.process.stdout.readline().split()
         self.process.wait()
         if len(words) != 3:
@@ -143,9 +164,10 @@ routes:
     target: 127.0.0.1:{back}
     {side}
 """
-ATLS_IN = """downstream: {{attester: soft, require: none,
-      tls: {{certificate: {dir}/cert.pem, key: {dir}/key.pem}}}}"""
-ATLS_OUT = """upstream: {{require: {{verifier: local, policy: bench, identity: attested,
+ATLS_IN = """downstream: {{{way}attester: soft, require: none{tls}}}"""
+ATLS_IN_TLS = """,
+      tls: {{certificate: {dir}/cert.pem, key: {dir}/key.pem}}"""
+ATLS_OUT = """upstream: {{{way}require: {{verifier: local, policy: bench, identity: attested,
       evidence-types: [soft]}}, tls: {{name: localhost}}}}"""
 POLICY = ('{decision: (if .submods.SOFT then "accept" else "refuse" end), insecure: ["soft"]}')
 OPENSSL_CONF = f"""openssl_conf = conf
@@ -179,15 +201,19 @@ def nginx_module(path):
 
 
 class Proxy:
-    def __init__(self, name, path, mode, back, workers):
-        self.name, self.mode, self.port = name, mode, free_port()
-        self.kind = "attested" if name == OURS else "tls"
+    """A process; label is the name of a program, and for ours the flavour with it."""
+
+    def __init__(self, label, path, mode, back, workers):
+        name, _, flavour = label.partition(" ")
+        self.name, self.mode, self.port = label, mode, free_port()
+        self.kind = flavour or "tls"
         self.log = pathlib.Path(DIR) / f"{name}-{self.port}.log"
         file = pathlib.Path(DIR) / f"{name}-{self.port}.conf"
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         fill = {"dir": DIR, "port": self.port, "back": back[self.kind if mode == "originate"
                 else "plain"].port, "workers": workers, "files": files, "half": files // 2 - 100,
-                "cipher": CIPHER, "mode": mode, "user": "", "module": "", "ssl": "", "more": ""}
+                "cipher": CIPHER, "mode": mode, "user": "", "module": "", "ssl": "", "more": "",
+                "tls": ""}
         into = mode == "terminate"
         if name == "nginx":
             fill["module"] = nginx_module(path)
@@ -199,6 +225,9 @@ class Proxy:
             fill["ssl" if into else "more"] = (HAPROXY_IN if into else HAPROXY_OUT).format(**fill)
             text, command = HAPROXY, [path, "-db", "-f", str(file)]
         else:
+            fill["way"] = FLAVOURS[flavour][0]
+            if into and flavour in ("post", "raw"):
+                fill["tls"] = ATLS_IN_TLS.format(**fill)
             fill["side"] = (ATLS_IN if into else ATLS_OUT).format(**fill)
             text, command = ATLS, [path, "--config", str(file)]
         file.write_text(text.format(**fill))
@@ -296,13 +325,15 @@ class Bench:
     def new(self):
         done = subprocess.run([self.load, "primitives"], check=True, capture_output=True, text=True)
         sign, verify = (float(x) / 1e3 for x in done.stdout.split())
-        for mode, name, one in (("terminate", "signatures", sign),
-                                ("originate", "verifications", verify)):
+        for mode, name, one, at in (("terminate", "signatures", sign, 1),
+                                    ("originate", "verifications", verify, 2)):
             rows = self.alternate(mode, self.new_once)
             print(f"new connections, {mode}: CPU of the proxy each")
             show(rows, (("cpu", "us", "%8.0f"), ("rate", "a second", "%8.0f")))
-            print(f"  two {name}, made and checked once each elsewhere {2 * one:8.0f} us")
-            ratio(rows, "cpu", min, f" plus two {name}", 2 * one)
+            print(f"  one of the {name} {one:8.0f} us")
+            for flavour in self.options.flavours:
+                count = FLAVOURS[flavour][at]
+                ratio(rows, "cpu", min, f" plus {count} {name}", count * one, flavour)
 
     def new_once(self, proxy):
         count = self.options.new
@@ -326,11 +357,16 @@ class Bench:
                     rows[name] = [{"kib": self.memory_once(name, mode, count)}]
                 print(f"memory, {mode}: KiB (PSS) per idle connection, {count} of them")
                 show(rows, (("kib", "KiB", "%8.1f"),))
-                ratio(rows, "kib", min)
+                ratio(rows, "kib", min, f" plus {MORE_MEMORY:.0f} KiB", MORE_MEMORY)
+
+    def warm_up(self, proxy):
+        """Has it open and allocate what it needs however many connections there are."""
+        self.client(proxy, "new", 300, 64, 0).go()
+        time.sleep(self.options.settle)
 
     def memory_once(self, name, mode, count):
         proxy = self.start(name, mode)
-        self.client(proxy, "new", 50, 8, 0).go()
+        self.warm_up(proxy)
         before = proxy.pss()
         client = self.client(proxy, "idle", count)
         time.sleep(self.options.settle)
@@ -342,36 +378,84 @@ class Bench:
         return grown / count / 1024
 
     def churn(self):
-        count = self.idle_counts()[-1]
-        minutes = self.options.soak / 60
+        """False when atls-proxy leaks."""
+        count, fine = max(self.options.idle), True
         for mode in MODES:
             print(f"churn, {mode}: {self.options.rate} connections a minute beside {count} idle "
                   f"ones, {self.options.soak} s")
             for name in self.paths:
-                self.churn_one(name, mode, count, minutes)
+                fine &= self.churn_one(name, mode, count)
+        return fine
 
-    def churn_one(self, name, mode, count, minutes):
-        proxy = self.start(name, mode)
-        first = proxy.descriptors()
-        idle = self.client(proxy, "idle", count)
-        samples, failed, parts = [], 0, max(4, int(minutes))
-        for _ in range(parts + 1):
-            time.sleep(self.options.settle)
-            samples.append((proxy.descriptors(), proxy.pss()))
-            if len(samples) <= parts:
-                each = max(1, int(self.options.rate * minutes / parts))
-                failed += self.client(proxy, "new", each, 256, self.options.rate).go()[1]
-        lost = idle.go()[1]
-        for _ in range(100):
-            left = proxy.descriptors() - first
+    def churn_one(self, name, mode, count):
+        most = self.idle_counts()[-1]
+        crowd = Crowd([self.start(name, mode) for _ in range(-(-count // most))])
+        with contextlib.closing(crowd):
+            for proxy in crowd.proxies:
+                self.warm_up(proxy)
+            first = crowd.descriptors()
+            idle = [self.client(proxy, "idle", part)
+                    for proxy, part in zip(crowd.proxies, crowd.parts(count))]
+            samples, failed = [], 0
+            for half in range(3):  # at the start, in the middle, at the end
+                time.sleep(self.options.settle)
+                samples.append((crowd.descriptors(), crowd.pss()))
+                failed += 0 if half == 2 else self.come_and_go(crowd, self.options.soak / 2)
+            lost = sum(client.go()[1] for client in idle)
+            left = crowd.left_of(first)
+        grown = samples[2][1] - samples[1][1]
+        print(f"  {name:20} {len(crowd.proxies)} process(es); descriptors {first} before, "
+              f"{', '.join(str(s[0]) for s in samples)}, {left} too many after; "
+              f"PSS {', '.join(f'{s[1] / MB:.1f}' for s in samples)} MB; "
+              f"{failed} failed, {lost} idle lost", flush=True)
+        leaks = [text for bad, text in ((left > 0, "descriptors are left"), (failed, "some failed"),
+                                        (lost, "idle connections were lost"),
+                                        (samples[2][0] > samples[0][0], "descriptors grow"),
+                                        (grown > GROWTH, f"memory grows by {grown / MB:.1f} MB"))
+                 if bad]
+        if leaks and name.startswith(OURS):
+            print(f"  {name}: LEAK: {', '.join(leaks)}", flush=True)
+            return False
+        return True
+
+    def come_and_go(self, crowd, seconds):
+        """New connections, evenly over the seconds and processes; how many failed."""
+        rate = self.options.rate / len(crowd.proxies)
+        clients = [self.client(proxy, "new", max(1, int(rate * seconds / 60)), 256, rate)
+                   for proxy in crowd.proxies]
+        for client in clients:
+            client.begin()
+        return sum(client.end()[1] for client in clients)
+
+
+class Crowd:
+    """Processes of one proxy, which share connections evenly."""
+
+    def __init__(self, proxies):
+        self.proxies = proxies
+
+    def parts(self, count):
+        each, more = divmod(count, len(self.proxies))
+        return [each + (i < more) for i in range(len(self.proxies))]
+
+    def descriptors(self):
+        return sum(proxy.descriptors() for proxy in self.proxies)
+
+    def pss(self):
+        return sum(proxy.pss() for proxy in self.proxies)
+
+    def left_of(self, first):
+        """Descriptors above that number once connections have had the time to go."""
+        for _ in range(150):
+            left = self.descriptors() - first
             if left <= 0:
                 break
             time.sleep(0.2)
-        proxy.stop()
-        # The first part may still grow what is kept; a leak grows from part to part.
-        print(f"  {name:11} descriptors {samples[1][0]} to {samples[-1][0]}, {left} more "
-              f"than at first when all have gone; PSS {samples[0][1] / MB:.1f}, {samples[1][1] / MB:.1f} to "
-              f"{samples[-1][1] / MB:.1f} MB; {failed} failed, {lost} idle lost", flush=True)
+        return max(left, 0)
+
+    def close(self):
+        for proxy in self.proxies:
+            proxy.stop()
 
 
 def medians(rows, key):
@@ -380,7 +464,7 @@ def medians(rows, key):
 
 def show(rows, columns):
     for name, rounds in rows.items():
-        text = f"  {name:11}"
+        text = f"  {name:20}"
         for key, unit, form in columns:
             values = [r[key] for r in rounds]
             text += f" {form % statistics.median(values)} {unit}"
@@ -390,16 +474,21 @@ def show(rows, columns):
         print(text, flush=True)
 
 
-def ratio(rows, key, better, said="", added=0.0):
-    others = [name for name in rows if name != OURS]
-    if OURS not in rows or not others:
+def ratio(rows, key, better, said="", added=0.0, flavour=None):
+    """Of each of our rows, or of that flavour, to the better of the others."""
+    others = [name for name in rows if not name.startswith(OURS)]
+    ours = [name for name in rows if name.startswith(OURS) and
+            flavour in (None, name.partition(" ")[2])]
+    if not others:
         return
     # The one whose median is better, in each round: not the luckier of two in every round.
     middle = medians(rows, key)
     best = better(others, key=lambda name: middle[name])
-    each = [ours[key] / (other[key] + added) for ours, other in zip(rows[OURS], rows[best])]
-    print(f"  ratio {OURS} / {best}{said}, {key}: {statistics.median(each):.2f} "
-          f"({min(each):.2f} to {max(each):.2f})", flush=True)
+    for name in ours:
+        each = [a[key] / (b[key] + added) for a, b in zip(rows[name], rows[best])]
+        spread = f" ({min(each):.2f} to {max(each):.2f})" if len(each) > 1 else ""
+        print(f"  ratio {name} / {best}{said}, {key}: {statistics.median(each):.2f}{spread}",
+              flush=True)
 
 
 def parse():
@@ -408,6 +497,7 @@ def parse():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--only", default="bulk,new,memory,churn", help="some of these")
     parser.add_argument("--proxies", default=",".join(NAMES), help="some of these")
+    parser.add_argument("--flavours", default=",".join(FLAVOURS), help="some of these")
     parser.add_argument("--short", action="store_true", help="figures within a minute or so")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
@@ -418,11 +508,13 @@ def parse():
                         default=[1000, 10000], help="numbers of idle connections")
     parser.add_argument("--settle", type=float, default=1, help="s before memory is looked at")
     parser.add_argument("--soak", type=int, default=60, help="s of churn")
-    parser.add_argument("--rate", type=int, default=3000, help="connections a minute of churn")
+    parser.add_argument("--rate", type=int, default=1000, help="connections a minute of churn")
     options = parser.parse_args()
+    options.flavours = options.flavours.split(",")
     if options.short:
-        options.rounds, options.megabytes, options.new = 3, 300, 300
-        options.idle, options.soak = [1000], 4
+        options.rounds, options.megabytes, options.new = 3, 200, 200
+        options.idle, options.soak, options.rate = [1000], 4, 3000
+        options.flavours = ["post", "intra"]
     return options
 
 
@@ -439,22 +531,25 @@ def main():
         path, why = find(name, options.build)
         if path is None:
             print(f"no {name} beside it: {why}")
+        elif name == OURS:
+            paths.update({f"{name} {flavour}": path for flavour in options.flavours})
         else:
             paths[name] = path
     if not paths:
-        return
-    back = {kind: Server(load, kind) for kind in ("plain", "tls", "attested")}
+        return 0
+    back = {kind: Server(load, kind) for kind in ("plain", "tls", *options.flavours)}
     bench = Bench(options, load, paths, back)
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; "
           f"{options.workers} worker(s) each; medians (least to most) of {options.rounds} rounds")
-    for part in options.only.split(","):
-        getattr(bench, part)()
+    # What measures alone has nothing to fail for.
+    outcomes = [getattr(bench, part)() for part in options.only.split(",")]
+    return 1 if False in outcomes else 0
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="atls-bench-") as DIR:
         try:
-            main()
+            sys.exit(main())
         except (RuntimeError, subprocess.CalledProcessError) as error:
             print(f"bench: {error}", file=sys.stderr)
             sys.exit(2)

@@ -31,10 +31,60 @@ static SSL_CTX *context(const struct speech *speech, const char *dir)
     return ctx;
 }
 
+/* ---- attestation ---- */
+
+static const struct carried {
+    const char *kind;
+    enum atls_flavour flavour;
+    enum atls_freshness freshness;
+    bool raw;
+} ways[] = {
+    {"post", ATLS_FLAVOUR_POST, ATLS_FRESHNESS_UNSAID, false},
+    {"raw", ATLS_FLAVOUR_POST, ATLS_FRESHNESS_UNSAID, true},
+    {"intra", ATLS_FLAVOUR_INTRA, ATLS_FRESHNESS_UNSAID, false},
+    {"pre-none", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONE, false},
+    {"pre-nonce", ATLS_FLAVOUR_PRE, ATLS_FRESHNESS_NONCE, false},
+};
+
+static const struct carried *find_way(const char *kind)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        if (strcmp(kind, ways[i].kind) == 0)
+            return &ways[i];
+    bench_die(kind, NULL);
+}
+
+static struct atls_config *configure(const struct carried *way, const char *dir, bool server)
+{
+    static const char *const soft[] = {"soft", NULL};
+    struct atls_config_options options;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct atls_config *config;
+    struct ends_parts parts;
+
+    ends_parts_load(&parts, dir, "");
+    atls_config_options_init(&options);
+    options.gate_timeout_ms = 120000; /* the machine may be busy */
+    options.flavour = way->flavour;
+    options.freshness = way->freshness;
+    options.raw = way->raw;
+    if (server) {
+        options.attester = parts.attester;
+    } else {
+        options.require_peer = true;
+        options.verifier = parts.verifier;
+        options.policy = parts.policy;
+        options.identity = ATLS_IDENTITY_ATTESTED;
+        options.evidence_types = soft;
+    }
+    if (atls_config_new(&options, &config, &err) != ATLS_OK)
+        bench_die("configuration", &err);
+    return config;
+}
+
 void speech_open(struct speech *speech, const char *kind, const char *dir, bool server)
 {
     struct atls_err err = ATLS_ERR_INIT;
-    struct ends_parts parts;
 
     *speech = (struct speech){.server = server};
     if (strcmp(kind, "plain") == 0)
@@ -43,11 +93,7 @@ void speech_open(struct speech *speech, const char *kind, const char *dir, bool 
     speech->ctx = context(speech, dir);
     if (speech->kind == KIND_TLS)
         return;
-    if (strcmp(kind, "attested") != 0)
-        bench_die(kind, NULL);
-    ends_parts_load(&parts, dir, "");
-    speech->config = server ? ends_attester_only(parts.attester)
-                            : ends_relying_party(parts.verifier, parts.policy, NULL);
+    speech->config = configure(find_way(kind), dir, server);
     if (atls_openssl_prepare_for(speech->ctx, speech->config, &err) != ATLS_OK)
         bench_die("attested TLS", &err);
 }

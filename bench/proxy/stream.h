@@ -20,7 +20,8 @@ struct speech {
     struct atls_config *config;
 };
 
-/* kind: "plain", "tls" or "attested". dir has what `setup` of load.c made: certificate, platform
+/* kind: "plain", "tls", or how attestation is carried: "post", "raw", "intra", "pre-none" or
+ * "pre-nonce". dir has what `setup` of load.c made: certificate, platform
  * key, store. The side that serves attests, the other one appraises. */
 void speech_open(struct speech *speech, const char *kind, const char *dir, bool server);
 
