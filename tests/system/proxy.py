@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import textwrap
 import threading
 
@@ -134,6 +135,40 @@ class Echo:
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         self.thread.join(TIMEOUT)
+
+
+class EchoProcess:
+    """An Echo in a process of its own, for more connections than threads and descriptors allow here."""
+
+    SERVE = textwrap.dedent("""
+        import asyncio, resource
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+        class Echo(asyncio.Protocol):
+            def connection_made(self, transport):
+                self.transport = transport
+
+            def data_received(self, data):
+                self.transport.write(data)
+
+        async def serve():
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=4096)
+            print(server.sockets[0].getsockname()[1], flush=True)
+            await server.serve_forever()
+
+        asyncio.run(serve())
+        """)
+
+    def __enter__(self):
+        self.process = subprocess.Popen([sys.executable, "-c", self.SERVE], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate(timeout=TIMEOUT)
 
 
 class Caller:
