@@ -54,7 +54,8 @@ static ssize_t take(struct end *end, void *buf, size_t len)
     else if (got < 0)
         end->broke = errno;
     else if (got > 0 && (size_t)got < len)
-        end->readable = end->half_closed; /* it was emptied: the next event is a new one */
+        /* It was emptied, and the next event is a new one; or this is the mark of urgent data. */
+        end->readable = end->half_closed || end->urgent;
     return got;
 }
 
@@ -226,10 +227,11 @@ static void socket_ready(struct loop_watch *watch, uint32_t events)
 {
     struct end *end = (struct end *)(void *)((char *)watch - offsetof(struct end, watch));
 
-    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
         end->readable = true;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
         end->writable = true;
+    end->urgent |= (events & EPOLLPRI) != 0;
     end->half_closed |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     end->hung_up |= (events & (EPOLLHUP | EPOLLERR)) != 0;
     end->reset |= (events & EPOLLERR) != 0;
@@ -249,7 +251,9 @@ enum atls_code end_open(struct end *end, struct loop *loop, int fd, bool diallin
     end->watch = (struct loop_watch){.ready = socket_ready, .fd = -1};
     /* Records are gathered here. Of a unix socket this fails, and does not matter. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    code = loop_watch(loop, &end->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, err);
+    (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on); /* no byte is lost */
+    code = loop_watch(loop, &end->watch, fd, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                      err);
     if (code != ATLS_OK) {
         close(fd);
         return code;

@@ -58,6 +58,7 @@ struct end {
     void *arg;
     enum end_state state;
     bool readable, writable; /* not known to be otherwise */
+    bool urgent;             /* urgent data have come, of TCP */
     bool half_closed;        /* the peer's end of the stream is in the socket */
     bool hung_up;            /* reset, or both directions are closed */
     bool reset;

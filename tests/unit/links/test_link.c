@@ -690,6 +690,33 @@ static void moves_data_of_many_links(void **state)
     world_clear(&w);
 }
 
+/* Reads stop short at the mark of urgent data, and nothing tells that there is more behind it. */
+static void urgent_data_hold_up_nothing(void **state)
+{
+    struct world w;
+    int client, target;
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    w.tcp = true;
+    w.direct = true;
+    world_start(&w);
+    client = enter(&w, ORIGINATE);
+    put(client, "before", 6); /* waits for the attestation, and so it comes in one piece */
+    assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+    put(client, "behind", 6);
+    target = take_target(&w);
+    get(target, "before!behind");
+    assert_int_equal(send(target, "!", 1, MSG_OOB), 1);
+    put(target, "back", 4);
+    get(client, "!back");
+    close(client);
+    assert_ended(target);
+    close(target);
+    assert_end(&w, TERMINATE, LINK_CLOSED);
+    world_clear(&w);
+}
+
 /* ---- half-closes ---- */
 
 static void passes_on_the_end_of_one_direction(void **state)
@@ -1777,6 +1804,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves_data_both_ways),
         cmocka_unit_test(moves_data_of_many_links),
+        cmocka_unit_test(urgent_data_hold_up_nothing),
         cmocka_unit_test(passes_on_the_end_of_one_direction),
         cmocka_unit_test(no_byte_passes_before_the_verdicts),
         cmocka_unit_test(peers_that_stall_are_given_up),
