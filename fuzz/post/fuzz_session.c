@@ -2,7 +2,8 @@
  * is ever attested, and no application data comes through a closed gate.
  *
  * Byte 0 of the input: 1 client, 2 require the peer, 4 raw, 8 valid HELLO first, 16 that HELLO
- * requires us; byte 1: length of the pieces that the rest is given in. */
+ * requires us, 32 (with 2) do not insist, 64 (with 16) nor does it, 128 TLS has authenticated
+ * nobody; byte 1: length of the pieces that the rest is given in. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -70,10 +71,10 @@ static int64_t monotonic_ms(void *arg)
     return now_ms;
 }
 
-/* ---- configurations: [require the peer][raw] ---- */
+/* ---- configurations: 1 raw, 2 require the peer, 4 (with 2) and do not insist ---- */
 
-static struct atls_config *configs[2][2];
-static struct atls_writer hellos[2]; /* [requires] */
+static struct atls_config *configs[8];
+static struct atls_writer hellos[3]; /* requires nothing, requires, asks and does not insist */
 
 static struct atls_config *make_config(struct atls_attester *attester,
                                        struct atls_verifier *verifier, struct atls_policy *policy,
@@ -91,8 +92,9 @@ static struct atls_config *make_config(struct atls_attester *attester,
     options.identity = ATLS_IDENTITY_ATTESTED;
     options.evidence_types = types;
     options.inner_protocols = inner;
-    options.require_peer = index / 2 != 0;
-    options.raw = index % 2 != 0;
+    options.require_peer = (index & 2) != 0;
+    options.peer_optional = (index & 6) == 6;
+    options.raw = (index & 1) != 0;
     options.on_failure = ATLS_ON_FAILURE_GATE;
     options.clock.monotonic_ms = monotonic_ms;
     require(atls_config_new(&options, &config, NULL) == ATLS_OK);
@@ -109,6 +111,7 @@ static void make_hello(int index)
 
     if (index != 0)
         hello.flags |= ATLS_HELLO_REQUIRES;
+    hello.optional = index == 2;
     hellos[index] = atls_writer_init(1000);
     for (size_t i = 0; i < ATLS_NAMES_COUNT; i++) {
         names[i] = atls_writer_init(100);
@@ -131,16 +134,16 @@ static void prepare(void)
     struct atls_verifier *verifier = NULL;
     struct atls_policy *policy = NULL;
 
-    if (configs[0][0] != NULL)
+    if (configs[0] != NULL)
         return;
     atls_attester_options_init(&options);
     options.insecure = true;
     require(atls_attester_open("soft:", attesters, &options, &attester, NULL) == ATLS_OK);
     require(atls_verifier_open("refuse:", verifiers, NULL, &verifier, NULL) == ATLS_OK);
     require(atls_policy_default(&policy, NULL) == ATLS_OK);
-    for (int i = 0; i < 4; i++)
-        configs[i / 2][i % 2] = make_config(attester, verifier, policy, i);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 8; i++)
+        configs[i] = make_config(attester, verifier, policy, i);
+    for (int i = 0; i < 3; i++)
         make_hello(i);
     atls_attester_unref(attester);
     atls_verifier_unref(verifier);
@@ -149,7 +152,8 @@ static void prepare(void)
 
 /* ---- one session ---- */
 
-static void work(struct atls_session *s)
+/* The verifier refuses everybody: who is required to attest never passes. */
+static void work(struct atls_session *s, int config)
 {
     struct atls_job *job;
     struct atls_err err = ATLS_ERR_INIT;
@@ -165,6 +169,8 @@ static void work(struct atls_session *s)
     atls_session_output_done(s, atls_session_output(s).len);
     atls_session_peer(s, &peer);
     require(!peer.attested);
+    require(!peer.unattested || ((config & 6) == 6 && peer.result == NULL));
+    require((config & 2) == 0 || peer.unattested || !atls_session_is_open(s));
 }
 
 /* Gives bytes; false when the session has ended. */
@@ -198,8 +204,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .early_data = ATLS_ANSWER_NO,
     };
     struct atls_session *s = NULL;
+    static const uint8_t tls_key[] = {0x30, 0x00};
+    int going = 1, config, hello;
     size_t piece;
-    int going = 1;
 
     if (size < 2)
         return 0;
@@ -207,16 +214,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     now_ms = 1000;
     tls.role = (data[0] & 1) != 0 ? ATLS_ROLE_CLIENT : ATLS_ROLE_SERVER;
     piece = data[1] == 0 ? size : data[1];
-    require(atls_session_new(configs[(data[0] & 2) != 0][(data[0] & 4) != 0], &tls, NULL, &s,
-                             NULL) == ATLS_OK);
+    config = (data[0] & 2) | ((data[0] & 4) != 0 ? 1 : 0) | ((data[0] & 32) != 0 ? 4 : 0);
+    hello = (data[0] & 16) == 0 ? 0 : (data[0] & 64) == 0 ? 1 : 2;
+    tls.peer_spki = atls_bytes_of(tls_key, (data[0] & 128) == 0 ? sizeof tls_key : 0);
+    require(atls_session_new(configs[config], &tls, NULL, &s, NULL) == ATLS_OK);
     if ((data[0] & 8) != 0)
-        going = give(s, atls_writer_bytes(&hellos[(data[0] & 16) != 0]));
-    work(s);
+        going = give(s, atls_writer_bytes(&hellos[hello]));
+    work(s, config);
     for (size_t at = 2; going && at < size; at += piece) {
         enum atls_code code;
 
         going = give(s, atls_bytes_of(data + at, size - at < piece ? size - at : piece));
-        work(s);
+        work(s, config);
         now_ms += 100;
         code = atls_session_tick(s, NULL);
         require(code == ATLS_OK || !atls_session_is_open(s));
