@@ -15,6 +15,7 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 
+#include "listen.h"
 #include "log.h"
 #include "text.h"
 
@@ -46,6 +47,8 @@ static enum atls_code become(const struct config *config, struct atls_err *err)
         return code;
     if (geteuid() == found->pw_uid && getegid() == group)
         return ATLS_OK;
+    if ((code = listen_give(found->pw_uid, group, err)) != ATLS_OK)
+        return code;
     if (initgroups(found->pw_name, group) != 0 || setresgid(group, group, group) != 0 ||
         setresuid(found->pw_uid, found->pw_uid, found->pw_uid) != 0)
         return set_error(err, ATLS_E_CONFIG, "user %.60s: %s; want to be started as root",

@@ -239,6 +239,15 @@ enum atls_code listen_get(const struct listen_at *l, int *out_fd, char out_text[
     return ATLS_OK;
 }
 
+enum atls_code listen_give(uid_t user, gid_t group, struct atls_err *err)
+{
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].path[0] != '\0' && lchown(kept[i].path, user, group) != 0)
+            return set_error(err, ATLS_E_CONFIG, "%.108s: %s; want the right to give it away",
+                             kept[i].path, strerror(errno));
+    return ATLS_OK;
+}
+
 void listen_shut(const struct listen_at *l)
 {
     for (size_t i = 0; i < kept_count; i++)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <atls/err.h>
 
@@ -25,6 +26,9 @@ struct listen_at {
  */
 ATLS_MUST_CHECK enum atls_code listen_get(const struct listen_at *l, int *out_fd,
                                           char out_text[128], struct atls_err *err);
+/* Hands the unix sockets that listen_get made to a user and a group, before this process becomes
+ * them. Errors: ATLS_E_CONFIG with the path. */
+ATLS_MUST_CHECK enum atls_code listen_give(uid_t user, gid_t group, struct atls_err *err);
 /* Has new connections to it, in every slot, refused from now on, so that clients go elsewhere at
  * once; but for those of systemd, which another process may serve next. */
 void listen_shut(const struct listen_at *l);

@@ -92,6 +92,7 @@ def test_root_is_given_up_for_good(lab):
     lab.dir.chmod(0o755)
     with Echo() as echo:
         proxy = front(lab, backend=echo.port, more="    user: nobody\n")
+        proxy.config.write_text(proxy.config.read_text().replace('"127.0.0.1:0"', '"127.0.0.1:0", "unix:{0}/own"'.format(lab.dir)))
         for path in (lab.dir / "tls.key", lab.dir / "tls.pem"):
             shutil.chown(path, "nobody")
         proxy.start()
@@ -100,6 +101,7 @@ def test_root_is_given_up_for_good(lab):
             status = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
             assert status["Uid"].split() == [str(uid)] * 4, status["Uid"]
             assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+        assert (lab.dir / "own").stat().st_uid == uid
         proxy.reload()
         assert proxy.stop() == 0
 
