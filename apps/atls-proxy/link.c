@@ -277,6 +277,7 @@ enum atls_code links_new(const struct links_options *options, struct links **out
     links->drain.due = drain_due;
     links->ask.run = links_ask_due;
     links->overdue.due = links_asked_overdue;
+    links->rested.due = links_rested;
     *out = links;
     return ATLS_OK;
 }
@@ -298,6 +299,7 @@ void links_free(struct links *links)
     loop_turn(links->options.loop, 0); /* frees them */
     loop_timer_clear(links->options.loop, &links->drain);
     loop_timer_clear(links->options.loop, &links->overdue);
+    loop_timer_clear(links->options.loop, &links->rested);
     loop_not_soon(links->options.loop, &links->ask);
     free(links);
 }

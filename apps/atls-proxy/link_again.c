@@ -2,6 +2,11 @@
 
 /* How long a peer that was asked again keeps others waiting. */
 #define ASKED_MS 2000
+/* One peer is asked so often at once, and then each so many milliseconds: fewer than the 12
+ * requests a minute beyond which a peer takes them for a flood and ends the connection. */
+#define ASK_BURST   4
+#define ASK_EACH_MS 10000
+#define REST_MS     500
 
 /* ---- lines ---- */
 
@@ -82,6 +87,38 @@ static void ask_again(struct link *link)
     link_run(link);
 }
 
+/* Whether its peer may be asked now; then that counts. */
+static bool may_ask(struct link *link, int64_t now)
+{
+    if (link->paid_ms > now + (ASK_BURST - 1) * ASK_EACH_MS)
+        return false;
+    link->paid_ms = (link->paid_ms > now ? link->paid_ms : now) + ASK_EACH_MS;
+    return true;
+}
+
+static void rest_link(struct link *link)
+{
+    struct links *links = link->links;
+
+    line_join(&links->resting, link);
+    if (!links->rested.set)
+        loop_timer_set(links->options.loop, &links->rested,
+                       loop_now_ms(links->options.loop) + REST_MS);
+}
+
+/* Back into the line, where those that must rest on leave it again. */
+void links_rested(struct loop_timer *timer)
+{
+    struct links *links = (struct links *)(void *)((char *)timer - offsetof(struct links, rested));
+    struct link *link;
+
+    while ((link = links->resting.first) != NULL) {
+        link_line_leave(link);
+        line_join(&links->due, link);
+    }
+    loop_soon(links->options.loop, &links->ask);
+}
+
 void links_ask_due(struct loop_task *task)
 {
     struct links *links = (struct links *)(void *)((char *)task - offsetof(struct links, ask));
@@ -89,7 +126,10 @@ void links_ask_due(struct loop_task *task)
 
     while (links->asked.count < links->at_once && (link = links->due.first) != NULL) {
         link_line_leave(link);
-        ask_again(link);
+        if (may_ask(link, loop_now_ms(links->options.loop)))
+            ask_again(link);
+        else
+            rest_link(link);
     }
     if (links->asked.first != NULL && !links->overdue.set)
         loop_timer_set(links->options.loop, &links->overdue,

@@ -20,7 +20,7 @@ struct link {
     struct link *next, *before;
     struct line *line; /* it is in this one, or NULL */
     struct link *line_next, *line_before;
-    int64_t asked_ms;
+    int64_t asked_ms, paid_ms; /* when it was asked; until when its asking is accounted for */
     /* Sides whose peers are to attest again (bits of 1 << side): when it is its turn, after the
      * first verdict; those that were asked and have not answered. */
     unsigned due, due_later, asked;
@@ -51,8 +51,9 @@ struct links {
     struct link *first;
     _Atomic size_t count;
     struct loop_timer drain;
-    struct line due, asked; /* to attest again */
-    size_t at_once;         /* in asked */
+    struct line due, asked, resting; /* to attest again; resting: were asked too often to be now */
+    struct loop_timer rested;
+    size_t at_once; /* in asked */
     struct loop_task ask;
     struct loop_timer overdue; /* the first in asked */
 };
@@ -89,6 +90,7 @@ void link_answered(struct link *link, enum link_side_number side);
 /* Of struct links. */
 void links_ask_due(struct loop_task *task);
 void links_asked_overdue(struct loop_timer *timer);
+void links_rested(struct loop_timer *timer);
 
 /* ---- link_end.c ---- */
 

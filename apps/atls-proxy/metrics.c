@@ -46,7 +46,7 @@ static struct {
     atomic_size_t part_counts[METRICS_KINDS];
     char technologies[TECHNOLOGIES_MAX][NAME_LEN];
     atomic_size_t technology_count;
-    atomic_llong reloads[2], ready, report_only;
+    atomic_llong reloads[2], ready, report_only, generations;
     atomic_bool has_other, has_others[METRICS_KINDS]; /* handed out */
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER,
            .other.name = "other",
@@ -204,6 +204,11 @@ bool metrics_works(const struct metrics_part *p)
 void metrics_report_only(void)
 {
     atomic_store(&state.report_only, 1);
+}
+
+void metrics_generations(int change)
+{
+    add(&state.generations, change);
 }
 
 void metrics_reloaded(bool ok)
@@ -402,6 +407,9 @@ void metrics_write(struct text *out)
                  value(&state.reloads[1]));
     write_family(out, "atls_proxy_ready", "gauge", "1 when connections would be served");
     text_printf(out, "atls_proxy_ready %lld\n", (long long)value(&state.ready));
+    write_family(out, "atls_proxy_generations", "gauge",
+                 "Configurations that connections are of, or new ones will be");
+    text_printf(out, "atls_proxy_generations %lld\n", (long long)value(&state.generations));
     write_family(out, "atls_proxy_report_only", "gauge",
                  "1 with --dry-run: what policies refuse passes");
     text_printf(out, "atls_proxy_report_only %lld\n", (long long)value(&state.report_only));

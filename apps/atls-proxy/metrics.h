@@ -56,6 +56,8 @@ bool metrics_works(const struct metrics_part *p);
 
 void metrics_reloaded(bool ok);
 void metrics_ready(bool ready);
+/* One more generation of the configuration is there (1), or one less (-1). */
+void metrics_generations(int change);
 /* Peers that are refused pass, and are counted (--dry-run). */
 void metrics_report_only(void);
 

@@ -779,6 +779,7 @@ static enum atls_code generation_open(struct state_config *shared, struct genera
     g->next = alive;
     alive = g;
     pthread_mutex_unlock(&lock);
+    metrics_generations(1);
     *out = g;
     return ATLS_OK;
 }
@@ -853,6 +854,7 @@ void generation_bury(void)
         if (g == NULL)
             return;
         generation_free(g);
+        metrics_generations(-1);
     }
 }
 

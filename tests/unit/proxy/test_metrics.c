@@ -59,7 +59,7 @@ static void test_form(void **state)
             assert_non_null(strchr(line, ' '));
         }
     }
-    assert_int_equal(families, 14);
+    assert_int_equal(families, 15);
     text_clear(&text);
 }
 
@@ -164,6 +164,9 @@ static void test_parts(void **state)
 static void test_process(void **state)
 {
     (void)state;
+    assert_true(says("atls_proxy_generations 0"));
+    metrics_generations(1);
+    assert_true(says("atls_proxy_generations 1"));
     assert_true(says("atls_proxy_report_only 0"));
     metrics_report_only();
     assert_true(says("atls_proxy_report_only 1"));
