@@ -249,6 +249,7 @@ static enum atls_code open_passport(struct opened_attester *a, struct atls_err *
     options.timeout_ms = (uint32_t)c->passport.timeout_s * 1000;
     options.lifetime_s = c->passport.lifetime_s;
     options.log = log_about(about_attester, c->name);
+    options.later = true; /* other routes do not wait for this service */
     return atls_passport_open(&options, &a->passport, err);
 }
 

@@ -13,6 +13,7 @@
 #ifndef ATLS_PASSPORT_H
 #define ATLS_PASSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <atls/attester.h>
@@ -60,6 +61,7 @@ struct atls_passport_options {
     int64_t lifetime_s;             /* of a result that names no expiry, a day at most; 0: 3600 */
     struct atls_clock clock;
     struct atls_log log;
+    bool later; /* a service that gives no answer is no error of open: results come when it does */
 };
 ATLS_API void atls_passport_options_init(struct atls_passport_options *options);
 
@@ -68,9 +70,10 @@ ATLS_API void atls_passport_options_init(struct atls_passport_options *options);
  * one that is older than a day. Callers that find none in stock wait for one exchange together. A
  * result that is not affirming, or names another key, is an error that says what the Verifier
  * found. Errors: ATLS_E_CONFIG, ATLS_E_USAGE (options), ATLS_E_UNAVAILABLE and ATLS_E_TIMEOUT (no
- * answer), ATLS_E_PROTOCOL (one that makes no sense), ATLS_E_UNSUPPORTED (the service takes no such
- * evidence), ATLS_E_REFUSED (the Verifier does not trust this attester), ATLS_E_VERIFY and
- * ATLS_E_CERTIFICATE (its result, or its TLS certificate), ATLS_E_NOMEM, those of the attester. */
+ * answer; not with later), ATLS_E_PROTOCOL (one that makes no sense), ATLS_E_UNSUPPORTED (the
+ * service takes no such evidence), ATLS_E_REFUSED (the Verifier does not trust this attester),
+ * ATLS_E_VERIFY and ATLS_E_CERTIFICATE (its result, or its TLS certificate), ATLS_E_NOMEM, those of
+ * the attester. */
 ATLS_API ATLS_MUST_CHECK enum atls_code
 atls_passport_open(const struct atls_passport_options *options, struct atls_passport **out,
                    struct atls_err *err);

@@ -14,6 +14,7 @@ from flavours import FLAVOURS, TOPOLOGIES, binding_of, freshness_of, new_world
 from proxy import Caller, Echo, Proxy
 from test_certificate import issued_ago
 from test_proxy_faults import rest
+from test_topologies import write_keys
 
 KEYS = {"post": "", "intra": "flavour: intra", "pre-none": "flavour: pre\n      freshness: none",
         "pre-nonce": "flavour: pre\n      freshness: nonce"}
@@ -186,6 +187,25 @@ def test_an_old_certificate_answers_no_nonce(sides):
     with Caller(side) as caller:
         assert not caller.says(b"secret")
     assert side.wait("refused")[0]["end"] == "upstream-refused"
+
+
+@pytest.mark.parametrize("flavour", ["post", "intra"])
+def test_a_passport_that_cannot_be_had_costs_the_connection(sides, flavour):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"https://localhost:{free.getsockname()[1]}"
+    keys = write_keys(sides.lab.store, sides.lab.dir / "own.jwks")
+    attester = sides.attester("server", "passport").replace(f'"{sides.world.service.url}"', f'"{nobody}", result-keys: {keys}')
+    front = sides.start(FRONT, attester, None,
+                        target=f"127.0.0.1:{sides.backend.port}", side=sides.lines(flavour, True, False, True)).start()
+    side = sides.start(SIDE, None, sides.verifier("passport", flavour), port=front.port(),
+                       side=sides.lines(flavour, False, True, False)).start()
+    for number in (1, 2):
+        with Caller(side) as caller:
+            assert not caller.says(b"secret")
+        line = wait_until("the end", lambda: [line for line in front.events() if "end" in line][number - 1:])[0]
+        assert line["end"] in ("attester-failed", "verifier-unavailable") and nobody in line["message"], line
+        assert line["from-client"] == 0
+    assert front.stop() == 0 and side.stop() == 0
 
 
 class Once(Threaded):

@@ -393,6 +393,21 @@ static enum atls_code check_options(const struct atls_passport_options *o, struc
     return ATLS_OK;
 }
 
+/* What the Verifier says is final; that it says nothing need not be. */
+static enum atls_code first_result(struct passport_source *p, bool later, struct atls_err *err)
+{
+    struct atls_err why = ATLS_ERR_INIT;
+    const enum atls_code code = restock(p, NEED_ANY, &why);
+
+    if (later && (code == ATLS_E_UNAVAILABLE || code == ATLS_E_TIMEOUT)) {
+        atls_log(&p->log, ATLS_LOG_WARNING, "passport", "none yet: %s", why.message);
+        return ATLS_OK;
+    }
+    if (code != ATLS_OK && err != NULL)
+        *err = why;
+    return code;
+}
+
 enum atls_code atls_passport_open(const struct atls_passport_options *o, struct atls_passport **out,
                                   struct atls_err *err)
 {
@@ -417,7 +432,7 @@ enum atls_code atls_passport_open(const struct atls_passport_options *o, struct 
     p->clock = o->clock;
     p->log = o->log;
     if ((code = atls_veraison_client_new(&client, &p->client, err)) != ATLS_OK ||
-        (code = restock(p, NEED_ANY, err)) != ATLS_OK ||
+        (code = first_result(p, o->later, err)) != ATLS_OK ||
         (code = start_renewal(p, err)) != ATLS_OK ||
         (code = atls_passport_new(&ops, p, out, err)) != ATLS_OK)
         source_close(p);

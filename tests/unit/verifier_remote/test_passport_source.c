@@ -522,6 +522,24 @@ static void open_says_what_the_verifier_found(void **state)
     open_source(w);
 }
 
+static void the_first_result_may_come_later(void **state)
+{
+    struct world *w = *state;
+    struct atls_buf cmw = ATLS_BUF_INIT;
+    struct atls_err err = ATLS_ERR_INIT;
+
+    w->options.later = true;
+    set_mood(w, REFUSES); /* that is an answer */
+    test_assert_code(atls_passport_open(&w->options, &w->passport, &err), ATLS_E_REFUSED, &err);
+    assert_null(w->passport);
+    set_mood(w, FAILS);
+    open_source(w);
+    test_assert_code(show(w, atls_bytes_of(NULL, 0), &cmw, &err), ATLS_E_UNAVAILABLE, &err);
+    assert_null(cmw.ptr);
+    set_mood(w, GOOD);
+    assert_int_equal(shown_issue(w), w->now_s);
+}
+
 static void open_wants_its_options(void **state)
 {
     struct world *w = *state;
@@ -771,6 +789,7 @@ int main(void)
         TEST(an_expired_result_is_never_shown),
         TEST(results_that_end_at_once_are_none),
         TEST(open_says_what_the_verifier_found),
+        TEST(the_first_result_may_come_later),
         TEST(open_wants_its_options),
         TEST(failures_of_the_attester_are_told),
         TEST(echoes_a_binder),
