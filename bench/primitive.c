@@ -41,3 +41,14 @@ void primitive_verify(void *arg, unsigned long count)
         EVP_MD_CTX_free(ctx);
     }
 }
+
+void primitive_export(void *arg, unsigned long count)
+{
+    static const unsigned char context[7] = "context";
+    unsigned char out[32];
+
+    while (count-- > 0)
+        if (SSL_export_keying_material(arg, out, sizeof out, "Attestation", 11, context,
+                                       sizeof context, 1) != 1)
+            bench_die("export", NULL);
+}

@@ -1,10 +1,11 @@
-/* The signatures that attestation cannot do without, to time. */
+/* What attestation cannot do without, to time: signatures, and values exported from TLS. */
 #ifndef ATLS_BENCH_PRIMITIVE_H
 #define ATLS_BENCH_PRIMITIVE_H
 
 #include <stddef.h>
 
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 
 /* An ECDSA P-256 key, what an authenticator signs, and its signature. */
 struct primitive {
@@ -19,5 +20,7 @@ void primitive_clear(struct primitive *p);
 /* For struct bench; arg is a struct primitive. */
 void primitive_sign(void *arg, unsigned long count);
 void primitive_verify(void *arg, unsigned long count);
+/* arg is an SSL after its handshake: one value as RFC 9261 and the binder ask for it. */
+void primitive_export(void *arg, unsigned long count);
 
 #endif

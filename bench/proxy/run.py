@@ -7,7 +7,8 @@ atls-proxy has a row for each way to carry attestation (--flavours).
 
 bulk    CPU seconds per GB of the proxy, and MB/s, each mode and direction
 new     CPU per new connection of the proxy; that of the attested ones beside the better of the
-        others plus the signatures that attestation cannot do without
+        others plus the signatures, and the values taken from TLS, that attestation cannot do
+        without; these are measured in each round anew, since load slows them, too
 memory  growth of the proxy (PSS) per idle connection; beside the better of the others plus 4 KiB
 churn   descriptors and memory at the start, in the middle and at the end while connections come
         and go beside idle ones; as many processes of a proxy as descriptors make necessary. Exit
@@ -37,13 +38,14 @@ MB = 1e6
 NAMES = ("nginx", "haproxy", "atls-proxy")
 OURS = "atls-proxy"
 # Ways to carry attestation: what a side says, and the signatures that each cannot do without, of
-# one who attests and one who appraises. The key that attests is that of TLS in intra and pre.
+# one who attests and one who appraises; values that either takes from TLS (RFC 9261). The key that
+# attests is that of TLS in intra and pre.
 FLAVOURS = {
-    "post": ("", 2, 2),  # evidence, authenticator
-    "raw": ("raw: true, ", 2, 2),
-    "intra": ("flavour: intra, ", 1, 1),  # evidence
-    "pre-none": ("flavour: pre, freshness: none, ", 0, 1),  # evidence once a day
-    "pre-nonce": ("flavour: pre, freshness: nonce, ", 2, 1),  # evidence, certificate
+    "post": ("", 2, 2, 3),  # evidence, authenticator
+    "raw": ("raw: true, ", 2, 2, 3),
+    "intra": ("flavour: intra, ", 1, 1, 0),  # evidence
+    "pre-none": ("flavour: pre, freshness: none, ", 0, 1, 0),  # evidence once a day
+    "pre-nonce": ("flavour: pre, freshness: nonce, ", 2, 1, 0),  # evidence, certificate
 }
 MORE_MEMORY = 4.0  # KiB that an attested connection may take beyond a TLS connection
 GROWTH = 2 << 20  # of all memory in half of a churn: the allocator's, not a leak
@@ -287,24 +289,27 @@ class Bench:
     def client(self, proxy, *args):
         return Client(self.load, proxy.client_kind(), proxy.port, *args)
 
-    def alternate(self, mode, measure):
-        """measure(proxy) -> dict of figures; {proxy: [dict of each round]}."""
+    def alternate(self, mode, measure, beside=None):
+        """measure(proxy) -> dict of figures; {proxy: [dict of each round]}, and what beside()
+        gave in each round."""
         proxies = [self.start(name, mode) for name in self.paths]
-        rows = {p.name: [] for p in proxies}
+        rows, others = {p.name: [] for p in proxies}, []
         for round_ in range(self.options.rounds + 1):
             for i in range(len(proxies)):
                 proxy = proxies[(i + round_) % len(proxies)]
                 figures = measure(proxy)
                 if round_ > 0:  # the first one warms up
                     rows[proxy.name].append(figures)
+            if round_ > 0 and beside is not None:
+                others.append(beside())
         for proxy in proxies:
             proxy.stop()
-        return rows
+        return rows, others
 
     def bulk(self):
         for mode in MODES:
             for way, order in (("to the target", "up"), ("to the client", "down")):
-                rows = self.alternate(mode, lambda p, o=order: self.bulk_once(p, o))
+                rows, _ = self.alternate(mode, lambda p, o=order: self.bulk_once(p, o))
                 print(f"bulk, {mode}, {way}: {self.options.connections} connections")
                 show(rows, (("cpu", "CPU s/GB", "%8.3f"), ("user", "of it user", "%8.3f"),
                             ("rate", "MB/s", "%8.0f")))
@@ -322,18 +327,28 @@ class Bench:
         both, user = (b - a for a, b in zip(before, proxy.cpu_s()))
         return {"cpu": both / size * 1e9, "user": user / size * 1e9, "rate": size / MB / seconds}
 
-    def new(self):
+    def primitives(self):
+        """us of a signature, a verification, a value taken from TLS"""
         done = subprocess.run([self.load, "primitives"], check=True, capture_output=True, text=True)
-        sign, verify = (float(x) / 1e3 for x in done.stdout.split())
-        for mode, name, one, at in (("terminate", "signatures", sign, 1),
-                                    ("originate", "verifications", verify, 2)):
-            rows = self.alternate(mode, self.new_once)
+        return [float(ns) / 1e3 for ns in done.stdout.split()]
+
+    def new(self):
+        for mode, name, which in (("terminate", "signatures", 0),
+                                  ("originate", "verifications", 1)):
+            rows, costs = self.alternate(mode, self.new_once, self.primitives)
+            one, value = ([c[i] for c in costs] for i in (which, 2))
             print(f"new connections, {mode}: CPU of the proxy each")
-            show(rows, (("cpu", "us", "%8.0f"), ("rate", "a second", "%8.0f")))
-            print(f"  one of the {name} {one:8.0f} us")
+            show(rows, (("cpu", "us", "%8.0f"), ("user", "of it user", "%8.0f"),
+                        ("rate", "a second", "%8.0f")))
+            print(f"  one of the {name} {statistics.median(one):8.0f} us, a value taken from TLS "
+                  f"{statistics.median(value):4.0f} us")
             for flavour in self.options.flavours:
-                count = FLAVOURS[flavour][at]
-                ratio(rows, "cpu", min, f" plus {count} {name}", count * one, flavour)
+                count, values = FLAVOURS[flavour][1 + which], FLAVOURS[flavour][3]
+                signed = [count * x for x in one]
+                ratio(rows, "cpu", min, f" plus {count} {name}", signed, flavour)
+                if values > 0:
+                    ratio(rows, "cpu", min, f" plus {count} {name} and {values} values",
+                          [a + values * b for a, b in zip(signed, value)], flavour)
 
     def new_once(self, proxy):
         count = self.options.new
@@ -343,7 +358,8 @@ class Bench:
         if failed:
             raise RuntimeError(f"{proxy.name}: {failed} of {count} connections failed")
         time.sleep(0.1)
-        return {"cpu": (proxy.cpu_s()[0] - before[0]) / count * 1e6, "rate": count / seconds}
+        both, user = ((b - a) / count * 1e6 for a, b in zip(before, proxy.cpu_s()))
+        return {"cpu": both, "user": user, "rate": count / seconds}
 
     def idle_counts(self):
         most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 400) // 2
@@ -484,8 +500,10 @@ def ratio(rows, key, better, said="", added=0.0, flavour=None):
     # The one whose median is better, in each round: not the luckier of two in every round.
     middle = medians(rows, key)
     best = better(others, key=lambda name: middle[name])
+    if not isinstance(added, list):
+        added = [added] * len(rows[best])
     for name in ours:
-        each = [a[key] / (b[key] + added) for a, b in zip(rows[name], rows[best])]
+        each = [a[key] / (b[key] + more) for a, b, more in zip(rows[name], rows[best], added)]
         spread = f" ({min(each):.2f} to {max(each):.2f})" if len(each) > 1 else ""
         print(f"  ratio {name} / {best}{said}, {key}: {statistics.median(each):.2f}{spread}",
               flush=True)
