@@ -7,6 +7,10 @@
 
 enum { POST = 1, INTRA = 2, PRE = 4 };
 
+/* A peer takes 12 requests a minute. A link asks by itself every ten seconds, too, when stores and
+ * policies keep changing (link_again.c). */
+#define REATTEST_MIN_S 10
+
 /* Keys of some flavours, and why others have them not. */
 static const struct {
     const char *key;
@@ -212,6 +216,12 @@ static enum atls_code check_roles(struct schema *s, const struct tree_node *node
     if (side->raw && side->reattest_interval_s > 0)
         return schema_at(s, line_of(node, "reattest-interval"),
                          "raw: true has no re-attestation: framing ends when the gate opens");
+    if (side->reattest_interval_s != 0 && side->reattest_interval_s < REATTEST_MIN_S)
+        return schema_at(s, line_of(node, "reattest-interval"),
+                         "reattest-interval: %llds, want %ds at least: a peer that is asked more "
+                         "than 12 times a minute, by changes of policies and stores, too, ends "
+                         "the connection",
+                         (long long)side->reattest_interval_s, REATTEST_MIN_S);
     if (side->raw && side->on_failure == ATLS_ON_FAILURE_GATE)
         return schema_at(s, line_of(node, "on-failure"),
                          "raw: true has no gate that could close again");

@@ -84,7 +84,7 @@ static const struct row good[] = {
     {"everything of a side",
      U "require: {verifier: local, policy: strict, identity: pkix, evidence-types: [tpm, snp], "
        "profiles: [kat-bundle]}\n      attester: tpm\n      require-self: true\n      alpn: [a, "
-       "b]\n      reattest-interval: 5m\n      on-failure: gate\n      tls: {certificate: c, key: "
+       "b]\n      reattest-interval: 10s\n      on-failure: gate\n      tls: {certificate: c, key: "
        "k, ca: a, crl: r, name: x}\n",
      0, NULL},
     {"raw", U "require: " L "\n      raw: true\n", 0, NULL},
@@ -335,6 +335,9 @@ static const struct row bad[] = {
      12, "wants an attester"},
     {"re-attestation of nobody", D "reattest-interval: 5m\n" REST, 11, "require is none"},
     {"a failure of nobody", D "on-failure: close\n" REST, 11, "require is none"},
+    {"re-attestation that peers take for a flood",
+     U "require: " L "\n      reattest-interval: 9s\n", 12,
+     "reattest-interval: 9s, want 10s at least: a peer that is asked more than 12 times a minute"},
     {"raw and re-attested", D "raw: true\n      reattest-interval: 5m\n" REST2, 12,
      "no re-attestation"},
     {"raw with a gate", D "raw: true\n      on-failure: gate\n" REST2, 12, "no gate"},
