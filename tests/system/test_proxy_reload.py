@@ -1,5 +1,6 @@
 """Reloads in a row while connections come, go and stay: none is lost, no byte is wrong, and nothing of the
 configurations that were is left behind. ATLS_RELOADS=COUNT makes more of them."""
+import collections
 import contextlib
 import os
 import pathlib
@@ -38,7 +39,7 @@ def stores(proxy):
 
 
 def others(proxy):
-    return sorted(path.split(":")[0] for path in files(proxy) if ".db" not in path)
+    return collections.Counter(path.split(":")[0] for path in files(proxy) if ".db" not in path)
 
 
 def files(proxy):
@@ -181,9 +182,10 @@ def test_reloads_under_load_lose_nothing_and_leave_nothing(lab):
         assert load.short >= ROUNDS
         wait_until("the old configurations to go", lambda: all(metric(proxy, "atls_proxy_generations") == 1
                                                                for proxy in pair))
+        # The socket of the first connection may still have been there: none more, not as many.
         with contextlib.suppress(AssertionError):
-            wait_until("descriptors", lambda: [others(proxy) for proxy in pair] == before)
-        assert [others(proxy) for proxy in pair] == before
+            wait_until("descriptors", lambda: not any(others(proxy) - then for proxy, then in zip(pair, before)))
+        assert [others(proxy) - then for proxy, then in zip(pair, before)] == [{}, {}]
         assert all(stores(proxy) <= 2 * STORE for proxy in pair)
         for proxy, most, now in zip(pair, peak, late):
             assert now <= most + SLACK or SANITIZED, (proxy.name, most, now)
