@@ -1,3 +1,5 @@
+#define _DEFAULT_SOURCE /* syscall */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -5,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "testlib.h"
@@ -256,6 +259,28 @@ static void more_connections_have_places(void **state)
     limits_free(limits);
 }
 
+/* ---- accept4(2) ---- */
+
+/* What fails, in place of libc's: so often with these errors, the last of them again and again. */
+static struct {
+    const int *errors;
+    size_t count, calls;
+} failing;
+
+int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
+
+int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    failing.calls++;
+    if (failing.count > 0) {
+        errno = failing.errors[0];
+        if (--failing.count > 0)
+            failing.errors++;
+        return -1;
+    }
+    return (int)syscall(SYS_accept4, fd, address, len, flags);
+}
+
 /* ---- listeners ---- */
 
 struct world {
@@ -433,6 +458,64 @@ static void descriptors_may_run_out(void **state)
     world_clear(&w);
 }
 
+/* Nobody can be closed who cannot be accepted: they wait, the listener does not spin, and is told
+ * of once a second. */
+static void a_starved_listener_rests_and_comes_back(void **state)
+{
+    static const int all[] = {ENFILE, ENOMEM, ENOBUFS, EMFILE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const int errors[] = {all[i], all[i], all[i], all[i], all[i], all[i]};
+        size_t calls;
+        struct world w;
+        int64_t from_ms;
+        int fd;
+
+        world_init(&w, 10);
+        fd = come(&w);
+        from_ms = loop_now_ms(w.loop);
+        failing.errors = errors;
+        failing.count = sizeof errors / sizeof errors[0];
+        failing.calls = 0;
+        turn_until(&w, &w.starved, 1);
+        assert_int_equal(w.error, all[i]);
+        calls = failing.calls;
+        assert_int_equal(calls, all[i] == EMFILE ? 2 : 1); /* with the spare one, too */
+        for (int n = 0; n < 1000; n++)
+            loop_turn(w.loop, 0);
+        assert_true(failing.calls <= calls * (2 + (size_t)(loop_now_ms(w.loop) - from_ms) / 100));
+        while (w.came == 0) /* was not closed */
+            loop_turn(w.loop, 100);
+        assert_int_equal(failing.count, 0);
+        assert_true(w.starved <= 1 + (size_t)(loop_now_ms(w.loop) - from_ms) / 1000);
+        assert_int_equal(w.refused, 0);
+        close(fd);
+        world_clear(&w);
+    }
+}
+
+/* What a connection died of before it was accepted is none of the listener's. */
+static void errors_of_a_connection_are_passed_over(void **state)
+{
+    static const int errors[] = {EINTR,     ECONNABORTED, EPROTO,      ENETDOWN, ENETUNREACH,
+                                 EHOSTDOWN, EHOSTUNREACH, ENOPROTOOPT, ENONET,   EOPNOTSUPP};
+    struct world w;
+    int fd;
+
+    (void)state;
+    world_init(&w, 10);
+    fd = come(&w);
+    failing.errors = errors;
+    failing.count = sizeof errors / sizeof errors[0];
+    failing.calls = 0;
+    turn_until(&w, &w.came, 1);
+    assert_int_equal(w.starved, 0);
+    assert_int_equal(failing.count, 0);
+    close(fd);
+    world_clear(&w);
+}
+
 static void a_listener_wants_a_socket(void **state)
 {
     struct listener_options options = {0};
@@ -457,6 +540,8 @@ int main(void)
         cmocka_unit_test(more_connections_have_places),
         cmocka_unit_test(connections_over_the_limit_are_closed),
         cmocka_unit_test(descriptors_may_run_out),
+        cmocka_unit_test(a_starved_listener_rests_and_comes_back),
+        cmocka_unit_test(errors_of_a_connection_are_passed_over),
         cmocka_unit_test(a_listener_wants_a_socket),
     };
 
