@@ -141,7 +141,9 @@ static enum atls_code load_again(struct atls_err *err)
         return code;
     }
     say_fixed(SELF->generation->config, g->config);
-    return take(g, err);
+    if ((code = take(g, err)) == ATLS_OK)
+        listen_say_unused();
+    return code;
 }
 
 /* The first time: sockets are bound as who started us; devices and files are opened as who we are
@@ -164,7 +166,9 @@ static enum atls_code load(struct atls_err *err)
         config_free(config);
         return code;
     }
-    return take(g, err);
+    if ((code = take(g, err)) == ATLS_OK)
+        listen_say_unused();
+    return code;
 }
 
 static void say_reloaded(enum atls_code code, const struct atls_err *err, const char *why)

@@ -178,6 +178,7 @@ static enum atls_code load(struct atls_err *err)
     }
     SELF->server = server;
     listen_keep(is_needed, g->config);
+    listen_say_unused();
     generation_unref(old);
     return ATLS_OK;
 }

@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <systemd/sd-daemon.h>
 
+#include "log.h"
 #include "text.h"
 
 #define BACKLOG 1024
@@ -253,6 +254,33 @@ void listen_shut(const struct listen_at *l)
     for (size_t i = 0; i < kept_count; i++)
         if (kept[i].shuts && is_of(&kept[i], l))
             (void)shutdown(kept[i].fd, SHUT_RDWR);
+}
+
+static bool is_kept_from_systemd(const char *name)
+{
+    char address[sizeof kept->address];
+
+    snprintf(address, sizeof address, "systemd:%s", name);
+    for (size_t i = 0; i < kept_count; i++)
+        if (strcmp(kept[i].address, address) == 0)
+            return true;
+    return false;
+}
+
+void listen_say_unused(void)
+{
+    char **names = NULL;
+    const int count = sd_listen_fds_with_names(0, &names);
+
+    for (int i = 0; i < count && names != NULL; i++) {
+        if (!is_kept_from_systemd(names[i]))
+            log_say(ATLS_LOG_WARNING, "socket",
+                    "systemd passed a socket named %.100s, and no listener is systemd:%.100s: who "
+                    "connects to it gets no answer",
+                    names[i], names[i]);
+        free(names[i]);
+    }
+    free(names);
 }
 
 void listen_keep(bool (*needed)(const void *arg, const char *address, unsigned nth),

@@ -32,6 +32,9 @@ ATLS_MUST_CHECK enum atls_code listen_give(uid_t user, gid_t group, struct atls_
 /* Has new connections to it, in every slot, refused from now on, so that clients go elsewhere at
  * once; but for those of systemd, which another process may serve next. */
 void listen_shut(const struct listen_at *l);
+/* Warns in the log of each socket from systemd that listen_get was not asked for: its clients wait
+ * in vain. */
+void listen_say_unused(void);
 /* Closes those whose address, as written, is not needed; needed NULL: all. */
 void listen_keep(bool (*needed)(const void *arg, const char *address, unsigned nth),
                  const void *arg);

@@ -386,6 +386,16 @@ def test_sockets_that_are_missing_or_too_many(world, manager, names, said):
     assert said in front.log.read_text() and f"{front.config}:" in front.log.read_text(), front.log.read_text()
 
 
+def test_a_socket_that_no_listener_names_is_told(world, manager):
+    front = world.front(("exact", ""), listen="systemd:four")
+    manager.start(front, ["four", "left", "over"])
+    told = front.events("socket", level="warning")
+    assert [f"systemd:{name}:" in line["message"] for name, line in zip(["left", "over"], told)] == [True] * 2, told
+    front.reload()
+    assert len(front.events("socket")) == 2 * len(told) == 4
+    assert front.stop() == 0
+
+
 # ---- several ----
 
 def test_a_route_has_several_listeners(world):

@@ -674,6 +674,7 @@ def test_sockets_of_the_service_manager(bare):
         bare.start(before=[sys.executable, "-c", start, str(s.fileno())], pass_fds=[s.fileno()],
                    env={"LISTEN_FDS": "1", "LISTEN_FDNAMES": "api"}, ready=False)
         assert bare.ports[0] == port
+        assert "systemd passed" not in bare.log.read_text()
         wait_until("readiness", lambda: bare.get("/readyz").status == 200)
         bare.session()
         # What comes over a socket that anyone may reach in the clear is no way to provision.
