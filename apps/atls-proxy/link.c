@@ -6,7 +6,6 @@
 #include "link_parts.h"
 #include "text.h"
 
-/* When one end takes no more, what it has sent has so long to move on. */
 #define GONE_MS 5000
 
 /* ---- jobs ---- */
@@ -143,7 +142,7 @@ static int64_t stage_deadline_ms(const struct link *link, enum link_end *out_why
         for (int i = 0; i < 2; i++)
             if (link->flow[i].lost && flow_waits(&link->flow[1 - i])) {
                 *out_why = link_closed_by_receiver(i);
-                return link->moved_ms + least(GONE_MS, route->idle_timeout_ms);
+                return link->moved_ms + least(link->links->options.gone_ms, route->idle_timeout_ms);
             }
         *out_why = link->end[LINK_DOWNSTREAM].state == END_GATED ||
                            link->end[LINK_UPSTREAM].state == END_GATED
@@ -274,6 +273,8 @@ enum atls_code links_new(const struct links_options *options, struct links **out
     if (links == NULL)
         return set_error(err, ATLS_E_NOMEM, "links: out of memory");
     links->options = *options;
+    if (links->options.gone_ms == 0)
+        links->options.gone_ms = GONE_MS;
     links->drain.due = drain_due;
     links->ask.run = links_ask_due;
     links->overdue.due = links_asked_overdue;

@@ -185,6 +185,8 @@ struct links_options {
     void (*through)(void *arg, const struct sockaddr_storage *client);
     void (*gone)(void *arg, const struct sockaddr_storage *client);
     void *arg;
+    /* When one end takes no more, what it has sent has so long to move on; 0: five seconds. */
+    int64_t gone_ms;
 };
 /* Errors: ATLS_E_NOMEM. */
 ATLS_MUST_CHECK enum atls_code links_new(const struct links_options *options, struct links **out,

@@ -66,8 +66,10 @@ struct world {
     size_t learned, kept; /* filters that were asked; links that ended with a result */
     bool full;            /* hold refuses */
     _Atomic bool headless;
-    bool direct;     /* the first route goes to the third */
-    char answer[64]; /* of the filter */
+    bool direct;      /* the first route goes to the third */
+    int64_t gone_ms;  /* of struct links_options */
+    int client, peer; /* ends of one link, from one step of a test to the next */
+    char answer[64];  /* of the filter */
 };
 
 /* ---- hooks ---- */
@@ -181,13 +183,18 @@ static struct told next_told(struct world *w, int route)
     return told;
 }
 
+static void assert_told(const char *row, const struct told *told, enum link_end want)
+{
+    if (told->end != want)
+        fail_msg("%s: route %d ended %s, want %s: %s", row, told->route, link_end_name(told->end),
+                 link_end_name(want), told->err.message);
+}
+
 static void assert_end(struct world *w, int route, enum link_end want)
 {
     const struct told told = next_told(w, route);
 
-    if (told.end != want)
-        fail_msg("route %d ended %s, want %s: %s", route, link_end_name(told.end),
-                 link_end_name(want), told.err.message);
+    assert_told("link", &told, want);
 }
 
 static void note_log(void *arg, enum atls_log_level level, const char *module, const char *message)
@@ -403,8 +410,11 @@ static void count_gone(void *arg, const struct sockaddr_storage *client)
 static void start_loop(struct world *w, int i, const int fds[ROUTES])
 {
     struct atls_err err = ATLS_ERR_INIT;
-    struct links_options options = {
-        .jobs = w->jobs, .through = count_through, .gone = count_gone, .arg = w};
+    struct links_options options = {.jobs = w->jobs,
+                                    .through = count_through,
+                                    .gone = count_gone,
+                                    .arg = w,
+                                    .gone_ms = w->gone_ms};
 
     test_assert_code(loop_new(&w->loop[i], &err), ATLS_OK, &err);
     options.loop = w->loop[i];
@@ -450,12 +460,17 @@ static void wait_for_none(struct world *w)
         }
 }
 
+static void end_links(struct world *w)
+{
+    for (int i = 0; i < LOOPS; i++)
+        assert_true(links_end(w->links[i], NULL, LINK_STOPPED));
+}
+
 static void world_clear(struct world *w)
 {
     size_t connections, handshakes;
 
-    for (int i = 0; i < LOOPS; i++)
-        assert_true(links_end(w->links[i], NULL, LINK_STOPPED));
+    end_links(w);
     wait_for_none(w);
     for (int i = 0; i < LOOPS; i++) {
         loop_join(w->loop[i]);
@@ -483,6 +498,15 @@ static void world_clear(struct world *w)
     pair_clear(&w->p);
     pthread_cond_destroy(&w->more);
     pthread_mutex_destroy(&w->lock);
+}
+
+/* Links that end wait for their peers to read why: those of many worlds at the same time. */
+static void worlds_clear(struct world *w, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        end_links(&w[i]);
+    for (size_t i = 0; i < count; i++)
+        world_clear(&w[i]);
 }
 
 /* ---- traffic ---- */
@@ -798,41 +822,41 @@ static void no_byte_passes_before_the_verdicts(void **state)
         {"pre: server refuses", ATLS_FLAVOUR_PRE, false, true, false, false, LINK_REFUSED_UPSTREAM,
          LINK_DOWNSTREAM_REFUSED},
     };
+    static struct world worlds[sizeof rows / sizeof rows[0]];
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct world w;
-        int client;
+        struct world *w = &worlds[i];
 
-        world_init(&w, rows[i].flavour);
-        w.direct = true;
-        w.tcp = (i & 1) != 0;
-        w.p.client.verifier.contraindicated = rows[i].client_refuses;
-        w.p.server.verifier.contraindicated = rows[i].server_refuses;
-        w.p.client.attester.fail_evidence = rows[i].client_fails ? ATLS_E_DEVICE : ATLS_OK;
-        w.p.server.attester.fail_evidence = rows[i].server_fails ? ATLS_E_DEVICE : ATLS_OK;
-        world_start(&w);
-        client = enter(&w, ORIGINATE);
-        put(client, "secret", 6);
-        wait_for_count(&w, &w.told_count, 2, rows[i].name);
-        for (size_t t = 0; t < 2; t++) {
-            const enum link_end want =
-                w.told[t].route == ORIGINATE ? rows[i].originate : rows[i].terminate;
-
-            if (w.told[t].end != want)
-                fail_msg("%s: route %d ended %s, want %s: %s", rows[i].name, w.told[t].route,
-                         link_end_name(w.told[t].end), link_end_name(want), w.told[t].err.message);
-            if (w.told[t].route == TERMINATE) {
-                assert_int_equal(w.told[t].from_client, 0);
-                assert_false(w.told[t].opened);
-            }
-            assert_int_equal(w.told[t].to_client, 0);
-        }
-        assert_target_untouched(&w);
-        assert_gone(client);
-        close(client);
-        world_clear(&w);
+        world_init(w, rows[i].flavour);
+        w->direct = true;
+        w->tcp = (i & 1) != 0;
+        w->p.client.verifier.contraindicated = rows[i].client_refuses;
+        w->p.server.verifier.contraindicated = rows[i].server_refuses;
+        w->p.client.attester.fail_evidence = rows[i].client_fails ? ATLS_E_DEVICE : ATLS_OK;
+        w->p.server.attester.fail_evidence = rows[i].server_fails ? ATLS_E_DEVICE : ATLS_OK;
+        world_start(w);
+        w->client = enter(w, ORIGINATE);
+        put(w->client, "secret", 6);
     }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world *w = &worlds[i];
+
+        wait_for_count(w, &w->told_count, 2, rows[i].name);
+        for (size_t t = 0; t < 2; t++) {
+            assert_told(rows[i].name, &w->told[t],
+                        w->told[t].route == ORIGINATE ? rows[i].originate : rows[i].terminate);
+            if (w->told[t].route == TERMINATE) {
+                assert_int_equal(w->told[t].from_client, 0);
+                assert_false(w->told[t].opened);
+            }
+            assert_int_equal(w->told[t].to_client, 0);
+        }
+        assert_target_untouched(w);
+        assert_gone(w->client);
+        close(w->client);
+    }
+    worlds_clear(worlds, sizeof worlds / sizeof worlds[0]);
 }
 
 /* ---- stalls ---- */
@@ -850,62 +874,73 @@ static void stall(struct world *w, int route, const char *says, enum link_end wa
     assert_target_untouched(w);
 }
 
-static void peers_that_stall_are_given_up(void **state)
+enum { SILENT, NOT_ATTESTING, IDLE, TARGET_SILENT, TARGET_SPEAKS, STALLS };
+
+/* Each has but the one deadline that is to end it. */
+static void init_stalls(struct world *w)
 {
-    struct world w;
-    int client, target;
-    SSL *ssl;
+    for (int i = 0; i < STALLS; i++) {
+        world_init(&w[i], ATLS_FLAVOUR_POST);
+        w[i].direct = true;
+    }
+    w[SILENT].route[TERMINATE].handshake_timeout_ms = 300;
+    w[NOT_ATTESTING].p.server.options.gate_timeout_ms = 300;
+    w[IDLE].route[TERMINATE].idle_timeout_ms = 500;
+    w[TARGET_SILENT].route[ORIGINATE].dial_timeout_ms = 500;
+    for (int i = 0; i < STALLS; i++)
+        world_start(&w[i]);
+    for (int i = TARGET_SILENT; i <= TARGET_SPEAKS; i++)
+        use_target(&w[i].route[ORIGINATE], &w[i].target, w[i].target_len);
+}
 
-    (void)state;
-    world_init(&w, ATLS_FLAVOUR_POST);
-    w.p.server.options.gate_timeout_ms = 2000;
-    w.route[TERMINATE].handshake_timeout_ms = 1000;
-    w.route[TERMINATE].idle_timeout_ms = 500;
-    w.route[ORIGINATE].dial_timeout_ms = 1000;
-    w.direct = true;
-    world_start(&w);
-    stall(&w, TERMINATE, "", LINK_HANDSHAKE_TIMEOUT);
-    stall(&w, TERMINATE, "\x16\x03\x01", LINK_HANDSHAKE_TIMEOUT);
-    stall(&w, TERMINATE, "GET / HTTP/1.1\r\n\r\n", LINK_DOWNSTREAM_TLS);
+/* TLS, and then no attestation. */
+static void stall_in_the_gate(struct world *w)
+{
+    const int client = enter(w, TERMINATE);
+    SSL *ssl = SSL_new(w->client_ctx);
 
-    /* TLS, and then no attestation. */
-    client = enter(&w, TERMINATE);
-    ssl = SSL_new(w.client_ctx);
     assert_int_equal(SSL_set_fd(ssl, client), 1);
     assert_int_equal(SSL_connect(ssl), 1);
-    assert_end(&w, TERMINATE, LINK_GATE_TIMEOUT);
+    assert_end(w, TERMINATE, LINK_GATE_TIMEOUT);
     SSL_free(ssl);
     close(client);
-    assert_target_untouched(&w);
+    assert_target_untouched(w);
+}
+
+static void peers_that_stall_are_given_up(void **state)
+{
+    static struct world worlds[STALLS];
+    int client, target;
+
+    (void)state;
+    init_stalls(worlds);
+    stall(&worlds[SILENT], TERMINATE, "", LINK_HANDSHAKE_TIMEOUT);
+    stall(&worlds[SILENT], TERMINATE, "\x16\x03\x01", LINK_HANDSHAKE_TIMEOUT);
+    stall(&worlds[NOT_ATTESTING], TERMINATE, "GET / HTTP/1.1\r\n\r\n", LINK_DOWNSTREAM_TLS);
+    stall_in_the_gate(&worlds[NOT_ATTESTING]);
 
     /* Both attested, and then nothing. */
-    client = enter(&w, ORIGINATE);
-    target = take_target(&w);
-    assert_end(&w, TERMINATE, LINK_IDLE_TIMEOUT);
+    client = enter(&worlds[IDLE], ORIGINATE);
+    target = take_target(&worlds[IDLE]);
+    assert_end(&worlds[IDLE], TERMINATE, LINK_IDLE_TIMEOUT);
     assert_gone(target);
     assert_gone(client);
     close(client);
     close(target);
-    world_clear(&w);
 
-    /* A target that does not speak TLS. */
-    world_init(&w, ATLS_FLAVOUR_POST);
-    w.route[ORIGINATE].dial_timeout_ms = 1000;
-    world_start(&w);
-    w.route[ORIGINATE].target.address = w.target;
-    w.route[ORIGINATE].target.address_len = w.target_len;
-    client = enter(&w, ORIGINATE);
-    target = take_target(&w);
-    assert_end(&w, ORIGINATE, LINK_DIAL_TIMEOUT);
+    client = enter(&worlds[TARGET_SILENT], ORIGINATE);
+    target = take_target(&worlds[TARGET_SILENT]);
+    assert_end(&worlds[TARGET_SILENT], ORIGINATE, LINK_DIAL_TIMEOUT);
     close(client);
     close(target);
-    client = enter(&w, ORIGINATE);
-    target = take_target(&w);
+
+    client = enter(&worlds[TARGET_SPEAKS], ORIGINATE);
+    target = take_target(&worlds[TARGET_SPEAKS]);
     put(target, "no TLS here, sorry", 18);
-    assert_end(&w, ORIGINATE, LINK_UPSTREAM_TLS);
+    assert_end(&worlds[TARGET_SPEAKS], ORIGINATE, LINK_UPSTREAM_TLS);
     close(client);
     close(target);
-    world_clear(&w);
+    worlds_clear(worlds, STALLS);
 }
 
 /* What a peer said before it closed in the handshake counts, if it said anything: an alert, or what
@@ -1082,22 +1117,18 @@ static void assert_reset(const char *row, int fd)
 
 enum breaks { CLIENT_RESETS, TARGET_RESETS, PROXY_STOPS };
 
-/* One direction ends in order; in the middle of the other, somebody goes. Whoever is left must not
- * take that for an orderly end, in whatever direction. */
-static void break_off(const char *row, enum atls_flavour flavour, bool client_ended,
-                      enum breaks breaks)
+/* One direction ends in order; in the middle of the other, somebody goes. */
+static void break_off(struct world *w, bool client_ended, enum breaks breaks)
 {
-    struct world w;
-    int client, target, ended, open;
+    int ended, open;
 
-    world_init(&w, flavour);
-    w.tcp = true;
-    w.direct = true;
-    world_start(&w);
-    client = enter(&w, ORIGINATE);
-    target = take_target(&w);
-    ended = client_ended ? client : target;
-    open = client_ended ? target : client;
+    w->tcp = true;
+    w->direct = true;
+    world_start(w);
+    w->client = enter(w, ORIGINATE);
+    w->peer = take_target(w);
+    ended = client_ended ? w->client : w->peer;
+    open = client_ended ? w->peer : w->client;
     put(ended, "all of it", 9);
     shutdown(ended, SHUT_WR);
     get(open, "all of it");
@@ -1106,25 +1137,24 @@ static void break_off(const char *row, enum atls_flavour flavour, bool client_en
     get(ended, "half of");
     if (breaks == PROXY_STOPS)
         for (int i = 0; i < LOOPS; i++)
-            assert_true(links_end(w.links[i], &w.route[TERMINATE], LINK_STOPPED));
+            assert_true(links_end(w->links[i], &w->route[TERMINATE], LINK_STOPPED));
     else
-        reset(breaks == CLIENT_RESETS ? client : target);
-    wait_for_count(&w, &w.told_count, 2, row);
-    for (size_t t = 0; t < 2; t++) {
-        const bool stopped = breaks == PROXY_STOPS && w.told[t].route == TERMINATE;
-        const enum link_end want = stopped                   ? LINK_STOPPED
-                                   : breaks == CLIENT_RESETS ? LINK_DOWNSTREAM_CLOSED
-                                                             : LINK_UPSTREAM_CLOSED;
+        reset(breaks == CLIENT_RESETS ? w->client : w->peer);
+}
 
-        if (w.told[t].end != want)
-            fail_msg("%s: route %d ended %s, want %s: %s", row, w.told[t].route,
-                     link_end_name(w.told[t].end), link_end_name(want), w.told[t].err.message);
-    }
+/* Whoever is left must not take that for an orderly end, in whatever direction. */
+static void assert_broken_off(const char *row, struct world *w, enum breaks breaks)
+{
+    wait_for_count(w, &w->told_count, 2, row);
+    for (size_t t = 0; t < 2; t++)
+        assert_told(row, &w->told[t],
+                    breaks == PROXY_STOPS && w->told[t].route == TERMINATE ? LINK_STOPPED
+                    : breaks == CLIENT_RESETS                              ? LINK_DOWNSTREAM_CLOSED
+                                                                           : LINK_UPSTREAM_CLOSED);
     if (breaks != CLIENT_RESETS)
-        assert_reset(row, client);
+        assert_reset(row, w->client);
     if (breaks != TARGET_RESETS)
-        assert_reset(row, target);
-    world_clear(&w);
+        assert_reset(row, w->peer);
 }
 
 static void what_breaks_off_behind_an_end_is_told(void **state)
@@ -1141,38 +1171,46 @@ static void what_breaks_off_behind_an_end_is_told(void **state)
         {"target ended, target resets", false, TARGET_RESETS},
         {"target ended, proxy stops", false, PROXY_STOPS},
     };
+    static struct world worlds[2 * sizeof rows / sizeof rows[0]];
 
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        break_off(rows[i].name, ATLS_FLAVOUR_POST, rows[i].client_ended, rows[i].breaks);
-        break_off(rows[i].name, ATLS_FLAVOUR_INTRA, rows[i].client_ended, rows[i].breaks);
+    for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++) {
+        world_init(&worlds[i], i % 2 == 0 ? ATLS_FLAVOUR_POST : ATLS_FLAVOUR_INTRA);
+        break_off(&worlds[i], rows[i / 2].client_ended, rows[i / 2].breaks);
     }
+    for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++)
+        assert_broken_off(rows[i / 2].name, &worlds[i], rows[i / 2].breaks);
+    worlds_clear(worlds, sizeof worlds / sizeof worlds[0]);
 }
 
 /* A reset that a write meets first, which reads do not tell of any more. */
 static void half_an_answer_is_not_whole_for_who_still_asks(void **state)
 {
+    static struct world worlds[2];
+
     (void)state;
-    for (int round = 0; round < 2; round++) {
-        struct world w;
-        int client, target;
+    for (int i = 0; i < 2; i++) {
+        struct world *w = &worlds[i];
+
+        world_init(w, ATLS_FLAVOUR_POST);
+        w->tcp = true;
+        w->direct = i == 1;
+        world_start(w);
+        w->client = enter(w, ORIGINATE);
+        w->peer = take_target(w);
+        fill_up(w->client, -1);
+        put(w->peer, "half", 4);
+        get(w->client, "half");
+        reset(w->peer);
+    }
+    for (int i = 0; i < 2; i++) {
         char byte;
 
-        world_init(&w, ATLS_FLAVOUR_POST);
-        w.tcp = true;
-        w.direct = round == 1;
-        world_start(&w);
-        client = enter(&w, ORIGINATE);
-        target = take_target(&w);
-        fill_up(client, -1);
-        put(target, "half", 4);
-        get(client, "half");
-        reset(target);
-        if (recv(client, &byte, 1, 0) != -1)
+        if (recv(worlds[i].client, &byte, 1, 0) != -1)
             fail_msg("half an answer looked whole");
-        close(client);
-        world_clear(&w);
+        close(worlds[i].client);
     }
+    worlds_clear(worlds, 2);
 }
 
 /* ---- ends that take no more ---- */
@@ -1181,28 +1219,34 @@ static void half_an_answer_is_not_whole_for_who_still_asks(void **state)
  * though nobody is there to take it, or both stay for ever. */
 static void links_with_full_buffers_end_with_their_programs(void **state)
 {
+    static struct world worlds[4];
+
     (void)state;
     for (int row = 0; row < 4; row++) {
-        struct world w;
+        struct world *w = &worlds[row];
         int client, target;
 
-        world_init(&w, row == 3 ? ATLS_FLAVOUR_INTRA : ATLS_FLAVOUR_POST);
-        w.tcp = row != 0;
-        w.direct = true;
-        w.p.client.options.raw = w.p.server.options.raw = row == 2;
-        w.route[ORIGINATE].idle_timeout_ms = w.route[TERMINATE].idle_timeout_ms = 600000;
-        world_start(&w);
-        client = enter(&w, ORIGINATE);
-        target = take_target(&w);
+        world_init(w, row == 3 ? ATLS_FLAVOUR_INTRA : ATLS_FLAVOUR_POST);
+        w->tcp = row != 0;
+        w->direct = true;
+        w->p.client.options.raw = w->p.server.options.raw = row == 2;
+        w->route[ORIGINATE].idle_timeout_ms = w->route[TERMINATE].idle_timeout_ms = 600000;
+        world_start(w);
+        client = enter(w, ORIGINATE);
+        target = take_target(w);
         fill_up(client, target);
         reset(client);
         reset(target);
-        wait_for_count(&w, &w.told_count, 2, "links that ended");
-        for (size_t t = 0; t < 2; t++)
-            assert_int_not_equal(w.told[t].end, LINK_CLOSED);
-        wait_for_none(&w);
-        world_clear(&w);
     }
+    for (int row = 0; row < 4; row++) {
+        struct world *w = &worlds[row];
+
+        wait_for_count(w, &w->told_count, 2, "links that ended");
+        for (size_t t = 0; t < 2; t++)
+            assert_int_not_equal(w->told[t].end, LINK_CLOSED);
+        wait_for_none(w);
+    }
+    worlds_clear(worlds, 4);
 }
 
 /* A client that does not read is told that its target went, though what the target had said before
@@ -1215,6 +1259,7 @@ static void who_does_not_read_is_told_that_the_other_went(void **state)
     (void)state;
     world_init(&w, ATLS_FLAVOUR_POST);
     w.direct = true;
+    w.gone_ms = 100; /* from when nothing moves */
     world_start(&w);
     client = enter(&w, ORIGINATE);
     target = take_target(&w);
