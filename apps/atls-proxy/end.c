@@ -48,7 +48,6 @@ static ssize_t take(struct end *end, void *buf, size_t len)
         return -1;
     }
     got = recv(end->watch.fd, buf, len, 0);
-    end->eof |= got == 0;
     if (got < 0 && would_block(errno))
         end->readable = errno == EINTR;
     else if (got < 0)
@@ -143,8 +142,10 @@ static int out_write(BIO *bio, const char *data, size_t len, size_t *out_len)
         errno = ENOMEM;
         return 0;
     }
-    if (len > out_room(end) && !send_out(end))
+    if (len > out_room(end) && !send_out(end)) {
+        end->cut_off = true;
         return 0;
+    }
     if (out->buffer == NULL && (out->buffer = loop_buffer(end->loop)) == NULL) {
         errno = ENOMEM;
         return 0;
@@ -175,6 +176,7 @@ static int in_read(BIO *bio, char *data, size_t len, size_t *out_len)
         BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
     else if (would_block(errno))
         BIO_set_retry_read(bio);
+    end->cut_off |= got == 0 || !would_block(errno);
     return 0;
 }
 
@@ -352,13 +354,6 @@ static void broken(struct end *end, const char *what, int number)
     end->err.sys_errno = number;
 }
 
-/* The error is in err. Why it came must be known before anything else is tried with the socket. */
-static void failed_tls(struct end *end)
-{
-    end->cut_off = end->eof || end->broke != 0;
-    end->state = END_FAILED;
-}
-
 static void look_connected(struct end *end)
 {
     int number = 0;
@@ -402,7 +397,7 @@ static bool step_tls(struct end *end)
 
     if (atls_openssl_step(end->conn, &want, &end->err) != ATLS_OK) {
         end->shaken |= end_session(end) != NULL;
-        failed_tls(end);
+        end->state = END_FAILED;
         return false;
     }
     look_session(end);
@@ -486,7 +481,7 @@ static enum end_moved read_tls(struct end *end, uint8_t *buf, size_t len, size_t
     size_t got = 0;
 
     if (atls_openssl_read(end->conn, buf, len, &got, &want, &end->err) != ATLS_OK) {
-        failed_tls(end);
+        end->state = END_FAILED;
         return END_BROKEN;
     }
     if (got != 0) {
@@ -545,7 +540,7 @@ static enum end_moved write_tls(struct end *end, uint8_t *buf, size_t len, size_
             return END_ENDED;
         if (end->err.reason == ATLS_REASON_GATE_CLOSED && end->state == END_GATED)
             return END_BLOCKED;
-        failed_tls(end);
+        end->state = END_FAILED;
         return END_BROKEN;
     }
     if (put == 0)

@@ -62,9 +62,8 @@ struct end {
     bool half_closed;        /* the peer's end of the stream is in the socket */
     bool hung_up;            /* reset, or both directions are closed */
     bool reset;
-    bool eof;     /* recv(2) has said so */
     int broke;    /* errno of what the socket refused; 0: nothing yet */
-    bool cut_off; /* TLS failed because the socket had ended or broken, not by what came */
+    bool cut_off; /* TLS was told that the socket has ended or is broken */
     bool cutting; /* closing, to be reset once the peer has our data, at cut_ms at the latest */
     int64_t cut_ms;
     bool raw;         /* one direction cannot end alone */

@@ -3,6 +3,7 @@
  *     client -> [originate] -> [both] -> [terminate] -> target
  *
  * Each of the three is a route with a listener, so that a client may come in at any of them. */
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 #include <atls/openssl.h>
 
 #include "fake_attester.h"
+#include "link_parts.h"
 #include "listener.h"
 #include "session_pair.h"
 #include "text.h"
@@ -1002,6 +1004,47 @@ static void who_closes_in_the_handshake_is_named_by_one_rule(void **state)
     }
 }
 
+static void ready_never(struct end *end)
+{
+    (void)end;
+}
+
+/* It counts, too, when a write found the peer gone before what it had said was read. */
+static void what_a_peer_said_counts_behind_a_write_that_failed(void **state)
+{
+    struct end end = {.ready = ready_never, .closed = ready_never};
+    struct atls_err err = ATLS_ERR_INIT;
+    struct loop *loop = NULL;
+    struct world w;
+    int fds[2];
+
+    (void)state;
+    world_init(&w, ATLS_FLAVOUR_POST);
+    world_start(&w);
+    test_assert_code(loop_new(&loop, &err), ATLS_OK, &err);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    put(fds[1], "no TLS here, sorry", 18);
+    close(fds[1]);
+    test_assert_code(end_open(&end, loop, fds[0], false, &err), ATLS_OK, &err);
+    test_assert_code(end_secure(&end,
+                                &(struct end_security){.ctx = w.client_ctx,
+                                                       .config = w.p.client.config,
+                                                       .peer_name = TLS_PAIR_NAME},
+                                &err),
+                     ATLS_OK, &err);
+    end.readable = false; /* it was not there yet */
+    (void)end_step(&end);
+    assert_int_equal(end.state, END_SHAKING);
+    assert_int_equal(end.broke, EPIPE);
+    end.readable = true;
+    (void)end_step(&end);
+    assert_int_equal(end.state, END_FAILED);
+    assert_int_equal(link_why(&end, LINK_UPSTREAM), LINK_UPSTREAM_TLS);
+    end_free(&end);
+    loop_free(loop);
+    world_clear(&w);
+}
+
 /* ---- targets ---- */
 
 static void dials_by_name_and_tells_when_it_cannot(void **state)
@@ -1854,6 +1897,7 @@ int main(void)
         cmocka_unit_test(no_byte_passes_before_the_verdicts),
         cmocka_unit_test(peers_that_stall_are_given_up),
         cmocka_unit_test(who_closes_in_the_handshake_is_named_by_one_rule),
+        cmocka_unit_test(what_a_peer_said_counts_behind_a_write_that_failed),
         cmocka_unit_test(dials_by_name_and_tells_when_it_cannot),
         cmocka_unit_test(a_reset_ends_one_link),
         cmocka_unit_test(what_breaks_off_behind_an_end_is_told),
