@@ -203,6 +203,28 @@ enum atls_code judge_verifier(struct judge *j, struct atls_verifier **out, struc
 
 /* ---- as a policy ---- */
 
+#define TRUST_CRYPTO_FAILED 99 /* draft-ietf-rats-ar4si section 2.3.3 */
+
+/* Whether the result is about a machine that is known, as some Verifiers say in the result alone. A
+ * dry run is about what a machine runs, not about which it is. */
+static bool is_of_known_machine(const struct atls_result *result)
+{
+    if (atls_result_status(result) == ATLS_TIER_NONE)
+        return false; /* no statement */
+    for (size_t i = 0; i < atls_result_submods(result); i++) {
+        const int identity = atls_result_submod_trust(result, i, ATLS_TRUST_INSTANCE_IDENTITY);
+
+        if (atls_tier_of(identity) == ATLS_TIER_CONTRAINDICATED ||
+            atls_result_submod_status(result, i) == ATLS_TIER_NONE)
+            return false;
+        for (int claim = 0; claim < ATLS_TRUST_CLAIMS; claim++)
+            if (atls_result_submod_trust(result, i, (enum atls_trust_claim)claim) ==
+                TRUST_CRYPTO_FAILED)
+                return false;
+    }
+    return true;
+}
+
 /* What the policy would have refused, or could not decide, goes on. */
 static void let_pass(const struct judge *j, const struct atls_result *result,
                      struct atls_decision *decision, const struct atls_err *err)
@@ -257,7 +279,7 @@ static enum atls_code decide(void *self, struct atls_result *result, struct atls
         return set_error(err, ATLS_E_CONFIG, "no policy yet");
     code = atls_policy_decide(policy, result, out, &why);
     atls_policy_unref(policy);
-    if (report_only && (code != ATLS_OK || !out->accept)) {
+    if (report_only && (code != ATLS_OK || !out->accept) && is_of_known_machine(result)) {
         let_pass(j, result, out, &why);
         return ATLS_OK;
     }

@@ -148,7 +148,15 @@ class Veraison:
                 "ear.status": status, "ear.appraisal-policy-id": "policy:PARSEC_TPM",
                 "ear.trustworthiness-vector": {"instance-identity": 2, "executables": trust, "hardware": 2},
                 "ear.veraison.key-attestation": {"akpub": url64(spki)}}}}
-        if self.lie == "a result that has expired":
+        submod = claims["submods"]["PARSEC_TPM"]
+        if self.lie == "an instance that is not known":
+            submod |= {"ear.status": "contraindicated", "ear.trustworthiness-vector": {"instance-identity": 97}}
+        elif self.lie == "a signature that failed":
+            submod |= {"ear.status": "contraindicated", "ear.trustworthiness-vector": {"hardware": 99}}
+        elif self.lie == "no statement":
+            submod["ear.status"] = "none"
+            del submod["ear.trustworthiness-vector"]
+        elif self.lie == "a result that has expired":
             claims |= {"iat": now - 200, "exp": now - 100}
         elif self.lie == "a result of long ago":
             claims |= {"iat": now - 7200, "exp": now + 3600}
