@@ -383,10 +383,12 @@ enum atls_code atls_attester_evidence_start(struct atls_attester *a,
     if (code != ATLS_OK)
         return code;
     atls_attester_ref(a); /* the call's */
+    atls_attester_ref(a); /* ours: who is told may give back all others before the start returns */
     code = atls_batch_start(a->queue, challenge, (struct atls_batch_notice){ready, arg, now_us()},
                             out_call, err);
     if (code != ATLS_OK)
         atls_attester_unref(a);
+    atls_attester_unref(a);
     return code;
 }
 

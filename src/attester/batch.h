@@ -45,8 +45,9 @@ struct atls_batch_notice {
     int64_t asked_us; /* for atls_batch_asked_us */
 };
 
-/* Nothing of challenge is kept. Errors: ATLS_E_USAGE, ATLS_E_NOMEM (also: no thread to be had), of
- * atls_bundle_kat. */
+/* Nothing of challenge is kept. The caller sees to it that the queue is there until this returns,
+ * which may be after the call has ended. Errors: ATLS_E_USAGE, ATLS_E_NOMEM (also: no thread to be
+ * had), of atls_bundle_kat. */
 ATLS_MUST_CHECK enum atls_code atls_batch_start(struct atls_batch_queue *queue,
                                                 const struct atls_challenge *challenge,
                                                 struct atls_batch_notice notice,

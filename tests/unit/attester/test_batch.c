@@ -598,6 +598,45 @@ static void the_last_reference_may_be_a_calls(void **state)
     assert_int_equal(device.closed, 1);
 }
 
+struct told {
+    struct atls_attester *attester;
+    struct caller caller;
+    struct atls_buf evidence;
+    enum atls_code code;
+};
+
+static void *end_when_told(void *arg)
+{
+    struct told *t = arg;
+
+    await_ready(&t->caller);
+    t->code = atls_attester_evidence_finish(t->caller.call, &t->evidence, NULL);
+    atls_attester_unref(t->attester);
+    return NULL;
+}
+
+/* Who is told may finish the call and give back the attester before the start of it has returned;
+ * what is left to do there is for a sanitizer to see. */
+static void who_is_told_may_end_it_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 20; i++) {
+        struct told t = {.attester = open_device("device:"), .evidence = ATLS_BUF_INIT};
+        struct atls_err err = ATLS_ERR_INIT;
+        pthread_t thread;
+
+        set_challenge(&t.caller, i, BOTH);
+        assert_int_equal(pthread_create(&thread, NULL, end_when_told, &t), 0);
+        test_assert_code(atls_attester_evidence_start(t.attester, &t.caller.challenge, on_ready,
+                                                      &t.caller, &t.caller.call, &err),
+                         ATLS_OK, &err);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(t.code, ATLS_OK);
+        assert_int_equal(device.closed, 1);
+        check(&t.evidence, &t.caller);
+    }
+}
+
 struct blocking {
     struct atls_attester *attester;
     struct caller caller;
@@ -925,6 +964,7 @@ int main(void)
         cmocka_unit_test(cancelled_calls_leave_no_trace),
         cmocka_unit_test(deadlines_pass),
         cmocka_unit_test(the_last_reference_may_be_a_calls),
+        cmocka_unit_test(who_is_told_may_end_it_all),
         cmocka_unit_test(others_wait_for_a_caller_on_his_own_thread),
         cmocka_unit_test(without_batches),
         cmocka_unit_test(options_that_are_refused),
