@@ -165,11 +165,13 @@ enum atls_code atls_key_source_ping(struct atls_key_source *source, int64_t dead
                                     struct atls_err *err)
 {
     struct atls_ear_keys *keys = NULL;
-    enum atls_code code = ATLS_OK;
+    enum atls_code code;
 
-    if (source->service != NULL)
-        code = atls_service_ping(source->service, deadline_ms, err);
-    if (code == ATLS_OK && (code = atls_key_source_get(source, deadline_ms, &keys, err)) == ATLS_OK)
+    if (source->service == NULL)
+        code = get_of_file(source, true, &keys, err);
+    else if ((code = atls_service_ping(source->service, deadline_ms, err)) == ATLS_OK)
+        code = atls_key_source_get(source, deadline_ms, &keys, err);
+    if (code == ATLS_OK)
         atls_ear_keys_unref(keys);
     return code;
 }

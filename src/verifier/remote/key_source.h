@@ -28,7 +28,8 @@ void atls_key_source_free(struct atls_key_source *source); /* NULL is fine */
 ATLS_MUST_CHECK enum atls_code atls_key_source_get(struct atls_key_source *source,
                                                    int64_t deadline_ms, struct atls_ear_keys **out,
                                                    struct atls_err *err);
-/* Whether they can be had now: asks the service anew, looks at the file. Errors: the same. */
+/* Whether they can be had now: asks the service anew, looks at the file at once. Errors: the same.
+ */
 ATLS_MUST_CHECK enum atls_code atls_key_source_ping(struct atls_key_source *source,
                                                     int64_t deadline_ms, struct atls_err *err);
 /* For somebody whose token the keys seen (borrowed) did not verify: looks again, at a file at once,

@@ -148,7 +148,6 @@ static enum atls_code passport_appraise(void *self, const struct atls_appraisal 
 static enum atls_code passport_ping(void *self, struct atls_err *err)
 {
     struct passport_verifier *p = self;
-
     enum atls_code code = atls_key_source_ping(p->keys, atls_http_now_ms() + p->timeout_ms, err);
 
     switch (code) {

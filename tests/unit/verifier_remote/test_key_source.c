@@ -91,6 +91,30 @@ static void a_file_is_read_again_when_it_changes(void **state)
     folder_clear(&f);
 }
 
+/* Keys that were looked at a moment ago still serve whoever wants some. */
+static void a_ping_looks_at_the_file(void **state)
+{
+    struct test_veraison a;
+    struct atls_key_source *source = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct folder f;
+
+    (void)state;
+    folder_init(&f);
+    test_veraison_init(&a, NULL);
+    for (int i = 0; i < 2; i++) {
+        put(&f, (const char *)a.jwk.ptr);
+        if (i == 0)
+            assert_int_equal(atls_key_source_file(f.path, &source, NULL), ATLS_OK);
+        test_assert_code(atls_key_source_ping(source, 0, &err), ATLS_OK, &err);
+        assert_int_equal(unlink(f.path), 0);
+        test_assert_code(atls_key_source_ping(source, 0, &err), ATLS_E_CONFIG, &err);
+    }
+    atls_key_source_free(source);
+    test_veraison_clear(&a);
+    folder_clear(&f);
+}
+
 static void wrong_files_are_refused_at_once(void **state)
 {
     static const struct {
@@ -267,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_read_again_when_it_changes),
+        cmocka_unit_test(a_ping_looks_at_the_file),
         cmocka_unit_test(wrong_files_are_refused_at_once),
         cmocka_unit_test(a_file_has_a_bound),
         cmocka_unit_test(keys_of_a_service),
