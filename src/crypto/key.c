@@ -71,11 +71,12 @@ enum atls_code atls_key_wrap(enum atls_key_type type, EVP_PKEY *pkey, struct atl
         struct atls_key key; /* first: freed by its address */
         struct atls_operation verifying;
     } *whole = calloc(1, sizeof *whole);
-    struct atls_key *key = &whole->key;
+    struct atls_key *key;
     enum atls_code code;
 
     if (whole == NULL)
         return atls_fail_memory(err, "public key");
+    key = &whole->key;
     if ((code = atls_buf_copy(&key->spki, spki, err)) != ATLS_OK) {
         free(key);
         return code;

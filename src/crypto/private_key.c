@@ -48,7 +48,7 @@ static enum atls_code wrap(EVP_PKEY *pkey, struct atls_private_key **out, struct
         struct atls_private_key key; /* first: freed by its address */
         struct atls_operation signing;
     } *whole = calloc(1, sizeof *whole);
-    struct atls_private_key *key = &whole->key;
+    struct atls_private_key *key;
     unsigned char *spki = NULL;
     enum atls_code code;
     int len;
@@ -57,6 +57,7 @@ static enum atls_code wrap(EVP_PKEY *pkey, struct atls_private_key **out, struct
         EVP_PKEY_free(pkey);
         return atls_fail_memory(err, "private key");
     }
+    key = &whole->key;
     atomic_init(&key->references, 1);
     key->pkey = pkey;
     key->signing = &whole->signing;
