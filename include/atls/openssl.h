@@ -53,10 +53,11 @@ atls_openssl_prepare_for(SSL_CTX *ctx, struct atls_config *config, struct atls_e
 /* Whom TLS itself trusts to vouch for peers of ctx, in place of whom it trusted so far: every
  * certificate of the PEM text anchors, at least one; or the anchors of the system. Once crls (PEM,
  * or DER of one; may be empty) has a list of an issuer, every certificate of that issuer in a path
- * is checked against it; issuers without a list pass. Whether certificates are asked for stays
- * SSL_CTX_set_verify's. On failure ctx is as it was. Errors: ATLS_E_DECODE (malformed, or no
- * certificate), ATLS_E_LIMIT (more than 1024 of either), ATLS_E_UNSUPPORTED (a delta or indirect
- * list), ATLS_E_TLS, ATLS_E_NOMEM. */
+ * is checked against it; issuers without a list pass, unless the program has a verify callback
+ * (SSL_CTX_set_verify, SSL_set_verify): it is told X509_V_ERR_UNABLE_TO_GET_CRL of them, and
+ * decides. Whether certificates are asked for stays SSL_CTX_set_verify's. On failure ctx is as it
+ * was. Errors: ATLS_E_DECODE (malformed, or no certificate), ATLS_E_LIMIT (more than 1024 of
+ * either), ATLS_E_UNSUPPORTED (a delta or indirect list), ATLS_E_TLS, ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_trust(SSL_CTX *ctx, struct atls_bytes anchors,
                                                            struct atls_bytes crls,
                                                            struct atls_err *err);

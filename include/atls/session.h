@@ -214,9 +214,10 @@ struct atls_peer {
 };
 ATLS_API void atls_session_peer(const struct atls_session *s, struct atls_peer *out);
 /* Gives back the memory of the latest result and of the peer's certificate (some 10 KiB, with TPM
- * evidence more), of a peer that is accepted; of one that is not, they stay and say why. Until the
- * next appraisal, result is NULL and certificate empty; all else is as before, and re-attestation
- * goes on. For programs with many connections that have read what they want to know. */
+ * evidence more), of a peer that is accepted; of one that is not, they stay and say why. What was
+ * borrowed of them is gone. Until the next appraisal, result is NULL and certificate empty; all
+ * else is as before, and re-attestation goes on. For programs with many connections that have read
+ * what they want to know. */
 ATLS_API void atls_session_peer_release(struct atls_session *s);
 
 #ifdef __cplusplus

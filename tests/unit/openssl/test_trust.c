@@ -129,7 +129,7 @@ static void test_revocation_lists_decide(void **state)
     /* No list of this issuer. */
     test_assert_code(trust(w, atls_buf_bytes(&of_others), NULL), ATLS_OK, NULL);
     assert_int_equal(judge(w, &w->revoked), X509_V_OK);
-    /* A list in the issuer's name that he did not sign. */
+    /* A list in the issuer's name that it did not sign. */
     assert_int_equal(atls_buf_copy(&broken, atls_buf_bytes(&list), NULL), ATLS_OK);
     broken.ptr[broken.len - 1] ^= 1;
     test_assert_code(trust(w, atls_buf_bytes(&broken), NULL), ATLS_OK, NULL);
