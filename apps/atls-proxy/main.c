@@ -44,7 +44,7 @@ static struct {
     const char *file;
     struct service *service;
     struct generation *generation;
-    bool dry_run;
+    bool dry_run, told_ready;
     atomic_bool stuck, draining;
 } proxy;
 
@@ -185,10 +185,12 @@ static void reload(void)
     struct atls_err err = ATLS_ERR_INIT;
     enum atls_code code;
 
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now_us());
+    if (SELF->told_ready) /* or the end of the reload would say so */
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now_us());
     code = load_again(&err);
     say_reloaded(code, &err, "everything was read again");
-    sd_notify(0, "READY=1");
+    if (SELF->told_ready)
+        sd_notify(0, "READY=1");
 }
 
 /* A certificate, key or the like was replaced on disk. */
@@ -252,11 +254,10 @@ static bool is_end(int signal)
  * when that takes too long, it hears what is missing. Connections are served meanwhile. */
 static void tend_ready(void)
 {
-    static bool told;
     static int64_t from_ms;
     char why[UPKEEP_WHY_MAX];
 
-    if (told)
+    if (SELF->told_ready)
         return;
     if (from_ms == 0)
         from_ms = now_ms();
@@ -268,7 +269,7 @@ static void tend_ready(void)
         sd_notifyf(0, "STATUS=not ready: %s", why);
         return;
     }
-    told = true;
+    SELF->told_ready = true;
 }
 
 /* What is open has until the deadline. A second signal ends it at once. */

@@ -157,15 +157,37 @@ class Information(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_readiness_follows_what_a_verifier_says_of_itself(lab):
+def asks_service(lab, url, more=""):
+    """A proxy whose verifier is the service there."""
     lab.tls()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Information, bind_and_activate=False)
-    server.server_bind()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
     (lab.dir / "keys.pem").write_bytes(subprocess.run(
         ["openssl", "pkey", "-in", lab.dir / "ca.key", "-pubout"], check=True, capture_output=True).stdout)
     text = SIDE.replace('uri: "local:{store}"{insecure}', f'uri: "veraison:{url}", result-keys: {{dir}}/keys.pem')
-    proxy = Proxy(lab, "side", text + '    operation: {listen: "127.0.0.2:0"}\n', front=1, policies="", more="").start()
+    return Proxy(lab, "side", text + f'    operation: {{listen: "127.0.0.2:0"}}\n{more}', front=1, policies="", more="")
+
+
+def test_a_reload_makes_nobody_ready(lab):
+    path = lab.dir / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        s.bind(str(path))
+        proxy = asks_service(lab, f"http://127.0.0.1:{closed.getsockname()[1]}", "    ready-timeout: 1h\n")
+        proxy.start(env={"NOTIFY_SOCKET": str(path)})
+        proxy.wait("ready")
+        proxy.reload()
+        assert proxy.stop() == 0
+        s.setblocking(False)
+        heard = []
+        while "STOPPING=1" not in heard:
+            heard.append(s.recv(4096).decode())
+        assert not [message for message in heard if "READY=1" in message or "RELOADING=1" in message], heard
+
+
+def test_readiness_follows_what_a_verifier_says_of_itself(lab):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Information, bind_and_activate=False)
+    server.server_bind()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    proxy = asks_service(lab, url).start()
     wait_until("an answer", lambda: proxy.events("ready"))
     assert url in proxy.events("ready")[0]["message"] and "onnect" in proxy.events("ready")[0]["message"]
     assert ask(proxy, "/readyz")[0] == 503 and ask(proxy, "/healthz")[0] == 200
@@ -207,7 +229,7 @@ def test_metrics_follow_connections(lab):
         with Caller(client) as caller:
             assert caller.says()
             text = ask(client, "/metrics")[1]
-            assert 'route="out"' in text and 'state="open"' in text or 'stage="open"' in text, text
+            assert 'atls_proxy_links{route="out",stage="open"} 1\n' in text, text
         client.wait("closed")
         series = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
                   for line in ask(client, "/metrics")[1].splitlines() if not line.startswith("#")}
