@@ -795,7 +795,6 @@ struct atls_bytes http_answer(unsigned status)
         ANSWER(500, "Internal Server Error", 67),
         ANSWER(501, "Not Implemented", 61),
         ANSWER(502, "Bad Gateway", 57),
-        ANSWER(503, "Service Unavailable", 65),
         ANSWER(505, "HTTP Version Not Supported", 72),
     };
 

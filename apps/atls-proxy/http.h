@@ -73,7 +73,7 @@ bool http_is_between(const struct http *h);
 /* Of a refusal: 400, 431, 501, 505; 500 for want of memory. 0: none is to be sent, since a request
  * went on before and its response may be under way. */
 unsigned http_status(const struct http *h);
-/* A whole response of status 400, 431, 500, 501, 502, 503, 505, with a problem document (RFC 9457),
+/* A whole response of status 400, 431, 500, 501, 502, 505, with a problem document (RFC 9457),
  * after which the connection ends; static. Empty for another status. */
 struct atls_bytes http_answer(unsigned status);
 

@@ -136,7 +136,7 @@ enum atls_code jobs_new(unsigned threads, struct jobs **out, struct atls_err *er
         return set_error(err, ATLS_E_NOMEM, "pool of threads: out of memory");
     (void)pthread_mutex_init(&jobs->lock, NULL);
     (void)pthread_cond_init(&jobs->more, NULL);
-    jobs->lane_max = threads < 2 ? 1 : threads - (threads < JOBS_LEFT ? 1 : threads / JOBS_LEFT);
+    jobs->lane_max = threads < 2 ? 1 : threads - (threads + JOBS_LEFT - 1) / JOBS_LEFT;
     start_threads(jobs, threads);
     if (threads == 0 || jobs->thread_count != threads) {
         jobs_free(jobs);

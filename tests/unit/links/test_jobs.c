@@ -140,16 +140,15 @@ static void the_end_waits_for_what_runs_alone(void **state)
 }
 
 /* Jobs of one lane that do not end leave threads to the others, and these take turns. */
-static void a_lane_does_not_take_all_threads(void **state)
+static void fill_lane(unsigned threads, unsigned may)
 {
     enum { SLOW = 12, FAST = 8 };
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     struct loop *loop = new_loop();
-    struct jobs *jobs = new_jobs(8);
+    struct jobs *jobs = new_jobs(threads);
     struct work slow[SLOW], fast[FAST];
     size_t waiting = 0, running = 0, told = 0;
 
-    (void)state;
     begun = 0;
     pthread_mutex_lock(&gate);
     for (size_t i = 0; i < SLOW; i++) {
@@ -157,7 +156,7 @@ static void a_lane_does_not_take_all_threads(void **state)
                                 .gate = &gate};
         jobs_submit(jobs, &slow[i].job);
     }
-    while (begun < 6)
+    while (begun < may)
         ;
     for (size_t i = 0; i < FAST; i++) {
         fast[i] = (struct work){
@@ -170,9 +169,9 @@ static void a_lane_does_not_take_all_threads(void **state)
         for (size_t i = 0; i < FAST; i++)
             told += fast[i].told;
     }
-    assert_int_equal(begun, 6 + FAST);
+    assert_int_equal(begun, may + FAST);
     jobs_count(jobs, &waiting, &running);
-    assert_int_equal(waiting, SLOW - 6);
+    assert_int_equal(waiting, SLOW - may);
     assert_true(jobs_cancel(jobs, &slow[SLOW - 1].job));
     pthread_mutex_unlock(&gate);
     while (told < SLOW - 1) {
@@ -183,6 +182,17 @@ static void a_lane_does_not_take_all_threads(void **state)
     }
     jobs_free(jobs);
     loop_free(loop);
+}
+
+static void a_lane_does_not_take_all_threads(void **state)
+{
+    static const struct {
+        unsigned threads, may;
+    } rows[] = {{2, 1}, {3, 2}, {4, 3}, {5, 3}, {7, 5}, {8, 6}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        fill_lane(rows[i].threads, rows[i].may);
 }
 
 static void a_pool_has_threads(void **state)
