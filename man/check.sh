@@ -98,6 +98,24 @@ for page in "$root"/man/*.yaml.5; do
     [ -s "$work/keys" ] || failed=1
 done
 
+# Every end of a connection, event of the log and metric of the proxy is in its page.
+page=$root/man/atls-proxy.8
+{
+    sed -n 's/^ *\[LINK_[A-Z_]*\] = "\([a-z-]*\)",$/Cm \1/p' "$root/apps/atls-proxy/link_end.c"
+    cat "$root"/apps/atls-proxy/*.c "$root/apps/daemon/listen.c" | tr '\n' ' ' |
+        grep -o '\(log_say\|begin\)([^";]*"[a-z-]*"' | sed 's/.*"\(.*\)"/Cm \1/'
+    sed -n 's/.*"\(atls_proxy_[a-z_]*\)".*/Li \1/p' "$root/apps/atls-proxy/metrics.c"
+} | sort -u >"$work/words"
+for word in 'Cm closed' 'Cm open' 'Li atls_proxy_ready'; do
+    grep -qx "$word" "$work/words" || failed=1
+done
+while read -r kind word; do
+    if ! grep -q -e "^\.It $kind \(.* \)\{0,1\}$word\( .*\)\{0,1\}\$" "$page"; then
+        echo "man/check.sh: $page does not document $word" >&2
+        failed=1
+    fi
+done <"$work/words"
+
 if command -v mandoc >/dev/null; then
     mandoc -Tlint -W warning "$root"/man/*.[1-8] >&2 || failed=1
 fi
