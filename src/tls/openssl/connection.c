@@ -541,6 +541,9 @@ static enum atls_code write_all(struct atls_openssl *c, struct atls_bytes rest, 
     while ((code = pump(c, look, &want, err)) == ATLS_OK && want != ATLS_WANT_JOB) {
         size_t accepted = 0;
 
+        /* A peer that has got all of it may go: what was written does not fail for that. */
+        if (len > 0 && rest.len == 0 && atls_session_output(c->session).len == 0)
+            break;
         if (atls_openssl_ended(c))
             code = atls_fail(err, ATLS_E_CLOSED, "connection: the peer has closed");
         else if (want == ATLS_WANT_NOTHING)

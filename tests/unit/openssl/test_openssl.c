@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,6 +316,78 @@ static void serves_one_connection_after_the_other(void **state)
         disconnect(&l);
         connect_sockets(&l);
     }
+    link_clear(&l);
+}
+
+/* ---- a peer that has it all and goes at once ---- */
+
+#define LAST_WORDS 16000
+
+static atomic_bool held_up;
+
+/* Once a write was held up, each write waits a little for what the peer says to it: at the last one
+ * that is its end. Too little proves less, and fails nothing. */
+static long wait_for_answer(BIO *bio, int operation, const char *data, size_t len, int argi,
+                            long argl, int result, size_t *processed)
+{
+    struct pollfd fd = {.events = POLLIN};
+
+    (void)data;
+    (void)len;
+    (void)argi;
+    (void)argl;
+    (void)processed;
+    if (operation != (BIO_CB_WRITE | BIO_CB_RETURN))
+        return result;
+    if (result <= 0 && BIO_should_retry(bio))
+        atomic_store(&held_up, true);
+    else if (atomic_load(&held_up) && BIO_get_fd(bio, &fd.fd) >= 0)
+        (void)poll(&fd, 1, 100);
+    return result;
+}
+
+static void say_last_words(struct link *l)
+{
+    const int little = 1;
+    BIO *bio = SSL_get_wbio(l->server);
+    size_t done = 0;
+    uint8_t more;
+
+    (void)setsockopt(l->server_fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    BIO_set_callback_ex(bio, wait_for_answer);
+    l->code = send_all(l->conn, LAST_WORDS, &l->err);
+    BIO_set_callback_ex(bio, NULL);
+    if (l->code == ATLS_OK)
+        l->code = atls_openssl_read(l->conn, &more, 1, &done, NULL, &l->err);
+    l->received = done;
+}
+
+static void what_the_peer_has_got_is_written(void **state)
+{
+    struct atls_openssl *conn = NULL;
+    struct atls_err err = ATLS_ERR_INIT;
+    struct link l;
+    size_t received = 0;
+    bool wrong = false;
+    pthread_t thread;
+
+    (void)state;
+    link_init(&l);
+    link_start(&l);
+    atomic_store(&held_up, false);
+    thread = start_server(&l, say_last_words);
+    test_assert_code(atls_openssl_connect(l.client, l.p.client.config, NAME, &conn, &err), ATLS_OK,
+                     &err);
+    while (!atomic_load(&held_up))
+        sched_yield();
+    test_assert_code(receive_all(conn, LAST_WORDS, &received, &wrong, &err), ATLS_OK, &err);
+    atls_openssl_close(conn);
+    pthread_join(thread, NULL);
+    test_assert_code(l.code, ATLS_OK, &l.err);
+    assert_true(received == LAST_WORDS && !wrong);
+    assert_true(l.received == 0 && atls_openssl_ended(l.conn));
+    atls_openssl_close(l.conn);
+    l.conn = NULL;
     link_clear(&l);
 }
 
@@ -1090,6 +1164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves_data_every_way_round),
         cmocka_unit_test(serves_one_connection_after_the_other),
+        cmocka_unit_test(what_the_peer_has_got_is_written),
         cmocka_unit_test(refuses_every_unfit_connection),
         cmocka_unit_test(compares_with_the_verified_key_of_tls),
         cmocka_unit_test(names_the_alert_and_the_reason),
