@@ -161,18 +161,16 @@ static enum atls_code set_certificate(SSL_CTX *tls, const struct config_side *si
     return use_key(tls, side->tls.key, err);
 }
 
-enum atls_code context_new(const struct config_side *side, bool server,
-                           struct atls_config *attested, const struct context_pem *pem,
-                           SSL_CTX **out, struct atls_err *err)
+enum atls_code context_new(const struct context_for *what, SSL_CTX **out, struct atls_err *err)
 {
-    SSL_CTX *tls = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    SSL_CTX *tls = SSL_CTX_new(what->server ? TLS_server_method() : TLS_client_method());
     enum atls_code code;
 
     if (tls == NULL)
         return tls_error(err, ATLS_E_TLS, "TLS context");
-    if ((code = set_certificate(tls, side, err)) != ATLS_OK ||
-        (code = set_trust(tls, side, server, pem, err)) != ATLS_OK ||
-        (code = atls_openssl_prepare_for(tls, attested, err)) != ATLS_OK) {
+    if ((code = set_certificate(tls, what->side, err)) != ATLS_OK ||
+        (code = set_trust(tls, what->side, what->server, what->pem, err)) != ATLS_OK ||
+        (code = atls_openssl_prepare_for(tls, what->attested, err)) != ATLS_OK) {
         SSL_CTX_free(tls);
         return code;
     }

@@ -16,12 +16,18 @@ struct context_pem {
     struct atls_buf ca, crl;
 };
 
-/* A context for connections of attested, which was made of side: certificate and key, who vouches
- * for the peer, and the peer's name. Errors: ATLS_E_CONFIG (a file), ATLS_E_TLS, those of
- * atls_openssl_prepare_for. One thread at a time. */
-ATLS_MUST_CHECK enum atls_code context_new(const struct config_side *side, bool server,
-                                           struct atls_config *attested,
-                                           const struct context_pem *pem, SSL_CTX **out,
+/* What a context is made of. */
+struct context_for {
+    const struct config_side *side;
+    bool server;
+    struct atls_config *attested; /* which was made of side */
+    const struct context_pem *pem;
+};
+
+/* A context for connections of attested: certificate and key, who vouches for the peer, and the
+ * peer's name. Errors: ATLS_E_CONFIG (a file), ATLS_E_TLS, those of atls_openssl_prepare_for. One
+ * thread at a time. */
+ATLS_MUST_CHECK enum atls_code context_new(const struct context_for *what, SSL_CTX **out,
                                            struct atls_err *err);
 
 #endif

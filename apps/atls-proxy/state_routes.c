@@ -136,7 +136,9 @@ static enum atls_code open_side(struct state_route *r, enum link_side_number num
     if (code == ATLS_OK && (code = read_pem(c->tls.ca, &pem.ca, err)) == ATLS_OK &&
         (code = read_pem(c->tls.crl, &pem.crl, err)) == ATLS_OK &&
         (code = make_config(r, side, &pem, err)) == ATLS_OK)
-        code = context_new(c, number == LINK_DOWNSTREAM, side->attested, &pem, &side->tls, err);
+        code =
+            context_new(&(struct context_for){c, number == LINK_DOWNSTREAM, side->attested, &pem},
+                        &side->tls, err);
     atls_buf_clear(&pem.ca);
     atls_buf_clear(&pem.crl);
     return code;
