@@ -102,7 +102,7 @@ bool link_step(struct link *link, enum link_side_number side)
     if (end->state == END_NONE || (link->phase == CONNECT && side == LINK_UPSTREAM))
         return true;
     if (end_step(end) && !give_out_jobs(link, side)) {
-        link_finish(link, LINK_INTERNAL, NULL);
+        link_finish_starved(link);
         return false;
     }
     notice_attestation(link, side);
@@ -310,7 +310,7 @@ size_t links_count(const struct links *links)
     return atomic_load(&links->count);
 }
 
-void links_accept(struct links *links, const struct link_source *source, int fd,
+bool links_accept(struct links *links, const struct link_source *source, int fd,
                   const struct sockaddr_storage *client)
 {
     static _Atomic uint64_t numbers;
@@ -327,7 +327,7 @@ void links_accept(struct links *links, const struct link_source *source, int fd,
             o->through(o->arg, &counted);
         if (o->gone != NULL)
             o->gone(o->arg, &counted);
-        return;
+        return false;
     }
     link->links = links;
     link->source = source;
@@ -352,6 +352,7 @@ void links_accept(struct links *links, const struct link_source *source, int fd,
         link_finish(link, LINK_INTERNAL, &end->err);
     else
         link_run(link);
+    return true;
 }
 
 /* ---- orders ---- */

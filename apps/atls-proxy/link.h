@@ -198,9 +198,10 @@ void links_free(struct links *links);
 size_t links_count(const struct links *links);
 
 /* On the loop's thread, or while it does not run: a link over fd, which it takes over, of a client
- * with this address. When there is no memory, fd is closed and through and gone were called. */
-void links_accept(struct links *links, const struct link_source *source, int fd,
-                  const struct sockaddr_storage *client);
+ * with this address. False when there is no memory: fd is closed, through and gone were called, and
+ * nobody else was told. */
+ATLS_MUST_CHECK bool links_accept(struct links *links, const struct link_source *source, int fd,
+                                  const struct sockaddr_storage *client);
 
 /* Whose peers are to attest again. */
 struct links_reattest {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "link_parts.h"
+#include "text.h"
 
 /* ---- why ---- */
 
@@ -201,4 +202,12 @@ void link_finish(struct link *link, enum link_end why, const struct atls_err *er
     close_end(link, &link->end[LINK_DOWNSTREAM], why == LINK_CLOSED || link->answered);
     drop(link);
     link_leave(link);
+}
+
+void link_finish_starved(struct link *link)
+{
+    struct atls_err err = ATLS_ERR_INIT;
+
+    (void)set_error(&err, ATLS_E_NOMEM, "link: out of memory");
+    link_finish(link, LINK_INTERNAL, &err);
 }

@@ -73,7 +73,7 @@ void link_open_prelude(struct link *link)
         return;
     }
     if ((buffer = loop_buffer(loop)) == NULL) {
-        link_finish(link, LINK_INTERNAL, NULL);
+        link_finish_starved(link);
         return;
     }
     while (look(link, buffer))
@@ -195,7 +195,9 @@ void link_open_connect(struct link *link)
     } else if (end->state == END_OPEN) {
         dial_clear(&link->dial);
         link->phase = ATTEST_UPSTREAM;
-        if ((why = send_head(link)) != LINK_CLOSED)
+        if ((why = send_head(link)) == LINK_INTERNAL)
+            link_finish_starved(link);
+        else if (why != LINK_CLOSED)
             link_finish(link, why, NULL);
     }
 }

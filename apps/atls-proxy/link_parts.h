@@ -102,6 +102,8 @@ void link_through(struct link *link);
 void link_say(struct link *link, struct atls_bytes text);
 /* Ends the link, once; err NULL: nothing to add. It is still there after the call. */
 void link_finish(struct link *link, enum link_end why, const struct atls_err *err);
+/* The same, for want of memory. */
+void link_finish_starved(struct link *link);
 /* Takes the link out of the list; it is freed by its task. */
 void link_leave(struct link *link);
 /* Of struct end. */

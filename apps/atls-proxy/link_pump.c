@@ -77,7 +77,7 @@ static bool look_failed(struct link *link)
         else if (flow->failed)
             refuse_data(link);
         else if (flow->starved)
-            link_finish(link, LINK_INTERNAL, NULL);
+            link_finish_starved(link);
     }
     return link->phase == ENDED;
 }
@@ -118,7 +118,7 @@ void link_pump(struct link *link)
     bool moved[2] = {false, false}, more = false;
 
     if (!link->opened && !open_both(link)) {
-        link_finish(link, LINK_INTERNAL, NULL);
+        link_finish_starved(link);
         return;
     }
     look_gone(link);

@@ -400,13 +400,14 @@ static void welcome(struct listener *listener, int fd, const struct sockaddr_sto
 {
     const struct listener_options *o = &listener->options;
     const struct sockaddr_storage counted = link_counted(o->source, client);
-    const enum link_end why = limits_take(o->limits, &counted, loop_now_ms(o->loop));
+    enum link_end why = limits_take(o->limits, &counted, loop_now_ms(o->loop));
 
-    if (why == LINK_CLOSED) {
-        links_accept(o->links, o->source, fd, client);
+    if (why != LINK_CLOSED)
+        close(fd);
+    else if (links_accept(o->links, o->source, fd, client))
         return;
-    }
-    close(fd);
+    else
+        why = LINK_INTERNAL;
     if (o->refused != NULL)
         o->refused(o->source, why, client);
 }
@@ -463,9 +464,11 @@ enum atls_code listener_open(const struct listener_options *options, int fd, str
     if (listener == NULL || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
         const int error = errno;
 
+        code = listener == NULL ? set_error(err, ATLS_E_NOMEM, "listener: out of memory")
+                                : set_error(err, ATLS_E_IO, "listener: %s", strerror(error));
         close(fd);
         free(listener);
-        return set_error(err, ATLS_E_IO, "listener: %s", strerror(error));
+        return code;
     }
     listener->options = *options;
     listener->fd = fd;
