@@ -27,6 +27,11 @@ else()
     target_compile_options(atls_flags INTERFACE -Wshorten-64-to-32 -Wcomma
         -Wconditional-uninitialized -Wunreachable-code)
 endif()
+# gcc 12 moves loads of a list's head out of loops that change it (src/attester/batch.c was one; with
+# -O3, or -O2 and more inlining), and with this it does not.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(atls_flags INTERFACE -fno-strict-aliasing)
+endif()
 if(ATLS_WERROR)
     target_compile_options(atls_flags INTERFACE -Werror)
 endif()

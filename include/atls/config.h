@@ -136,8 +136,8 @@ struct atls_config_options {
     /* With require_peer: the peer is asked to attest, and passes without it, as struct atls_peer
      * says (unattested). INSECURE where nobody looks at that. A peer that shows anything is judged
      * by all the rules, and refused when it fails. Who shows nothing is authenticated by TLS alone:
-     * a server must be, or is refused; its name is checked where the program has TLS check it
-     * (SSL_set1_host), in intra and pre with identity pkix also against peer_name. */
+     * a server must be, or is refused, and by name: a client has TLS check it (SSL_set1_host), or
+     * its connection fails with ATLS_E_CONFIG; in intra and pre identity pkix checks peer_name. */
     bool peer_optional;
 };
 

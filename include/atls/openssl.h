@@ -98,7 +98,8 @@ ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_tls(SSL *ssl, struct atls_t
  * which takes as long; for event loops there is atls_openssl_new. SSL_MODE_ASYNC is refused when it
  * comes to that. An SSL is for one handshake: used again (SSL_clear), or asked for a certificate
  * again, it fails. Errors: ATLS_E_USAGE (context not prepared for config, attached before,
- * handshake begun), ATLS_E_CONFIG (pkix, and a client gives no name), ATLS_E_NOMEM. */
+ * handshake begun), ATLS_E_CONFIG (pkix, and a client gives no name; peer_optional, and TLS checks
+ * no name), ATLS_E_NOMEM. */
 ATLS_API ATLS_MUST_CHECK enum atls_code atls_openssl_attach(SSL *ssl, struct atls_config *config,
                                                             const char *peer_name,
                                                             struct atls_err *err);

@@ -580,6 +580,17 @@ static SSL_CTX *product_context(const struct bench *b, enum atls_role role,
     return ctx;
 }
 
+/* TLS looks for the name where nothing else would know the server. */
+static SSL *product_ssl(SSL_CTX *ctx, const struct bench *b, const struct wish *wish)
+{
+    SSL *ssl = SSL_new(ctx);
+
+    assert_non_null(ssl);
+    if (b->optional && b->victim == ATLS_ROLE_CLIENT)
+        assert_int_equal(SSL_set1_host(ssl, wish->name != NULL ? wish->name : "m1.example"), 1);
+    return ssl;
+}
+
 static void join(SSL *a, SSL *b)
 {
     BIO *left, *right;
@@ -706,7 +717,7 @@ struct outcome tls_play(const struct bench *b, const struct wish *wish, const st
                       .self_signed = wish->identity != ATLS_IDENTITY_PKIX,
                       .show = show,
                       .scene = {.bench = b}};
-    SSL *ssl = SSL_new(ctx), *actor;
+    SSL *ssl = product_ssl(ctx, b, wish), *actor;
     struct atls_openssl *c = NULL;
     struct atls_err err = ATLS_ERR_INIT;
     struct outcome out;
@@ -805,7 +816,7 @@ static enum atls_code shake(SSL *ssl, struct pair *p, struct atls_err *err)
 static SSL *attached(SSL_CTX *ctx, const struct bench *b, struct atls_config *config,
                      const struct wish *wish)
 {
-    SSL *ssl = SSL_new(ctx);
+    SSL *ssl = product_ssl(ctx, b, wish);
     struct atls_err err = ATLS_ERR_INIT;
 
     if (b->victim == ATLS_ROLE_CLIENT)

@@ -188,6 +188,8 @@ void tls_pair_ssl(struct tls_pair *t)
     SSL_set_bio(t->server.ssl, server, server);
     SSL_set_connect_state(t->client.ssl);
     SSL_set_accept_state(t->server.ssl);
+    if (t->p.client.options.peer_optional)
+        assert_int_equal(SSL_set1_host(t->client.ssl, TLS_PAIR_NAME), 1);
     SSL_set_ex_data(t->client.ssl, end_index(), &t->client);
     SSL_set_ex_data(t->server.ssl, end_index(), &t->server);
     if (t->async || t->async_client)

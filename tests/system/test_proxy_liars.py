@@ -26,7 +26,7 @@ LIES = {
     "an error": ("verifier-unavailable", "500"),
     "garbage": ("verifier-unavailable", "no JSON"),
     "no HTTP": ("verifier-unavailable", "no HTTP answer"),
-    "half an answer": ("verifier-unavailable", "transfer closed"),
+    "half an answer": ("verifier-unavailable", ("transfer closed", "end of response")),
     "a body without end": ("verifier-unavailable", "over 256 KiB"),
     "headers without end": ("verifier-unavailable", "over 64 KiB"),
     "another address": ("verifier-unavailable", "302"),
@@ -77,7 +77,9 @@ def test_a_verifier_that_lies(pair, lie):
         assert other.says()
     line, behind = pair.end()
     end, word = LIES[lie]
-    assert line["end"] == end and word in f"{line.get('reason')}: {line['message']}", line
+    said = f"{line.get('reason')}: {line['message']}"
+    words = (word,) if isinstance(word, str) else word  # of one libcurl or another
+    assert line["end"] == end and any(word in said for word in words), line
     assert len(pair.side.events("open", route="broken")) == opened
     assert behind["from-client"] == 0
     pair.service.lie = ""

@@ -79,6 +79,30 @@ struct atls_handshake *atls_handshake_of(const SSL *ssl)
 
 /* ---- life ---- */
 
+static bool checks_name(SSL *ssl)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    char *address = X509_VERIFY_PARAM_get1_ip_asc(param);
+    bool checks = address != NULL || X509_VERIFY_PARAM_get0_host(param, 0) != NULL;
+
+    OPENSSL_free(address);
+    return checks;
+}
+
+enum atls_code atls_flavour_check_name(SSL *ssl, const struct atls_config *config,
+                                       struct atls_err *err)
+{
+    const struct atls_config_options *o = &config->options;
+    /* There the library checks the name of peer_name itself. */
+    const bool ours = o->flavour != ATLS_FLAVOUR_POST && o->identity == ATLS_IDENTITY_PKIX;
+
+    if (!o->peer_optional || SSL_is_server(ssl) || ours || checks_name(ssl))
+        return ATLS_OK;
+    return atls_fail(err, ATLS_E_CONFIG,
+                     "OpenSSL: peer_optional wants the name of the server checked by TLS: "
+                     "SSL_set1_host");
+}
+
 static enum atls_code check_attach(SSL *ssl, const struct atls_config *config,
                                    const char *peer_name, struct atls_err *err)
 {
@@ -94,7 +118,7 @@ static enum atls_code check_attach(SSL *ssl, const struct atls_config *config,
         !SSL_is_server(ssl) && peer_name == NULL)
         return atls_fail(err, ATLS_E_CONFIG,
                          "OpenSSL: identity pkix wants the name of the peer on a client");
-    return ATLS_OK;
+    return atls_flavour_check_name(ssl, config, err);
 }
 
 /* What the program may have changed on the SSL since SSL_new, and what must not be missing. */

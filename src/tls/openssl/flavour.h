@@ -118,6 +118,10 @@ extern const struct atls_flavour_hooks atls_pre_hooks;   /* pre.c */
 struct atls_handshake *atls_handshake_of(const SSL *ssl);
 /* The configuration that ssl's context was prepared for (borrowed); NULL: none, or flavour post. */
 struct atls_config *atls_handshake_config(const SSL *ssl);
+/* A server that need not attest is known by its certificate alone: a client without a name to look
+ * for would take anybody's. Errors: ATLS_E_CONFIG. */
+ATLS_MUST_CHECK enum atls_code atls_flavour_check_name(SSL *ssl, const struct atls_config *config,
+                                                       struct atls_err *err);
 /* As atls_openssl_attach. */
 ATLS_MUST_CHECK enum atls_code atls_handshake_attach(SSL *ssl, struct atls_config *config,
                                                      const char *peer_name,

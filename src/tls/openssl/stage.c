@@ -104,7 +104,7 @@ enum atls_code atls_connection_attach(struct atls_openssl *c, struct atls_err *e
     enum atls_code code = ATLS_OK;
 
     if (c->config->options.flavour == ATLS_FLAVOUR_POST)
-        return ATLS_OK;
+        return atls_flavour_check_name(c->ssl, c->config, err);
     c->handshake = atls_handshake_of(c->ssl);
     if (c->handshake == NULL)
         code = atls_handshake_attach(c->ssl, c->config, c->peer_name, &c->handshake, err);

@@ -447,10 +447,45 @@ static void wants_a_server_that_tls_authenticated(void **state)
     test_identity_clear(&ca);
 }
 
+/* Any name that TLS looks for will do, an address as well; required attestation needs none. */
+static void wants_a_name_of_servers(void **state)
+{
+    static const enum atls_flavour flavours[] = {ATLS_FLAVOUR_POST, ATLS_FLAVOUR_INTRA,
+                                                 ATLS_FLAVOUR_PRE};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        for (int how = 0; how < 4; how++) {
+            struct tls_pair t;
+            struct atls_openssl *conn = NULL;
+            struct atls_err err = ATLS_ERR_INIT;
+            enum atls_code code;
+
+            tls_pair_init(&t, flavours[i]);
+            if (flavours[i] == ATLS_FLAVOUR_PRE) {
+                make_cmws(&t);
+                t.p.client.options.freshness = t.p.server.options.freshness = ATLS_FRESHNESS_NONE;
+            }
+            t.p.client.options.identity = ATLS_IDENTITY_SAME_KEY;
+            t.p.client.options.peer_optional = how != 3;
+            tls_pair_prepare(&t);
+            tls_pair_ssl(&t);
+            assert_int_equal(SSL_set1_host(t.client.ssl, how == 1 ? TLS_PAIR_NAME : NULL), 1);
+            if (how == 2)
+                assert_int_equal(
+                    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t.client.ssl), "192.0.2.1"), 1);
+            code = atls_openssl_new(t.client.ssl, t.p.client.config, TLS_PAIR_NAME, &conn, &err);
+            test_assert_code(code, how == 0 ? ATLS_E_CONFIG : ATLS_OK, &err);
+            atls_openssl_free(conn);
+            tls_pair_clear(&t);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lets_peers_without_pass_as_tls_lets_them),
+        cmocka_unit_test(wants_a_name_of_servers),
         cmocka_unit_test(refuses_the_same_where_attestation_is_required),
         cmocka_unit_test(judges_who_attests),
         cmocka_unit_test(lets_a_server_leave_its_side_out),
