@@ -20,9 +20,8 @@
 #define FULL_MS 20
 
 struct acceptor {
-    struct MHD_Daemon *daemon;
-    int fd, end; /* end: an event that says so */
-    size_t most;
+    struct door *door;
+    int end; /* an event that says so */
     pthread_t thread;
 };
 
@@ -35,19 +34,21 @@ static size_t open_connections(struct MHD_Daemon *daemon)
 }
 
 /* False: the socket was shut, and nothing more will come. */
-static bool take_one(const struct acceptor *a, bool *out_full)
+static bool take_one(struct door *door, bool *out_full)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     int fd;
 
-    *out_full = open_connections(a->daemon) >= a->most;
+    *out_full = open_connections(door->daemon) >= door->most;
     if (*out_full)
         return true;
-    fd = accept4(a->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(door->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         /* Refused, for want of memory or as one too many of a client, it is closed there. */
-        (void)MHD_add_connection(a->daemon, fd, (struct sockaddr *)&address, len);
+        atomic_fetch_add(&door->open, 1);
+        if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&address, len) != MHD_YES)
+            atomic_fetch_sub(&door->open, 1);
         return true;
     }
     *out_full = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
@@ -57,7 +58,7 @@ static bool take_one(const struct acceptor *a, bool *out_full)
 static void *run(void *arg)
 {
     const struct acceptor *a = arg;
-    struct pollfd fds[] = {{a->end, POLLIN, 0}, {a->fd, POLLIN, 0}};
+    struct pollfd fds[] = {{a->end, POLLIN, 0}, {a->door->fd, POLLIN, 0}};
     nfds_t count = 2;
     bool full = false;
 
@@ -68,7 +69,8 @@ static void *run(void *arg)
             return NULL;
         if (n < 0 && errno != EINTR)
             full = true; /* for want of memory: a little later */
-        else if (count == 2 && (full || (n > 0 && fds[1].revents != 0)) && !take_one(a, &full))
+        else if (count == 2 && (full || (n > 0 && fds[1].revents != 0)) &&
+                 !take_one(a->door, &full))
             count = 1;
     }
 }
@@ -86,16 +88,13 @@ static int start_thread(struct acceptor *a)
     return n;
 }
 
-enum atls_code acceptor_start(struct MHD_Daemon *daemon, int fd, size_t most, struct acceptor **out,
-                              struct atls_err *err)
+enum atls_code acceptor_start(struct door *door, struct acceptor **out, struct atls_err *err)
 {
     struct acceptor *a = calloc(1, sizeof *a);
 
     if (a == NULL)
         return set_error(err, ATLS_E_NOMEM, "listener: out of memory");
-    a->daemon = daemon;
-    a->fd = fd;
-    a->most = most;
+    a->door = door;
     if ((a->end = eventfd(0, EFD_CLOEXEC)) < 0 || start_thread(a) != 0) {
         if (a->end >= 0)
             close(a->end);

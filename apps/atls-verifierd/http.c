@@ -37,9 +37,9 @@
 struct listener {
     struct server *server;
     const struct config_listener *config;
-    struct MHD_Daemon *daemon;
+    struct door door;          /* daemon NULL, fd -1: none */
     struct acceptor *acceptor; /* NULL: takes no more connections */
-    int fd;                    /* -1: none */
+    char text[128];            /* its address */
     struct atls_buf client_ca;
 };
 
@@ -107,11 +107,14 @@ static void connection_close(struct connection *connection)
 static void on_connection(void *cls, struct MHD_Connection *c, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
+    struct listener *l = cls;
+
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        connection_open(cls, c, context);
+        connection_open(l, c, context);
     } else {
         connection_close(*context);
         *context = NULL;
+        atomic_fetch_sub(&l->door.open, 1);
     }
 }
 
@@ -694,9 +697,7 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
     struct MHD_OptionItem options[16] = {{MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC |
                      MHD_USE_NO_LISTEN_SOCKET;
-    struct log_line line;
-    char text[128];
-    enum atls_code code = listen_get(&l->config->listen, &l->fd, text, err);
+    enum atls_code code = listen_get(&l->config->listen, &l->door.fd, l->text, err);
 
     if (code != ATLS_OK)
         return code;
@@ -716,19 +717,28 @@ static enum atls_code listener_start(struct listener *l, struct credentials *c,
         c->client_ca = (struct atls_buf)ATLS_BUF_INIT;
         add_option(options, MHD_OPTION_HTTPS_MEM_TRUST, 0, l->client_ca.ptr);
     }
-    l->daemon = MHD_start_daemon(
+    l->door.daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, l, STRICT_OPTION, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-    if (l->daemon == NULL)
+    if (l->door.daemon == NULL)
         return set_error(err, ATLS_E_CONFIG, "%.100s: the HTTP library does not start",
                          l->config->address);
-    if ((code = acceptor_start(l->daemon, l->fd, connection_limit(l->server->generation->config),
-                               &l->acceptor, err)) != ATLS_OK)
+    return ATLS_OK;
+}
+
+/* From here on connections come. */
+static enum atls_code listener_open(struct listener *l, struct atls_err *err)
+{
+    struct log_line line;
+    enum atls_code code;
+
+    l->door.most = connection_limit(l->server->generation->config);
+    if ((code = acceptor_start(&l->door, &l->acceptor, err)) != ATLS_OK)
         return code;
     log_begin(&line, ATLS_LOG_INFO, "listening");
-    log_field(&line, "address", text);
+    log_field(&line, "address", l->text);
     log_field(&line, "scheme", l->config->certificate != NULL ? "https" : "http");
     log_end(&line);
     return ATLS_OK;
@@ -751,11 +761,16 @@ enum atls_code server_start(struct service *service, struct generation *generati
 
         l->server = s;
         l->config = &config->listeners[i];
-        l->fd = -1;
+        l->door.fd = -1;
+        atomic_init(&l->door.open, 0);
         if ((code = credentials_load(l->config, &c, err)) == ATLS_OK)
             code = listener_start(l, &c, err);
         credentials_clear(&c);
     }
+    /* Sockets are shared with the server before: nobody is let in who would be dropped because
+     * another listener does not start. */
+    for (size_t i = 0; i < s->count && code == ATLS_OK; i++)
+        code = listener_open(&s->listeners[i], err);
     if (code != ATLS_OK) {
         server_stop(s);
         return code;
@@ -781,14 +796,8 @@ size_t server_connections(const struct server *s)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < s->count; i++) {
-        const union MHD_DaemonInfo *info =
-            s->listeners[i].daemon != NULL
-                ? MHD_get_daemon_info(s->listeners[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-                : NULL;
-
-        count += info != NULL ? info->num_connections : 0;
-    }
+    for (size_t i = 0; i < s->count; i++)
+        count += atomic_load(&s->listeners[i].door.open);
     return count;
 }
 
@@ -800,10 +809,10 @@ void server_stop(struct server *s)
         struct listener *l = &s->listeners[i];
 
         acceptor_stop(l->acceptor);
-        if (l->daemon != NULL)
-            MHD_stop_daemon(l->daemon);
-        if (l->fd >= 0)
-            close(l->fd);
+        if (l->door.daemon != NULL)
+            MHD_stop_daemon(l->door.daemon);
+        if (l->door.fd >= 0)
+            close(l->door.fd);
         atls_buf_clear(&l->client_ca);
     }
     generation_unref(s->generation);

@@ -15,6 +15,7 @@ ATLS_MUST_CHECK enum atls_code server_check(const struct config *config, struct 
 /* Accepts no more connections, except on listeners for operation when those are to stay; what is
  * open gets its answers and is closed behind them. */
 void server_retire(struct server *s, bool keep_operation);
+/* Also those that wait for a thread of it. */
 size_t server_connections(const struct server *s);
 /* Closes what is still open and frees. */
 void server_stop(struct server *s);

@@ -1,6 +1,7 @@
 """atls-verifierd over HTTP: the tables of the API, who may do what, limits, reload, drain. Store and
 issuer are in memory here; test_verifierd_store.py has real ones."""
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import threading
 
 import pytest
 
-from conftest import need, wait_until
+from conftest import TIMEOUT, need, wait_until
 from verifierd import (EVIDENCE, NEW, PROBLEM, RIM, SESSION, SUBMIT, TOKEN, Load, Verifierd, curl, is_problem, read_all,
                        remove)
 
@@ -528,6 +529,52 @@ def test_reload_keeps_tenants_ready(daemon):
             load.wait(10)
             daemon.reload()
     assert not load.failures, load.failures[:3]
+
+
+def threads(daemon):
+    return len(os.listdir(f"/proc/{daemon.process.pid}/task"))
+
+
+def test_reload_keeps_a_connection_that_waits_for_a_thread(bare):
+    """It was taken from the socket's queue, and the thread that it was given to has not looked yet."""
+    shim = os.environ["ATLS_HELD_THREAD"]
+    assert pathlib.Path(shim).exists()
+    bare.write(PLAIN + "threads: 1\n")
+    hold = bare.dir / "hold"
+    hold.touch()
+    bare.start(ready=False, env={"LD_PRELOAD": shim, "ATLS_HOLD": str(hold), "ASAN_OPTIONS":
+                                 os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
+    before = threads(bare)
+    with hold.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with socket.create_connection(("127.0.0.1", bare.ports[0]), timeout=TIMEOUT) as s:
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+            wait_until("the thread", lambda: hold.with_name("hold.held").exists())
+            bare.reload()
+            bare.reload()  # since the first the old one was looked at, whether it can end
+            assert threads(bare) > before
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            answer = read_all(s)
+    assert b" 200 OK" in answer and b"Connection: close" in answer, answer
+    wait_until("the old ones to end", lambda: threads(bare) == before)
+
+
+def test_reload_that_fails_loses_nothing(bare):
+    """A listener that would start takes no connection when another one does not."""
+    bare.write(PLAIN)
+    bare.start()
+
+    def ask(_):
+        assert bare.get("/healthz").status == 200
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bare.write(PLAIN.replace("127.0.0.1:0", f"127.0.0.1:0\n      - address: 127.0.0.1:{taken.getsockname()[1]}"))
+        with Load(6, ask) as load:
+            for _ in range(20):
+                load.wait(10)
+                bare.reload(ok=False)
+    assert not load.failures, load.failures[:3]
+    assert len(bare.events("listening")) == 1
 
 
 def test_reload_changes_what_the_file_changes(daemon):
