@@ -100,6 +100,8 @@ def directory():
 
 def database(server):
     """A new one, empty."""
+    if server.process.poll() is not None:  # a test that failed left it crashed
+        server.start()
     name = "d" + os.urandom(8).hex()
     tool(server.programs / "createdb", "-h", server.dir, "-U", "atls", name)
     return server.uri.replace("/postgres?", f"/{name}?")
@@ -180,6 +182,7 @@ class Crowd:
         self.daemon, self.machine, self.moment, self.fatal = daemon, machine, moment, fatal
         self.provisioned, self.opened, self.results, self.surprises = set(), set(), {}, []
         self.counts, self.lock, self.over = collections.Counter(), threading.Lock(), threading.Event()
+        self.breaking = False
         work = [(self.provision, names[0::2]), (self.provision, names[1::2]), (self.appraise,), (self.appraise,)]
         self.threads = [threading.Thread(target=self.run, args=each) for each in work]
 
@@ -200,6 +203,7 @@ class Crowd:
             self.counts[kind, what] += 1
             now = (kind, what, self.counts[kind, what]) == self.moment
         if now:
+            self.breaking = True  # before: others may be answered at once
             self.fatal()
             self.over.set()
 
@@ -208,7 +212,7 @@ class Crowd:
         self.happened(kind, "sent")
         response = connection.getresponse()
         answer = Answer(response, response.read())
-        if answer.status == 503 and self.over.is_set():
+        if answer.status == 503 and self.breaking:
             raise ConnectionError("the database is gone")
         return answer
 
