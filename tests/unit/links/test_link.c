@@ -1701,6 +1701,16 @@ static void count(struct world *w, size_t *counter)
     pthread_mutex_unlock(&w->lock);
 }
 
+static size_t count_of(struct world *w, const size_t *counter)
+{
+    size_t now;
+
+    pthread_mutex_lock(&w->lock);
+    now = *counter;
+    pthread_mutex_unlock(&w->lock);
+    return now;
+}
+
 static bool learn(struct link_filter *filter)
 {
     struct world *w = ((struct doubler *)filter)->world;
@@ -1762,7 +1772,7 @@ static void results_go_when_links_rest(void **state)
         get(target, "data");
         wait_for_count(&w, &w.learned, 1, "results that may go");
         for (size_t i = 0; i < 3; i++) { /* of a link that rests */
-            const size_t attested = w.attested, learned = w.learned;
+            const size_t attested = count_of(&w, &w.attested), learned = count_of(&w, &w.learned);
 
             reattest(&w, TERMINATE);
             wait_for_count(&w, &w.attested, attested + 1, "verdicts");
