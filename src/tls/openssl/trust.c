@@ -58,29 +58,29 @@ static enum atls_code use(SSL_CTX *ctx, struct atls_anchors *a, struct atls_byte
     return ATLS_OK;
 }
 
-enum atls_code atls_openssl_trust(SSL_CTX *ctx, struct atls_bytes anchors, struct atls_bytes crls,
-                                  struct atls_err *err)
+/* pem NULL: the anchors of the system. */
+static enum atls_code trust(SSL_CTX *ctx, const struct atls_bytes *pem, struct atls_bytes crls,
+                            struct atls_err *err)
 {
     struct atls_anchors *a;
     enum atls_code code = atls_anchors_new(&a, err);
 
     if (code != ATLS_OK)
         return code;
-    if ((code = atls_anchors_add_pem(a, anchors, NULL, err)) == ATLS_OK)
+    code = pem != NULL ? atls_anchors_add_pem(a, *pem, NULL, err) : atls_anchors_add_system(a, err);
+    if (code == ATLS_OK)
         code = use(ctx, a, crls, err);
     atls_anchors_unref(a);
     return code;
 }
 
+enum atls_code atls_openssl_trust(SSL_CTX *ctx, struct atls_bytes anchors, struct atls_bytes crls,
+                                  struct atls_err *err)
+{
+    return trust(ctx, &anchors, crls, err);
+}
+
 enum atls_code atls_openssl_trust_system(SSL_CTX *ctx, struct atls_bytes crls, struct atls_err *err)
 {
-    struct atls_anchors *a;
-    enum atls_code code = atls_anchors_new(&a, err);
-
-    if (code != ATLS_OK)
-        return code;
-    if ((code = atls_anchors_add_system(a, err)) == ATLS_OK)
-        code = use(ctx, a, crls, err);
-    atls_anchors_unref(a);
-    return code;
+    return trust(ctx, NULL, crls, err);
 }

@@ -1,7 +1,6 @@
 #include "verifier/remote/accept_token.h"
 
 #include "core/err.h"
-#include "verifier/remote/json.h"
 
 static enum atls_code accept_with(struct atls_ear_keys *keys, struct atls_bytes token,
                                   const struct atls_token_check *check, struct atls_ear *out,
@@ -29,16 +28,7 @@ static enum atls_code get_keys(const struct atls_token_check *check, struct atls
 {
     enum atls_code code = atls_key_source_get(check->keys, check->deadline_ms, out, err);
 
-    switch (code) {
-    case ATLS_OK:
-    case ATLS_E_CONFIG:
-    case ATLS_E_NOMEM:
-    case ATLS_E_TIMEOUT:
-    case ATLS_E_UNAVAILABLE:
-        return code;
-    default:
-        return atls_remote_recode(err, ATLS_E_UNAVAILABLE, "keys of the verifier");
-    }
+    return atls_key_source_judge(code, err);
 }
 
 enum atls_code atls_remote_accept(struct atls_bytes token, const struct atls_token_check *check,

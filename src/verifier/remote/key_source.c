@@ -198,3 +198,17 @@ enum atls_code atls_key_source_renew(struct atls_key_source *source, struct atls
     atls_discovery_unref(d);
     return code;
 }
+
+enum atls_code atls_key_source_judge(enum atls_code code, struct atls_err *err)
+{
+    switch (code) {
+    case ATLS_OK:
+    case ATLS_E_CONFIG:
+    case ATLS_E_NOMEM:
+    case ATLS_E_TIMEOUT:
+    case ATLS_E_UNAVAILABLE:
+        return code;
+    default:
+        return atls_remote_recode(err, ATLS_E_UNAVAILABLE, "keys of the verifier");
+    }
+}

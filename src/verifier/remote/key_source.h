@@ -39,4 +39,9 @@ ATLS_MUST_CHECK enum atls_code
 atls_key_source_renew(struct atls_key_source *source, struct atls_ear_keys *seen,
                       int64_t deadline_ms, struct atls_ear_keys **out, struct atls_err *err);
 
+/* What became of get and ping, for who asks about a peer: keys that cannot be used say nothing of
+ * the peer, so that all but ATLS_E_CONFIG, ATLS_E_NOMEM, ATLS_E_TIMEOUT becomes
+ * ATLS_E_UNAVAILABLE. Returns the code. */
+enum atls_code atls_key_source_judge(enum atls_code code, struct atls_err *err);
+
 #endif

@@ -11,7 +11,6 @@
 #include "core/secret.h"
 #include "verifier/remote/accept_token.h"
 #include "verifier/remote/carried_result.h"
-#include "verifier/remote/json.h"
 #include "verifier/result.h"
 
 #define MAX_AGE_S  86400
@@ -150,16 +149,7 @@ static enum atls_code passport_ping(void *self, struct atls_err *err)
     struct passport_verifier *p = self;
     enum atls_code code = atls_key_source_ping(p->keys, atls_http_now_ms() + p->timeout_ms, err);
 
-    switch (code) {
-    case ATLS_OK:
-    case ATLS_E_CONFIG:
-    case ATLS_E_NOMEM:
-    case ATLS_E_TIMEOUT:
-    case ATLS_E_UNAVAILABLE:
-        return code;
-    default:
-        return atls_remote_recode(err, ATLS_E_UNAVAILABLE, "keys of the verifier");
-    }
+    return atls_key_source_judge(code, err);
 }
 
 const struct atls_verifier_ops atls_passport_verifier = {
